@@ -1,0 +1,7 @@
+"""Rate, distortion and perception of sequential compression: what the quantities are."""
+
+from rdp.perception import FMD, JD, SA, Perception, perception
+from rdp.problem import Problem
+from rdp.source import GaussMarkov, SourceFit
+
+__all__ = ["FMD", "JD", "SA", "GaussMarkov", "Perception", "Problem", "SourceFit", "perception"]

@@ -1,0 +1,70 @@
+"""Validation of user input, with messages that name the argument."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Array = np.ndarray
+
+
+def array(name: str, value: object, *, ndim: int | Sequence[int] | None = None) -> Array:
+    """Return `value` as a float64 array without NaN, or raise ValueError naming `name`."""
+    try:
+        out = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: expected numbers, got {value!r}") from None
+    allowed = (ndim,) if isinstance(ndim, int) else ndim
+    if allowed is not None and out.ndim not in allowed:
+        wanted = " or ".join(str(n) for n in allowed)
+        raise ValueError(f"{name}: expected {wanted} dimension(s), got shape {out.shape}")
+    if np.isnan(out).any():
+        raise ValueError(f"{name}: expected numbers, got NaN")
+    return out
+
+
+def nonnegative(name: str, value: object, **kwargs: int | Sequence[int] | None) -> Array:
+    """Return `value` as an array >= 0 (inf allowed), or raise ValueError naming `name`."""
+    out = array(name, value, **kwargs)
+    if (out < 0).any():
+        raise ValueError(f"{name}: expected values >= 0, got {out.min():g}")
+    return out
+
+
+def positive(name: str, value: object, **kwargs: int | Sequence[int] | None) -> Array:
+    """Return `value` as a finite array > 0, or raise ValueError naming `name`."""
+    out = array(name, value, **kwargs)
+    if not (out > 0).all():
+        raise ValueError(f"{name}: expected values > 0, got {out.min():g}")
+    return finite(name, out)
+
+
+def finite(name: str, value: Array) -> Array:
+    """Return `value` if it is finite, or raise ValueError naming `name`."""
+    if not np.isfinite(value).all():
+        raise ValueError(f"{name}: expected finite values, got inf")
+    return value
+
+
+def count(name: str, value: object) -> int:
+    """Return `value` as an int >= 1, or raise ValueError naming `name`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name}: expected an integer >= 1, got {value!r}")
+    return int(value)
+
+
+def generator(name: str, value: object) -> np.random.Generator:
+    """Return `value` as a numpy Generator; an int is taken as a seed."""
+    if isinstance(value, np.random.Generator):
+        return value
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 0:
+        return np.random.default_rng(int(value))
+    raise ValueError(f"{name}: expected a numpy.random.Generator or a seed >= 0, got {value!r}")
+
+
+def frozen(value: Array) -> Array:
+    """Return a read-only view-free copy, for the fields of inert data types."""
+    out = np.array(value, dtype=np.float64)
+    out.setflags(write=False)
+    return out

@@ -1,0 +1,413 @@
+r"""Closed forms: distortion of every frame at given rates, without optimisation.
+
+All are written as :math:`D_t = m_t + E_t`, the MMSE distortion plus the squared distance of the
+reconstruction from the MMSE estimate, which is free of cancellation at small and large rates:
+
+.. math::
+    \text{FMD: } E_t = \Big(\sigma_t - \sqrt{\sigma_t^2 - m_t} - \sqrt{P_t}\Big)_+^2, \quad
+    \text{JD: } E_t = a_t^2 E_{t-1} + (\sqrt{q_t} - k_t \sqrt{v_t})^2, \quad
+    \text{SA: } E_t = v_t (1 - k_t)^2.
+
+The JD recursion shows error permanence: the excess of one frame is handed on with gain a_t^2,
+whatever the later rates. All functions take rates with any leading axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from rdp import _check
+from rdp.mmse import check_rates, mmse_recursion, over_blocks, steps
+from rdp.perception import FMD
+from rdp.source import GaussMarkov
+
+Array = np.ndarray
+
+
+def mmse(source: GaussMarkov, rates: object) -> Array:
+    """Least distortion of each frame without a perception constraint.
+
+    Minimise every D_t at once over causal codecs of rates R_1..R_T; the optimum is
+    D_t = m_t = 2^(-2 R_t) (a_t^2 m_{t-1} + q_t).
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames, or T frames of d modes.
+    rates : (..., T) array, or (..., T, d)
+        Bits per frame (and mode), >= 0, inf allowed.
+
+    Returns
+    -------
+    array of the shape of rates, squared units of the source
+
+    Raises
+    ------
+    ValueError
+        Rates of the wrong shape, negative or NaN.
+
+    Notes
+    -----
+    Ma and Ishwar, arXiv:cs/0701197; Tanaka et al., arXiv:1411.7632.
+
+    Examples
+    --------
+    >>> mmse(GaussMarkov.stationary(rho=0.9, frames=2), [0.5, 0.5])
+    array([0.5   , 0.2975])
+    """
+    given = check_rates(source, rates)
+    return over_blocks(source, lambda block: (step.m for step in steps(source, block)), given)
+
+
+def rate_for_distortion(source: GaussMarkov, distortion: object) -> Array:
+    r"""Least rates for given MMSE distortions of each frame.
+
+    .. math:: R_t = \max\{0, \tfrac12 \log_2(v_t / D_t)\}, \qquad
+              v_t = a_t^2 \min(D_{t-1}, v_{t-1}) + q_t.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames, or T frames of d modes.
+    distortion : (..., T) array, or (..., T, d), >= 0
+        Distortion D_t allowed at each frame; 0 asks for an infinite rate.
+
+    Returns
+    -------
+    array of the shape of distortion, bits per frame
+
+    Raises
+    ------
+    ValueError
+        Distortions of the wrong shape, negative or NaN.
+
+    Examples
+    --------
+    >>> rate_for_distortion(GaussMarkov.stationary(rho=0.9, frames=2), [0.5, 0.2975])
+    array([0.5, 0.5])
+    """
+    allowed = _check.nonnegative("distortion", distortion)
+    core = source.sigma.shape
+    if allowed.shape[-len(core) :] != core:
+        raise ValueError(f"distortion: expected shape (..., {core}), got {allowed.shape}")
+    target = np.moveaxis(allowed, -len(core), 0)
+    rates = np.empty_like(target)
+    m: Array | float = 0.0
+    for t in range(source.frames):
+        v = source.gain[t] ** 2 * m + source.innovation[t]
+        m = np.minimum(target[t], v)
+        with np.errstate(divide="ignore"):  # D = 0 costs an infinite rate; nothing new costs none
+            rates[t] = np.where(v > m, 0.5 * (np.log2(v) - np.log2(m)), 0.0)
+    return np.moveaxis(rates, 0, -len(core))
+
+
+def framewise(
+    source: GaussMarkov, rates: object, levels: object = 0.0, metric: str = "w2"
+) -> Array:
+    r"""Distortion of each frame under PLF-FMD.
+
+    Minimise every :math:`D_t` at once subject to :math:`\phi(P_{X_t}, P_{\hat X_t}) \le P_t`:
+
+    .. math:: D_t = m_t + \max(0, \hat s_t - \sqrt{\sigma_t^2 - m_t})^2,
+
+    with :math:`\hat s_t = \sigma_t - \sqrt{P_t}` for squared W2, and
+    :math:`\hat s_t = \sigma_t \sqrt u`, u <= 1 the root of :math:`(u - 1 - \ln u)/2 = P_t`, for
+    :math:`KL(P_{\hat X_t} \| P_{X_t})` in nats.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames, or T frames of d modes.
+    rates : (..., T) array, or (..., T, d)
+        Bits per frame (and mode), >= 0, inf allowed.
+    levels : float or array that broadcasts with rates, >= 0
+        Perception thresholds; inf is no constraint.
+    metric : {"w2", "kl"}
+        Squared Wasserstein-2 distance (squared units of the source), or KL in nats.
+
+    Returns
+    -------
+    array of the shape of rates, squared units of the source
+
+    Raises
+    ------
+    ValueError
+        Rates or levels of the wrong shape, negative or NaN; unknown metric.
+
+    Notes
+    -----
+    Loss function of Salehkalaibar et al., arXiv:2305.19301; for one frame the W2 form is in Zhang
+    et al., arXiv:2106.10311. The many-frame form is derived in this project: the marginal law
+    binds each frame alone, and the MMSE backbone is best for all frames.
+
+    Examples
+    --------
+    >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
+    >>> framewise(source, [0.5, 0.5]).round(4)
+    array([0.5858, 0.3237])
+    >>> framewise(source, [0.5, 0.5], levels=0.01, metric="kl").round(4)
+    array([0.5379, 0.3015])
+    """
+    given = check_rates(source, rates)
+    FMD(0.0, metric=metric)  # one place that knows the metrics
+    allowed = _check.nonnegative("levels", levels)
+    sigma = source.sigma
+
+    def compute(block: Array, level: Array | float = 0.0) -> Iterator[Array]:
+        estimate: Array | float = 0.0
+        for step in steps(source, block):
+            t = step.t
+            estimate = source.gain[t] ** 2 * estimate + step.captured * step.v
+            # sigma - sd of the estimate, without cancellation
+            short = step.m / (sigma[t] + np.sqrt(estimate))
+            if np.ndim(level):
+                drop = sigma[t] - smallest_sd(sigma[t], level[t], metric)
+                short = np.maximum(short - drop, 0.0)
+            yield step.m + short**2
+
+    if not allowed.any():
+        return over_blocks(source, compute, given)
+    try:
+        together = np.broadcast_arrays(given, allowed)
+    except ValueError:
+        raise ValueError(
+            f"levels: expected a shape that broadcasts with rates {given.shape}, "
+            f"got {allowed.shape}"
+        ) from None
+    return over_blocks(source, compute, *together)
+
+
+def zero_perception_framewise(source: GaussMarkov, rates: object) -> Array:
+    r"""Distortion of each frame under perfect framewise realism (0-PLF-FMD).
+
+    Minimise every :math:`D_t` at once subject to :math:`P_{\hat X_t} = P_{X_t}`:
+
+    .. math:: D_t = 2\sigma_t^2 - 2\sigma_t \sqrt{\sigma_t^2 - m_t} \le 2 m_t.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames, or T frames of d modes.
+    rates : (..., T) array, or (..., T, d)
+        Bits per frame (and mode), >= 0, inf allowed.
+
+    Returns
+    -------
+    array of the shape of rates, squared units of the source
+
+    Raises
+    ------
+    ValueError
+        Rates of the wrong shape, negative or NaN.
+
+    Notes
+    -----
+    Loss function of Salehkalaibar et al., arXiv:2305.19301. The reconstruction is the MMSE
+    estimate scaled to the variance of the source.
+
+    Examples
+    --------
+    >>> zero_perception_framewise(GaussMarkov.stationary(rho=0.9, frames=2), [0.0, np.inf])
+    array([2., 0.])
+    """
+    return framewise(source, rates, 0.0)
+
+
+def zero_perception_joint(source: GaussMarkov, rates: object) -> Array:
+    r"""Distortion of each frame under perfect joint realism (0-PLF-JD), sequential objective.
+
+    Minimise :math:`D_t` frame after frame subject to
+    :math:`P_{\hat X_1..\hat X_t} = P_{X_1..X_t}`:
+
+    .. math:: D_t = a_t^2 D_{t-1} + 2 (q_t - k_t \sqrt{q_t v_t}), \qquad D_0 = 0.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames, or T frames of d modes.
+    rates : (..., T) array, or (..., T, d)
+        Bits per frame (and mode), >= 0, inf allowed.
+
+    Returns
+    -------
+    array of the shape of rates, squared units of the source
+
+    Raises
+    ------
+    ValueError
+        Rates of the wrong shape, negative or NaN.
+
+    Notes
+    -----
+    The first term is the error that the law of the past forces the decoder to repeat. Derived in
+    this project; loss function of Salehkalaibar et al., arXiv:2305.19301. The decoder reaching it
+    is Xhat_t = a_t Xhat_{t-1} + sqrt(q_t) u_t. Evaluated as m_t plus the excess of the module
+    docstring, the same number with less rounding.
+
+    Examples
+    --------
+    >>> zero_perception_joint(GaussMarkov.stationary(rho=0.9, frames=2), [0.5, 0.5]).round(4)
+    array([0.5858, 0.379 ])
+    """
+
+    def compute(block: Array) -> Iterator[Array]:
+        excess: Array | float = 0.0
+        for step in steps(source, block):
+            t = step.t
+            missing = np.sqrt(source.innovation[t]) - np.sqrt(step.captured * step.v)
+            excess = source.gain[t] ** 2 * excess + missing**2
+            yield step.m + excess
+
+    return over_blocks(source, compute, check_rates(source, rates))
+
+
+def zero_perception_self_adaptive(source: GaussMarkov, rates: object) -> Array:
+    r"""Distortion of each frame under perfect self-adaptive realism (0-PLF-SA), sequential.
+
+    Minimise :math:`D_t` frame after frame subject to
+    :math:`P_{\hat X_1..\hat X_t} = P_{\hat X_1..\hat X_{t-1} X_t}`:
+
+    .. math:: D_t = 2 v_t (1 - k_t) \le 2 m_t.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames, or T frames of d modes.
+    rates : (..., T) array, or (..., T, d)
+        Bits per frame (and mode), >= 0, inf allowed.
+
+    Returns
+    -------
+    array of the shape of rates, squared units of the source
+
+    Raises
+    ------
+    ValueError
+        Rates of the wrong shape, negative or NaN.
+
+    Notes
+    -----
+    Derived in this project; loss function of Salehkalaibar et al., arXiv:2502.10628. The decoder
+    reaching it is Xhat_t = a_t E[X_{t-1} | representation] + sqrt(v_t) u_t.
+
+    Examples
+    --------
+    >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
+    >>> zero_perception_self_adaptive(source, [0.5, 0.5]).round(4)
+    array([0.5858, 0.3485])
+    """
+
+    def compute(block: Array) -> Iterator[Array]:
+        for step in steps(source, block):
+            loss = step.residual / (1 + np.sqrt(step.captured))  # 1 - k, without cancellation
+            yield step.m + step.v * loss**2
+
+    return over_blocks(source, compute, check_rates(source, rates))
+
+
+def joint_tradeoff(source: GaussMarkov, rates: object, alpha: object) -> Array:
+    r"""(D_1, D_2) reached by 0-PLF-JD when frame 1 keeps only part of what was received.
+
+    Two frames. With standard deviations scaled to one, let the first reconstruction be
+    :math:`\hat X_1 = lpha U_1 + \sqrt{1-lpha^2}\, Z`, where U_1 is the test-channel output and
+    Z decoder noise. The least second distortion under perfect joint realism is then
+    :math:`D_t = 2\sigma_t^2 (1 - c_t)` with :math:`A_t = 1 - m_t/\sigma_t^2` and
+
+    .. math:: c_1 = lpha \sqrt{A_1}, \qquad
+              c_2 = 
+ho^2 \sqrt{A_1} lpha
+                    + \sqrt{1-
+ho^2} \sqrt{A_2 - 
+ho^2 A_1 lpha^2}.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        Two scalar frames.
+    rates : (2,) array
+        Bits per frame, >= 0, inf allowed.
+    alpha : array, in [0, 1]
+        Share of the first test-channel output that is kept; 1 minimises D_1.
+
+    Returns
+    -------
+    (..., 2) array
+        D_1 and D_2 for each alpha, squared units of the source.
+
+    Raises
+    ------
+    ValueError
+        Not two scalar frames, bad rates, alpha outside [0, 1].
+
+    Notes
+    -----
+    Derived in this project. D_2 is least at alpha = min(1, sqrt(A_2 / A_1)): where the second frame
+    is known less well than the first, dropping part of the first frame helps the second.
+
+    Examples
+    --------
+    >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
+    >>> joint_tradeoff(source, [4.0, 0.05], [1.0, 0.9]).round(4)
+    array([[0.0039, 0.284 ],
+           [0.2035, 0.1894]])
+    """
+    if source.frames != 2 or source.modes is not None:
+        raise ValueError(
+            f"source: expected two scalar frames, got sigma of shape {source.sigma.shape}"
+        )
+    share = _check.nonnegative("alpha", alpha)
+    if (share > 1).any():
+        raise ValueError(f"alpha: expected values in [0, 1], got {share.max():g}")
+    first, second = mmse_recursion(source, _check.array("rates", rates, ndim=1)).variance
+    first, second = first / source.variance[0], second / source.variance[1]
+    rho = source.rho[0]
+    kept = np.sqrt(first) * share
+    fresh = np.sqrt((1 - rho**2) * np.maximum(second - (rho * kept) ** 2, 0.0))
+    correlation = np.stack([kept, rho**2 * kept + fresh], axis=-1)
+    return 2 * source.variance * (1 - correlation)
+
+
+def smallest_sd(sigma: object, levels: object, metric: str = "w2") -> Array:
+    r"""Smallest standard deviation of a reconstruction that a marginal threshold allows.
+
+    :math:`\sigma - \sqrt P` for squared W2; :math:`\sigma \sqrt u` for KL in nats, where u <= 1
+    solves :math:`(u - 1 - \ln u)/2 = P`.
+
+    Parameters
+    ----------
+    sigma : array, > 0
+        Standard deviation of the source.
+    levels : array, >= 0
+        Threshold; broadcasts with sigma.
+    metric : {"w2", "kl"}
+        Divergence.
+
+    Returns
+    -------
+    array, units of the source
+
+    Examples
+    --------
+    >>> float(smallest_sd(2.0, 1.0))
+    1.0
+    """
+    sd, allowed = np.asarray(sigma), np.asarray(levels, dtype=np.float64)
+    if metric == "w2":
+        return np.maximum(sd - np.sqrt(allowed), 0.0)
+    return sd * np.exp(-0.5 * _log_shrinkage(2 * allowed))
+
+
+def _log_shrinkage(target: Array) -> Array:
+    """Root y >= 0 of exp(-y) - 1 + y = target, by Newton's method from above.
+
+    The function is convex and increasing, and exp(-y) - 1 + y >= y^2 / (2 + y), so the start is an
+    upper bound and the iteration falls monotonically; it is quadratic, five steps are exact.
+    """
+    bounded = np.minimum(target, 1e300)
+    y = 0.5 * (bounded + np.sqrt(bounded) * np.sqrt(bounded + 8))
+    for _ in range(5):
+        slope = -np.expm1(-y)
+        y = y - np.divide(y - slope - bounded, slope, out=np.zeros_like(y), where=slope > 0)
+    return np.where(target > 1e300, np.inf, y)

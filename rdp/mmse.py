@@ -1,0 +1,229 @@
+r"""The MMSE backbone: the representation that is best for every frame at once.
+
+.. math::
+    v_t = a_t^2 m_{t-1} + q_t, \qquad m_t = 2^{-2R_t} v_t, \qquad k_t^2 = 1 - 2^{-2R_t}, \qquad
+    \tilde X_t = E[X_t | X_r^t] = a_t \tilde X_{t-1} + k_t \sqrt{v_t}\, u_t,
+
+with white :math:`u_t` of unit variance. Every reconstruction is made from it and splits as
+:math:`D_t = m_t + E(\tilde X_t - \hat X_t)^2`. Sequential coding of Gauss-Markov sources: Ma and
+Ishwar, arXiv:cs/0701197; Tanaka et al., arXiv:1411.7632.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from rdp import _check
+from rdp.source import GaussMarkov
+
+Array = np.ndarray
+
+_BLOCK = 4096  # values per frame worked on at once, so that the temporaries stay in the cache
+
+
+class Step(NamedTuple):
+    """The backbone at one frame, time axis removed.
+
+    Parameters
+    ----------
+    t : int
+        Frame, from 0.
+    residual : array
+        2^(-2 R_t), the share of the prediction error that stays.
+    captured : array
+        k_t^2 = 1 - 2^(-2 R_t), accurate for small rates.
+    v : array
+        Prediction error v_t.
+    m : array
+        MMSE distortion m_t.
+    """
+
+    t: int
+    residual: Array
+    captured: Array
+    v: Array
+    m: Array
+
+
+def steps(source: GaussMarkov, rates: Array) -> Iterator[Step]:
+    """Run the recursion frame by frame.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames.
+    rates : (T, ...) array, time first, >= 0
+        Trailing axes broadcast with the modes of the source.
+
+    Yields
+    ------
+    Step
+    """
+    m: Array | float = 0.0
+    for t in range(source.frames):
+        exponent = rates[t] * (-2 * np.log(2))
+        residual = np.exp(exponent)
+        v = source.gain[t] ** 2 * m + source.innovation[t]
+        m = residual * v
+        yield Step(t, residual, -np.expm1(exponent), v, m)
+
+
+def check_rates(source: GaussMarkov, rates: object) -> Array:
+    """Return rates as an array (..., T), or (..., T, d), or raise ValueError.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames, d modes for vector frames.
+    rates : array_like
+        Trailing axes must match the shape of source.sigma.
+    """
+    out = _check.nonnegative("rates", rates)
+    wanted = source.sigma.shape
+    if out.shape[-len(wanted) :] != wanted:
+        raise ValueError(
+            f"rates: expected shape (..., {', '.join(map(str, wanted))}) for "
+            f"{source.frames} frames, got {out.shape}"
+        )
+    return out
+
+
+def over_blocks(
+    source: GaussMarkov, compute: Callable[..., Iterable[Array]], *arrays: Array
+) -> Array:
+    """Evaluate a per-frame recursion over leading axes, block by block.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames.
+    compute : callable
+        Takes one block of each array, time first, (T, n) or (T, n, d); yields T arrays, one for
+        each frame.
+    *arrays : (..., T) arrays, or (..., T, d) for vector frames
+        Arguments of one common shape.
+
+    Returns
+    -------
+    array of the common shape
+    """
+    core = source.sigma.shape
+    flat = [array.reshape(-1, *core) for array in arrays]
+    out = np.empty(flat[0].shape)
+    rows = max(1, _BLOCK // (source.modes or 1))
+    for start in range(0, len(out), rows):
+        rows_now = slice(start, start + rows)
+        blocks = [np.ascontiguousarray(np.moveaxis(array[rows_now], 1, 0)) for array in flat]
+        for t, frame in enumerate(compute(*blocks)):
+            out[rows_now, t] = frame
+    return out.reshape(arrays[0].shape)
+
+
+class Backbone(NamedTuple):
+    """MMSE backbone of every frame; arrays of the shape of the rates.
+
+    Parameters
+    ----------
+    prediction_error : array
+        v_t, error of predicting frame t from the representation of the past.
+    mmse : array
+        m_t, error after frame t is received.
+    gain : array
+        k_t = sqrt(1 - 2^(-2 R_t)), correlation of the test channel of the innovation.
+    variance : array
+        Variance of the MMSE estimate, sigma_t^2 - m_t, without cancellation.
+    """
+
+    prediction_error: Array
+    mmse: Array
+    gain: Array
+    variance: Array
+
+
+def mmse_recursion(source: GaussMarkov, rates: object) -> Backbone:
+    """Prediction errors, MMSE distortions, gains and estimate variances of every frame.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames.
+    rates : (..., T) array, or (..., T, d) for vector frames
+        Bits per frame (and mode), >= 0, inf allowed.
+
+    Returns
+    -------
+    Backbone
+
+    Raises
+    ------
+    ValueError
+        Rates of the wrong shape, negative or NaN.
+
+    Examples
+    --------
+    >>> mmse_recursion(GaussMarkov.stationary(rho=0.9, frames=2), [0.5, 0.5]).mmse
+    array([0.5   , 0.2975])
+    """
+    given = check_rates(source, rates)
+    axis = -len(source.sigma.shape)
+    variance: Array | float = 0.0
+    frames = []
+    for step in steps(source, np.moveaxis(given, axis, 0)):
+        variance = source.gain[step.t] ** 2 * variance + step.captured * step.v
+        v = np.broadcast_to(step.v, step.m.shape)
+        frames.append((v, step.m, np.sqrt(step.captured), variance))
+    return Backbone(*(np.stack(part, axis=axis) for part in zip(*frames, strict=True)))
+
+
+def estimate_factor(source: GaussMarkov, rates: object) -> Array:
+    r"""Factor of the MMSE estimate in white variables: :math:`\tilde X = \tilde L u`.
+
+    :math:`\tilde L_{ts} = \phi(t, s)\, k_s \sqrt{v_s}` for :math:`s \le t`; column s vanishes when
+    frame s gets no rate.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames.
+    rates : (..., T) array, or (..., T, d) for vector frames
+        Bits per frame (and mode), >= 0, inf allowed.
+
+    Returns
+    -------
+    (..., T, T) array, or (..., d, T, T)
+    """
+    backbone = mmse_recursion(source, rates)
+    return _factor(source, backbone.gain * np.sqrt(backbone.prediction_error))
+
+
+def factor_from_mmse(source: GaussMarkov, mmse: Array) -> Array:
+    """Factor of the estimate for any representation, from its errors alone.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames.
+    mmse : (..., T) array, or (..., T, d)
+        Errors m_t, with m_t <= a_t^2 m_{t-1} + q_t.
+
+    Returns
+    -------
+    (..., T, T) array, or (..., d, T, T)
+    """
+    axis = -source.sigma.ndim
+    m = np.moveaxis(np.asarray(mmse, dtype=np.float64), axis, 0)
+    previous = np.concatenate([np.zeros_like(m[:1]), m[:-1]])
+    captured = [
+        source.gain[t] ** 2 * previous[t] + source.innovation[t] - m[t]
+        for t in range(source.frames)
+    ]
+    return _factor(source, np.sqrt(np.maximum(np.stack(captured, axis=axis), 0.0)))
+
+
+def _factor(source: GaussMarkov, scale: Array) -> Array:
+    """Columns phi(., s) times the standard deviation of what frame s adds to the estimate."""
+    columns = np.moveaxis(scale, -source.sigma.ndim, -1)
+    return source.transition() * columns[..., None, :]

@@ -1,0 +1,104 @@
+"""The question: a source, rates, a perception loss and an objective, as inert data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from rdp import _check
+from rdp.perception import Perception
+from rdp.source import GaussMarkov
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    r"""Least distortion at given rates and perception thresholds.
+
+    Minimise :math:`\sum_t w_t D_t`, or :math:`D_1`, then :math:`D_2` given that, and so on, over
+    causal encoders of rates :math:`R_t` and causal decoders with common randomness, subject to
+    the perception loss being at most :math:`P_t` at every frame;
+    :math:`D_t = E\|X_t - \hat X_t\|^2`.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames, scalar or with d modes.
+    rates : float or (T,) array, >= 0, bits per frame
+        Rate of each frame; a scalar holds for all frames; inf allowed. For vector frames, the
+        total over the modes.
+    perception : FMD, JD, SA or None
+        Perception loss with its thresholds; None asks for the least distortion alone.
+    weights : (T,) array, >= 0, or None
+        Weights of the distortions; None is the sequential objective of the papers.
+    encoder : {"optimal", "mmse"}
+        Encoder designed for this problem, or the encoder designed for mean squared error alone.
+
+    Raises
+    ------
+    ValueError
+        Negative or NaN rates, shapes that do not match the source, an unknown encoder.
+
+    Examples
+    --------
+    >>> from rdp import JD
+    >>> problem = Problem(GaussMarkov.stationary(rho=0.9, frames=2), rates=0.5, perception=JD(0.1))
+    >>> problem.rates
+    array([0.5, 0.5])
+    """
+
+    source: GaussMarkov
+    rates: Array
+    perception: Perception | None = None
+    weights: Array | None = None
+    encoder: str = "optimal"
+
+    def __post_init__(self) -> None:
+        """Validate everything against the source and freeze it."""
+        if not isinstance(self.source, GaussMarkov):
+            raise ValueError(f"source: expected a GaussMarkov, got {type(self.source).__name__}")
+        if self.perception is not None:
+            if not isinstance(self.perception, Perception):
+                raise ValueError(
+                    f"perception: expected FMD, JD, SA or None, got {self.perception!r}"
+                )
+            self.perception.thresholds(self.source.frames)
+        if self.encoder not in ("optimal", "mmse"):
+            raise ValueError(f"encoder: expected 'optimal' or 'mmse', got {self.encoder!r}")
+        object.__setattr__(self, "rates", self._per_frame("rates", self.rates))
+        if self.weights is not None:
+            weights = _check.finite("weights", self._per_frame("weights", self.weights))
+            if not weights.any():
+                raise ValueError("weights: expected at least one weight > 0, got all zero")
+            object.__setattr__(self, "weights", weights)
+
+    def _per_frame(self, name: str, value: object) -> Array:
+        frames = self.source.frames
+        out = _check.nonnegative(name, value)
+        if out.ndim and out.shape != (frames,):
+            raise ValueError(f"{name}: expected shape ({frames},) for {frames} frames, got {out.shape}")
+        return _check.frozen(np.broadcast_to(out, (frames,)))
+
+    @property
+    def plf(self) -> str:
+        """Name of the perception loss: "MMSE" (none), "FMD", "JD" or "SA"."""
+        return "MMSE" if self.perception is None else self.perception.name
+
+    @property
+    def thresholds(self) -> Array:
+        """Perception thresholds (T,); inf where there is no constraint."""
+        frames = self.source.frames
+        return np.full(frames, np.inf) if self.perception is None else self.perception.thresholds(frames)
+
+    def with_(self, **changes: Any) -> Problem:
+        """Return a copy with some fields replaced.
+
+        Parameters
+        ----------
+        **changes : Any
+            Fields of Problem and their new values.
+        """
+        return replace(self, **changes)
