@@ -1,0 +1,71 @@
+# `make help` lists the targets. Each makes the environment it needs, and repairs a stale one.
+.DEFAULT_GOAL := help
+.PHONY: help figures test lint bench dist clean core full
+.NOTPARALLEL:
+
+# The first of these that is Python >= 3.11 and can make environments; 3.11 is the one tested most.
+CANDIDATES := python3.11 python3.12 python3.13 python3 python
+PYTHON ?= $(shell for python in $(CANDIDATES); do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$python; break; }; done)
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+WORKERS ?= auto
+# For an interpreter without a torch wheel: make test EXTRAS=test, which skips the tests of neural.
+EXTRAS ?= test,neural
+
+# Parallelism is by process: one thread for each. Compiled kernels are kept between runs.
+export OMP_NUM_THREADS = 1
+export OPENBLAS_NUM_THREADS = 1
+export MKL_NUM_THREADS = 1
+export NUMBA_NUM_THREADS = 1
+export NUMBA_CACHE_DIR = $(CURDIR)/.numba_cache
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## */\1\t/p' Makefile
+
+figures: core  ## make every figure, and the numbers behind it as CSV
+	$(RUN) -m figures
+
+test: full  ## run the tests on all cores (WORKERS=2 for two)
+	$(RUN) -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
+
+lint: full  ## check style, documentation and types
+	$(RUN) -m ruff check
+	$(RUN) -m mypy
+
+bench: core  ## run every benchmark
+	for file in benchmarks/bench_*.py; do $(RUN) $$file || exit 1; done
+
+dist: full  ## build sdist and wheel, and run the README's examples from the wheel alone
+	rm -rf dist build/wheel
+	$(RUN) -m build --outdir dist
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip install -qq -c constraints.txt dist/*.whl
+	cd build/wheel && bin/python -P $(CURDIR)/tests/readme_examples.py && bin/rdp fit --sample
+
+clean:  ## remove everything that was made
+	rm -rf $(VENV) build dist .numba_cache .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# core holds the package and what it needs; full adds torch and the test tools. A finished install
+# leaves a stamp saying what it was made from; without a matching stamp pip runs again. What cannot
+# be repaired so (no working interpreter, an install that did not finish) is made anew.
+core full:
+	@made_from="$(CURDIR) $$(cat pyproject.toml constraints.txt | cksum)"; \
+	case $@ in \
+		core) extras= stamps=core;; \
+		full) extras='[$(EXTRAS)]' stamps='core full-$(EXTRAS)';; \
+	esac; \
+	if [ -e $(VENV)/unfinished ] || ! $(RUN) -m pip --version >/dev/null 2>&1; then \
+		[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer, with venv, was not found" \
+			"(tried: $(CANDIDATES)); name one: make PYTHON=/path/to/python" >&2; exit 1; }; \
+		echo "Making $(VENV) with $(PYTHON)"; \
+		rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) || exit 1; \
+	fi; \
+	[ "$$(cat $(VENV)/$${stamps#* }.stamp 2>/dev/null)" = "$$made_from" ] && exit; \
+	echo "Installing gauss-markov-rdp$$extras (some minutes the first time)"; \
+	touch $(VENV)/unfinished && rm -f $(VENV)/*.stamp \
+	&& $(RUN) -m pip install -qq -c constraints.txt -e ".$$extras" && rm $(VENV)/unfinished \
+	&& for stamp in $$stamps; do echo "$$made_from" > $(VENV)/$$stamp.stamp; done
