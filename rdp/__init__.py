@@ -2,6 +2,17 @@
 
 from rdp.perception import FMD, JD, SA, Perception, perception
 from rdp.problem import Problem
+from rdp.solution import Solution
 from rdp.source import GaussMarkov, SourceFit
 
-__all__ = ["FMD", "JD", "SA", "GaussMarkov", "Perception", "Problem", "SourceFit", "perception"]
+__all__ = [
+    "FMD",
+    "JD",
+    "SA",
+    "GaussMarkov",
+    "Perception",
+    "Problem",
+    "Solution",
+    "SourceFit",
+    "perception",
+]

@@ -30,7 +30,9 @@ class Perception:
     def __post_init__(self) -> None:
         """Validate the thresholds and freeze them."""
         levels = _check.nonnegative("levels", self.levels, ndim=(0, 1))
-        object.__setattr__(self, "levels", float(levels) if levels.ndim == 0 else _check.frozen(levels))
+        object.__setattr__(
+            self, "levels", float(levels) if levels.ndim == 0 else _check.frozen(levels)
+        )
 
     def thresholds(self, frames: int) -> Array:
         """Return the thresholds of all frames, shape (frames,).

@@ -79,7 +79,9 @@ class Problem:
         frames = self.source.frames
         out = _check.nonnegative(name, value)
         if out.ndim and out.shape != (frames,):
-            raise ValueError(f"{name}: expected shape ({frames},) for {frames} frames, got {out.shape}")
+            raise ValueError(
+                f"{name}: expected shape ({frames},) for {frames} frames, got {out.shape}"
+            )
         return _check.frozen(np.broadcast_to(out, (frames,)))
 
     @property
@@ -91,7 +93,11 @@ class Problem:
     def thresholds(self) -> Array:
         """Perception thresholds (T,); inf where there is no constraint."""
         frames = self.source.frames
-        return np.full(frames, np.inf) if self.perception is None else self.perception.thresholds(frames)
+        return (
+            np.full(frames, np.inf)
+            if self.perception is None
+            else self.perception.thresholds(frames)
+        )
 
     def with_(self, **changes: Any) -> Problem:
         """Return a copy with some fields replaced.

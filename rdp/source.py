@@ -56,10 +56,14 @@ class GaussMarkov:
         """Validate the parameters and freeze them."""
         sigma = _check.positive("sigma", self.sigma, ndim=(1, 2))
         if sigma.size == 0:
-            raise ValueError(f"sigma: expected at least one frame and mode, got shape {sigma.shape}")
+            raise ValueError(
+                f"sigma: expected at least one frame and mode, got shape {sigma.shape}"
+            )
         wanted = (sigma.shape[0] - 1, *sigma.shape[1:])
         if self.rho is None and wanted[0] > 0:
-            raise ValueError(f"rho: expected shape {wanted} for {sigma.shape[0]} frames, got nothing")
+            raise ValueError(
+                f"rho: expected shape {wanted} for {sigma.shape[0]} frames, got nothing"
+            )
         rho = _check.array("rho", np.zeros(wanted) if self.rho is None else self.rho)
         if rho.ndim == 0:
             rho = np.full(wanted, rho)

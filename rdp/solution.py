@@ -1,0 +1,184 @@
+"""The answer: what a solver found, with its certificate and the scheme that reaches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rdp import _check, gaussian
+from rdp.measure import perception_of
+from rdp.mmse import factor_from_mmse
+from rdp.perception import Perception
+from rdp.problem import Problem
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Distortion and perception of every frame, a lower bound, and the scheme itself.
+
+    Parameters
+    ----------
+    problem : Problem
+        The question this answers.
+    distortion : (T,) array
+        D_t, squared units of the source, summed over modes. Recomputed from the scheme.
+    perception : (T,) array
+        Perception loss of each frame, recomputed from the scheme; nan where the problem has none.
+    rates : (T,) array
+        Bits per frame that the scheme uses.
+    mmse : (T,) array
+        MMSE distortion m_t of the representation, summed over modes.
+    objective : float
+        sum_t w_t D_t; for the sequential objective, the sum of the D_t found one after the other.
+    lower_bound : float
+        No scheme does better than this; for the sequential objective, the sum of the bounds of
+        the frames, each given the scheme's earlier frames.
+    gap : float
+        objective - lower_bound.
+    method : str
+        Solver that produced the answer.
+    status : str
+        "solved"; anything less is raised by the solver, not returned.
+    message : str
+        What the solver says about how it got there.
+    cov_xhat : (T, T) or (d, T, T) array
+        Covariance of the reconstruction.
+    cross : (T, T) or (d, T, T) array
+        C[t, s] = E[Xhat_t Xtil_s], the reconstruction against the MMSE estimate.
+    mode_mmse : (T, d) array or None
+        m_t of each mode, for vector frames.
+    mode_rates : (T, d) array or None
+        Bits of each mode, for vector frames.
+    """
+
+    problem: Problem
+    distortion: Array
+    perception: Array
+    rates: Array
+    mmse: Array
+    objective: float
+    lower_bound: float
+    gap: float
+    method: str
+    status: str
+    message: str
+    cov_xhat: Array
+    cross: Array
+    mode_mmse: Array | None = None
+    mode_rates: Array | None = None
+
+    def perception_under(self, perception: Perception) -> Array:
+        """Perception loss of this scheme under another loss function.
+
+        Parameters
+        ----------
+        perception : FMD, JD or SA
+            The loss function; its thresholds play no role.
+
+        Returns
+        -------
+        (T,) array
+        """
+        return perception_of(self.problem.source, self.cov_xhat, self.cross, perception)
+
+    def simulate(
+        self, n: int, rng: np.random.Generator | int, representation: bool = False
+    ) -> tuple[Array, ...]:
+        r"""Draw source sequences and what this scheme reconstructs from them.
+
+        The representation is the Gaussian test channel with errors m_t; the reconstruction is the
+        linear decoder :math:`\hat X = G u + N` with the second moments of the scheme.
+
+        Parameters
+        ----------
+        n : int
+            Number of sequences.
+        rng : numpy.random.Generator or int
+            Source of randomness; an int is a seed.
+        representation : bool
+            Return the MMSE estimate :math:`\tilde X` too; the rate of frame t is
+            :math:`I(X_t; \tilde X_t | \tilde X_{t-1})`.
+
+        Returns
+        -------
+        x, xhat : (n, T) or (n, T, d) arrays
+            And xtil of the same shape if asked for.
+
+        Examples
+        --------
+        >>> from rdp import JD, GaussMarkov
+        >>> from solvers import solve
+        >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
+        >>> solution = solve(Problem(source, [0.5, 0.5], JD(0.0)))
+        >>> x, xhat = solution.simulate(100_000, rng=0)
+        >>> bool(abs(np.mean((x - xhat) ** 2, axis=0) - solution.distortion).max() < 0.02)
+        True
+        """
+        source = self.problem.source
+        draw = _check.generator("rng", rng)
+        x = source.sample(n, draw)
+        mmse = self.mmse if self.mode_mmse is None else self.mode_mmse
+        estimate, white = _test_channel(self.problem, mmse, x, draw)
+        factor = factor_from_mmse(source, mmse)
+        decoder = _decoder(self.cross, factor)
+        rest = self.cov_xhat - decoder @ np.swapaxes(decoder, -1, -2)
+        noise = _root_of_remainder(rest, self.cov_xhat)
+        fresh = draw.standard_normal(x.shape)
+        if source.modes is None:
+            shown = white @ decoder.T + fresh @ noise.T
+        else:
+            shown = np.einsum("nsd,dts->ntd", white, decoder)
+            shown += np.einsum("nsd,dts->ntd", fresh, noise)
+        return (x, shown, estimate) if representation else (x, shown)
+
+
+def _test_channel(
+    problem: Problem, mmse: Array, x: Array, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """MMSE estimates with errors m_t, and the white variables that drive them."""
+    source = problem.source
+    estimate, white = np.empty_like(x), np.zeros_like(x)
+    prediction: Array | float = 0.0
+    for t in range(source.frames):
+        previous = mmse[t - 1] if t else 0.0
+        v = source.gain[t] ** 2 * previous + source.innovation[t]
+        captured = np.clip(1 - mmse[t] / np.where(v > 0, v, 1.0), 0.0, 1.0)
+        if t:
+            prediction = source.gain[t] * estimate[:, t - 1]
+        error = x[:, t] - prediction
+        noise = rng.standard_normal(error.shape)
+        # k^2 e + noise of variance k^2 m has variance k^2 v and leaves the error m
+        news = captured * error + np.sqrt(captured * mmse[t]) * noise
+        estimate[:, t] = prediction + news
+        scale = np.sqrt(captured * v)
+        white[:, t] = news / np.where(scale > 0, scale, 1.0)
+    return estimate, white
+
+
+def _decoder(cross: Array, factor: Array) -> Array:
+    """Lower-triangular G with G factor^T = cross on and below the diagonal, by substitution."""
+    size = factor.shape[-1]
+    out = np.zeros_like(cross)
+    floor = 1e-9 * np.abs(factor).max()
+    for s in range(size):
+        pivot = factor[..., s, s]
+        known = (out[..., :, :s] * factor[..., None, s, :s]).sum(axis=-1)
+        used = pivot > floor
+        column = (cross[..., :, s] - known) / np.where(used, pivot, 1.0)[..., None]
+        column[..., :s] = 0.0
+        out[..., :, s] = np.where(used[..., None], column, 0.0)
+    return out
+
+
+def _root_of_remainder(rest: Array, whole: Array) -> Array:
+    """Square root of what the decoder adds as noise; solver residue below 1e-5 counts as none."""
+    values = np.linalg.eigvalsh(rest)
+    if values.min() < -1e-5 * np.abs(whole).max():
+        raise ValueError(
+            f"cross: expected moments of a causal scheme, got remainder {values.min():g}"
+        )
+    lift = np.maximum(-values[..., :1], 0.0)[..., None] * np.eye(rest.shape[-1])
+    return gaussian.psd_sqrt(rest + lift)

@@ -1,0 +1,21 @@
+"""The one error a solver raises."""
+
+
+class SolverError(RuntimeError):
+    """A problem was not solved to tolerance, or the method does not cover it.
+
+    Parameters
+    ----------
+    status : str
+        "unsupported", "infeasible", "inaccurate" or "failed".
+    message : str
+        What happened and what to do instead.
+    """
+
+    def __init__(self, status: str, message: str) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Survive the way back from a worker process."""
+        return type(self), (self.status, str(self).removeprefix(f"{self.status}: "))
