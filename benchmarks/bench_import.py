@@ -1,0 +1,43 @@
+"""Time of `import rdp` in a fresh interpreter, next to numpy, which it loads, and to nothing.
+
+The budget of `import rdp` is 0.25 s over an interpreter that imports nothing.
+"""
+
+import subprocess
+import sys
+import time
+
+from report import report
+
+STATEMENTS = ("pass", "import numpy", "import rdp", "import solvers")
+ROUNDS = 15
+
+
+def seconds(statement: str) -> float:
+    """Return the wall time of a fresh interpreter that runs `statement`."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", statement], check=True)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    # Rounds visit every statement, so that a busy moment slows all of them alike.
+    rounds = [[seconds(statement) for statement in STATEMENTS] for _ in range(ROUNDS)]
+    best = [min(times) for times in zip(*rounds, strict=True)]
+    nothing, numpy = best[0], best[1] - best[0]
+    report(
+        "import",
+        [
+            {
+                "statement": statement,
+                f"seconds (best of {ROUNDS})": total,
+                "seconds over nothing": total - nothing,
+                "ratio to numpy": (total - nothing) / numpy,
+            }
+            for statement, total in zip(STATEMENTS, best, strict=True)
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""How a benchmark reports: a table to read, and the same numbers with their provenance as JSON."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def report(what: str, rows: Sequence[Mapping[str, object]], libraries: Sequence[str] = ()) -> None:
+    """Print `rows`, which share their keys, and write them to results/`what`.json."""
+    table = Table(*rows[0], title=what)
+    for row in rows:
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
+    Console().print(table)
+    RESULTS.mkdir(exist_ok=True)
+    content = {"benchmark": what, "provenance": provenance(libraries), "rows": list(rows)}
+    (RESULTS / f"{what}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def provenance(libraries: Sequence[str] = ()) -> dict[str, object]:
+    """Return what the numbers were made with: commit, date, interpreter, processor, versions."""
+    git = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    commit = subprocess.run(git, cwd=RESULTS.parent, capture_output=True, text=True, check=False)
+    return {
+        "commit": commit.stdout.strip() or None,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "versions": {name: importlib.metadata.version(name) for name in ("numpy", *libraries)},
+    }

@@ -1,0 +1,157 @@
+"""What holds for the repository as a whole, whatever a module computes."""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ["rdp", "solvers", "neural", "figures"]  # each may import those before it
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def dependencies(*extras: str) -> set[str]:
+    """Names of the required distributions, which are also their import names."""
+    texts = [*PROJECT["dependencies"]]
+    for extra in extras:
+        texts += PROJECT["optional-dependencies"][extra]
+    return {re.match(r"[\w-]+", text)[0] for text in texts}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Top-level name of everything that a module imports, anywhere in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path):
+    package = path.relative_to(ROOT).parts[0]
+    later = set(PACKAGES[PACKAGES.index(package) + 1 :])
+    assert not later & set(imports(ast.parse(path.read_text())))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_is_short_enough_to_be_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= 600
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level modules present after `statement` ran in a fresh interpreter."""
+    code = f"{statement}; import json, sys; print(json.dumps([*sys.modules]))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    return {name.split(".")[0] for name in json.loads(run.stdout)}
+
+
+def test_import_rdp_loads_numpy_only():
+    loaded = loaded_by("import rdp") & dependencies("neural")
+    assert loaded == {"numpy"}
+
+
+def test_import_solvers_leaves_the_heavy_libraries_to_those_who_use_them():
+    heavy = {"av", "clarabel", "cvxpy", "matplotlib", "numba", "pandas", "sympy", "torch"}
+    assert not loaded_by("import solvers") & heavy
+
+
+@pytest.mark.skipif(not (ROOT / "neural" / "train.py").exists(), reason="no training yet")
+def test_training_needs_torch_numpy_scipy_and_tqdm_only():
+    pytest.importorskip("torch")  # which brings sympy
+    absent = dependencies() - {"numpy", "scipy", "sympy", "tqdm"}
+    # None in sys.modules makes an import fail as if the library was not installed.
+    block = f"import sys; sys.modules.update(dict.fromkeys({sorted(absent)!r}))"
+    loaded_by(f"{block}; import neural.train")
+
+
+def public_callables() -> Iterator[tuple[str, Callable]]:
+    """Yield what rdp and solvers export, and the public methods of exported classes."""
+    for package in ("rdp", "solvers"):
+        module = importlib.import_module(package)
+        for name in module.__all__:
+            exported = getattr(module, name)
+            if callable(exported):
+                yield f"{package}.{name}", exported
+            if inspect.isclass(exported) and exported.__module__.split(".")[0] in PACKAGES:
+                for method, value in vars(exported).items():
+                    function = getattr(value, "__func__", value)
+                    if inspect.isfunction(function) and not method.startswith("_"):
+                        yield f"{package}.{name}.{method}", function
+
+
+def parameters(exported: Callable) -> set[str]:
+    if dataclasses.is_dataclass(exported):
+        return {field.name for field in dataclasses.fields(exported) if field.init}
+    if inspect.isclass(exported) and issubclass(exported, Exception):
+        return set()  # an exception is raised by the library, not built by its users
+    return set(inspect.signature(exported).parameters) - {"self", "cls"}
+
+
+def documented(docstring: str) -> set[str]:
+    """Names described under Parameters or Attributes of a numpydoc docstring."""
+    sections = re.split(r"^(\w[\w ]*)\n-{3,}\n", docstring, flags=re.MULTILINE)
+    titled = zip(sections[1::2], sections[2::2], strict=True)
+    return {
+        name.strip(" *")
+        for title, text in titled
+        if title in ("Parameters", "Other Parameters", "Attributes")
+        for line in re.findall(r"^(\*{0,2}\w[\w, *]*?)\s*:", text, flags=re.MULTILINE)
+        for name in line.split(",")
+    }
+
+
+PUBLIC = dict(public_callables())
+
+
+@pytest.mark.parametrize(("name", "exported"), PUBLIC.items(), ids=PUBLIC)
+def test_every_public_parameter_is_documented(name, exported):
+    missing = parameters(exported) - documented(inspect.getdoc(exported) or "")
+    assert not missing, f"{name}: undocumented {sorted(missing)}"
+
+
+def test_documented_reads_numpydoc():
+    parameters = "Parameters\n----------\na, b : int\n    Two: numbers.\n*args : float\n"
+    assert documented(f"Do.\n\n{parameters}\nReturns\n-------\nc : int") == {"a", "b", "args"}
+
+
+def own_files() -> Iterator[Path]:
+    """Text files of the repository, without what is made from them."""
+    made = {"__pycache__", "build", "dist", ".git", ".venv"}
+    for path in sorted(ROOT.rglob("*")):
+        parts = path.relative_to(ROOT).parts
+        cache = any(part in made or part.endswith(("_cache", ".egg-info")) for part in parts)
+        if path.is_file() and not cache and not {".hypothesis", ".ipynb_checkpoints"} & set(parts):
+            yield path
+
+
+def test_no_package_index_is_named():
+    # Whoever installs decides where packages come from.
+    hosts = [f"{name}.org".encode() for name in ("pypi", "pythonhosted", "download.pytorch")]
+    naming = [path for path in own_files() if any(host in path.read_bytes() for host in hosts)]
+    assert naming == []
+
+
+def test_one_version_everywhere():
+    version = PROJECT["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_tested_versions_satisfy_what_is_required():
+    from packaging.requirements import Requirement
+
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.lower().split("==") for line in lines if not line.startswith("#"))
+    for text in sum(PROJECT["optional-dependencies"].values(), PROJECT["dependencies"]):
+        required = Requirement(text)
+        assert pins[required.name.lower()] in required.specifier, text
