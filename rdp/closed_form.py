@@ -155,14 +155,14 @@ def framewise(
     allowed = _check.nonnegative("levels", levels)
     sigma = source.sigma
 
-    def compute(block: Array, level: Array | float = 0.0) -> Iterator[Array]:
+    def compute(block: Array, level: Array | None = None) -> Iterator[Array]:
         estimate: Array | float = 0.0
         for step in steps(source, block):
             t = step.t
             estimate = source.gain[t] ** 2 * estimate + step.captured * step.v
             # sigma - sd of the estimate, without cancellation
             short = step.m / (sigma[t] + np.sqrt(estimate))
-            if np.ndim(level):
+            if level is not None:
                 drop = sigma[t] - smallest_sd(sigma[t], level[t], metric)
                 short = np.maximum(short - drop, 0.0)
             yield step.m + short**2
@@ -310,48 +310,45 @@ def zero_perception_self_adaptive(source: GaussMarkov, rates: object) -> Array:
 def joint_tradeoff(source: GaussMarkov, rates: object, alpha: object) -> Array:
     r"""(D_1, D_2) reached by 0-PLF-JD when frame 1 keeps only part of what was received.
 
-        Two frames. With standard deviations scaled to one, let the first reconstruction be
-        :math:`\hat X_1 = lpha U_1 + \sqrt{1-lpha^2}\, Z`, where U_1 is the test-channel output and
-        Z decoder noise. The least second distortion under perfect joint realism is then
-        :math:`D_t = 2\sigma_t^2 (1 - c_t)` with :math:`A_t = 1 - m_t/\sigma_t^2` and
+    Two frames. With standard deviations scaled to one, let the first reconstruction be
+    :math:`\hat X_1 = \alpha U_1 + \sqrt{1-\alpha^2}\, Z`, where U_1 is the test-channel output and
+    Z decoder noise. The least second distortion under perfect joint realism is then
+    :math:`D_t = 2\sigma_t^2 (1 - c_t)` with :math:`A_t = 1 - m_t/\sigma_t^2` and
 
-        .. math:: c_1 = lpha \sqrt{A_1}, \qquad
-                  c_2 =
-    ho^2 \sqrt{A_1} lpha
-                        + \sqrt{1-
-    ho^2} \sqrt{A_2 -
-    ho^2 A_1 lpha^2}.
+    .. math:: c_1 = \alpha \sqrt{A_1}, \qquad
+              c_2 = \rho^2 \sqrt{A_1} \alpha
+                    + \sqrt{1-\rho^2} \sqrt{A_2 - \rho^2 A_1 \alpha^2}.
 
     Parameters
     ----------
-        source : GaussMarkov
-            Two scalar frames.
-        rates : (2,) array
-            Bits per frame, >= 0, inf allowed.
-        alpha : array, in [0, 1]
-            Share of the first test-channel output that is kept; 1 minimises D_1.
+    source : GaussMarkov
+        Two scalar frames.
+    rates : (2,) array
+        Bits per frame, >= 0, inf allowed.
+    alpha : array, in [0, 1]
+        Share of the first test-channel output that is kept; 1 minimises D_1.
 
     Returns
     -------
-        (..., 2) array
-            D_1 and D_2 for each alpha, squared units of the source.
+    (..., 2) array
+        D_1 and D_2 for each alpha, squared units of the source.
 
     Raises
     ------
-        ValueError
-            Not two scalar frames, bad rates, alpha outside [0, 1].
+    ValueError
+        Not two scalar frames, bad rates, alpha outside [0, 1].
 
     Notes
     -----
-        Derived in this project. D_2 is least at alpha = min(1, sqrt(A_2 / A_1)): where the second frame
-        is known less well than the first, dropping part of the first frame helps the second.
+    Derived in this project. D_2 is least at alpha = min(1, sqrt(A_2 / A_1)): where the second
+    frame is known less well than the first, dropping part of the first helps the second.
 
     Examples
     --------
-        >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
-        >>> joint_tradeoff(source, [4.0, 0.05], [1.0, 0.9]).round(4)
-        array([[0.0039, 0.284 ],
-               [0.2035, 0.1894]])
+    >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
+    >>> joint_tradeoff(source, [4.0, 0.05], [1.0, 0.9]).round(4)
+    array([[0.0039, 0.284 ],
+           [0.2035, 0.1894]])
     """
     if source.frames != 2 or source.modes is not None:
         raise ValueError(

@@ -62,7 +62,7 @@ def steps(source: GaussMarkov, rates: Array) -> Iterator[Step]:
     ------
     Step
     """
-    m: Array | float = 0.0
+    m: Array = np.zeros(())
     for t in range(source.frames):
         exponent = rates[t] * (-2 * np.log(2))
         residual = np.exp(exponent)
