@@ -1,0 +1,244 @@
+r"""Certificates: rigorous lower bounds from dual points, whatever solver they come from.
+
+The program of least distortion has one multiplier :math:`\mu_t \ge 0` for each threshold. Squared
+W2 between Gaussian laws is a supremum of functions linear in the covariances,
+
+.. math::
+    \mu\, W_2^2(A, B) = \sup_{N < \mu I} \operatorname{tr} A L + \operatorname{tr} B N, \qquad
+    L = -N (I - N / \mu)^{-1},
+
+reached at the slope :math:`N = \mu (I - \Phi^{-1})`, where :math:`\Phi` is the optimal transport
+map from A to B. With slopes in place of the distances the Lagrangian is linear in the second
+moments of the scheme and its minimum is explicit, so every :math:`(\mu_t, N_t)` that leaves a
+positive definite quadratic form bounds the optimum from below. At :math:`P_t = 0` the constraint is
+an equality of covariances: :math:`\mu_t = \infty`, :math:`N_t` any symmetric matrix, L = -N.
+
+A bound for the MMSE encoder holds for every encoder when frames are scalars: any causal
+representation with the same rates has information :math:`1/m_t - 1/v_t` about each new frame no
+larger than the MMSE one, by induction on :math:`v_{t+1} = a^2 m_t + q`, hence it is a degraded
+version of it. Derived in this project.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rdp.measure import shown_past
+from rdp.mmse import estimate_factor, mmse_recursion
+from rdp.problem import Problem
+
+Array = np.ndarray
+
+# shares of the strictly feasible dual point tried when a point is not feasible as it stands
+_SHARES = np.concatenate([[0.0], 10.0 ** np.arange(-15, 0), [0.3, 1.0]])
+
+
+def slope_of(target: Array, shown: Array, mu: float) -> Array:
+    r"""Slope :math:`N = \mu (I - \Phi^{-1})` of mu W2^2(target, shown), the gradient in `shown`.
+
+    Parameters
+    ----------
+    target, shown : (k, k) arrays
+        Covariances; `shown` is lifted to be positive definite where it is singular.
+    mu : float, >= 0
+        Multiplier.
+
+    Returns
+    -------
+    (k, k) array
+
+    Examples
+    --------
+    >>> slope_of(np.array([[4.0]]), np.array([[1.0]]), 1.0)
+    array([[-1.]])
+    """
+    from rdp.gaussian import psd_sqrt
+
+    values, vectors = np.linalg.eigh(shown)
+    floor = 1e-14 * max(np.trace(target), values[-1], 1e-300)
+    values = np.maximum(values, floor)
+    root = (vectors * np.sqrt(values)) @ vectors.T
+    inverse = (vectors / np.sqrt(values)) @ vectors.T
+    back = inverse @ psd_sqrt(root @ target @ root) @ inverse
+    return mu * (np.eye(len(values)) - 0.5 * (back + back.T))
+
+
+def lower_bound(
+    problem: Problem,
+    mu: Array,
+    slope: Array,
+    cov_xhat: Array | None = None,
+    cross: Array | None = None,
+) -> float:
+    r"""Lower bound on the objective from any dual point, made feasible if it is not.
+
+    Weighted objective: with :math:`Q = \operatorname{diag}(w) + \sum_t N_t` (plus, for SA, the part
+    of :math:`L_t` on the past) and :math:`M = \operatorname{diag}(\omega) \tilde L`,
+
+    .. math::
+        \sum_t w_t D_t \ge \sum_t w_t \sigma_t^2 + \sum_t (\operatorname{tr} A_t L_t - \mu_t P_t)
+        - \sum_s M_{s:,s}^T Q_{s:,s:}^{-1} M_{s:,s} .
+
+    Sequential objective: the same frame by frame, with everything before the frame given.
+    A point outside the feasible set is drawn towards a strictly feasible one; the bound is concave
+    along the way and the best of a fixed set of steps is returned. An allowance for rounding is
+    subtracted, so that the bound never exceeds the optimum.
+
+    Parameters
+    ----------
+    problem : Problem
+        Scalar frames; FMD, JD, SA or no perception loss. For FMD in nats the slope is the
+        multiplier of the smallest variance, see Notes.
+    mu : (T,) array, >= 0
+        Multipliers of the thresholds in the units of the objective over those of the threshold;
+        inf is allowed where P_t = 0, ignored where P_t = inf.
+    slope : (T, T, T) array
+        slope[t] is the symmetric N_t in its leading (t+1, t+1) block; FMD uses entry (t, t) alone.
+        See :func:`slope_of`.
+    cov_xhat, cross : (T, T) arrays, optional
+        Second moments H and C of the scheme, for the sequential objective: frame t is bounded
+        given frames 1..t-1 of this scheme.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        Arrays of the wrong shape, vector frames, sequential objective without a scheme.
+
+    Notes
+    -----
+    FMD needs no dual search: the constraint is :math:`H_{tt} \ge \hat s_t^2` for the smallest
+    allowed standard deviation, in either metric; its best multiplier is known and mu and slope
+    are not used. Derived in this project.
+
+    Examples
+    --------
+    >>> from rdp import JD, GaussMarkov
+    >>> problem = Problem(GaussMarkov([1.0]), [0.5], JD(0.0), weights=[1.0])
+    >>> lower_bound(problem, np.array([np.inf]), np.full((1, 1, 1), -0.2929)) <= 2 - 2**0.5
+    True
+    """
+    frames = problem.source.frames
+    if problem.source.modes is not None:
+        raise ValueError("problem: expected scalar frames, got vector frames")
+    mu = _shaped("mu", mu, (frames,))
+    slope = _shaped("slope", slope, (frames, frames, frames))
+    if (mu < 0).any() or (np.isinf(mu) & (problem.thresholds > 0)).any():
+        raise ValueError(f"mu: expected values >= 0, inf only where P_t = 0, got {mu}")
+    if problem.plf == "FMD" or problem.plf == "MMSE":
+        return _framewise_bound(problem)
+    if problem.weights is not None:
+        return _weighted_bound(problem, problem.weights, mu, slope)
+    if cov_xhat is None or cross is None:
+        raise ValueError("cov_xhat, cross: expected the scheme for the sequential objective")
+    shown = _shaped("cov_xhat", cov_xhat, (frames, frames))
+    return _sequential_bound(problem, mu, slope, shown, _shaped("cross", cross, (frames, frames)))
+
+
+def _shaped(name: str, value: Array, shape: tuple[int, ...]) -> Array:
+    out = np.asarray(value, dtype=np.float64)
+    if out.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {out.shape}")
+    return out
+
+
+def _framewise_bound(problem: Problem) -> float:
+    """Lagrangian bound of H_tt >= floor_t^2 at its best multiplier, w (1 - sd / floor)_+."""
+    from rdp.closed_form import smallest_sd
+
+    weights = np.ones(problem.source.frames) if problem.weights is None else problem.weights
+    backbone = mmse_recursion(problem.source, problem.rates)
+    excess = np.zeros_like(backbone.mmse)
+    if problem.perception is not None:
+        floor = smallest_sd(problem.source.sigma, problem.thresholds, problem.perception.metric)
+        # const - M^T Q^-1 M = w (floor - sd)_+^2 at that multiplier
+        short = backbone.mmse / (problem.source.sigma + np.sqrt(backbone.variance))
+        excess = np.maximum(short - (problem.source.sigma - floor), 0.0) ** 2
+    value = weights * (backbone.mmse + excess)
+    return float(value.sum() - 8 * np.finfo(np.float64).eps * value.sum())
+
+
+def _weighted_bound(problem: Problem, weights: Array, mu: Array, slope: Array) -> float:
+    """Best bound on the way from the given dual point to a strictly feasible one."""
+    from solvers import _dual
+
+    source, levels = problem.source, problem.thresholds
+    bounded = np.isfinite(levels)
+    asked = bounded | (weights > 0)
+    mu = np.where(bounded, mu, 0.0)
+    slope = np.where(bounded[:, None, None], slope, 0.0)
+    if problem.plf == "SA":
+        # W2 of the other frames alone is no larger, so forgetting a frame keeps the point valid
+        slope = slope * asked[:, None] * asked
+    safe_mu, safe_slope = _strictly_feasible(problem.plf, weights, bounded)
+    args = (
+        _dual.JD if problem.plf == "JD" else _dual.SA,
+        source.covariance(),
+        source.transition(),
+        estimate_factor(source, problem.rates),
+        np.array(weights),
+        levels,
+    )
+    values = [
+        _dual.weighted_bound(
+            *args,
+            _mixed(mu, safe_mu, share),
+            (1 - share) * slope + share * safe_slope,
+        )
+        for share in _SHARES
+    ]
+    return float(max(values))
+
+
+def _strictly_feasible(plf: str, weights: Array, bounded: Array) -> tuple[Array, Array]:
+    """Dual point with Q > 0: frames without weight get curvature from a threshold."""
+    top, frames = weights.max(), len(weights)
+    mu, slope = np.zeros(frames), np.zeros((frames, frames, frames))
+    last = np.flatnonzero(bounded).max(initial=-1)
+    for t in np.flatnonzero(weights == 0):
+        home = last if plf == "JD" else t
+        if home >= t and bounded[home]:
+            mu[home] = top
+            slope[home, t, t] = 0.5 * top
+    return mu, slope
+
+
+def _mixed(mu: Array, safe: Array, share: float) -> Array:
+    """Convex combination that keeps mu = inf, an equality, until nothing is left of it."""
+    return safe if share == 1.0 else (1 - share) * mu + share * safe
+
+
+def _sequential_bound(
+    problem: Problem, mu: Array, slope: Array, shown: Array, cross: Array
+) -> float:
+    """Sum of the bounds of the frames, each given the frames before it."""
+    from solvers import _dual
+
+    source, levels = problem.source, problem.thresholds
+    backbone = mmse_recursion(source, problem.rates)
+    law = source.covariance()
+    total = 0.0
+    for t in range(source.frames):
+        if problem.plf == "JD":
+            target = law[: t + 1, : t + 1]
+        else:
+            target = shown_past(shown[None], cross[None], source.sigma[None], t)[0]
+        values = [backbone.mmse[t]]
+        for share in _SHARES[:-1] if np.isfinite(levels[t]) and mu[t] > 0 else []:
+            values.append(
+                _dual.frame_bound(
+                    np.ascontiguousarray(target),
+                    shown[:t, :t],
+                    cross[:t, t],
+                    backbone.variance[t],
+                    backbone.mmse[t],
+                    levels[t],
+                    (1 - share) * mu[t],
+                    (1 - share) * slope[t, : t + 1, : t + 1],
+                )
+            )
+        total += max(values)
+    return float(total)
