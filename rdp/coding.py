@@ -190,25 +190,52 @@ class Reader:
             raise CorruptStream(f"stream: {len(self._data) - self._at} bytes too many")
 
 
-class _Coder:
-    """The models that encoder and decoder share; a subclass moves the integers."""
+class Coder:
+    """What encoder and decoder share: integers under models, in order.
+
+    The same code drives both: an `Encoder` is given the integers and returns them, a `Decoder`
+    is given none and returns what was encoded. So the models cannot get out of step. Every
+    integer can be coded under every model, at up to 24 bits.
+
+    Examples
+    --------
+    >>> def code(coder, first=None, second=None):
+    ...     first = coder.gaussian(np.array([2.5, 0.0, 0.1]), 1.0, first)
+    ...     return first, coder.table(np.array([[0.9, 0.1], [0.2, 0.8]]), second)
+    >>> encoder = Encoder()
+    >>> _ = code(encoder, np.array([3, -1, 0]), np.array([0, 1]))
+    >>> decoder = Decoder(encoder.finish())
+    >>> code(decoder)
+    (array([ 3, -1,  0]), array([0, 1]))
+    >>> decoder.finish()
+    """
 
     _check = 0
 
-    def _code(self, symbols: Array | None, count: int, model: Any, *parameters: Array) -> Array:
-        raise NotImplementedError
+    def gaussian(self, mean: Array, sd: Array | float, symbols: Array | None = None) -> Array:
+        r"""Integers k with :math:`p(k) = \Pr(k - \frac12 < N(\mu, sd^2) < k + \frac12)`.
 
-    def _range(self, symbols: Array | None) -> tuple[int, int]:
-        raise NotImplementedError
+        Parameters
+        ----------
+        mean : array
+            Means of the model.
+        sd : float or array that broadcasts with mean, > 0
+            Standard deviations of the model.
+        symbols : array of int, shape of mean, or None
+            What to encode; None to decode.
 
-    def _gaussian(self, symbols: Array | None, mean: Array, sd: Array | float) -> Array:
+        Returns
+        -------
+        array of int, shape of mean
+        """
         mean = np.asarray(mean, dtype=np.float64)
         if not np.isfinite(mean).all():
             raise ValueError("mean: expected finite numbers, got NaN or inf")
         if not np.all(np.isfinite(sd) & (np.asarray(sd) > 0)):
             raise ValueError(f"sd: expected finite numbers > 0, got {np.min(sd)}")
-        sd = np.maximum(sd, MIN_SD)
+        symbols = self._given(symbols, mean.shape)
         low, high = self._range(symbols)
+        sd = np.maximum(sd, MIN_SD)
         if sd.ndim == 0:
             model = _models().QuantizedGaussian(low, high, None, float(sd))
             return self._code(symbols, mean.size, model, mean.ravel()).reshape(mean.shape)
@@ -216,92 +243,114 @@ class _Coder:
         model = _models().QuantizedGaussian(low, high)
         return self._code(symbols, mean.size, model, mean.ravel(), sd).reshape(mean.shape)
 
-    def _table(self, symbols: Array | None, pmf: Array) -> Array:
+    def table(self, pmf: Array, symbols: Array | None = None) -> Array:
+        """Integers 0..K-1 under one table of probabilities each.
+
+        Parameters
+        ----------
+        pmf : (n, K) array, >= 0
+            Weights; the coder normalises the rows.
+        symbols : (n,) array of int, or None
+            What to encode; None to decode.
+
+        Returns
+        -------
+        (n,) array of int
+        """
         pmf = np.ascontiguousarray(pmf, dtype=np.float64)
-        if pmf.ndim != 2:
-            raise ValueError(f"pmf: expected shape (n, symbols), got {pmf.shape}")
+        if pmf.ndim != 2 or pmf.shape[1] < 2:
+            raise ValueError(f"pmf: expected shape (n, K) with K >= 2, got {pmf.shape}")
         if not (np.isfinite(pmf).all() and (pmf >= 0).all() and (pmf.sum(1) > 0).all()):
             raise ValueError("pmf: expected rows of finite weights >= 0, not all zero")
+        symbols = self._given(symbols, pmf.shape[:1])
+        if symbols is not None and np.any((symbols < 0) | (symbols >= pmf.shape[1])):
+            raise ValueError(f"symbols: expected 0..{pmf.shape[1] - 1}, got others")
         return self._code(symbols, len(pmf), _models().Categorical(perfect=False), pmf)
 
-    def _adaptive(self, symbols: Array | None, count: int) -> Array:
-        low, high = self._range(symbols)
-        weight = np.full(high - low + 1, 0.5)
-        out = np.empty(count, dtype=np.int64)
-        for start, stop in _doubling(count):
-            part = None if symbols is None else symbols[start:stop] - low
-            model = _models().Categorical(weight / weight.sum(), perfect=False)
-            out[start:stop] = self._code(part, stop - start, model) + low
-            weight += np.bincount(out[start:stop] - low, minlength=weight.size)
-        return out
-
-
-class Encoder(_Coder):
-    """Entropy encoder: integers under models, in order, into one chunk of bytes.
-
-    Every integer can be coded under every model, at up to 24 bits. `Decoder` takes the chunk
-    apart; it must be asked for the same models in the same order.
-
-    Examples
-    --------
-    >>> encoder = Encoder()
-    >>> encoder.gaussian(np.array([3, -1, 0]), mean=np.array([2.5, 0.0, 0.1]), sd=1.0)
-    >>> encoder.table(np.array([0, 1]), pmf=np.array([[0.9, 0.1], [0.2, 0.8]]))
-    >>> chunk = encoder.finish()
-    >>> decoder = Decoder(chunk)
-    >>> decoder.gaussian(mean=np.array([2.5, 0.0, 0.1]), sd=1.0)
-    array([ 3, -1,  0])
-    >>> decoder.table(pmf=np.array([[0.9, 0.1], [0.2, 0.8]]))
-    array([0, 1])
-    >>> decoder.finish()
-    """
-
-    def __init__(self) -> None:
-        self._side = bytearray()
-        self._coder = _queue().RangeEncoder()
-
-    def gaussian(self, symbols: Array, mean: Array, sd: Array | float) -> None:
-        r"""Encode integers k with :math:`p(k) = \Pr(k - \frac12 < N(\mu, sd^2) < k + \frac12)`.
-
-        Parameters
-        ----------
-        symbols : array of int
-            What to encode.
-        mean : array of the same shape
-            Means of the model, known to the decoder.
-        sd : float or array that broadcasts, > 0
-            Standard deviations of the model, known to the decoder.
-        """
-        self._gaussian(_integers(symbols, np.shape(mean)), mean, sd)
-
-    def table(self, symbols: Array, pmf: Array) -> None:
-        """Encode integers under one table of probabilities each.
-
-        Parameters
-        ----------
-        symbols : (n,) array of int, 0 <= k < K
-            What to encode.
-        pmf : (n, K) array, >= 0
-            Weights, known to the decoder; the coder normalises the rows.
-        """
-        symbols = _integers(symbols, np.shape(pmf)[:1])
-        if symbols.size and not (0 <= symbols.min() and symbols.max() < np.shape(pmf)[1]):
-            raise ValueError(f"symbols: expected 0..{np.shape(pmf)[1] - 1}, got others")
-        self._table(symbols, pmf)
-
-    def adaptive(self, symbols: Array) -> None:
-        """Encode integers of one unknown law, learnt on the way.
+    def adaptive(self, count: int, symbols: Array | None = None) -> Array:
+        """Integers of one unknown law, learnt on the way.
 
         Blocks of doubling length are coded under the counts of all blocks before (plus one half);
         no table is sent.
 
         Parameters
         ----------
-        symbols : (n,) array of int
-            What to encode; a range of a few thousand at most keeps it quick.
+        count : int
+            How many integers.
+        symbols : (count,) array of int, or None
+            What to encode; None to decode. A range of a few thousand at most keeps it quick.
+
+        Returns
+        -------
+        (count,) array of int
         """
-        symbols = _integers(symbols, (np.size(symbols),))
-        self._adaptive(symbols, symbols.size)
+        symbols = self._given(symbols, (count,))
+        low, high = self._range(symbols)
+        seen = np.full(high - low + 1, 0.5)
+        out = np.empty(count, dtype=np.int64)
+        for start, stop in _doubling(count):
+            part = None if symbols is None else symbols[start:stop] - low
+            model = _models().Categorical(seen / seen.sum(), perfect=False)
+            part = self._code(part, stop - start, model)
+            seen += np.bincount(part, minlength=seen.size)
+            out[start:stop] = part + low
+        return out
+
+    def number(self, value: int | None = None) -> int:
+        """One integer >= 0 outside the entropy coder, such as a size.
+
+        Parameters
+        ----------
+        value : int or None
+            What to encode; None to decode.
+
+        Returns
+        -------
+        int
+        """
+        raise NotImplementedError
+
+    def _given(self, symbols: Array | None, shape: tuple[int, ...]) -> Array | None:
+        raise NotImplementedError
+
+    def _code(self, symbols: Array | None, count: int, model: Any, *parameters: Array) -> Array:
+        raise NotImplementedError
+
+    def _range(self, symbols: Array | None) -> tuple[int, int]:
+        """Smallest and largest integer, which the decoder is told."""
+        low = span = None
+        if symbols is not None:
+            low, high = (int(symbols.min()), int(symbols.max())) if symbols.size else (0, 0)
+            span = max(high - low, 1)
+            if span >= MAX_RANGE:
+                raise ValueError(f"symbols: expected a range below {MAX_RANGE}, got {span}")
+        zigzag = self.number(None if low is None else -2 * low - 1 if low < 0 else 2 * low)
+        span = self.number(span)
+        low = -(zigzag + 1) // 2 if zigzag % 2 else zigzag // 2
+        if not (abs(low) < 1 << 31 and 0 < span < MAX_RANGE):
+            raise CorruptStream(f"chunk: range of integers {low}..{low + span} is out of bounds")
+        return low, low + span
+
+
+class Encoder(Coder):
+    """Entropy encoder of integers into one chunk of bytes; see `Coder` for the models."""
+
+    def __init__(self) -> None:
+        self._side = bytearray()
+        self._coder = _queue().RangeEncoder()
+
+    def number(self, value: int | None = None) -> int:
+        """Encode one integer >= 0 outside the entropy coder.
+
+        Parameters
+        ----------
+        value : int
+            What to encode.
+        """
+        if value is None:
+            raise ValueError("value: expected an integer to encode, got None")
+        self._side += varints([value])
+        return value
 
     def finish(self) -> bytes:
         """Return the chunk."""
@@ -309,26 +358,27 @@ class Encoder(_Coder):
         side = bytes(self._side)
         return varints([len(side)]) + side + self._check.to_bytes(CHECK_BYTES, "little") + words
 
-    def _range(self, symbols: Array | None) -> tuple[int, int]:
-        assert symbols is not None
-        low, high = (int(symbols.min()), int(symbols.max())) if symbols.size else (0, 0)
-        high = max(high, low + 1)
-        if high - low >= MAX_RANGE:
-            raise ValueError(f"symbols: expected a range below {MAX_RANGE}, got {high - low}")
-        self._side += varints([-2 * low - 1 if low < 0 else 2 * low, high - low])
-        return low, high
+    def _given(self, symbols: Array | None, shape: tuple[int, ...]) -> Array:
+        out = np.asarray(symbols)
+        if out.dtype.kind not in "iu":
+            raise ValueError(f"symbols: expected integers to encode, got {out.dtype}")
+        if out.shape != shape:
+            raise ValueError(f"symbols: expected shape {shape}, got {out.shape}")
+        if out.size and max(-int(out.min()), int(out.max())) >= 1 << 31:
+            raise ValueError("symbols: expected integers of 32 bits, got larger ones")
+        return out.astype(np.int64)
 
     def _code(self, symbols: Array | None, count: int, model: Any, *parameters: Array) -> Array:
         assert symbols is not None
-        symbols = np.ascontiguousarray(symbols.ravel(), dtype=np.int32)
+        words = np.ascontiguousarray(symbols.ravel(), dtype=np.int32)
         if count:
-            self._coder.encode(symbols, model, *parameters)
-        self._check = zlib.crc32(symbols.astype("<i4"), self._check)
+            self._coder.encode(words, model, *parameters)
+        self._check = zlib.crc32(words.astype("<i4"), self._check)
         return symbols
 
 
-class Decoder(_Coder):
-    """Entropy decoder of a chunk made by `Encoder`; call `finish` last.
+class Decoder(Coder):
+    """Entropy decoder of a chunk made by `Encoder`; call `finish` last. See `Coder`.
 
     Parameters
     ----------
@@ -350,49 +400,15 @@ class Decoder(_Coder):
             raise CorruptStream(f"chunk: expected whole words of 4 bytes, got {len(words)} bytes")
         self._coder = _queue().RangeDecoder(np.frombuffer(words, "<u4").astype(np.uint32))
 
-    def gaussian(self, mean: Array, sd: Array | float) -> Array:
-        """Decode what `Encoder.gaussian` encoded.
+    def number(self, value: int | None = None) -> int:
+        """Decode one integer >= 0.
 
         Parameters
         ----------
-        mean : array
-            Means of the model.
-        sd : float or array that broadcasts, > 0
-            Standard deviations of the model.
-
-        Returns
-        -------
-        array of int, shape of mean
+        value : None
+            Only an encoder is given one.
         """
-        return self._gaussian(None, mean, sd)
-
-    def table(self, pmf: Array) -> Array:
-        """Decode what `Encoder.table` encoded.
-
-        Parameters
-        ----------
-        pmf : (n, K) array, >= 0
-            Weights.
-
-        Returns
-        -------
-        (n,) array of int
-        """
-        return self._table(None, pmf)
-
-    def adaptive(self, count: int) -> Array:
-        """Decode what `Encoder.adaptive` encoded.
-
-        Parameters
-        ----------
-        count : int
-            How many integers.
-
-        Returns
-        -------
-        (count,) array of int
-        """
-        return self._adaptive(None, count)
+        return self._side.varint()
 
     def finish(self) -> None:
         """Raise CorruptStream unless exactly what was encoded has been decoded."""
@@ -400,12 +416,9 @@ class Decoder(_Coder):
         if self._check != self._expected:
             raise CorruptStream("chunk: the integers differ from those that were encoded")
 
-    def _range(self, symbols: Array | None) -> tuple[int, int]:
-        zigzag, span = self._side.varint(), self._side.varint()
-        low = -(zigzag + 1) // 2 if zigzag % 2 else zigzag // 2
-        if not (abs(low) < 1 << 31 and 0 < span < MAX_RANGE):
-            raise CorruptStream(f"chunk: range of integers {low}..{low + span} is out of bounds")
-        return low, low + span
+    def _given(self, symbols: Array | None, shape: tuple[int, ...]) -> None:
+        if symbols is not None:
+            raise ValueError("symbols: expected None, for a decoder returns them")
 
     def _code(self, symbols: Array | None, count: int, model: Any, *parameters: Array) -> Array:
         try:
@@ -415,18 +428,6 @@ class Decoder(_Coder):
             raise CorruptStream(f"chunk: {error}") from None
         self._check = zlib.crc32(out.astype("<i4"), self._check)
         return out.astype(np.int64)
-
-
-def _integers(symbols: object, shape: tuple[int, ...]) -> Array:
-    """Return symbols as int64, or raise ValueError."""
-    out = np.asarray(symbols)
-    if out.dtype.kind not in "iu":
-        raise ValueError(f"symbols: expected integers, got {out.dtype}")
-    if out.shape != shape:
-        raise ValueError(f"symbols: expected shape {shape}, got {out.shape}")
-    if out.size and max(-int(out.min()), int(out.max())) >= 1 << 31:
-        raise ValueError("symbols: expected integers of 32 bits, got larger ones")
-    return out.astype(np.int64)
 
 
 def _doubling(count: int) -> Iterator[tuple[int, int]]:
