@@ -1,5 +1,6 @@
 """Rate, distortion and perception of sequential compression: what the quantities are."""
 
+from rdp.operating_point import OperatingPoint, load_points, save_points
 from rdp.perception import FMD, JD, SA, Perception, perception
 from rdp.problem import Problem
 from rdp.solution import Solution
@@ -10,9 +11,12 @@ __all__ = [
     "JD",
     "SA",
     "GaussMarkov",
+    "OperatingPoint",
     "Perception",
     "Problem",
     "Solution",
     "SourceFit",
+    "load_points",
     "perception",
+    "save_points",
 ]

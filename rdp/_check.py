@@ -13,7 +13,7 @@ def array(name: str, value: object, *, ndim: int | Sequence[int] | None = None) 
     """Return `value` as a float64 array without NaN, or raise ValueError naming `name`."""
     try:
         out = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name}: expected numbers, got {value!r}") from None
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if allowed is not None and out.ndim not in allowed:
