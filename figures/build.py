@@ -1,0 +1,88 @@
+"""Find figure modules, compute their tables, draw and save them."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+FORMATS = ("png", "pdf", "svg")
+_NOT_FIGURES = ("build",)
+
+# No dates in the files: the same numbers give the same bytes.
+_METADATA: dict[str, dict[str, None]] = {
+    "png": {},
+    "pdf": {"CreationDate": None, "ModDate": None},
+    "svg": {"Date": None},
+}
+
+
+class FigureError(ValueError):
+    """An unknown figure or image format was asked for."""
+
+
+def names() -> list[str]:
+    """Return the names of all figures.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> "error_permanence" in names()
+    True
+    """
+    found = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    return [name for name in found if not name.startswith("_") and name not in _NOT_FIGURES]
+
+
+def build(name: str, out: Path | str, formats: Sequence[str] = ("png",)) -> list[Path]:
+    """Make one figure and the CSV behind it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the figure, one of :func:`names`.
+    out : path
+        Folder to write to; made if missing.
+    formats : sequence of {"png", "pdf", "svg"}
+        Image formats.
+
+    Returns
+    -------
+    list of Path
+        The files written: the table first, then the images.
+
+    Raises
+    ------
+    FigureError
+        Unknown figure or format.
+    """
+    if name not in names():
+        raise FigureError(f"name: expected one of {', '.join(names())}, got {name!r}")
+    for form in formats:
+        if form not in FORMATS:
+            raise FigureError(f"format: expected one of {', '.join(FORMATS)}, got {form!r}")
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from solvers.plotting import RC
+
+    module = import_module(f"figures.{name}")
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    table = module.compute()
+    written = [folder / f"{name}.csv"]
+    table.to_csv(written[0], index=False, float_format="%.10g")
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=module.SIZE)
+        FigureCanvasAgg(figure)
+        module.draw(table, figure)
+        for form in formats:
+            path = folder / f"{name}.{form}"
+            figure.savefig(path, format=form, metadata=_METADATA[form])
+            written.append(path)
+    return written

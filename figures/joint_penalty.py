@@ -1,0 +1,76 @@
+"""What PLF-JD pays for: changes of quality between frames, and nothing in steady state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from figures._table import ZERO_PERCEPTION
+from rdp.source import GaussMarkov
+from solvers.plotting import line
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TITLE = "The price of joint realism"
+SIZE = (7.0, 2.6)
+
+RHO = (0.5, 0.9, 0.99)
+SECOND_RATE = 1.0
+STEADY_RATE = 0.5
+FRAMES = 400
+LINES = {0.5: "-", 0.9: "--", 0.99: ":"}
+
+
+def compute() -> pd.DataFrame:
+    """Distortion relative to FMD: against the rate of frame 1, and over time at constant rate."""
+    parts = []
+    first = np.linspace(0, 6, 121)
+    for rho in RHO:
+        pair = GaussMarkov.stationary(rho=rho, frames=2)
+        grid = np.stack([first, np.full_like(first, SECOND_RATE)], axis=-1)
+        long = GaussMarkov.stationary(rho=rho, frames=FRAMES)
+        steady = np.full(FRAMES, STEADY_RATE)
+        for panel, x, source, rates, pick in (
+            ("change", first, pair, grid, (slice(None), 1)),
+            ("steady", np.arange(1, FRAMES + 1), long, steady, (slice(None),)),
+        ):
+            base = ZERO_PERCEPTION["FMD"](source, rates)[pick]
+            for plf in ("JD", "SA"):
+                extra = 100 * (ZERO_PERCEPTION[plf](source, rates)[pick] / base - 1)
+                columns = {
+                    "panel": panel,
+                    "rho": rho,
+                    "plf": plf,
+                    "x": x,
+                    "over_fmd_percent": extra,
+                }
+                parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def draw(table: pd.DataFrame, figure: Figure) -> None:
+    """Left: quality changes from frame 1 to 2. Right: constant rate."""
+    left, right = figure.subplots(1, 2)
+    for (panel, rho, plf), curve in table.groupby(["panel", "rho", "plf"]):
+        ax = left if panel == "change" else right
+        style = dict(line(plf), linestyle=LINES[rho], label=rf"{plf}, $\rho$ = {rho:g}")
+        ax.semilogy(curve.x, curve.over_fmd_percent.clip(lower=1e-3), **style)
+    left.set(
+        xlabel=r"rate of frame 1, $R_1$ (bits)",
+        ylabel=r"$D_2$ above PLF-FMD (%)",
+        ylim=(1e-2, 3e3),
+        title=rf"frame 2 at {SECOND_RATE:g} bit",
+    )
+    right.set(
+        xlabel="frame t",
+        ylabel=r"$D_t$ above PLF-FMD (%)",
+        ylim=(1e-2, 3e3),
+        title=f"constant rate, {STEADY_RATE:g} bit a frame",
+        xscale="log",
+        xlim=(2, FRAMES),
+    )
+    handles, labels = right.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=6, columnspacing=1.2)
