@@ -41,7 +41,7 @@ bench: core  ## run every benchmark
 dist: full  ## build sdist and wheel, and run the README's examples from the wheel alone
 	rm -rf dist build/wheel
 	$(RUN) -m build --outdir dist
-	$(PYTHON) -m venv build/wheel
+	$(RUN) -m venv build/wheel
 	build/wheel/bin/python -m pip install -qq -c constraints.txt dist/*.whl
 	cd build/wheel && bin/python -P $(CURDIR)/tests/readme_examples.py && bin/rdp fit --sample
 
