@@ -327,7 +327,7 @@ class Coder:
         zigzag = self.number(None if low is None else -2 * low - 1 if low < 0 else 2 * low)
         span = self.number(span)
         low = -(zigzag + 1) // 2 if zigzag % 2 else zigzag // 2
-        if not (abs(low) < 1 << 31 and 0 < span < MAX_RANGE):
+        if not (-(1 << 31) < low < (1 << 31) - span and 0 < span < MAX_RANGE):
             raise CorruptStream(f"chunk: range of integers {low}..{low + span} is out of bounds")
         return low, low + span
 
@@ -373,7 +373,7 @@ class Encoder(Coder):
         words = np.ascontiguousarray(symbols.ravel(), dtype=np.int32)
         if count:
             self._coder.encode(words, model, *parameters)
-        self._check = zlib.crc32(words.astype("<i4"), self._check)
+        self._check = zlib.crc32(words.astype("<i4").tobytes(), self._check)
         return symbols
 
 
@@ -426,7 +426,7 @@ class Decoder(Coder):
             out = self._coder.decode(model, *args) if count else np.empty(0, np.int32)
         except AssertionError as error:
             raise CorruptStream(f"chunk: {error}") from None
-        self._check = zlib.crc32(out.astype("<i4"), self._check)
+        self._check = zlib.crc32(out.astype("<i4").tobytes(), self._check)
         return out.astype(np.int64)
 
 

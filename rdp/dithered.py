@@ -70,12 +70,12 @@ class DitheredCodec:
     --------
     >>> source = GaussMarkov.stationary(rho=0.9, frames=3)
     >>> codec = DitheredCodec.at_rates(source, [2.0, 2.0, 2.0], lattice="E8")
-    >>> x = source.sample(8000, rng=0)
+    >>> x = source.sample(16000, rng=0)
     >>> stream = codec.encode(x, seed=1)
     >>> message = read(stream)
-    >>> bool(np.abs(message.rates - [2.12, 2.12, 2.12]).max() < 0.06)
+    >>> bool((message.rates - 2.0 < lattice("E8").gap + 0.05).all())
     True
-    >>> bool(np.allclose(np.mean((x - message.decode("MMSE"))**2, axis=0), codec.mmse, rtol=0.06))
+    >>> bool(np.allclose(np.mean((x - message.decode("MMSE"))**2, axis=0), codec.mmse, rtol=0.1))
     True
     """
 
@@ -94,9 +94,13 @@ class DitheredCodec:
         v = self.prediction_error
         if (self.mmse > v * (1 + _SILENT)).any():
             t = np.unravel_index((self.mmse - v).argmax(), v.shape)
-            raise ValueError(f"mmse: expected at most {v[t]:g} at frame {t[0]}, got {self.mmse[t]:g}")
+            raise ValueError(
+                f"mmse: expected at most {v[t]:g} at frame {t[0]}, got {self.mmse[t]:g}"
+            )
         if (self.mmse < v * 2.0 ** (-2 * MAX_RATE)).any():
-            raise ValueError(f"mmse: expected rates of at most {MAX_RATE:g} bits per sample, got more")
+            raise ValueError(
+                f"mmse: expected rates of at most {MAX_RATE:g} bits per sample, got more"
+            )
 
     @classmethod
     def at_rates(cls, source: GaussMarkov, rates: object, lattice: str = "Z") -> DitheredCodec:
@@ -129,6 +133,51 @@ class DitheredCodec:
         silent = told <= _SILENT * v
         return np.where(silent, np.inf, v * self.mmse / np.where(silent, 1.0, told))
 
+    def quadrature_rates(self) -> Array:
+        r"""Rates by quadrature instead of bytes, for the lattice Z.
+
+        The ideal code length of the codec's own model, averaged over the exact law of
+        :math:`e_t`: a Gaussian and one uniform variable for each earlier frame, independent. In
+        the first frame, where the model is exact, this is :math:`I(e_1; e_1 + N_1)`.
+
+        Returns
+        -------
+        (T,) array, or (T, d), bits per sample without container and header
+
+        Raises
+        ------
+        ValueError
+            A lattice of more dimensions.
+
+        Notes
+        -----
+        The density of :math:`e_t + N_t` comes from its characteristic function by the
+        trapezoidal rule, which is accurate to rounding for such a smooth density.
+
+        Examples
+        --------
+        >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
+        >>> DitheredCodec.at_rates(source, [0.5, 4.0]).quadrature_rates().round(4)
+        array([0.7508, 4.2546])
+        """
+        if self.lattice != "Z":
+            raise ValueError(f"lattice: expected 'Z' for rates by quadrature, got {self.lattice!r}")
+        values = self.prediction_error, self.noise, self.source.gain, self.source.innovation
+        v, noise, gain, innovation = (a.reshape(self.source.frames, -1) for a in values)
+        rates = np.zeros_like(v)
+        for i in range(v.shape[1]):
+            gaussian, widths = 0.0, np.empty(0)  # e_t: its Gaussian variance, uniform widths
+            for t in range(len(v)):
+                gaussian = gain[t, i] ** 2 * gaussian + innovation[t, i]
+                widths = np.abs(gain[t, i]) * widths
+                if noise[t, i] == np.inf:
+                    continue
+                step = np.sqrt(12 * noise[t, i])
+                rates[t, i] = _code_length(v[t, i], step, gaussian, widths)
+                kept = noise[t, i] / (v[t, i] + noise[t, i])  # share of e_t left in the error
+                gaussian, widths = kept**2 * gaussian, np.append(kept * widths, (1 - kept) * step)
+        return rates.reshape(self.mmse.shape)
+
     def encode(self, x: Array, seed: int) -> bytes:
         """Encode sequences into one stream.
 
@@ -150,7 +199,9 @@ class DitheredCodec:
         """
         x = _check.finite("x", _check.array("x", x))
         if x.shape[1:] != self.source.sigma.shape or len(x) == 0:
-            raise ValueError(f"x: expected shape (n, {_text(self.source.sigma.shape)}), got {x.shape}")
+            raise ValueError(
+                f"x: expected shape (n, {_text(self.source.sigma.shape)}), got {x.shape}"
+            )
         if x.size > MAX_SAMPLES:
             raise ValueError(f"x: expected at most {MAX_SAMPLES} values, got {x.size}")
         if not 0 <= seed < 1 << 63:
@@ -196,28 +247,28 @@ class DitheredCodec:
     ) -> tuple[list[bytes], Array]:
         """Encode x into chunks, or decode chunks; return them and u, (n, T, d)."""
         frames, modes = self.source.frames, self.source.modes or 1
-        gain, v, noise, sent = (
-            value.reshape(frames, modes)
-            for value in (self.source.gain, self.prediction_error, self.noise, self.noise < np.inf)
-        )
+        values = self.source.gain, self.prediction_error, self.noise, self.noise < np.inf
+        gain, v, noise, sent = (a.reshape(frames, modes) for a in values)
         white = np.empty((frames, modes, n))
         estimate = np.zeros((modes, n))
         written = []
         for t in range(frames):
-            coder = Encoder() if chunks is None else Decoder(chunks[t])
+            coder = None
+            if sent[t].any():
+                coder = Encoder() if chunks is None else Decoder(chunks[t])
             for i in range(modes):
                 estimate[i] *= gain[t, i]
-                if not sent[t, i]:
+                if coder is None or not sent[t, i]:
                     white[t, i] = _fill(seed, t, i, n)
                     continue
                 error = None if x is None else x.reshape(n, frames, modes)[:, t, i] - estimate[i]
                 y = self._quantise(coder, n, (seed, t, i), v[t, i], noise[t, i], error)
                 estimate[i] += v[t, i] / (v[t, i] + noise[t, i]) * y
                 white[t, i] = y / np.sqrt(v[t, i] + noise[t, i])
-            if isinstance(coder, Encoder):
-                written.append(coder.finish() if sent[t].any() else b"")
-            elif sent[t].any():
+            if isinstance(coder, Decoder):
                 coder.finish()
+            else:
+                written.append(b"" if coder is None else coder.finish())
         return written, np.moveaxis(white, -1, 0)
 
     def _quantise(
@@ -350,6 +401,27 @@ def decode(stream: bytes, plf: str = "MMSE") -> Array:
         Damaged, cut, extended or foreign bytes.
     """
     return read(stream).decode(plf)
+
+
+def _code_length(v: float, step: float, gaussian: float, widths: Array) -> float:
+    """Bits to code Z-points under the Gaussian model of variance v, by quadrature over the truth.
+
+    The input has a Gaussian part and uniform parts of given widths; the quantiser adds one more.
+    """
+    from scipy.special import ndtr
+
+    half = 13 * np.sqrt(v) + step  # the density of e + N is below rounding beyond
+    points = 1 << 16
+    y = (np.arange(points) - points // 2) * (2 * half / points)
+    omega = np.fft.rfftfreq(points, d=2 * half / points) * 2 * np.pi
+    transform = np.exp(-gaussian * omega**2 / 2)
+    for width in (*widths, step):
+        transform = transform * np.sinc(omega * width / (2 * np.pi))
+    density = np.fft.fftshift(np.fft.irfft(transform, points)) * (points / (2 * half))
+    sd = np.sqrt(v)
+    mass = ndtr((step / 2 - np.abs(y)) / sd) - ndtr((-step / 2 - np.abs(y)) / sd)
+    bits = -np.log2(np.maximum(mass, np.finfo(float).tiny))
+    return float((density * bits).sum() * (2 * half / points))
 
 
 def _philox(seed: int, frame: int, mode: int, purpose: int) -> np.random.Philox:

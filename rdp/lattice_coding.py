@@ -86,9 +86,8 @@ def _code_smooth(
     The last coordinate, whose parity is known, comes in steps of 4. A law of variance s^2 over
     the integers is that of a Gaussian of variance s^2 - 1/12 that is rounded.
     """
-    n, blocks = dither.shape
     word = None if points is None else _codeword(code, points)
-    word = coder.table(np.ones((blocks, len(code))), word)
+    word = coder.table(np.ones((dither.shape[1], len(code))), word)
     c = code[word].T
     z = None if points is None else (points - c) // 2
     mean = (dither - c) / 2
