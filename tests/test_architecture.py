@@ -126,12 +126,12 @@ def test_documented_reads_numpydoc():
 
 
 def own_files() -> Iterator[Path]:
-    """Text files of the repository, without what is made from them."""
-    made = {"__pycache__", "build", "dist", ".git", ".venv"}
+    """Yield the files of the repository, without what is made from them and environments."""
+    made = {"__pycache__", "build", "dist", ".git", ".hypothesis", ".ipynb_checkpoints"}
+    made |= {config.parent.name for config in ROOT.glob("*/pyvenv.cfg")}
     for path in sorted(ROOT.rglob("*")):
         parts = path.relative_to(ROOT).parts
-        cache = any(part in made or part.endswith(("_cache", ".egg-info")) for part in parts)
-        if path.is_file() and not cache and not {".hypothesis", ".ipynb_checkpoints"} & set(parts):
+        if path.is_file() and not any(part in made or part.endswith("_cache") for part in parts):
             yield path
 
 
