@@ -3,6 +3,7 @@
 from rdp.operating_point import OperatingPoint, load_points, save_points
 from rdp.perception import FMD, JD, SA, Perception, perception
 from rdp.problem import Problem
+from rdp.scalar import scalar_distortion, scalar_rate
 from rdp.solution import Solution
 from rdp.source import GaussMarkov, SourceFit
 
@@ -19,4 +20,6 @@ __all__ = [
     "load_points",
     "perception",
     "save_points",
+    "scalar_distortion",
+    "scalar_rate",
 ]
