@@ -1,16 +1,16 @@
 """How a benchmark reports: a table to read, and the same numbers with their provenance as JSON."""
 
-import importlib.metadata
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from rdp.operating_point import environment
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -27,14 +27,10 @@ def report(what: str, rows: Sequence[Mapping[str, object]], libraries: Sequence[
 
 
 def provenance(libraries: Sequence[str] = ()) -> dict[str, object]:
-    """Return what the numbers were made with: commit, date, interpreter, processor, versions."""
-    git = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
-    commit = subprocess.run(git, cwd=RESULTS.parent, capture_output=True, text=True, check=False)
-    return {
-        "commit": commit.stdout.strip() or None,
+    """Return what the numbers were made with: commit, versions, date, interpreter, processor."""
+    return environment(("numpy", *libraries)) | {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
-        "versions": {name: importlib.metadata.version(name) for name in ("numpy", *libraries)},
     }
