@@ -6,6 +6,7 @@ import pkgutil
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any, cast
 
 FORMATS = ("png", "pdf", "svg")
 _NOT_FIGURES = ("build",)
@@ -77,7 +78,7 @@ def build(name: str, out: Path | str, formats: Sequence[str] = ("png",)) -> list
     table = module.compute()
     written = [folder / f"{name}.csv"]
     table.to_csv(written[0], index=False, float_format="%.10g")
-    with mpl.rc_context(RC):
+    with mpl.rc_context(cast(Any, RC)):
         figure = Figure(figsize=module.SIZE)
         FigureCanvasAgg(figure)
         module.draw(table, figure)

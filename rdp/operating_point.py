@@ -282,19 +282,20 @@ def environment(libraries: Sequence[str] = ("numpy",)) -> dict[str, Any]:
     Returns
     -------
     dict
-        "commit" (None outside a checkout; "-dirty" appended if files differ) and "versions".
+        "commit" (None outside a checkout, or without git; "-dirty" appended if files differ) and "versions".
 
     Examples
     --------
     >>> sorted(environment())
     ['commit', 'versions']
     """
+    import shutil
     import subprocess
     from importlib.metadata import version
 
     here = Path(__file__).resolve().parents[1]
     commit = None
-    if (here / ".git").exists():
+    if (here / ".git").exists() and shutil.which("git"):
         git = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
         run = subprocess.run(git, cwd=here, capture_output=True, text=True, check=False)
         commit = run.stdout.strip() or None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from rdp import _check
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 Array = np.ndarray
 
@@ -23,7 +26,7 @@ class Perception:
         constraint. Squared units of the source for ``metric="w2"``, nats for ``"kl"``.
     """
 
-    levels: float | Array = 0.0
+    levels: ArrayLike = 0.0
     name: ClassVar[str] = ""
     metric: ClassVar[str] = "w2"
 
@@ -54,7 +57,7 @@ class Perception:
             )
         return np.array(np.broadcast_to(levels, (frames,)), dtype=np.float64)
 
-    def at(self, levels: float | Array) -> Perception:
+    def at(self, levels: ArrayLike) -> Perception:
         """Return the same loss function with other thresholds.
 
         Parameters
@@ -95,7 +98,7 @@ class FMD(Perception):
         if self.metric not in ("w2", "kl"):
             raise ValueError(f"metric: expected 'w2' or 'kl', got {self.metric!r}")
 
-    def at(self, levels: float | Array) -> FMD:
+    def at(self, levels: ArrayLike) -> FMD:
         """Return the same loss function with other thresholds.
 
         Parameters
@@ -145,7 +148,7 @@ class SA(Perception):
 PLFS: dict[str, type[Perception]] = {"FMD": FMD, "JD": JD, "SA": SA}
 
 
-def perception(name: str, levels: float | Array = 0.0, metric: str = "w2") -> Perception | None:
+def perception(name: str, levels: ArrayLike = 0.0, metric: str = "w2") -> Perception | None:
     """Return a perception loss function by name; "MMSE" (no perception loss) is None.
 
     Parameters

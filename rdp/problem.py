@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rdp import _check
 from rdp.perception import Perception
 from rdp.source import GaussMarkov
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 Array = np.ndarray
 
@@ -55,6 +58,17 @@ class Problem:
     perception: Perception | None = None
     weights: Array | None = None
     encoder: str = "optimal"
+
+    if TYPE_CHECKING:  # what may be given; the fields say what is kept
+
+        def __init__(
+            self,
+            source: GaussMarkov,
+            rates: ArrayLike,
+            perception: Perception | None = None,
+            weights: ArrayLike | None = None,
+            encoder: str = "optimal",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         """Validate everything against the source and freeze it."""

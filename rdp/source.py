@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rdp import _check
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 Array = np.ndarray
 
@@ -52,6 +56,10 @@ class GaussMarkov:
     sigma: Array
     rho: Array = None  # type: ignore[assignment]
 
+    if TYPE_CHECKING:  # what may be given; the fields say what is kept
+
+        def __init__(self, sigma: ArrayLike, rho: ArrayLike | None = None) -> None: ...
+
     def __post_init__(self) -> None:
         """Validate the parameters and freeze them."""
         sigma = _check.positive("sigma", self.sigma, ndim=(1, 2))
@@ -77,7 +85,7 @@ class GaussMarkov:
         object.__setattr__(self, "rho", _check.frozen(rho))
 
     @classmethod
-    def stationary(cls, rho: float, frames: int, sigma: float = 1.0) -> GaussMarkov:
+    def stationary(cls, rho: ArrayLike, frames: int, sigma: ArrayLike = 1.0) -> GaussMarkov:
         """Return a stationary source: every frame has the same variance and correlation.
 
         Parameters
