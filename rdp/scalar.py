@@ -19,7 +19,7 @@ from rdp.source import GaussMarkov
 
 Array = np.ndarray
 
-_UNIT = GaussMarkov([1.0])
+_UNIT = GaussMarkov(np.ones(1))
 
 
 def scalar_distortion(
