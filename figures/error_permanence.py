@@ -33,7 +33,9 @@ def compute() -> pd.DataFrame:
         pd.DataFrame({"curve": plf, "frame": frame, "distortion": distortion(source, rates)})
         for plf, distortion in ZERO_PERCEPTION.items()
     ]
-    bound = pd.DataFrame({"curve": "bound", "frame": frame, "distortion": permanence_bound(source)})
+    bound = pd.DataFrame(
+        {"curve": "bound", "frame": frame, "distortion": permanence_bound(source, rates)}
+    )
     return pd.concat([*parts, bound], ignore_index=True)
 
 
@@ -53,5 +55,6 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         ylabel=r"$D_t$ / variance",
         title=rf"$R_1$ = {FIRST_RATE:g}, then {LATER_RATE:g} bits a frame, $\rho$ = {RHO}",
         ylim=(table.distortion[table.distortion > 0].min() / 2, 3),
+        xticks=range(1, FRAMES + 1),
     )
     ax.legend(ncols=2, loc="upper right", bbox_to_anchor=(1, 0.62))

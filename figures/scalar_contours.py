@@ -13,30 +13,29 @@ if TYPE_CHECKING:
 
 TITLE = "Scalar rate-distortion-perception function"
 SIZE = (3.4, 2.6)
-LEVELS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+LEVELS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.6, 1.0, 1.5)
 
 
 def compute() -> pd.DataFrame:
     """Rate on a grid of distortion and perception, unit variance."""
-    distortion = np.linspace(0.01, 2.0, 200)
-    perception = np.linspace(0.0, 1.0, 101)
-    d, p = np.meshgrid(distortion, perception)
-    rate = scalar_rate(d, p)
-    return pd.DataFrame(
-        {"distortion": d.ravel(), "perception_w2sq": p.ravel(), "rate_bits": rate.ravel()}
-    )
+    distortion = np.linspace(0.05, 1.7, 166)
+    w2 = np.linspace(0.0, 1.0, 101)  # even in W2, since the corner at P = 0 is sharp in its square
+    d, w = np.meshgrid(distortion, w2)
+    rate = scalar_rate(d, w**2)
+    return pd.DataFrame({"distortion": d.ravel(), "w2": w.ravel(), "rate_bits": rate.ravel()})
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
     """Contour lines of equal rate."""
+    from matplotlib import colormaps
+
     ax = figure.subplots()
-    grid = table.pivot(index="perception_w2sq", columns="distortion", values="rate_bits")
-    lines = ax.contour(
-        grid.columns, grid.index, grid.to_numpy(), levels=LEVELS, cmap="cividis", linewidths=1.2
-    )
+    grid = table.pivot(index="w2", columns="distortion", values="rate_bits")
+    shades = colormaps["cividis"](np.linspace(0.75, 0.0, len(LEVELS)))  # the pale end is left out
+    lines = ax.contour(grid.columns, grid.index, grid.to_numpy(), levels=LEVELS, colors=shades)
     ax.clabel(lines, fmt="%g bit", fontsize=6)
     ax.set(
         xlabel="distortion D / variance",
-        ylabel=r"perception threshold P ($W_2^2$ / variance)",
+        ylabel=r"perception threshold $\sqrt{P}$ ($W_2$ / std)",
         title="rate R(D, P)",
     )

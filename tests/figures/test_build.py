@@ -1,0 +1,99 @@
+"""Every figure is made, with its numbers, the same way each time."""
+
+from importlib import import_module
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from figures import FigureError, build, names
+from figures.__main__ import app
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory):
+    return tmp_path_factory.mktemp("gallery")
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_figure_has_its_numbers_beside_it(name, gallery):
+    table_path, image = build(name, gallery)
+    table = pd.read_csv(table_path)
+    assert len(table) > 1
+    assert not table.isna().all().any()
+    assert image.read_bytes().startswith(b"\x89PNG")
+    module = import_module(f"figures.{name}")
+    assert module.TITLE
+    assert module.__doc__
+
+
+def test_the_same_numbers_give_the_same_files(tmp_path):
+    formats = ("png", "pdf", "svg")
+    first = build("factor_two", tmp_path / "a", formats)
+    second = build("factor_two", tmp_path / "b", formats)
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_axes_are_labelled(gallery):
+    from matplotlib.figure import Figure
+
+    module = import_module("figures.error_permanence")
+    figure = Figure(figsize=module.SIZE)
+    module.draw(module.compute(), figure)
+    (ax,) = figure.axes
+    assert ax.get_xlabel()
+    assert ax.get_ylabel()
+    assert len(ax.get_legend().get_texts()) >= 4
+
+
+def test_error_permanence_shows_in_the_numbers():
+    table = import_module("figures.error_permanence").compute()
+    last = table[table.frame == table.frame.max()].set_index("curve").distortion
+    assert last["JD"] > 20 * last["FMD"]
+    assert last["JD"] >= last["bound"]
+    assert last["SA"] < 2 * last["MMSE"]
+
+
+def test_steady_state_ends_the_joint_penalty_and_not_the_self_adaptive_one():
+    table = import_module("figures.joint_penalty").compute()
+    end = table[(table.panel == "steady") & (table.x == table.x.max()) & (table.rho == 0.9)]
+    extra = end.set_index("plf").over_fmd_percent
+    assert extra["JD"] < 1e-6
+    assert extra["SA"] > 5
+
+
+def test_numbers_of_factor_two_obey_it():
+    table = import_module("figures.factor_two").compute()
+    bounded = table[table.plf != "JD"].over_mmse
+    assert (bounded <= 2 + 1e-12).all()
+    assert (table.over_mmse >= 1 - 1e-12).all()
+    assert np.max(table[table.plf == "JD"].over_mmse) > 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["nothing"], "name: expected one of"), (["factor_two", "--format", "gif"], "got 'gif'")],
+)
+def test_unknown_names_and_formats_are_refused(arguments, message, tmp_path):
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_build_refuses_an_unknown_name(tmp_path):
+    with pytest.raises(FigureError, match="got 'x'"):
+        build("x", tmp_path)
+
+
+def test_the_command_makes_one_figure(tmp_path):
+    result = CliRunner().invoke(app, ["factor_two", "--out", str(tmp_path), "--format", "svg"])
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in tmp_path.iterdir()} == {"factor_two.csv", "factor_two.svg"}
+
+
+def test_the_command_lists_figures():
+    result = CliRunner().invoke(app, ["--list"])
+    assert result.output.split() == names()
