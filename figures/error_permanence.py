@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from rdp.bounds import permanence_bound
 
 from figures._table import ZERO_PERCEPTION
+from rdp.bounds import permanence_bound
 from rdp.source import GaussMarkov
 from solvers.plotting import line
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
 from rdp.scalar import scalar_rate
 
 if TYPE_CHECKING:
