@@ -1,0 +1,160 @@
+"""Programs over second moments: laws as positive semidefinite matrices, constraints as rows.
+
+The unknowns are the second-moment matrices of a few laws and a few numbers >= 0. Every moment
+E[p q] of linear forms p, q is linear in them, so that objective and constraints are rows:
+
+    minimise c.y   subject to   A y = b,   Y_k >= 0,   y_pos >= 0,   u_j - 1 - ln u_j <= bound_j.
+
+A, b and c are cvxpy parameters: a program is compiled once for each shape and then only filled in.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from solvers.errors import SolverError
+
+Array = np.ndarray
+
+
+class Answer(NamedTuple):
+    """Primal and dual of one program; `multipliers` has one entry for each row."""
+
+    laws: list[Array]
+    positive: Array
+    multipliers: Array
+    status: str
+
+
+class Moments:
+    """Rows over laws of given sizes, `positive` numbers >= 0 and `logs` numbers with a KL bound."""
+
+    def __init__(self, sizes: list[int], positive: int, logs: int = 0) -> None:
+        self.sizes, self.positive, self.logs = tuple(sizes), positive, logs
+        lengths = [n * (n + 1) // 2 for n in sizes]
+        self.start = np.concatenate([[0], np.cumsum([*lengths, positive, logs])]).astype(int)
+        self.rows: list[Array] = []
+        self.values: list[float] = []
+        self.bounds = np.zeros(logs)
+
+    def blank(self) -> Array:
+        return np.zeros(self.start[-1])
+
+    def moment(self, law: int, p: Array, q: Array) -> Array:
+        """Row of E[p q] under a law."""
+        row = self.blank()
+        upper = np.triu_indices(self.sizes[law])
+        outer = np.outer(p, q)
+        both = outer + outer.T
+        both[np.diag_indices(len(p))] *= 0.5
+        row[self.start[law] : self.start[law + 1]] = both[upper]
+        return row
+
+    def number(self, index: int | slice, coefficient: float | Array = 1.0) -> Array:
+        """Row of a number >= 0, or of a combination of several."""
+        row = self.blank()
+        row[self.start[len(self.sizes)] : self.start[len(self.sizes) + 1]][index] = coefficient
+        return row
+
+    def log(self, index: int) -> Array:
+        """Row of a number u with u - 1 - ln u <= bound."""
+        row = self.blank()
+        row[self.start[len(self.sizes) + 1] + index] = 1.0
+        return row
+
+    def require(self, row: Array, value: float) -> int:
+        """Ask for row . y = value; return the index of its multiplier."""
+        self.rows.append(row)
+        self.values.append(value)
+        return len(self.rows) - 1
+
+    def minimise(self, cost: Array) -> Answer:
+        """Solve by Clarabel; rows are scaled to largest coefficient 1."""
+        matrix, values = np.array(self.rows), np.array(self.values)
+        size = np.abs(matrix).max(axis=1)
+        size[size == 0] = 1.0
+        compiled = _compiled(self.sizes, self.positive, self.logs, len(values))
+        laws, positive, multipliers, status = compiled.solve(
+            matrix / size[:, None], values / size, cost, self.bounds
+        )
+        return Answer(laws, positive, multipliers / size, status)
+
+
+class _Compiled:
+    def __init__(self, sizes: tuple[int, ...], positive: int, logs: int, rows: int) -> None:
+        import cvxpy as cp
+
+        lengths = [n * (n + 1) // 2 for n in sizes]
+        self.variables = [cp.Variable(n) for n in lengths]
+        self.spread = [_spread(n) for n in sizes]
+        self.positive = cp.Variable(positive, nonneg=True) if positive else None
+        self.logs = cp.Variable(logs) if logs else None
+        parts = [*self.variables, *(v for v in (self.positive, self.logs) if v is not None)]
+        everything = cp.hstack(parts)
+        self.matrix = cp.Parameter((rows, sum(lengths) + positive + logs))
+        self.values = cp.Parameter(rows)
+        self.cost = cp.Parameter(self.matrix.shape[1])
+        self.bounds = cp.Parameter(logs, nonneg=True) if logs else None
+        self.equations = self.matrix @ everything == self.values
+        constraints: list[Any] = [self.equations]
+        for n, spread, variable in zip(sizes, self.spread, self.variables, strict=True):
+            constraints.append(cp.reshape(spread @ variable, (n, n), order="C") >> 0)
+        if self.logs is not None:
+            constraints.append(self.logs - 1 - cp.log(self.logs) <= self.bounds)
+        self.problem = cp.Problem(cp.Minimize(self.cost @ everything), constraints)
+
+    def solve(
+        self, matrix: Array, values: Array, cost: Array, bounds: Array
+    ) -> tuple[list[Array], Array, Array, str]:
+        import cvxpy as cp
+
+        self.matrix.value, self.values.value, self.cost.value = matrix, values, cost
+        if self.bounds is not None:
+            self.bounds.value = bounds
+        for accuracy in _ACCURACIES:
+            try:
+                with warnings.catch_warnings():  # the status says it; the certificate judges it
+                    warnings.simplefilter("ignore")
+                    self.problem.solve(solver=cp.CLARABEL, **_options(accuracy))
+                break
+            except cp.SolverError:
+                continue
+        else:
+            raise SolverError("failed", "sdp: Clarabel did not converge")
+        if self.problem.status in ("infeasible", "infeasible_inaccurate"):
+            raise SolverError("infeasible", "sdp: no scheme meets the thresholds")
+        if self.variables[0].value is None:
+            raise SolverError("failed", f"sdp: Clarabel says {self.problem.status}")
+        laws = [
+            (spread @ variable.value).reshape(int(np.sqrt(spread.shape[0])), -1)
+            for spread, variable in zip(self.spread, self.variables, strict=True)
+        ]
+        positive = np.zeros(0) if self.positive is None else self.positive.value
+        return laws, positive, self.equations.dual_value, self.problem.status
+
+
+# where double precision does not reach the first, Clarabel fails and is asked for less
+_ACCURACIES = (1e-11, 1e-9, 1e-8)
+
+
+def _options(accuracy: float) -> dict[str, float]:
+    names = ("tol_gap_abs", "tol_gap_rel", "tol_feas")
+    return {name: accuracy for name in names} | {f"reduced_{name}": 1e-6 for name in names}
+
+
+_compiled = lru_cache(maxsize=64)(_Compiled)
+
+
+def _spread(n: int) -> Any:
+    """Sparse matrix from the upper triangle of a symmetric matrix to all of it."""
+    from scipy.sparse import csr_matrix
+
+    place = np.zeros((n, n), dtype=int)
+    place[np.triu_indices(n)] = np.arange(n * (n + 1) // 2)
+    place = np.maximum(place, place.T)
+    ones = np.ones(n * n)
+    return csr_matrix((ones, (np.arange(n * n), place.ravel())), shape=(n * n, n * (n + 1) // 2))
