@@ -155,7 +155,9 @@ class Validation:
             writer.writerows(asdict(check) for check in self.checks)
 
 
-def validate(points: Iterable[OperatingPoint], source: GaussMarkov | None = None) -> Validation:
+def validate(
+    points: Iterable[OperatingPoint], source: GaussMarkov | None = None, method: str = "auto"
+) -> Validation:
     """Hold operating points against the bounds and the exact curves.
 
     Parameters
@@ -165,6 +167,8 @@ def validate(points: Iterable[OperatingPoint], source: GaussMarkov | None = None
     source : GaussMarkov or None
         Scalar frames that all points are about; None takes the source that each point names.
         Points of another kind of source get the checks that need none.
+    method : str
+        How `solve` computes exact curves.
 
     Returns
     -------
@@ -195,7 +199,7 @@ def validate(points: Iterable[OperatingPoint], source: GaussMarkov | None = None
         excess = None
         if known is not None:
             judge.rate_distortion(known)
-            excess = judge.curve(known)
+            excess = judge.curve(known, method)
             judge.permanence(known)
             judge.one_shot(known)
         estimate = _sibling(point, points)
@@ -215,11 +219,12 @@ def validate(points: Iterable[OperatingPoint], source: GaussMarkov | None = None
 
 @dataclass(frozen=True)
 class _Excess:
-    """Distortion of all frames above the exact curve, with its ends."""
+    """Distortion of all frames above the exact curve, with its ends, and the distortion."""
 
     value: float
     low: float
     high: float
+    distortion: float
 
 
 class _Judge:
@@ -235,36 +240,42 @@ class _Judge:
         self.perception = _ends(point, "perception") if measured and usable else None
 
     def rate_distortion(self, source: GaussMarkov) -> None:
+        """Check each frame against the MMSE curve."""
         limit = [closed_form.mmse(source, rates) for rates in self.rate]
         self._frames("rate-distortion", ">=", self.distortion, (limit[0], limit[2], limit[1]))
 
-    def curve(self, source: GaussMarkov) -> _Excess | None:
+    def curve(self, source: GaussMarkov, method: str) -> _Excess | None:
         """Check each frame and their sum; return the excess of the sum."""
         if self.perception is None:
             return None
         frames = source.frames
         ends = list(zip(self.rate, self.perception, strict=True))
         for weights in [*np.eye(frames), np.ones(frames)][: frames + 1 if frames > 1 else 1]:
-            value, high, low = (self._least(source, *end, weights) for end in ends)
+            value, high, low = (self._least(source, *end, weights, method) for end in ends)
             measured = tuple(float(weights @ end) for end in self.distortion)
             frame = int(weights.argmax()) + 1 if weights.sum() == 1 else None
             self._add("rate-distortion-perception", frame, ">=", measured, (value, low, high))
-        return _Excess(measured[0] - value, measured[1] - high, measured[2] - low)
+        return _Excess(measured[0] - value, measured[1] - high, measured[2] - low, measured[0])
 
-    def _least(self, source: GaussMarkov, rates: Array, levels: Array, weights: Array) -> float:
+    def _least(
+        self, source: GaussMarkov, rates: Array, levels: Array, weights: Array, method: str
+    ) -> float:
+        """Least weighted distortion at given rates and perception losses."""
         if self.point.plf == "FMD":  # every frame at its least at once
             metric = "kl" if self.point.metric == "kl" else "w2"
             return float(weights @ closed_form.framewise(source, rates, levels, metric))
         problem = Problem(source, rates, perception(self.point.plf, levels), weights)
-        return solve(problem).lower_bound
+        return solve(problem, method).lower_bound
 
     def permanence(self, source: GaussMarkov) -> None:
+        """Check JD frames of zero loss against what early errors leave behind."""
         if self.point.plf != "JD" or self.perception is None or self.perception[2].any():
             return
         limit = [bounds.permanence_bound(source, rates) for rates in self.rate]
         self._frames("permanence", ">=", self.distortion, (limit[0], limit[2], limit[1]))
 
     def one_shot(self, source: GaussMarkov) -> None:
+        """Check that an MMSE point wastes no more bits than a one-shot code would."""
         if self.point.plf != "MMSE":
             return
         information = closed_form.rate_for_distortion(source, self.distortion[0])
@@ -272,6 +283,7 @@ class _Judge:
         self._frames("one-shot rate", "<=", self.rate, (limit, limit, limit))
 
     def split(self, estimate: OperatingPoint, source: GaussMarkov | None) -> None:
+        """Check each frame against the MMSE error plus the way to the law of the source."""
         if self.perception is None or self.point.metric not in W2_METRICS:
             return
         error = _ends(estimate, "distortion")
@@ -284,6 +296,7 @@ class _Judge:
         self._frames("split", ">=", self.distortion, (value, low, high))
 
     def factor_two(self, estimate: OperatingPoint) -> None:
+        """Check FMD and SA frames against twice the MMSE error."""
         if self.point.plf not in ("FMD", "SA"):
             return
         value, low, high = (bounds.factor_two(end) for end in _ends(estimate, "distortion"))
@@ -292,14 +305,14 @@ class _Judge:
     def universality(self, own: _Excess, other: _Excess) -> None:
         """Excess of the shared encoder over that of the encoder made for the loss."""
         cost = own.value - other.value, own.low - other.high, own.high - other.low
-        self._add("universality", None, "<=", cost, (0.0, 0.0, 0.0))
+        self._add("universality", None, "<=", cost, (0.0, 0.0, 0.0), own.distortion)
 
     def _frames(
         self, bound: str, relation: str, measured: Sequence[Array], limit: Sequence[Array]
     ) -> None:
         for t in range(self.point.frames):
-            triple = [(float(a[0][t]), float(a[1][t]), float(a[2][t])) for a in (measured, limit)]
-            self._add(bound, t + 1, relation, *triple)
+            at = [tuple(float(end[t]) for end in ends) for ends in (measured, limit)]
+            self._add(bound, t + 1, relation, at[0], at[1])
 
     def _add(
         self,
@@ -308,13 +321,14 @@ class _Judge:
         relation: str,
         measured: tuple[float, ...],
         limit: tuple[float, ...],
+        scale: float = 0.0,
     ) -> None:
         value, low, high = measured
         at, limit_low, limit_high = limit
         margins = (low - limit_high, high - limit_low)
         if relation == "<=":
             margins = (limit_low - high, limit_high - low)
-        slack = ROUNDING * max(abs(value), abs(at), np.finfo(float).tiny)
+        slack = ROUNDING * max(abs(value), abs(at), scale)
         verdict = "inconclusive"
         if margins[0] >= -slack:
             verdict = "pass"
