@@ -254,11 +254,17 @@ def zero_perception_joint(source: GaussMarkov, rates: object) -> Array:
 
     def compute(block: Array) -> Iterator[Array]:
         excess: Array | float = 0.0
+        handed: Array | float = 0.0  # a_t^2 m_{t-1}
         for step in steps(source, block):
             t = step.t
-            missing = np.sqrt(source.innovation[t]) - np.sqrt(step.captured * step.v)
+            # sqrt q - k sqrt v, without cancellation
+            total = np.sqrt(source.innovation[t]) + np.sqrt(step.captured * step.v)
+            missing = step.residual * source.innovation[t] - step.captured * handed
+            missing /= np.where(total > 0, total, 1.0)
             excess = source.gain[t] ** 2 * excess + missing**2
             yield step.m + excess
+            if t + 1 < source.frames:
+                handed = source.gain[t + 1] ** 2 * step.m
 
     return over_blocks(source, compute, check_rates(source, rates))
 

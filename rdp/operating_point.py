@@ -282,7 +282,8 @@ def environment(libraries: Sequence[str] = ("numpy",)) -> dict[str, Any]:
     Returns
     -------
     dict
-        "commit" (None outside a checkout, or without git; "-dirty" appended if files differ) and "versions".
+        "commit" (None outside a checkout, or without git; "-dirty" appended if files differ)
+        and "versions".
 
     Examples
     --------

@@ -165,6 +165,17 @@ class GaussMarkov:
         lower = self.transition() * np.moveaxis(self.variance, 0, -1)[..., None, :]
         return lower + np.swapaxes(np.tril(lower, -1), -1, -2)
 
+    def factor(self) -> Array:
+        """Return the causal factor L of the covariance: X = L e with white e.
+
+        L[t, s] = phi(t, s) sqrt(q_s); column s vanishes where frame s brings nothing new.
+
+        Returns
+        -------
+        (T, T) or (d, T, T) array, lower triangular, units of the source
+        """
+        return self.transition() * np.sqrt(np.moveaxis(self.innovation, 0, -1))[..., None, :]
+
     def mode(self, index: int) -> GaussMarkov:
         """Return one mode of a vector source as a scalar source.
 

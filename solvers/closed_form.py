@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 
 from rdp import closed_form as formulas
-from rdp.gaussian import psd_cholesky
 from rdp.measure import perception_of
 from rdp.mmse import Backbone, estimate_factor, mmse_recursion
 from rdp.perception import FMD
@@ -98,7 +97,7 @@ def _framewise(problem: Problem, backbone: Backbone, factor: Array) -> tuple[Arr
 
 def _joint(problem: Problem, backbone: Backbone, factor: Array) -> tuple[Array, Array, Array]:
     source = problem.source
-    shown = psd_cholesky(source.covariance())
+    shown = source.factor()
     received = backbone.gain > 0
     decoder, noise = shown * received, shown * ~received
     distortion = formulas.zero_perception_joint(source, problem.rates)
