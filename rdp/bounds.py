@@ -230,14 +230,16 @@ def permanence_bound(source: GaussMarkov, rates: object) -> Array:
     bound = np.zeros_like(missing)
     for t in range(source.frames):
         r = correlation[t, : t + 1]
-        lost = np.maximum(missing[..., : t + 1], missing[..., t, None])  # 1 - c^2
-        kept = np.sqrt(np.minimum(known[..., : t + 1], known[..., t, None]))
         new = (1 - r) * (1 + r)
-        fresh = np.sqrt(lost - missing[..., t, None] + new * kept**2)
+        m, a = missing[..., t, None], known[..., t, None]
+        lost = np.maximum(missing[..., : t + 1], m)
+        kept = np.minimum(known[..., : t + 1], a)  # c^2 = 1 - lost
+        # A_t - c^2, from whichever of 1 - A and A is small
+        fresh = np.sqrt(np.where(a < 0.5, a - kept, lost - m) + new * kept)
         # 1 + A - 2 E[Xtil Xhat] is a sum of two squares; neither is a difference of near numbers
         total = np.sqrt(new) + fresh
-        short = (missing[..., t, None] - r**2 * lost) / np.where(total > 0, total, 1.0)
-        excess = (r * lost / (1 + kept)) ** 2 + short**2
+        short = (m - r**2 * lost) / np.where(total > 0, total, 1.0)
+        excess = (r * lost / (1 + np.sqrt(kept))) ** 2 + short**2
         bound[..., t] = missing[..., t] + excess.max(axis=-1)
     return source.variance * bound
 

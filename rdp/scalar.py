@@ -114,17 +114,15 @@ def scalar_rate(
     d = allowed / variance
     shown = smallest_sd(1.0, unit_level, metric)
     slack = d <= (1 - shown) * (1 + shown)
+    active = ~slack & (d < 1 + shown**2)
+    # where active, 1 - w for large rates and w for small ones, each without cancellation
+    twice = np.where(active, 2 * shown, 1.0)
+    rest = np.where(active, d - (1 - shown) ** 2, 1.0) / twice
+    estimate = np.where(active, 1 + shown**2 - d, 0.0) / twice
+    low = -np.log1p(-(np.minimum(estimate, 0.5) ** 2))
     with np.errstate(divide="ignore"):  # D = 0 costs an infinite rate
         free = np.maximum(-np.log(d), 0.0)
-    active = ~slack & (d < 1 + shown**2)
-    unused = ~active
-    # 1 - w for large rates and w for small ones, each without cancellation
-    twice = np.where(active, 2 * shown, 1.0)
-    rest = np.where(unused, 1.0, d - (1 - shown) ** 2) / twice
-    estimate = np.where(unused, 0.0, 1 + shown**2 - d) / twice
-    bound = np.where(
-        estimate < 0.5, -np.log1p(-(np.minimum(estimate, 0.5) ** 2)), -np.log(rest * (2 - rest))
-    )
+        bound = np.where(estimate < 0.5, low, -np.log(rest) - np.log(2 - rest))
     return np.where(slack, free, np.where(active, bound, 0.0)) / (2 * np.log(2))
 
 

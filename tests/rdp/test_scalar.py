@@ -44,7 +44,8 @@ def brute_force(rate, level, sigma, metric):
 def test_distortion_is_what_brute_force_finds(rate, level, sigma, metric):
     expected = brute_force(rate, level, sigma, metric)
     found = scalar_distortion(rate, level, sigma, metric)
-    assert_allclose(found, expected, rtol=1e-8, atol=1e-8 * sigma**2)
+    # a squared distance in float64 resolves the deviation, and so D, to about 1e-8
+    assert_allclose(found, expected, rtol=1e-8, atol=1e-7 * sigma**2)
 
 
 @given(RATES, LEVELS, SIGMAS, METRICS)
@@ -59,7 +60,7 @@ def test_rate_inverts_distortion(rate, level, sigma, metric):
         assert_allclose(least, rate, rtol=1e-7, atol=1e-15)
 
 
-@given(st.floats(0, 500), LEVELS, SIGMAS, METRICS)
+@given(st.floats(0, 500, allow_subnormal=False), LEVELS, SIGMAS, METRICS)
 def test_distortion_inverts_rate(ratio, level, sigma, metric):
     """A distortion that is reachable is reached; one that needs no rate gets none."""
     distortion = ratio * sigma**2
@@ -82,7 +83,7 @@ def test_one_frame_of_the_framewise_closed_form(rate, level, metric):
     )
 
 
-@given(RATES, LEVELS, SIGMAS, st.floats(1e-100, 1e100), METRICS)
+@given(st.floats(0, 12), LEVELS, SIGMAS, st.floats(1e-100, 1e100), METRICS)
 def test_units_do_not_matter(rate, level, sigma, factor, metric):
     scaled = level * factor**2 if metric == "w2" else level
     in_units = scalar_distortion(rate, scaled, sigma * factor, metric) / factor**2
@@ -107,6 +108,7 @@ def test_units_do_not_matter(rate, level, sigma, factor, metric):
         (1.25, 0.25, 0.0),
         (1e-200, 0.5, 100 * math.log2(10)),
         (1e-200, 0.0, 100 * math.log2(10)),
+        (5e-324, 0.0, math.inf),  # half of it is 0 in float64
     ],
 )
 def test_edges_of_the_rate(distortion, level, rate):
