@@ -1,0 +1,82 @@
+"""What lookahead saves under perfect joint realism when rates fluctuate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from rdp.source import GaussMarkov
+from solvers.causal import lookahead
+from solvers.plotting import STYLES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TITLE = "What lookahead saves"
+SIZE = (7.0, 2.6)
+
+RHO = (0.5, 0.9, 0.99)
+FRAMES = 64
+PROFILES = 50
+SPREADS = np.linspace(0, 2, 11)
+SEED = 0
+LINES = {0.5: "-", 0.9: "--", 0.99: ":"}
+
+
+def profile(spread: float, rng: np.random.Generator) -> np.ndarray:
+    """Rates of independent frames: log-normal about 0.5 bit, spread in octaves."""
+    return 0.5 * np.exp2(spread * rng.standard_normal(FRAMES))
+
+
+def compute() -> pd.DataFrame:
+    """Total distortion of the sequential decoder against the one that weighs all frames."""
+    rows = []
+    for rho in RHO:
+        source = GaussMarkov.stationary(rho=rho, frames=FRAMES)
+        for spread in SPREADS:
+            rng = np.random.default_rng(SEED)  # the same profiles, stretched
+            saved = []
+            for _ in range(PROFILES):
+                rates = profile(spread, rng)
+                greedy = lookahead(source, rates).distortion.sum()
+                best = lookahead(source, rates, weights=np.ones(FRAMES)).distortion.sum()
+                saved.append(100 * (1 - best / greedy))
+            low, middle, high = np.quantile(saved, [0.1, 0.5, 0.9])
+            rows.append(("profiles", rho, spread, middle, low, high))
+    frames = np.arange(1, 13)
+    rates = np.where(frames % 4 == 1, 0.05, 2.0)
+    short = GaussMarkov.stationary(rho=0.9, frames=len(frames))
+    for curve, weights in (("sequential", None), ("lookahead", np.ones(len(frames)))):
+        values = lookahead(short, rates, weights=weights).distortion
+        rows += [
+            (curve, 0.9, frame, d, np.nan, np.nan) for frame, d in zip(frames, values, strict=True)
+        ]
+    columns = ["curve", "rho", "x", "value", "low_10", "high_90"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def draw(table: pd.DataFrame, figure: Figure) -> None:
+    """Left: one sequence. Right: saving against how much the rates fluctuate."""
+    left, right = figure.subplots(1, 2)
+    for curve, style in (("sequential", "--"), ("lookahead", "-")):
+        path = table[table.curve == curve]
+        left.plot(path.x, path.value, style, color=STYLES["JD"]["color"], marker="^", label=curve)
+    left.set(
+        xlabel="frame (1, 5, 9 get 0.05 bit, the others 2)",
+        ylabel=r"$D_t$ / variance",
+        title=r"0-PLF-JD, $\rho$ = 0.9",
+        ylim=(0, None),
+    )
+    left.legend()
+    for rho, path in table[table.curve == "profiles"].groupby("rho"):
+        right.plot(path.x, path.value, LINES[rho], color="#0072B2", label=rf"$\rho$ = {rho:g}")
+        right.fill_between(path.x, path.low_10, path.high_90, color="#0072B2", alpha=0.12, lw=0)
+    right.set(
+        xlabel="fluctuation of the rates (octaves, std)",
+        ylabel="total distortion saved (%)",
+        title=f"{FRAMES} frames, {PROFILES} random profiles: median, 10-90 %",
+        ylim=(0, None),
+    )
+    right.legend()
