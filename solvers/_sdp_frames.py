@@ -40,8 +40,6 @@ class _Frames:
         self.levels = problem.thresholds
         if problem.plf == "JD":
             self.levels = np.minimum.accumulate(self.levels[::-1])[::-1]
-        assert problem.perception is not None
-        self.question = problem.with_(perception=problem.perception.at(self.levels))
         self.law = problem.source.transition() * np.sqrt(problem.source.innovation)
         self.mmse = np.zeros(frames)
         self.known = np.zeros((frames, 2 * frames))
@@ -56,7 +54,7 @@ class _Frames:
             if self.loss(t, self.known[t]) > self.levels[t]:
                 states.add(_Frame(self, t).solve())
         cov_xhat, cross = self.shown @ self.shown.T, self.shown @ self.known.T
-        bound = best_bound(self.question, self.mu, self.slope, cov_xhat, cross)
+        bound = best_bound(self._question(), self.mu, self.slope, cov_xhat, cross)
         message = f"Clarabel: {', '.join(sorted(states))}" if states else "no threshold binds"
         return Scheme(cov_xhat, cross, self.mmse, bound, message)
 
@@ -100,7 +98,18 @@ class _Frames:
         multipliers, slopes = np.zeros(self.frames), np.zeros((self.frames,) * 3)
         multipliers[t], slopes[t, : t + 1, : t + 1] = mu, slope
         scheme = self.shown @ self.shown.T, self.shown @ self.known.T
-        return best_bound(self.question, multipliers, slopes, *scheme)
+        return best_bound(self._question(), multipliers, slopes, *scheme)
+
+    def _question(self) -> Problem:
+        assert self.problem.perception is not None
+        return self.problem.with_(perception=self.problem.perception.at(self.levels))
+
+    def allow_rounding(self, t: int) -> None:
+        """Bounds hold for the loss reached: a later frame has no less of it under PLF-JD."""
+        if self.levels[t] > 0:
+            reached = self.loss(t, self.shown[t])
+            later = slice(t, None if self.problem.plf == "JD" else t + 1)
+            self.levels[later] = np.maximum(self.levels[later], reached)
 
 
 class _Frame:
@@ -178,6 +187,7 @@ class _Frame:
         )
         answer = self.program.minimise(cost / self.worth)
         self._extend(answer)
+        self.frames.allow_rounding(self.t)
         self._certify(self.worth * answer.multipliers, match, total)
         return answer.status
 
