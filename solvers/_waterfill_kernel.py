@@ -44,60 +44,66 @@ def stationary(total: float, aim: float, beta: float, level: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def rate_of(v: float, captured: float, slope: float, log_level: float) -> float:
-    """Rate ln(v / m) / 2 from captured = v - m, or from m = level / slope, which may underflow."""
+def mode(v: float, held: float, aim: float, beta: float, level: float):
+    """Return (y, price, m, captured) of one mode: price = level / m, captured = v - m.
+
+    captured = y^2 - h too; the difference of the smaller numbers is taken. It is not positive
+    where the mode gets no rate.
+    """
+    y = stationary(held + v, aim, beta, level)
+    price = (1.0 - beta) + beta * aim / y if y > 0.0 else 0.0
+    m = level / price if price > 0.0 else np.inf
+    captured = y * y - held if y * y < 0.5 * v else v - m
+    return y, price, m, captured
+
+
+@njit(cache=True, nogil=True)
+def rate_of(v: float, captured: float, price: float, log_level: float) -> float:
+    """Rate ln(v / m) / 2 from captured = v - m, or from m = level / price, which may underflow."""
     if captured < 0.5 * v:
         return -0.5 * np.log1p(-captured / v)
-    return 0.5 * (np.log(v * slope) - log_level)
+    return 0.5 * (np.log(v * price) - log_level)
 
 
 @njit(cache=True, nogil=True)
 def totals(v, held, aim, beta, log_level):
     """Sum over modes of the rate r, and its derivative in ln(level).
 
-    dr/dln(level) = -1/(2 e) with e = 1 + beta c m / (2 y^2 ((1-beta) y + beta c)): the total is
-    convex and decreasing in ln(level).
+    dr/dln(level) = -1/(2 e) with e = 1 + beta c m / (2 y^3 price): the total is convex and
+    decreasing in ln(level).
     """
     rate, slope = 0.0, 0.0
-    w, level = 1.0 - beta, np.exp(log_level)
+    level = np.exp(log_level)
     for i in range(v.size):
-        if beta == 0.0:
+        if beta == 0.0:  # reverse water-filling: m = level
             if v[i] > level:
                 rate += rate_of(v[i], v[i] - level, 1.0, log_level)
                 slope -= 0.5
             continue
-        y = stationary(held[i] + v[i], aim[i], beta, level)
-        captured = y * y - held[i]
-        if captured > 0.0 and v[i] > 0.0:
-            b = beta * aim[i]
-            price = w + b / y
+        y, price, m, captured = mode(v[i], held[i], aim[i], beta, level)
+        if captured > 0.0:
             rate += rate_of(v[i], captured, price, log_level)
             cube = 2.0 * y * y * y * price
-            m = level / price
-            slope -= 0.5 * cube / (cube + b * m)
+            slope -= 0.5 * cube / (cube + beta * aim[i] * m)
     return rate, slope
 
 
 @njit(cache=True, nogil=True)
 def shortfall(v, held, aim, beta, log_level):
-    """Rate and squared shortfall n2 = sum (c - y)^2 with their derivatives, for 0 < beta < 1.
+    """Rate and squared shortfall n2 = sum (c - y)^2 with their derivatives, for 0 <= beta < 1.
 
-    Returns (rate, d rate/d ln level, d rate/d beta, n2, d n2/d ln level, d n2/d beta). With
-    the price B = (1-beta) + beta c / y: d ln m / d beta = -(c/y - 1) / (e B), dy/dm = -1/(2y).
+    Returns (rate, d rate/d ln level, d rate/d beta, n2, d n2/d ln level, d n2/d beta), from
+    d ln m / d beta = -(c/y - 1) / (e price) and dy/dm = -1/(2y).
     """
     rate, rate_z, rate_b = 0.0, 0.0, 0.0
     n2, n2_z, n2_b = 0.0, 0.0, 0.0
-    w, level = 1.0 - beta, np.exp(log_level)
+    level = np.exp(log_level)
     for i in range(v.size):
-        y = stationary(held[i] + v[i], aim[i], beta, level)
-        captured = y * y - held[i]
-        if captured > 0.0 and v[i] > 0.0:
-            b = beta * aim[i]
-            price = w + b / y
+        y, price, m, captured = mode(v[i], held[i], aim[i], beta, level)
+        if captured > 0.0:
             rate += rate_of(v[i], captured, price, log_level)
             cube = 2.0 * y * y * y * price
-            m = level / price
-            in_level = cube / (cube + b * m)
+            in_level = cube / (cube + beta * aim[i] * m)
             in_beta = -in_level * (aim[i] / y - 1.0) / price
             rate_z -= 0.5 * in_level
             rate_b -= 0.5 * in_beta
@@ -115,20 +121,13 @@ def shortfall(v, held, aim, beta, log_level):
 def fill(v, held, aim, beta, log_level, rates):
     """Write the rate of each mode; return the value of the Lagrangian without its rate budget."""
     value = 0.0
-    w, level = 1.0 - beta, np.exp(log_level)
+    level = np.exp(log_level)
     for i in range(v.size):
-        y = stationary(held[i] + v[i], aim[i], beta, level)
-        captured = y * y - held[i]
-        if beta == 0.0:
-            captured = v[i] - level
-        rates[i] = 0.0
-        m = v[i]
-        if captured > 0.0 and v[i] > 0.0:
-            price = 1.0 if beta == 0.0 else w + beta * aim[i] / y
-            m = level / price
+        y, price, m, captured = mode(v[i], held[i], aim[i], beta, level)
+        if captured > 0.0:
             rates[i] = rate_of(v[i], captured, price, log_level)
         else:
-            y = np.sqrt(held[i])
+            rates[i], m, y = 0.0, v[i], np.sqrt(held[i])
         value += m + beta * (aim[i] - y) ** 2 + 2.0 * level * rates[i]
     return value
 
