@@ -2,5 +2,6 @@
 
 from solvers.errors import SolverError
 from solvers.solve import solve
+from solvers.sweep import Sweep, sweep
 
-__all__ = ["SolverError", "solve"]
+__all__ = ["SolverError", "Sweep", "solve", "sweep"]

@@ -1,0 +1,423 @@
+"""`sweep`: one problem at many rates and thresholds; arrays in, arrays out.
+
+Points are cut into chunks. In a chunk, points with a closed form are evaluated together in numpy
+and the rest go to the compiled solver, which runs over points in parallel. Chunks are independent:
+they can go to the processes of an executor and be kept in a checkpoint file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, as_completed
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rdp import _check, closed_form, gaussian
+from rdp.mmse import estimate_factor, mmse_recursion
+from rdp.perception import FMD
+from rdp.problem import Problem
+
+Array = np.ndarray
+
+SOLVED, FAILED = 0, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """Distortion, perception and certified bounds at many rates and thresholds.
+
+    Parameters
+    ----------
+    problem : Problem
+        The template: source, loss function, objective and encoder.
+    rates : (..., T) array
+        Bits per frame.
+    levels : (..., T) array
+        Perception thresholds; inf where there are none.
+    distortion : (..., T) array
+        D_t, squared units of the source; nan where a point failed.
+    perception : (..., T) array
+        Perception loss reached; nan where a point failed or the problem has no loss function.
+    objective : (...) array
+        Weighted sum of the distortions, or their sum for the sequential objective.
+    lower_bound : (...) array
+        Certified bound on the objective.
+    status : (...) int array
+        0 where a point is solved; anything else is a failure, with nan for its values.
+    """
+
+    problem: Problem
+    rates: Array
+    levels: Array
+    distortion: Array
+    perception: Array
+    objective: Array
+    lower_bound: Array
+    status: Array
+
+    @property
+    def gap(self) -> Array:
+        """Objective minus lower bound, (...) array."""
+        return self.objective - self.lower_bound
+
+    def to_dataframe(self) -> Any:
+        """Return one row for each point: rates, levels, distortions, perceptions, bounds.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns rate_t, level_t, distortion_t, perception_t for t = 1..T, then objective,
+            lower_bound, gap and status.
+        """
+        import pandas as pd
+
+        frames = self.problem.source.frames
+        columns: dict[str, Array] = {}
+        for name in ("rate", "level", "distortion", "perception"):
+            values = getattr(self, name if name in ("distortion", "perception") else name + "s")
+            flat = values.reshape(-1, frames)
+            columns |= {f"{name}_{t + 1}": flat[:, t] for t in range(frames)}
+        for name in ("objective", "lower_bound", "gap", "status"):
+            columns[name] = getattr(self, name).ravel()
+        return pd.DataFrame(columns)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write :meth:`to_dataframe` as CSV, with all digits.
+
+        Parameters
+        ----------
+        path : path
+            File to write.
+        """
+        self.to_dataframe().to_csv(path, index=False)
+
+
+def sweep(
+    problem: Problem,
+    rates: object = None,
+    levels: object = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    chunk: int = 4096,
+) -> Sweep:
+    r"""Solve one problem at many rates and perception thresholds.
+
+    Minimise :math:`\sum_t w_t D_t`, or frame after frame, at every point of a grid of rates and
+    thresholds.
+
+    Parameters
+    ----------
+    problem : Problem
+        The template. Its rates and thresholds hold where none are given here.
+    rates : float or (..., T) or (..., 1) array, >= 0, bits per frame, optional
+        A scalar or a last axis of length 1 holds for all frames.
+    levels : float or (..., T) or (..., 1) array, >= 0, optional
+        Thresholds; the leading axes broadcast with those of rates.
+    executor : concurrent.futures.Executor, optional
+        Where chunks are solved: a ProcessPoolExecutor, or ``client.get_executor()`` of a Dask
+        cluster. By default here, on all threads numba has.
+    progress : bool
+        Show a progress bar (tqdm).
+    checkpoint : path, optional
+        File that keeps the finished chunks. A run that was killed goes on where it stopped.
+    chunk : int
+        Points in one chunk.
+
+    Returns
+    -------
+    Sweep
+        Points that fail have status != 0 and nan values.
+
+    Raises
+    ------
+    ValueError
+        Rates or levels that do not fit the problem or each other; levels for a problem without
+        a perception loss; a checkpoint of another sweep.
+
+    Examples
+    --------
+    >>> from rdp import JD, GaussMarkov
+    >>> problem = Problem(GaussMarkov.stationary(rho=0.9, frames=2), 0.5, JD(0.0))
+    >>> result = sweep(problem, rates=[[0.5], [1.0], [2.0]])
+    >>> result.distortion.round(4)
+    array([[0.5858, 0.379 ],
+           [0.2679, 0.1514],
+           [0.0635, 0.0174]])
+    """
+    if not isinstance(problem, Problem):
+        raise ValueError(f"problem: expected a Problem, got {type(problem).__name__}")
+    grid_rates, grid_levels = _grid(problem, rates, levels)
+    shape, frames = grid_rates.shape[:-1], problem.source.frames
+    plan = _Plan(
+        problem,
+        grid_rates.reshape(-1, frames),
+        grid_levels.reshape(-1, frames),
+        _check.count("chunk", chunk),
+    )
+    values = np.full((len(plan.rates), 2 * frames + 3), np.nan)
+    values[:, -1] = FAILED
+    for part, found in _run(plan, executor, progress, checkpoint):
+        values[part] = found
+    columns = values.reshape(*shape, -1)
+    return Sweep(
+        problem=problem,
+        rates=_check.frozen(grid_rates),
+        levels=_check.frozen(grid_levels),
+        distortion=_check.frozen(columns[..., :frames]),
+        perception=_check.frozen(columns[..., frames : 2 * frames]),
+        objective=_check.frozen(columns[..., -3]),
+        lower_bound=_check.frozen(columns[..., -2]),
+        status=columns[..., -1].astype(np.int64),
+    )
+
+
+def _grid(problem: Problem, rates: object, levels: object) -> tuple[Array, Array]:
+    """Rates and levels of one shape (..., T)."""
+    frames = problem.source.frames
+    if levels is not None and problem.perception is None:
+        raise ValueError("levels: expected none for a problem without perception loss")
+    given = []
+    for name, value, default in (
+        ("rates", rates, problem.rates),
+        ("levels", levels, problem.thresholds),
+    ):
+        array = default if value is None else _check.nonnegative(name, value)
+        if array.ndim and array.shape[-1] not in (1, frames):
+            raise ValueError(
+                f"{name}: expected shape (..., {frames}) or (..., 1) for {frames} frames, "
+                f"got {array.shape}"
+            )
+        given.append(array)
+    try:
+        shape = np.broadcast_shapes(given[0].shape, given[1].shape, (frames,))
+    except ValueError:
+        raise ValueError(
+            f"levels: expected a shape that broadcasts with rates {given[0].shape}, "
+            f"got {given[1].shape}"
+        ) from None
+    return np.broadcast_to(given[0], shape), np.broadcast_to(given[1], shape)
+
+
+class _Plan(NamedTuple):
+    """What a sweep has to solve: points (N, T) and how many of them make a chunk."""
+
+    problem: Problem
+    rates: Array
+    levels: Array
+    chunk: int
+
+    def parts(self) -> list[slice]:
+        starts = range(0, len(self.rates), self.chunk)
+        return [slice(start, min(start + self.chunk, len(self.rates))) for start in starts]
+
+    def digest(self) -> bytes:
+        """Fingerprint of everything that determines the answer."""
+        problem, source = self.problem, self.problem.source
+        weights = np.zeros(0) if problem.weights is None else problem.weights
+        metric = "" if problem.perception is None else problem.perception.metric
+        words = f"{problem.plf} {metric} {problem.encoder} {source.sigma.shape} {self.chunk}"
+        total = hashlib.sha256(words.encode())
+        for array in (source.sigma, source.rho, weights, self.rates, self.levels):
+            total.update(f"{array.shape}".encode() + np.ascontiguousarray(array, "<f8").tobytes())
+        return total.digest()
+
+
+def _run(
+    plan: _Plan,
+    executor: Executor | None,
+    progress: bool,
+    checkpoint: str | os.PathLike[str] | None,
+) -> Iterator[tuple[slice, Array]]:
+    """Results of all chunks: those on file first, the others as they come."""
+    from solvers._checkpoint import Checkpoint
+
+    parts = plan.parts()
+    record = None if checkpoint is None else Checkpoint(checkpoint, plan.digest())
+    done = {} if record is None else record.done
+    ready = {index: done[index] for index in range(len(parts)) if index in done}
+    missing = [index for index in range(len(parts)) if index not in ready]
+    with _bar(len(plan.rates), progress) as advance:
+        for index, found in ready.items():
+            part = parts[index]
+            advance(part.stop - part.start)
+            yield part, found.reshape(part.stop - part.start, -1)
+        for index, found in _solved(plan, parts, missing, executor):
+            if record is not None:
+                record.add(index, found)
+            advance(len(found))
+            yield parts[index], found
+
+
+def _solved(
+    plan: _Plan, parts: list[slice], missing: list[int], executor: Executor | None
+) -> Iterator[tuple[int, Array]]:
+    if executor is None:
+        for index in missing:
+            part = parts[index]
+            yield index, solve_chunk(plan.problem, plan.rates[part], plan.levels[part], True)
+        return
+    futures = {
+        executor.submit(
+            solve_chunk, plan.problem, plan.rates[parts[i]], plan.levels[parts[i]], False
+        ): i
+        for i in missing
+    }
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+class _bar:
+    """Progress bar over points, or nothing."""
+
+    def __init__(self, total: int, show: bool) -> None:
+        self.bar: Any = None
+        if show:
+            from tqdm.auto import tqdm
+
+            self.bar = tqdm(total=total, unit="point", unit_scale=True)
+
+    def __enter__(self) -> Any:
+        return self.bar.update if self.bar is not None else lambda points: None
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+# -- one chunk -----------------------------------------------------------------------------------
+
+
+def solve_chunk(problem: Problem, rates: Array, levels: Array, parallel: bool) -> Array:
+    """Solve n points.
+
+    Parameters
+    ----------
+    problem : Problem
+        The template.
+    rates, levels : (n, T) arrays
+        The points.
+    parallel : bool
+        Use all threads of this process.
+
+    Returns
+    -------
+    (n, 2T + 3) array
+        Distortion, perception, objective, lower bound, status.
+    """
+    if problem.source.modes is not None:
+        return _vector(problem, rates, levels)
+    out = np.empty((len(rates), 2 * problem.source.frames + 3))
+    explicit = _closed_form(problem, rates, levels, out)
+    rest = np.flatnonzero(~explicit)
+    if rest.size:
+        from solvers.newton import newton_batch
+
+        found = newton_batch(
+            problem.source,
+            rates[rest],
+            levels[rest],
+            problem.plf,
+            problem.weights,
+            parallel=parallel,
+        )
+        distortion, perception, objective, bound, status = found
+        columns = np.column_stack([distortion, perception, objective, bound, status])
+        columns[status != SOLVED, :-1] = np.nan
+        out[rest] = columns
+    return out
+
+
+def _closed_form(problem: Problem, rates: Array, levels: Array, out: Array) -> Array:
+    """Fill in the points that have a closed form; return which."""
+    source, plf = problem.source, problem.plf
+    if plf == "MMSE":
+        _fill(problem, out, slice(None), closed_form.mmse(source, rates), np.nan)
+        return np.ones(len(rates), dtype=bool)
+    if plf == "FMD" or source.frames == 1:
+        _fill(problem, out, slice(None), *_framewise(problem, rates, levels))
+        return np.ones(len(rates), dtype=bool)
+    loss = _mmse_loss(problem, rates)
+    explicit = (loss <= levels).all(axis=1)
+    _fill(problem, out, explicit, closed_form.mmse(source, rates[explicit]), loss[explicit])
+    if problem.weights is None:
+        exact = ~explicit & (levels == 0).all(axis=1)
+        zero = {
+            "JD": closed_form.zero_perception_joint,
+            "SA": closed_form.zero_perception_self_adaptive,
+        }[plf]
+        _fill(problem, out, exact, zero(source, rates[exact]), 0.0)
+        explicit |= exact
+    return explicit
+
+
+def _fill(
+    problem: Problem, out: Array, where: Any, distortion: Array, perception: Array | float
+) -> None:
+    frames = problem.source.frames
+    weights = np.ones(frames) if problem.weights is None else problem.weights
+    out[where, :frames] = distortion
+    out[where, frames : 2 * frames] = perception
+    out[where, -3] = out[where, -2] = distortion @ weights
+    out[where, -1] = SOLVED
+
+
+def _framewise(problem: Problem, rates: Array, levels: Array) -> tuple[Array, Array]:
+    """Distortion and perception where the marginal law of each frame alone is bound."""
+    source = problem.source
+    metric = problem.perception.metric if isinstance(problem.perception, FMD) else "w2"
+    backbone = mmse_recursion(source, rates)
+    short = backbone.mmse / (source.sigma + np.sqrt(backbone.variance))
+    drop = np.minimum(short, source.sigma - closed_form.smallest_sd(source.sigma, levels, metric))
+    distortion = closed_form.framewise(source, rates, levels, metric)
+    if metric == "w2":
+        return distortion, drop**2
+    ratio = ((source.sigma - drop) / source.sigma) ** 2
+    with np.errstate(divide="ignore"):  # a constant frame is infinitely far in KL
+        return distortion, 0.5 * (ratio - 1 - np.log(ratio))
+
+
+def _mmse_loss(problem: Problem, rates: Array) -> Array:
+    """Perception loss (n, T) of showing the MMSE estimate, under JD or SA."""
+    source = problem.source
+    factor = estimate_factor(source, rates)
+    shown = factor @ np.swapaxes(factor, -1, -2)
+    law = source.covariance()
+    out = np.empty(rates.shape)
+    for t in range(source.frames):
+        block = shown[:, : t + 1, : t + 1]
+        target = law[: t + 1, : t + 1]
+        if problem.plf == "SA":
+            target = block.copy()
+            target[:, t, t] = source.variance[t]
+        out[:, t] = gaussian.bures(target, block)
+    return out
+
+
+def _vector(problem: Problem, rates: Array, levels: Array) -> Array:
+    """Vector frames: one water-filling for each point, compiled over the modes."""
+    from solvers.errors import SolverError
+    from solvers.solve import finish
+    from solvers.vector import solve_vector
+
+    frames = problem.source.frames
+    out = np.full((len(rates), 2 * frames + 3), np.nan)
+    for point in range(len(rates)):
+        perception = None if problem.perception is None else problem.perception.at(levels[point])
+        question = problem.with_(rates=rates[point], perception=perception)
+        try:
+            found = finish(question, solve_vector(question), "waterfilling")
+        except SolverError:
+            out[point, -1] = FAILED
+            continue
+        numbers = [found.objective, found.lower_bound, SOLVED]
+        out[point] = np.concatenate([found.distortion, found.perception, numbers])
+    return out
