@@ -13,6 +13,7 @@ from rdp.operating_point import OperatingPoint
 from rdp.perception import perception
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
+from solvers.errors import SolverError
 from solvers.solve import solve
 from solvers.validation import Check, validate
 
@@ -98,6 +99,22 @@ def test_later_frames_are_held_against_their_own_optimum_with_lookahead():
         found = [c for c in validate([bold], source) if c.frame == 3 and "perc" in c.bound]
         assert [check.verdict for check in found] == [verdict]
         assert found[0].limit == pytest.approx(0.514, abs=1e-3)
+
+
+@pytest.mark.parametrize("plf", ["JD", "SA"])
+def test_without_a_certificate_the_framewise_part_remains(plf, monkeypatch):
+    def fails(*args):
+        raise SolverError("inaccurate", "no certificate")
+
+    monkeypatch.setattr("solvers.validation.solve", fails)
+    rates, levels = [0.3, 0.3], np.array([0.01, 0.02])
+    limit = closed_form.framewise(TWO, rates, levels)
+    for factor, verdict in ((1.001, "pass"), (0.999, "fail")):
+        report = validate([point(plf, rates, factor * limit, levels)], TWO)
+        found = [c for c in report if c.bound == "rate-distortion-perception, framewise part"]
+        assert [check.verdict for check in found] == [verdict] * 3
+    exact = Problem(TWO, rates, perception(plf, levels), weights=[1, 1])
+    assert solve(exact).lower_bound > limit.sum()
 
 
 def test_permanence_needs_exactly_zero_loss():
