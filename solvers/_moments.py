@@ -3,7 +3,10 @@
 The unknowns are the second-moment matrices of a few laws and a few numbers >= 0. Every moment
 E[p q] of linear forms p, q is linear in them, so that objective and constraints are rows:
 
-    minimise c.y   subject to   A y = b,   Y_k >= 0,   y_pos >= 0,   u_j - 1 - ln u_j <= bound_j.
+    minimise c.y   subject to   A y = b,   Y_k >= 0,   y_pos >= 0,
+
+and some numbers u_j > 0 meet one of these: "kl", u_j - 1 - ln u_j <= bound_j; "reward", the
+objective gets - sum_j ln u_j; "budget", sum_j ln u_j >= bound_1.
 
 A, b and c are cvxpy parameters: a program is compiled once for each shape and then only filled in.
 """
@@ -22,19 +25,20 @@ Array = np.ndarray
 
 
 class Answer(NamedTuple):
-    """Primal and dual of one program; `multipliers` has one entry for each row."""
+    """Primal and dual of one program: a multiplier for each row, `price` for the budget."""
 
     laws: list[Array]
     positive: Array
     multipliers: Array
+    price: float
     status: str
 
 
 class Moments:
-    """Rows over laws of given sizes, `positive` numbers >= 0 and `logs` numbers with a KL bound."""
+    """Rows over laws of given sizes, `positive` numbers >= 0 and `logs` numbers under a log."""
 
-    def __init__(self, sizes: list[int], positive: int, logs: int = 0) -> None:
-        self.sizes, self.positive, self.logs = tuple(sizes), positive, logs
+    def __init__(self, sizes: list[int], positive: int, logs: int = 0, use: str = "kl") -> None:
+        self.sizes, self.positive, self.logs, self.use = tuple(sizes), positive, logs, use
         lengths = [n * (n + 1) // 2 for n in sizes]
         self.start = np.concatenate([[0], np.cumsum([*lengths, positive, logs])]).astype(int)
         self.rows: list[Array] = []
@@ -61,7 +65,7 @@ class Moments:
         return row
 
     def log(self, index: int) -> Array:
-        """Row of a number u with u - 1 - ln u <= bound."""
+        """Row of a number under a logarithm."""
         row = self.blank()
         row[self.start[len(self.sizes) + 1] + index] = 1.0
         return row
@@ -77,15 +81,15 @@ class Moments:
         matrix, values = np.array(self.rows), np.array(self.values)
         size = np.abs(matrix).max(axis=1)
         size[size == 0] = 1.0
-        compiled = _compiled(self.sizes, self.positive, self.logs, len(values))
-        laws, positive, multipliers, status = compiled.solve(
-            matrix / size[:, None], values / size, cost, self.bounds
-        )
-        return Answer(laws, positive, multipliers / size, status)
+        compiled = _compiled(self.sizes, self.positive, self.logs, self.use, len(values))
+        found = compiled.solve(matrix / size[:, None], values / size, cost, self.bounds)
+        return found._replace(multipliers=found.multipliers / size)
 
 
 class _Compiled:
-    def __init__(self, sizes: tuple[int, ...], positive: int, logs: int, rows: int) -> None:
+    def __init__(
+        self, sizes: tuple[int, ...], positive: int, logs: int, use: str, rows: int
+    ) -> None:
         import cvxpy as cp
 
         lengths = [n * (n + 1) // 2 for n in sizes]
@@ -98,18 +102,23 @@ class _Compiled:
         self.matrix = cp.Parameter((rows, sum(lengths) + positive + logs))
         self.values = cp.Parameter(rows)
         self.cost = cp.Parameter(self.matrix.shape[1])
-        self.bounds = cp.Parameter(logs, nonneg=True) if logs else None
+        self.bounds = cp.Parameter(logs) if logs and use != "reward" else None
         self.equations = self.matrix @ everything == self.values
         constraints: list[Any] = [self.equations]
         for n, spread, variable in zip(sizes, self.spread, self.variables, strict=True):
             constraints.append(cp.reshape(spread @ variable, (n, n), order="C") >> 0)
-        if self.logs is not None:
+        objective = self.cost @ everything
+        self.budget = None
+        if logs and use == "kl":
             constraints.append(self.logs - 1 - cp.log(self.logs) <= self.bounds)
-        self.problem = cp.Problem(cp.Minimize(self.cost @ everything), constraints)
+        elif logs and use == "budget":
+            self.budget = cp.sum(cp.log(self.logs)) >= self.bounds[0]
+            constraints.append(self.budget)
+        elif logs:
+            objective = objective - cp.sum(cp.log(self.logs))
+        self.problem = cp.Problem(cp.Minimize(objective), constraints)
 
-    def solve(
-        self, matrix: Array, values: Array, cost: Array, bounds: Array
-    ) -> tuple[list[Array], Array, Array, str]:
+    def solve(self, matrix: Array, values: Array, cost: Array, bounds: Array) -> Answer:
         import cvxpy as cp
 
         self.matrix.value, self.values.value, self.cost.value = matrix, values, cost
@@ -134,7 +143,8 @@ class _Compiled:
             for spread, variable in zip(self.spread, self.variables, strict=True)
         ]
         positive = np.zeros(0) if self.positive is None else self.positive.value
-        return laws, positive, self.equations.dual_value, self.problem.status
+        price = 0.0 if self.budget is None else float(self.budget.dual_value)
+        return Answer(laws, positive, self.equations.dual_value, price, self.problem.status)
 
 
 # where double precision does not reach the first, Clarabel fails and is asked for less

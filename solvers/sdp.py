@@ -23,6 +23,7 @@ The lower bound comes from the multipliers, by :mod:`solvers.certificate`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -82,19 +83,25 @@ def solve_sdp(problem: Problem) -> Scheme:
         from solvers._sdp_frames import solve_frames
 
         return solve_frames(problem)
-    return _Whole(problem).solve()
+    return Whole(problem).solve()
 
 
 class Encoder(NamedTuple):
-    """Errors m = mmse (1 + spare @ eta) and variances E u^2 = 1 + power @ eta, for eta >= 0."""
+    """Errors m = mmse (base + spare @ eta), variances E u^2 = white + power @ eta, eta >= 0."""
 
     mmse: Array
     spare: Array
     power: Array
+    base: float
+    white: Array
+
+    def errors(self, eta: Array) -> Array:
+        """Errors m_t of the representation."""
+        return self.mmse * (self.base + self.spare @ eta)
 
 
-def free_encoder(source: GaussMarkov, rates: Array, before: float = 0.0) -> Encoder:
-    """Rate constraints, linear in eta, the relative error above that of the MMSE encoder.
+def free_encoder(source: GaussMarkov, rates: Array) -> Encoder:
+    """Encoders of given rates; eta is the relative error above that of the MMSE encoder.
 
     m_t >= 2^(-2 R_t) (a_t^2 m_{t-1} + q_t) is eta_t >= 0, in units min(1, 2^(2 R_t) - 1); that
     m_t is no more than the prediction error is E u_t^2 >= 0.
@@ -112,10 +119,18 @@ def free_encoder(source: GaussMarkov, rates: Array, before: float = 0.0) -> Enco
             power[t] = spare[t]
             power[t, t] -= unit[t] / growth[t]
         spare[t, t] += unit[t]
-    return Encoder(m, spare, power)
+    return Encoder(m, spare, power, 1.0, np.ones(frames))
 
 
-class _Whole:
+class _Rows(NamedTuple):
+    """Where the multipliers are: of given joint laws, of equalities, of couplings and budgets."""
+
+    whitening: Entries
+    equal: dict[int, Entries]
+    near: dict[int, tuple[Entries, int]]
+
+
+class Whole:
     """The program of all frames at once."""
 
     def __init__(self, problem: Problem) -> None:
@@ -123,14 +138,19 @@ class _Whole:
         self.problem, self.frames = problem, source.frames
         self.weights = np.ones(self.frames) if problem.weights is None else problem.weights
         self.levels = problem.thresholds
-        self.encoder = free_encoder(source, problem.rates)
-        if problem.encoder == "mmse":
-            self.encoder = Encoder(self.encoder.mmse, *np.zeros((2, self.frames, 0)))
+        self.encoder = self._encoder()
         self.free = self.encoder.spare.shape[1]
         self.law = source.transition() * np.sqrt(source.innovation)
         self._scale()
         self._forms()
         self._choose_couplings()
+
+    def _encoder(self) -> Encoder:
+        encoder = free_encoder(self.problem.source, self.problem.rates)
+        if self.problem.encoder == "mmse":
+            none = np.zeros((self.frames, 0))
+            return encoder._replace(spare=none, power=none)
+        return encoder
 
     def _scale(self) -> None:
         """Worth of a scheme that is certainly feasible, and how far it lets Xhat be from Xtil."""
@@ -183,6 +203,21 @@ class _Whole:
 
     def solve(self) -> Scheme:
         """Fill in the rows, solve, and turn multipliers into a certified bound."""
+        rows = self._constraints()
+        answer = self.program.minimise(self._cost() / self.worth)
+        bounds = [
+            best_bound(self._question(), mu, slope)
+            for mu, slope in self._duals(rows, self.worth * answer.multipliers)
+        ]
+        return self._scheme(answer, max(bounds))
+
+    def _cost(self) -> Array:
+        cost = self._eta((self.weights * self.encoder.mmse) @ self.encoder.spare)
+        for t in range(self.frames):
+            cost += self.cost_weights[t] * self.program.moment(0, self.change[t], self.change[t])
+        return cost
+
+    def _constraints(self) -> _Rows:
         self._coding_law()
         whitening = self._whitening()
         equal = {t: self._equal(t) for t in np.flatnonzero(self.levels == 0) if t >= self.fixed}
@@ -192,29 +227,27 @@ class _Whole:
             variance = self.problem.source.variance[t]
             self.program.require(row - variance * self.program.log(index), value - variance)
             self.program.bounds[index] = 2 * self.levels[t]
-        cost = self._eta((self.weights * self.encoder.mmse) @ self.encoder.spare)
-        for t in range(self.frames):
-            cost += self.cost_weights[t] * self.program.moment(0, self.change[t], self.change[t])
-        answer = self.program.minimise(cost / self.worth)
-        multipliers = self.worth * answer.multipliers
+        return _Rows(whitening, equal, near)
 
+    def _duals(self, rows: _Rows, multipliers: Array) -> Iterator[tuple[Array, Array]]:
+        """Dual points (mu, slope); several where a law is degenerate."""
         mu, slope = np.zeros(self.frames), np.zeros((self.frames,) * 3)
-        for t, entries in equal.items():
+        for t, entries in rows.equal.items():
             mu[t], slope[t] = np.inf, symmetric(entries, multipliers, self.frames)
-        for t, (entries, total) in near.items():
+        for t, (entries, total) in rows.near.items():
             slope[t] = symmetric(entries, multipliers, self.frames)
             mu[t] = max(multipliers[total], 0.0) / self.levels[t]
         if not self.fixed:
-            return self._scheme(answer, best_bound(self._question(), mu, slope))
+            yield mu, slope
+            return
         last, block = self.fixed - 1, slice(0, self.fixed)
-        pull = symmetric(whitening, multipliers, self.fixed)
-        mu[last], bounds = np.inf, []
+        pull = symmetric(rows.whitening, multipliers, self.fixed)
+        mu[last] = np.inf
         for null in (1e4, 1e6, 1e8):
             slope[last, block, block] = pulled_back(
                 self.law[block, block], pull, null * self.worth, self.problem.source.sigma[block]
             )
-            bounds.append(best_bound(self._question(), mu, slope))
-        return self._scheme(answer, max(bounds))
+            yield mu, slope
 
     def _question(self) -> Problem:
         return self.problem.with_(weights=self.weights)
@@ -232,7 +265,7 @@ class _Whole:
                     row -= self._eta(self.encoder.power[i])
                 else:
                     self.program.require(self.program.moment(0, unit[frames + i], unit[j]), 0.0)
-                self.program.require(row, float(i == j))
+                self.program.require(row, self.encoder.white[i] if i == j else 0.0)
 
     def _whitening(self) -> Entries:
         """E e e^T = I for the frames whose joint law is given, without its constant part."""
@@ -245,7 +278,8 @@ class _Whole:
                 row += self.program.moment(0, unit[i], v) + self.program.moment(0, u, unit[j])
                 if i == j:
                     row += self._eta(self.encoder.power[i])
-                rows[i, j] = self.program.require(row, 0.0)
+                value = 1 - self.encoder.white[i] if i == j else 0.0
+                rows[i, j] = self.program.require(row, value)
         return rows
 
     def _mismatch(self, i: int, t: int) -> tuple[Array, float]:
@@ -256,7 +290,7 @@ class _Whole:
         row = program.moment(0, change[i], change[t]) + program.moment(0, change[i], known[t])
         row += program.moment(0, known[i], change[t])
         error = self.problem.source.transition()[t, i] * self.encoder.mmse[i]
-        return row - self._eta(error * self.encoder.spare[i]), error
+        return row - self._eta(error * self.encoder.spare[i]), error * self.encoder.base
 
     def _equal(self, t: int) -> Entries:
         """P_t = 0: the row of the new frame equals its target."""
@@ -306,8 +340,7 @@ class _Whole:
     def _scheme(self, answer: Answer, bound: float) -> Scheme:
         """Second moments of the coding law."""
         eta = np.maximum(answer.positive[: self.free], 0.0)
-        mmse = self.encoder.mmse * (1 + self.encoder.spare @ eta)
-        power = 1 + self.encoder.power @ eta
+        power = self.encoder.white + self.encoder.power @ eta
         joint = self.shown @ consistent(answer.laws[0], power)
         cov_xhat = joint @ self.shown.T
         if self.fixed:
@@ -316,7 +349,7 @@ class _Whole:
         return Scheme(
             0.5 * (cov_xhat + cov_xhat.T),
             joint @ self.known.T,
-            mmse,
+            self.encoder.errors(eta),
             bound,
             f"Clarabel: {answer.status}",
         )

@@ -146,7 +146,7 @@ def sweep(
     >>> result = sweep(problem, rates=[[0.5], [1.0], [2.0]])
     >>> result.distortion.round(4)
     array([[0.5858, 0.379 ],
-           [0.2679, 0.1514],
+           [0.2679, 0.124 ],
            [0.0635, 0.0174]])
     """
     if not isinstance(problem, Problem):
