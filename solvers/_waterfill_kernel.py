@@ -44,7 +44,7 @@ def stationary(total: float, aim: float, beta: float, level: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def mode(v: float, held: float, aim: float, beta: float, level: float):
+def mode(v, held, aim, beta, level):
     """Return (y, price, m, captured) of one mode: price = level / m, captured = v - m.
 
     captured = y^2 - h too; the difference of the smaller numbers is taken. It is not positive
