@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rdp import _check
-from rdp.perception import PLFS
+from rdp.perception import LOSSES
 from rdp.source import GaussMarkov
 
 Array = np.ndarray
@@ -24,7 +24,6 @@ Array = np.ndarray
 SCHEMA = "gauss-markov-rdp/operating-points"
 SCHEMA_VERSION = 1
 KINDS = ("measured", "reduced", "simulated", "computed")
-LOSSES = ("MMSE", *PLFS)
 _MEASURED = ("rate", "distortion", "perception")
 
 

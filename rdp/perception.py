@@ -146,6 +146,7 @@ class SA(Perception):
 
 
 PLFS: dict[str, type[Perception]] = {"FMD": FMD, "JD": JD, "SA": SA}
+LOSSES = ("MMSE", *PLFS)  # with the name of no perception loss
 
 
 def perception(name: str, levels: ArrayLike = 0.0, metric: str = "w2") -> Perception | None:
@@ -169,7 +170,7 @@ def perception(name: str, levels: ArrayLike = 0.0, metric: str = "w2") -> Percep
     if key == "MMSE":
         return None
     if key not in PLFS:
-        raise ValueError(f"perception: expected one of MMSE, {', '.join(PLFS)}, got {name!r}")
+        raise ValueError(f"perception: expected one of {', '.join(LOSSES)}, got {name!r}")
     if key == "FMD":
         return FMD(levels, metric=metric)
     if metric != "w2":

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdp import GaussMarkov, OperatingPoint, load_points, save_points
-from rdp.operating_point import KINDS, LOSSES, SCHEMA, SCHEMA_VERSION, environment
+from rdp.operating_point import KINDS, SCHEMA, SCHEMA_VERSION, environment
+from rdp.perception import LOSSES
 
 NUMBERS = st.floats(0, 1e300) | st.just(math.inf)
 JSON_VALUES = st.recursive(
