@@ -187,7 +187,7 @@ def _sum(terms: Iterable[Array]) -> Array:
 
 def _exp(x: Array) -> Array:
     """Exponential by its series at x / 2^k and k squarings; libraries round theirs differently."""
-    halvings = int(max(np.ceil(np.log2(np.abs(x).max(initial=1.0))) + 1, 0))
+    halvings = 1 + int(np.frexp(np.abs(x).max(initial=1.0))[1])
     small = x / 2.0**halvings
     out = np.ones_like(small)
     for order in range(14, 0, -1):
