@@ -107,8 +107,8 @@ class _FreeRates(Whole):
 
     def _choose_couplings(self) -> None:
         super()._choose_couplings()
-        self.bent = np.flatnonzero((self.share > 0) & (self.share < 1))
-        straight = np.flatnonzero(self.share == 0)
+        self.bent: list[int] = np.flatnonzero((self.share > 0) & (self.share < 1)).tolist()
+        straight: list[int] = np.flatnonzero(self.share == 0).tolist()
         self.bounded = np.zeros(0, dtype=int)
         if self.targets is not None:
             self.bounded = np.flatnonzero(np.isfinite(self.targets))

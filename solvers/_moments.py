@@ -95,20 +95,20 @@ class _Compiled:
         lengths = [n * (n + 1) // 2 for n in sizes]
         self.variables = [cp.Variable(n) for n in lengths]
         self.spread = [_spread(n) for n in sizes]
-        self.positive = cp.Variable(positive, nonneg=True) if positive else None
-        self.logs = cp.Variable(logs) if logs else None
+        self.positive: Any = cp.Variable(positive, nonneg=True) if positive else None
+        self.logs: Any = cp.Variable(logs) if logs else None
         parts = [*self.variables, *(v for v in (self.positive, self.logs) if v is not None)]
         everything = cp.hstack(parts)
         self.matrix = cp.Parameter((rows, sum(lengths) + positive + logs))
         self.values = cp.Parameter(rows)
         self.cost = cp.Parameter(self.matrix.shape[1])
-        self.bounds = cp.Parameter(logs) if logs and use != "reward" else None
-        self.equations = self.matrix @ everything == self.values
+        self.bounds: Any = cp.Parameter(logs) if logs and use != "reward" else None
+        self.equations: Any = self.matrix @ everything == self.values
         constraints: list[Any] = [self.equations]
         for n, spread, variable in zip(sizes, self.spread, self.variables, strict=True):
             constraints.append(cp.reshape(spread @ variable, (n, n), order="C") >> 0)
-        objective = self.cost @ everything
-        self.budget = None
+        objective: Any = self.cost @ everything
+        self.budget: Any = None
         if logs and use == "kl":
             constraints.append(self.logs - 1 - cp.log(self.logs) <= self.bounds)
         elif logs and use == "budget":

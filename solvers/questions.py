@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -235,7 +234,8 @@ def _frame_by_frame(
     )
 
 
-class _Excess(NamedTuple):
+@dataclass(frozen=True)
+class _Excess:
     """Distortion of the last frame beyond its target, as a function of its rate."""
 
     problem: Problem
@@ -331,7 +331,7 @@ def allocate(
     if source.modes is not None:
         raise SolverError("unsupported", "allocate: vector frames")
     total = float(_check.positive("total_rate", total_rate, ndim=0))
-    shares = np.ones(source.frames) if weights is None else weights
+    shares = np.ones(source.frames) if weights is None else _check.array("weights", weights)
     problem = Problem(source, np.full(source.frames, total / source.frames), perception, shares)
     from solvers._free_rates import best_split
 

@@ -195,8 +195,8 @@ class Whole:
         near = np.isfinite(levels) & (levels > 0)
         near[: self.fixed] = False
         nats = isinstance(perception, FMD) and perception.metric == "kl"
-        self.logs = np.flatnonzero(near & nats)
-        self.coupled = np.flatnonzero(near & (not nats))
+        self.logs: list[int] = np.flatnonzero(near & nats).tolist()
+        self.coupled: list[int] = np.flatnonzero(near & (not nats)).tolist()
         single = self.problem.plf == "FMD"
         sizes = [2 * self.frames, *(2 if single else 2 * (t + 1) for t in self.coupled)]
         self.program = Moments(sizes, self.free + len(self.coupled), len(self.logs))
@@ -220,7 +220,7 @@ class Whole:
     def _constraints(self) -> _Rows:
         self._coding_law()
         whitening = self._whitening()
-        equal = {t: self._equal(t) for t in np.flatnonzero(self.levels == 0) if t >= self.fixed}
+        equal = {t: self._equal(t) for t in range(self.fixed, self.frames) if self.levels[t] == 0}
         near = {t: self._couple(law, t) for law, t in enumerate(self.coupled, start=1)}
         for index, t in enumerate(self.logs):
             row, value = self._mismatch(t, t)

@@ -346,7 +346,7 @@ def _closed_form(problem: Problem, rates: Array, levels: Array, out: Array) -> A
         _fill(problem, out, slice(None), *_framewise(problem, rates, levels))
         return np.ones(len(rates), dtype=bool)
     loss = _mmse_loss(problem, rates)
-    explicit = (loss <= levels).all(axis=1)
+    explicit = np.all(loss <= levels, axis=1)
     _fill(problem, out, explicit, closed_form.mmse(source, rates[explicit]), loss[explicit])
     if problem.weights is None:
         exact = ~explicit & (levels == 0).all(axis=1)
