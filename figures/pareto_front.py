@@ -1,0 +1,55 @@
+"""Error permanence as a choice: frame 2 against frame 3 for decoders that look ahead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from rdp.closed_form import zero_perception_joint
+from rdp.perception import JD
+from rdp.problem import Problem
+from rdp.source import GaussMarkov
+from solvers import pareto
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TITLE = "Error permanence as a choice of the decoder"
+SIZE = (3.4, 2.6)
+
+RHO = (0.8, 0.9, 0.95)
+RATES = (0.05, 8.0, 8.0)
+LOOKS = {0.8: (":", "#56B4E9"), 0.9: ("-", "#D55E00"), 0.95: ("--", "#4D4D4D")}
+
+
+def compute() -> pd.DataFrame:
+    """Front of (D_2, D_3) at perfect joint realism, and the sequential decoder on it."""
+    rows = []
+    for rho in RHO:
+        source = GaussMarkov.stationary(rho=rho, frames=3)
+        front = pareto(Problem(source, RATES, JD(0.0)), frames=(1, 2), points=41)
+        rows += [("front", rho, d[1], d[2]) for d in front.distortion]
+        sequential = zero_perception_joint(source, RATES)
+        rows.append(("sequential", rho, sequential[1], sequential[2]))
+    return pd.DataFrame(rows, columns=["point", "rho", "distortion_2", "distortion_3"])
+
+
+def draw(table: pd.DataFrame, figure: Figure) -> None:
+    """One curve for each correlation, a dot where the sequential decoder is."""
+    ax = figure.subplots()
+    for rho, part in table.groupby("rho"):
+        style, color = LOOKS[rho]
+        front = part[part.point == "front"].sort_values("distortion_2")
+        ax.plot(
+            front.distortion_2, front.distortion_3, style, color=color, label=rf"$\rho$ = {rho}"
+        )
+        dot = part[part.point == "sequential"]
+        label = "sequential decoder" if rho == RHO[-1] else None
+        ax.plot(dot.distortion_2, dot.distortion_3, "o", color=color, label=label)
+    ax.set(
+        xlabel=r"$D_2$ / variance",
+        ylabel=r"$D_3$ / variance",
+        title=f"0-PLF-JD, {', '.join(f'{rate:g}' for rate in RATES)} bits",
+    )
+    ax.legend()
