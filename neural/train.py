@@ -1,0 +1,425 @@
+r"""The training loop, one for every stage.
+
+At each step, for the perception losses of the stage, minimise over the trained networks
+
+.. math:: \sum_t D_t + \mu\, W_1(P_t, Q_t) + \beta_t R_t
+
+with :math:`W_1` estimated by critics (`neural.critics`) that are trained beside, and the price
+:math:`\beta_t` of a bit moved until the rate :math:`R_t` is the one prescribed. W1 is an exact
+penalty: where :math:`\mu` exceeds what it costs in distortion, the laws agree. Stages:
+
+- MMSE: encoder and decoder, end to end;
+- universal: the encoder is frozen, one decoder for each loss;
+- end to end: encoder and decoder for one loss.
+
+All randomness of a step comes from the seed and the number of the step. So a run that is killed
+and started again from its last checkpoint ends, on a CPU, in the same numbers to the last bit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from neural.critics import adversarial_loss, compared, critic_loss, distance
+from rdp.operating_point import LOSSES
+
+Tensor = torch.Tensor
+State = dict[str, Any]
+Batch = Callable[[torch.Generator, int], Tensor]
+MakeCritic = Callable[[int], nn.Module]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one run of the loop trains, and how.
+
+    Parameters
+    ----------
+    name : str
+        Name of the stage.
+    plfs : tuple of {"MMSE", "FMD", "JD", "SA"}
+        Decoders to train, side by side on the same representation.
+    encoder : {"train", "frozen"}
+        Whether the encoder and its entropy model take part.
+    steps, batch : int
+        Steps, and samples in each.
+    rates : tuple of float, or None
+        Rate of each frame to reach, bits; None leaves the rate to the quantiser's levels.
+    lr, critic_lr : float
+        Learning rates at the start; they fall along a half cosine.
+    critic_steps : int
+        Steps of the critics for each step of the codec.
+    realism : float
+        Weight of W1.
+    average : float, in [0, 1)
+        The result is an exponential average of the parameters with this memory.
+    price_lr : float
+        Speed of the price of a bit.
+    precision : {"float32", "bfloat16"}
+        Arithmetic of the networks.
+    seed : int
+        Seed of everything random.
+    start : str or None
+        Stage whose result this one starts from.
+
+    Raises
+    ------
+    ValueError
+        A malformed field; the message names it.
+    """
+
+    name: str
+    plfs: tuple[str, ...] = ("MMSE",)
+    encoder: str = "train"
+    steps: int = 1000
+    batch: int = 512
+    rates: tuple[float, ...] | None = None
+    lr: float = 3e-3
+    critic_lr: float = 3e-3
+    critic_steps: int = 2
+    realism: float = 2.0
+    average: float = 0.99
+    price_lr: float = 0.02
+    precision: str = "float32"
+    seed: int = 0
+    start: str | None = None
+
+    def __post_init__(self) -> None:
+        """Validate every field."""
+        object.__setattr__(self, "plfs", tuple(self.plfs))
+        if not self.plfs or not set(self.plfs) <= set(LOSSES):
+            raise ValueError(f"plfs: expected some of {', '.join(LOSSES)}, got {self.plfs}")
+        if self.encoder not in ("train", "frozen"):
+            raise ValueError(f"encoder: expected 'train' or 'frozen', got {self.encoder!r}")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision: expected float32 or bfloat16, got {self.precision!r}")
+        for name in ("steps", "batch", "critic_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average: expected a value in [0, 1), got {self.average}")
+        if self.rates is not None:
+            object.__setattr__(self, "rates", tuple(float(rate) for rate in self.rates))
+            if not all(math.isfinite(rate) and rate > 0 for rate in self.rates):
+                raise ValueError(f"rates: expected finite values > 0, got {self.rates}")
+
+
+def train(
+    stage: Stage,
+    codec: nn.Module,
+    batch: Batch,
+    make_critic: MakeCritic,
+    folder: Path | str,
+    *,
+    device: str = "cpu",
+    checkpoint_seconds: float = 60.0,
+    log_every: int = 50,
+    progress: bool = True,
+    position: int = 0,
+) -> nn.Module:
+    """Run one stage, or the rest of it if the folder holds a checkpoint of it.
+
+    Parameters
+    ----------
+    stage : Stage
+        What to train.
+    codec : torch.nn.Module
+        Codec with the methods of `neural.models.BlockCodec`; it is trained in place.
+    batch : callable, (generator, n) -> (n, T, ...) tensor
+        Draws source frames; all its randomness must come from the generator.
+    make_critic : callable, (frames) -> torch.nn.Module
+        Network of a critic of that many frames, (n, frames, ...) -> (n,).
+    folder : path
+        Where `checkpoint.pt` and `log.jsonl` go.
+    device : str
+        Where to compute.
+    checkpoint_seconds : float
+        Time between checkpoints.
+    log_every : int
+        Steps between lines of the log.
+    progress : bool
+        Show a progress bar.
+    position : int
+        Line of the progress bar, for runs side by side.
+
+    Returns
+    -------
+    torch.nn.Module
+        The codec, with averaged parameters and tables for coding.
+
+    Raises
+    ------
+    ValueError
+        The folder holds a checkpoint of another stage.
+    """
+    run = Run(stage, codec, make_critic, torch.device(device))
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "checkpoint.pt"
+    if path.exists():
+        run.load_state(torch.load(path, map_location=device, weights_only=True))
+    saved, began = time.monotonic(), time.monotonic()
+    with (
+        _log(folder / "log.jsonl", run.step) as log,
+        tqdm(
+            total=stage.steps, initial=run.step, desc=stage.name, position=position,
+            disable=not progress,
+        ) as bar,  # fmt: skip
+    ):
+        while run.step < stage.steps:
+            seen = run.advance(batch)
+            bar.update()
+            if run.step % log_every == 0 or run.step == stage.steps:
+                line = {"step": run.step, "seconds": time.monotonic() - began, **seen()}
+                log.write(json.dumps(line) + "\n")
+            if run.step == stage.steps or time.monotonic() - saved >= checkpoint_seconds:
+                log.flush()
+                save(path, run.state())
+                saved = time.monotonic()
+    run.finish()
+    return codec
+
+
+class Run:
+    """State of a stage under way: networks, optimisers, prices, and the number of the step.
+
+    Parameters
+    ----------
+    stage : Stage
+        What to train.
+    codec : torch.nn.Module
+        The codec.
+    make_critic : callable
+        Network of a critic of a number of frames.
+    device : torch.device
+        Where to compute.
+    """
+
+    def __init__(
+        self, stage: Stage, codec: Any, make_critic: MakeCritic, device: torch.device
+    ) -> None:
+        self.stage, self.codec, self.device, self.step = stage, codec.to(device), device, 0
+        frames = codec.noise_shape(1)[1]
+        if stage.rates is not None and len(stage.rates) != frames:
+            raise ValueError(f"rates: expected {frames} values, got {len(stage.rates)}")
+        self.critics = nn.ModuleDict(
+            {
+                plf: nn.ModuleList(
+                    _seeded(make_critic, 1 if plf == "FMD" else t + 1, stage.seed)
+                    for t in range(frames)
+                )
+                for plf in stage.plfs
+                if plf != "MMSE"
+            }
+        ).to(device)
+        trained = [codec.decoders[plf] for plf in stage.plfs]
+        if self.trains_encoder:
+            trained += codec.encoding_modules()
+        freeze(codec)
+        for module in trained:
+            module.train().requires_grad_(True)
+        self.parameters = [p for module in trained for p in module.parameters()]
+        self.average = [p.detach().clone() for p in self.parameters]
+        fused = {"fused": True, "betas": (0.5, 0.99)} if self.critics else {"fused": True}
+        self.optimiser = torch.optim.Adam(self.parameters, stage.lr, **fused)
+        self.critic_optimiser = (
+            torch.optim.Adam(self.critics.parameters(), stage.critic_lr, **fused)
+            if self.critics
+            else None
+        )
+
+    @property
+    def trains_encoder(self) -> bool:
+        """Whether the encoder takes part."""
+        return self.stage.encoder == "train"
+
+    def advance(self, batch: Batch) -> Callable[[], State]:
+        """Make one step.
+
+        Parameters
+        ----------
+        batch : callable, (generator, n) -> (n, T, ...) tensor
+            Draws source frames.
+
+        Returns
+        -------
+        callable
+            Gives what the step saw, as numbers for the log.
+        """
+        stage, codec = self.stage, self.codec
+        generator = torch.Generator(self.device).manual_seed(_step_seed(stage.seed, self.step))
+        self._set_learning_rates()
+        half = stage.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            x = batch(generator, stage.batch)
+            noise = torch.randn(
+                codec.noise_shape(stage.batch), generator=generator, device=self.device
+            )
+            with torch.set_grad_enabled(self.trains_encoder):
+                latents = codec.represent(
+                    x, lambda t, y: codec.quantiser.noisy(y, generator)
+                )
+                rate = codec.bits(latents).mean(0)
+            shown = {plf: codec.show(plf, latents, noise) for plf in stage.plfs}
+        gap = self._train_critics(x, shown, generator)
+        errors = {plf: (x - frames).square().flatten(2) for plf, frames in shown.items()}
+        distortion = {plf: error.mean((0, 2)) for plf, error in errors.items()}
+        loss = sum(value.sum() for value in distortion.values())
+        for plf, t, critic in self._critics():
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+                loss = loss + stage.realism * adversarial_loss(
+                    critic, compared(plf, t, x, shown[plf])[1]
+                )
+        if self.trains_encoder and stage.rates is not None:
+            # the miss itself damps what its sum, the price, would make swing
+            miss = (rate.detach() - rate.new_tensor(stage.rates)).clamp(-1, 1)
+            loss = loss + ((codec.log_price + miss).exp() * rate).sum()
+            codec.log_price += stage.price_lr * miss
+        self.optimiser.zero_grad()
+        loss.backward(inputs=self.parameters)
+        self.optimiser.step()
+        for kept, now in zip(self.average, self.parameters, strict=True):
+            kept.lerp_(now.detach(), 1 - stage.average)
+        self.step += 1
+        return lambda: {
+            "rate": rate.tolist(),
+            "distortion": {plf: value.tolist() for plf, value in distortion.items()},
+            "w1": {name: value.item() for name, value in gap.items()},
+        }
+
+    def _train_critics(
+        self, x: Tensor, shown: dict[str, Tensor], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Take the critics' steps; return their estimates of W1 after them."""
+        if self.critic_optimiser is None:
+            return {}
+        for _ in range(self.stage.critic_steps):
+            losses = [
+                critic_loss(critic, *compared(plf, t, x, shown[plf]), generator)
+                for plf, t, critic in self._critics()
+            ]
+            self.critic_optimiser.zero_grad()
+            torch.stack(losses).sum().backward()
+            self.critic_optimiser.step()
+        with torch.no_grad():
+            return {
+                f"{plf} {t + 1}": distance(critic, *compared(plf, t, x, shown[plf]))
+                for plf, t, critic in self._critics()
+            }
+
+    def _critics(self) -> Iterator[tuple[str, int, nn.Module]]:
+        for plf, critics in self.critics.items():
+            for t, critic in enumerate(critics):
+                yield plf, t, critic
+
+    def _fall(self) -> float:
+        """Half cosine from 1 to 0 over the stage."""
+        return 0.5 * (1 + math.cos(math.pi * self.step / self.stage.steps))
+
+    def _set_learning_rates(self) -> None:
+        pairs = [(self.optimiser, self.stage.lr), (self.critic_optimiser, self.stage.critic_lr)]
+        for optimiser, lr in pairs:
+            for group in optimiser.param_groups if optimiser else ():
+                group["lr"] = lr * self._fall()
+
+    def state(self) -> State:
+        """Return all that is needed to go on."""
+        return {
+            "stage": _plain(self.stage),
+            "step": self.step,
+            "codec": self.codec.state_dict(),
+            "critics": self.critics.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "critic_optimiser": self.critic_optimiser and self.critic_optimiser.state_dict(),
+        }
+
+    def load_state(self, state: State) -> None:
+        """Go on from what `state` returned.
+
+        Parameters
+        ----------
+        state : dict
+            From a checkpoint.
+        """
+        if state["stage"] != _plain(self.stage):
+            differing = [k for k, v in _plain(self.stage).items() if state["stage"].get(k) != v]
+            raise ValueError(f"stage: the checkpoint was made with another {', '.join(differing)}")
+        self.step = state["step"]
+        self.codec.load_state_dict(state["codec"])
+        self.critics.load_state_dict(state["critics"])
+        for kept, saved in zip(self.average, state["average"], strict=True):
+            kept.copy_(saved)
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.critic_optimiser is not None:
+            self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Put the averaged parameters into the codec, and fix the tables of a trained encoder."""
+        for now, kept in zip(self.parameters, self.average, strict=True):
+            now.copy_(kept)
+        if self.trains_encoder:
+            self.codec.tabulate()
+        freeze(self.codec)
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Stop gradients and the statistics of normalisation layers; returns the module.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        What should not change any more.
+    """
+    return module.eval().requires_grad_(False)
+
+
+def save(path: Path, state: State) -> None:
+    """Write a file for `torch.load(weights_only=True)`, replacing it as a whole.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    state : dict
+        Tensors, numbers, texts, lists and dicts.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def _plain(stage: Stage) -> State:
+    """Fields of a stage as JSON would give them back."""
+    return json.loads(json.dumps(asdict(stage)))
+
+
+def _seeded(make: MakeCritic, frames: int, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make(frames)
+
+
+def _step_seed(seed: int, step: int) -> int:
+    """32 bits, all that torch's generator on a CPU takes."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+
+
+def _log(path: Path, step: int) -> Any:
+    """Open the log for appending, without the lines after the checkpoint."""
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    path.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
+    return path.open("a")
