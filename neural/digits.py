@@ -318,9 +318,20 @@ def make_subset(folder: Path | str, target: Path | str = SUBSET) -> None:
     target : path
         File to write.
     """
-    content: dict[str, Array] = {}
-    for split, count in (("train", 200), ("heldout", 50)):
-        images, labels = load_digits(split, folder)
-        chosen = np.sort(np.concatenate([np.flatnonzero(labels == k)[:count] for k in range(10)]))
-        content |= {f"{split}_images": images[chosen], f"{split}_labels": labels[chosen]}
-    np.savez_compressed(target, **content)
+    train, heldout = (
+        _first_of_each(load_digits(split, folder), count)
+        for split, count in (("train", 200), ("heldout", 50))
+    )
+    np.savez_compressed(
+        target,
+        train_images=train.images,
+        train_labels=train.labels,
+        heldout_images=heldout.images,
+        heldout_labels=heldout.labels,
+    )
+
+
+def _first_of_each(digits: Digits, count: int) -> Digits:
+    first = [np.flatnonzero(digits.labels == k)[:count] for k in range(10)]
+    chosen = np.sort(np.concatenate(first))
+    return Digits(digits.images[chosen], digits.labels[chosen])

@@ -65,7 +65,9 @@ def read_ranges(path: Path | str) -> Ranges:
         for text in match[2].split(","):
             ends = _RANGE.fullmatch(text.strip())
             if ends is None or not 1 <= int(ends[1]) <= int(ends[2]):
-                raise ValueError(f"{path}, line {number}: expected first-last, got {text.strip()!r}")
+                raise ValueError(
+                    f"{path}, line {number}: expected first-last, got {text.strip()!r}"
+                )
             spans.append((int(ends[1]) - 1, int(ends[2])))
         ranges[match[1]] = spans
     return ranges
