@@ -122,7 +122,7 @@ class _FreeRates(Whole):
             self._bent_term(index, t)
         for index, t in enumerate(straight, start=len(self.bent)):
             self.program.require(self.program.log(index) - self.program.number(t), 0.0)
-        spare = float(self.problem.rates.sum()) - self.budget
+        spare = self.budget - float(self.problem.rates.sum())
         self.program.bounds[:1] = 2 * np.log(2) * spare
 
     def _bent_term(self, index: int, t: int) -> None:
@@ -147,10 +147,7 @@ class _FreeRates(Whole):
             self.program.require(self._distortion(t) + self.program.number(first + i), 1.0)
             for i, t in enumerate(self.bounded)
         ]
-        cost = self._cost()
-        if self.targets is not None:
-            cost -= self._eta((self.weights * self.encoder.mmse) @ self.encoder.spare)
-        answer = self.program.minimise(cost / self.worth)
+        answer = self.program.minimise(self._cost() / self.worth)
         price, weights, multipliers = 1.0, self.weights, answer.multipliers
         if self.targets is None:
             price, multipliers = self.worth * answer.price, self.worth * multipliers

@@ -5,8 +5,8 @@ E[p q] of linear forms p, q is linear in them, so that objective and constraints
 
     minimise c.y   subject to   A y = b,   Y_k >= 0,   y_pos >= 0,
 
-and some numbers u_j > 0 meet one of these: "kl", u_j - 1 - ln u_j <= bound_j; "reward", the
-objective gets - sum_j ln u_j; "budget", sum_j ln u_j >= bound_1.
+and some numbers u_j > 0 meet one of these: "kl", ln u_j >= slope_j u_j - bound_j; "reward", the
+objective gets - sum_j ln u_j; "budget", sum_j ln u_j >= - bound_1.
 
 A, b and c are cvxpy parameters: a program is compiled once for each shape and then only filled in.
 """
@@ -43,7 +43,7 @@ class Moments:
         self.start = np.concatenate([[0], np.cumsum([*lengths, positive, logs])]).astype(int)
         self.rows: list[Array] = []
         self.values: list[float] = []
-        self.bounds = np.zeros(logs)
+        self.slopes, self.bounds = np.zeros(logs), np.zeros(logs)
 
     def blank(self) -> Array:
         return np.zeros(self.start[-1])
@@ -82,7 +82,8 @@ class Moments:
         size = np.abs(matrix).max(axis=1)
         size[size == 0] = 1.0
         compiled = _compiled(self.sizes, self.positive, self.logs, self.use, len(values))
-        found = compiled.solve(matrix / size[:, None], values / size, cost, self.bounds)
+        curve = self.slopes, self.bounds
+        found = compiled.solve(matrix / size[:, None], values / size, cost, curve)
         return found._replace(multipliers=found.multipliers / size)
 
 
@@ -102,7 +103,10 @@ class _Compiled:
         self.matrix = cp.Parameter((rows, sum(lengths) + positive + logs))
         self.values = cp.Parameter(rows)
         self.cost = cp.Parameter(self.matrix.shape[1])
-        self.bounds: Any = cp.Parameter(logs) if logs and use != "reward" else None
+        self.slopes, self.bounds = (
+            cp.Parameter(max(logs, 1), nonneg=True),
+            cp.Parameter(max(logs, 1)),
+        )
         self.equations: Any = self.matrix @ everything == self.values
         constraints: list[Any] = [self.equations]
         for n, spread, variable in zip(sizes, self.spread, self.variables, strict=True):
@@ -110,20 +114,23 @@ class _Compiled:
         objective: Any = self.cost @ everything
         self.budget: Any = None
         if logs and use == "kl":
-            constraints.append(self.logs - 1 - cp.log(self.logs) <= self.bounds)
+            line = cp.multiply(self.slopes, self.logs) - self.bounds
+            constraints.append(cp.log(self.logs) >= line)
         elif logs and use == "budget":
-            self.budget = cp.sum(cp.log(self.logs)) >= self.bounds[0]
+            self.budget = cp.sum(cp.log(self.logs)) >= -self.bounds[0]
             constraints.append(self.budget)
         elif logs:
             objective = objective - cp.sum(cp.log(self.logs))
         self.problem = cp.Problem(cp.Minimize(objective), constraints)
 
-    def solve(self, matrix: Array, values: Array, cost: Array, bounds: Array) -> Answer:
+    def solve(
+        self, matrix: Array, values: Array, cost: Array, curve: tuple[Array, Array]
+    ) -> Answer:
         import cvxpy as cp
 
         self.matrix.value, self.values.value, self.cost.value = matrix, values, cost
-        if self.bounds is not None:
-            self.bounds.value = bounds
+        if self.logs is not None:
+            self.slopes.value, self.bounds.value = curve
         for accuracy in _ACCURACIES:
             try:
                 with warnings.catch_warnings():  # the status says it; the certificate judges it

@@ -212,7 +212,7 @@ class Whole:
         return self._scheme(answer, max(bounds))
 
     def _cost(self) -> Array:
-        cost = self._eta((self.weights * self.encoder.mmse) @ self.encoder.spare)
+        cost = self._eta((self.cost_weights * self.encoder.mmse) @ self.encoder.spare)
         for t in range(self.frames):
             cost += self.cost_weights[t] * self.program.moment(0, self.change[t], self.change[t])
         return cost
@@ -223,10 +223,7 @@ class Whole:
         equal = {t: self._equal(t) for t in range(self.fixed, self.frames) if self.levels[t] == 0}
         near = {t: self._couple(law, t) for law, t in enumerate(self.coupled, start=1)}
         for index, t in enumerate(self.logs):
-            row, value = self._mismatch(t, t)
-            variance = self.problem.source.variance[t]
-            self.program.require(row - variance * self.program.log(index), value - variance)
-            self.program.bounds[index] = 2 * self.levels[t]
+            self._near_in_nats(index, t)
         return _Rows(whitening, equal, near)
 
     def _duals(self, rows: _Rows, multipliers: Array) -> Iterator[tuple[Array, Array]]:
@@ -296,6 +293,15 @@ class Whole:
         """P_t = 0: the row of the new frame equals its target."""
         first = 0 if self.problem.plf == "SA" else t
         return {(i, t): self.program.require(*self._mismatch(i, t)) for i in range(first, t + 1)}
+
+    def _near_in_nats(self, index: int, t: int) -> None:
+        """(u - 1 - ln u) / 2 <= P_t for u the ratio of variances, in units of where u can be."""
+        row, value = self._mismatch(t, t)
+        variance, bound = self.problem.source.variance[t], 1 + 2 * self.levels[t]
+        unit = max(float(np.exp(-bound)), 1 - self.encoder.mmse[t] / variance)
+        self.program.require(row - unit * variance * self.program.log(index), value - variance)
+        self.program.slopes[index] = unit
+        self.program.bounds[index] = bound + np.log(unit)
 
     def _couple(self, law: int, t: int) -> tuple[Entries, int]:
         """P_t > 0: a coupling (Y, F) with Cov Y = A_t, Cov(Y + F) = B_t, E|F|^2 <= P_t."""
