@@ -1,0 +1,192 @@
+"""`rdp curve`: distortion against rate, or against the perception threshold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from rdp.perception import perception
+from rdp.problem import Problem
+from rdp.source import GaussMarkov
+from solvers.cli import inputs, output
+from solvers.errors import SolverError
+
+AXES = ("rate", "perception")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to an application.
+
+    Parameters
+    ----------
+    app : typer.Typer
+        The application.
+    """
+    app.command("curve")(curve)
+
+
+def curve(
+    against: Annotated[
+        str, typer.Option(metavar="rate|perception", help="What is swept.")
+    ] = "rate",
+    rates: Annotated[
+        str, typer.Option(metavar=inputs.LIST, help="Bits of each frame; x is swept.")
+    ] = "x",
+    levels: Annotated[
+        str | None,
+        typer.Option(metavar=inputs.LIST, help="Thresholds of each frame; x is swept."),
+    ] = None,
+    start: Annotated[float, typer.Option("--from", help="First value of x.")] = 0.0,
+    stop: Annotated[
+        float | None, typer.Option("--to", help="Last value of x: 4 bits, or one variance.")
+    ] = None,
+    points: Annotated[int, typer.Option(min=2, help="Number of values.")] = 21,
+    rho: inputs.Rho = "0.9",
+    sigma: inputs.Sigma = "1",
+    frames: inputs.Frames = None,
+    plf: Annotated[
+        str, typer.Option(metavar="all|MMSE,FMD,...", help="Perception losses.")
+    ] = "all",
+    metric: inputs.Metric = "w2",
+    weights: inputs.Weights = None,
+    encoder: inputs.Encoder = "optimal",
+    frame: Annotated[
+        int | None, typer.Option(help="Frame that a plot shows; the last if not given.")
+    ] = None,
+    json: inputs.Json = False,
+    csv: inputs.Csv = None,
+    plot: inputs.Plot = None,
+) -> None:
+    """Distortion against rate, or against the perception threshold, for any losses.
+
+    rdp curve --rho 0.9 --rates 0.25,x,x
+
+    rdp curve --against perception --rates 1,1 --plf JD --plot jd.png
+    """
+    output.check_plot(plot)
+    if against not in AXES:
+        raise ValueError(f"against: expected one of {', '.join(AXES)}, got {against!r}")
+    given, moving = inputs.swept("rates", rates)
+    default = "0" if against == "rate" else "x"
+    allowed, loosened = inputs.swept("levels", default if levels is None else levels)
+    name, mask, other = (
+        ("rates", moving, loosened) if against == "rate" else ("levels", loosened, moving)
+    )
+    if not np.any(mask) or np.any(other):
+        raise ValueError(
+            f"{name}: expected x in {name} and nowhere else, to draw against {against}"
+        )
+    importance = None if weights is None else inputs.numbers("weights", weights)
+    source = inputs.source(rho, sigma, frames, rates=given, levels=allowed, weights=importance)
+    shown = source.frames if frame is None else frame
+    if not 1 <= shown <= source.frames:
+        raise ValueError(f"frame: expected 1 to {source.frames}, got {shown}")
+    last = stop if stop is not None else 4.0 if against == "rate" else source.variance.max()
+    grid = np.linspace(start, float(last), points)
+    names = inputs.losses(plf)
+    if against == "perception":
+        names = [loss for loss in names if loss != "MMSE" or plf.upper() != "ALL"]
+    templates = [
+        Problem(
+            source,
+            given,
+            perception(loss, allowed, metric if loss == "FMD" else "w2"),
+            weights=importance,
+            encoder=encoder,
+        )
+        for loss in names
+    ]
+    table = sweep_table(templates, name, grid, np.broadcast_to(mask, (source.frames,)))
+    if csv is not None:
+        output.write_csv(table, csv)
+    if plot is not None:
+        draw_curve(table, name, shown, plot)
+    if json:
+        output.show_json(_content(table, name, source))
+    elif csv is None and plot is None:
+        heads = [
+            name.removesuffix("s"),
+            "plf",
+            *(f"D_{t + 1}" for t in range(source.frames)),
+            "gap",
+        ]
+        output.show_table(heads, table.drop(columns="status").itertuples(index=False))
+    failed = int((table.status != 0).sum())
+    if failed:
+        raise SolverError("failed", f"{failed} of {len(table)} points were not solved to tolerance")
+
+
+def sweep_table(templates: list[Problem], name: str, grid: Any, mask: Any) -> Any:
+    """Sweep rates or levels of several problems.
+
+    Parameters
+    ----------
+    templates : list of Problem
+        One for each loss.
+    name : {"rates", "levels"}
+        What is swept.
+    grid : (N,) array
+        Values of it.
+    mask : (T,) bool array
+        Frames it holds for.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns x, plf, distortion_1.., gap, status.
+    """
+    import pandas as pd
+
+    from solvers.sweep import sweep
+
+    parts = []
+    for problem in templates:
+        rates = np.tile(problem.rates, (len(grid), 1))
+        levels = np.tile(problem.thresholds, (len(grid), 1))
+        np.copyto(rates if name == "rates" else levels, grid[:, None], where=mask)
+        found = sweep(problem, rates, None if problem.perception is None else levels)
+        columns = {"x": grid, "plf": problem.plf}
+        columns |= {f"distortion_{t + 1}": d for t, d in enumerate(found.distortion.T)}
+        parts.append(pd.DataFrame({**columns, "gap": found.gap, "status": found.status}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def draw_curve(table: Any, name: str, frame: int, path: str) -> None:
+    """Draw the distortion of one frame.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From :func:`sweep_table`.
+    name : {"rates", "levels"}
+        What is swept.
+    frame : int
+        Frame to draw, from 1.
+    path : str
+        File to write.
+    """
+    from solvers.plotting import curves
+
+    label = {"rates": "rate (bits per frame)", "levels": "perception threshold"}[name]
+
+    def draw(figure: Any) -> None:
+        ax = curves(table, "x", f"distortion_{frame}", figure.subplots())
+        ax.set(xlabel=label, ylabel=f"distortion of frame {frame}")
+        ax.set_ylim(bottom=0)
+        ax.legend()
+
+    output.write_plot(path, 3.5, draw)
+
+
+def _content(table: Any, name: str, source: GaussMarkov) -> dict[str, object]:
+    losses = {}
+    for plf, part in table.groupby("plf", sort=False):
+        losses[plf] = {
+            "distortion": part.filter(regex="^distortion_").to_numpy(),
+            "gap": part.gap.to_numpy(),
+            "status": part.status.to_numpy(),
+        }
+    grid = table[table.plf == table.plf.iloc[0]].x.to_numpy()
+    return {"sigma": source.sigma, "rho": source.rho, "swept": name, "x": grid, "curves": losses}

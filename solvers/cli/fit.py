@@ -1,0 +1,215 @@
+"""`rdp fit`: the statistics of a real clip, and what they predict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from solvers.cli import inputs, output
+
+if TYPE_CHECKING:
+    from rdp.clip import ClipFit
+    from solvers.prediction import Prediction
+
+ROWS = 8  # modes that the report lists
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to an application.
+
+    Parameters
+    ----------
+    app : typer.Typer
+        The application.
+    """
+    app.command("fit")(fit)
+
+
+def fit(
+    clip: Annotated[
+        str | None,
+        typer.Argument(help="Video file, folder of images, or .npy frames.", show_default=False),
+    ] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Take the clip that comes with the package.")
+    ] = False,
+    block: Annotated[int, typer.Option(help="Side of a block, or of a cell of frequencies.")] = 8,
+    transform: Annotated[
+        str, typer.Option(metavar="block|frame", help="DCT of blocks, or of the whole frame.")
+    ] = "block",
+    start: Annotated[int, typer.Option(help="Frames to leave out at the beginning.")] = 0,
+    frames: Annotated[int | None, typer.Option(help="Frames to read; all if not given.")] = None,
+    level: Annotated[float, typer.Option(help="Level of the tests of the model.")] = 0.01,
+    bpp: Annotated[
+        str,
+        typer.Option(metavar="X1,X2,... or FROM:TO:N", help="Bits per pixel, evenly in their log."),
+    ] = "0.02:2:13",
+    horizon: Annotated[int, typer.Option(min=1, help="Frames to predict, from the first.")] = 30,
+    first: Annotated[
+        float, typer.Option(help="Bits of the first frame, relative to each later one.")
+    ] = 1.0,
+    json: inputs.Json = False,
+    csv: inputs.Csv = None,
+    plot: inputs.Plot = None,
+) -> None:
+    """Fit a Gauss-Markov source to the DCT modes of a clip and predict its curves.
+
+    Predicted are MMSE, and FMD, JD and SA at perfect realism, each with its best encoder; the
+    penalty is what they lose with the encoder of MMSE. --csv writes the curves.
+
+    rdp fit --sample --plot curves.png
+    """
+    from rdp.clip import fit_clip, sample_clip
+    from solvers.prediction import predict
+
+    output.check_plot(plot)
+    if sample == (clip is not None):
+        raise ValueError("clip: expected a path or --sample, got " + ("both" if sample else "none"))
+    rates = _rates(bpp)
+    path = sample_clip() if clip is None else clip
+    found = fit_clip(path, block, transform, start, frames)
+    shares = found.failing(level)
+    prediction = predict(found.source(horizon), rates, found.modes, first)
+    if csv is not None:
+        output.write_csv(prediction.to_dataframe(), csv)
+    if plot is not None:
+        output.write_plot(plot, 7.0, lambda figure: _draw(figure, prediction))
+    if json:
+        output.show_json(_content(found, level, shares, prediction))
+    elif csv is None or csv != "-":
+        _report(found, level, shares)
+        _predicted(prediction)
+
+
+def _rates(text: str) -> Any:
+    """Rates from a list, or FROM:TO:N."""
+    if ":" not in text:
+        return np.atleast_1d(inputs.numbers("bpp", text))
+    try:
+        low, high, count = text.split(":")
+        return np.geomspace(float(low), float(high), int(count))
+    except ValueError:
+        raise ValueError(f"bpp: expected FROM:TO:N with 0 < FROM, got {text!r}") from None
+
+
+def _report(found: ClipFit, level: float, shares: dict[str, float]) -> None:
+    """Print what was measured."""
+    frames, height, width = found.shape
+    kind = "block DCT" if found.transform == "block" else "frequencies of the frame DCT in a cell"
+    typer.echo(found.name)
+    typer.echo(
+        f"{frames} frames of {width}x{height}, luma {found.mean:.1f} +- {found.variance**0.5:.1f}; "
+        f"{found.repeated} repeat the one before, {found.cuts} cuts"
+    )
+    typer.echo(
+        f"{found.modes} modes ({found.block}x{found.block} {kind}), {found.samples} samples each; "
+        f"{found.innovation / found.variance:.2%} of the variance is new in a frame"
+    )
+    order = np.argsort(-(found.sigma**2), kind="stable")[:ROWS]
+    across = found.block if found.transform == "block" else width // found.block
+    total = (found.sigma**2).sum()
+    rows = [
+        (
+            f"({i // across}, {i % across})",
+            f"{found.sigma[i] ** 2 / total:.1%}",
+            _measured(found.sigma[i], found.sigma_se[i], 2),
+            _measured(found.rho[i], found.rho_se[i], 4),
+            _measured(found.whiteness[i], found.whiteness_se[i], 3),
+            _measured(found.kurtosis[i], found.kurtosis_se, 2),
+        )
+        for i in order
+    ]
+    heads = ["mode", "variance", "sigma", "rho", "innovation lag 1", "excess kurtosis"]
+    output.show_table(heads, rows, f"The {len(rows)} largest modes, with standard errors")
+    output.show_table(
+        ["innovations", "Gauss-Markov", "median size", f"modes failing at {level:g}"],
+        [
+            ("lag-1 autocorrelation", 0, _median(found.whiteness), _share(shares, "whiteness")),
+            ("excess kurtosis", 0, _median(found.kurtosis), _share(shares, "kurtosis")),
+            ("either", "", "", _share(shares, "either")),
+        ],
+        "How Gauss-Markov the clip is",
+    )
+
+
+def _measured(value: float, error: float, digits: int) -> str:
+    """Value and standard error, or a dash where there is nothing to measure."""
+    return "-" if np.isnan(value) else f"{value:.{digits}f} +- {error:.{digits}f}"
+
+
+def _share(shares: dict[str, float], name: str) -> str:
+    return "-" if np.isnan(shares[name]) else f"{shares[name]:.1%}"
+
+
+def _median(values: Any) -> float:
+    """Median size over modes that have one; nan if none has."""
+    known = np.abs(values[np.isfinite(values)])
+    return float(np.median(known)) if known.size else float("nan")
+
+
+def _predicted(prediction: Prediction) -> None:
+    """Print the predicted curves."""
+    losses = list(prediction.distortion)
+    psnr = [prediction.psnr(plf) for plf in losses]
+    penalty = [prediction.penalty(plf) for plf in losses[1:]]
+    rows = []
+    for i, rate in enumerate(prediction.bits_per_pixel):
+        shown = [f"{rate:.3g}", *(f"{curve[i]:.2f}" for curve in psnr)]
+        rows.append([*shown, *(f"{ratio[i] - 1:+.1%}" for ratio in penalty)])
+    heads = ["bits/pixel", *(f"{plf} dB" for plf in losses), *(f"{plf} pen." for plf in losses[1:])]
+    frames = prediction.rates.shape[1]
+    output.show_table(heads, rows, f"Predicted PSNR over {frames} frames, and universality penalty")
+
+
+def _draw(figure: Any, prediction: Prediction) -> None:
+    from solvers.plotting import predicted_frames, predicted_rates
+
+    table = prediction.to_dataframe()
+    left, right = figure.subplots(1, 2)
+    predicted_rates(table, left)
+    predicted_frames(table, right)
+    left.legend(title="thin: encoder of MMSE")
+
+
+def _content(
+    found: ClipFit, level: float, shares: dict[str, float], prediction: Prediction
+) -> dict[str, object]:
+    losses = list(prediction.distortion)
+    return {
+        "clip": {
+            "name": found.name,
+            "frames": found.shape[0],
+            "height": found.shape[1],
+            "width": found.shape[2],
+            "mean": found.mean,
+            "variance": found.variance,
+            "innovation": found.innovation,
+            "repeated": found.repeated,
+            "cuts": found.cuts,
+        },
+        "modes": {
+            "transform": found.transform,
+            "block": found.block,
+            "samples": found.samples,
+            "sigma": found.sigma,
+            "sigma_se": found.sigma_se,
+            "rho": found.rho,
+            "rho_se": found.rho_se,
+            "whiteness": found.whiteness,
+            "whiteness_se": found.whiteness_se,
+            "kurtosis": found.kurtosis,
+            "kurtosis_se": found.kurtosis_se,
+        },
+        "failing": {"level": level, **shares},
+        "prediction": {
+            "bits_per_pixel": prediction.bits_per_pixel,
+            "rates": prediction.rates,
+            "psnr_db": {plf: prediction.psnr(plf) for plf in losses},
+            "psnr_db_mmse_encoder": {plf: prediction.psnr(plf, "mmse") for plf in losses},
+            "mse": prediction.distortion,
+            "mse_mmse_encoder": prediction.shared,
+            "penalty": {plf: prediction.penalty(plf) for plf in losses},
+        },
+    }

@@ -1,0 +1,113 @@
+"""`rdp solve`: one problem."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rdp.perception import perception
+from rdp.problem import Problem
+from rdp.solution import Solution
+from solvers.cli import inputs, output
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to an application.
+
+    Parameters
+    ----------
+    app : typer.Typer
+        The application.
+    """
+    app.command("solve")(solve)
+
+
+def solve(
+    rates: Annotated[
+        str, typer.Option(metavar=inputs.LIST, help="Bits of each frame; inf allowed.")
+    ],
+    rho: inputs.Rho = "0.9",
+    sigma: inputs.Sigma = "1",
+    frames: inputs.Frames = None,
+    plf: Annotated[
+        str, typer.Option(metavar="MMSE|FMD|JD|SA", help="Perception loss; MMSE is none.")
+    ] = "MMSE",
+    levels: Annotated[
+        str, typer.Option(metavar=inputs.LIST, help="Thresholds: 0 perfect realism, inf free.")
+    ] = "0",
+    metric: inputs.Metric = "w2",
+    weights: inputs.Weights = None,
+    encoder: inputs.Encoder = "optimal",
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|closed-form|newton|causal|sdp", help="Solver; auto is the cheapest exact."
+        ),
+    ] = "auto",
+    json: inputs.Json = False,
+) -> None:
+    """Least distortion at given rates and perception thresholds, with a certificate.
+
+    rdp solve --rho 0.9 --rates 0.1,4,4 --plf JD
+    """
+    from solvers.solve import solve as run
+
+    given = inputs.numbers("rates", rates)
+    allowed = inputs.numbers("levels", levels)
+    importance = None if weights is None else inputs.numbers("weights", weights)
+    source = inputs.source(rho, sigma, frames, rates=given, levels=allowed, weights=importance)
+    loss = perception(plf, allowed, metric)
+    problem = Problem(source, given, loss, weights=importance, encoder=encoder)
+    solution = run(problem, method)
+    if json:
+        output.show_json(content(solution))
+        return
+    rows = zip(
+        range(1, source.frames + 1),
+        solution.rates.tolist(),
+        solution.distortion.tolist(),
+        solution.mmse.tolist(),
+        solution.perception.tolist(),
+        problem.thresholds.tolist(),
+        strict=True,
+    )
+    output.show_table(["frame", "bits", "distortion", "MMSE", "perception", "threshold"], rows)
+    typer.echo(
+        f"objective {solution.objective:.6g}, certified within {max(solution.gap, 0):.1e} "
+        f"({solution.method}: {solution.message})"
+    )
+
+
+def content(solution: Solution) -> dict[str, object]:
+    """Return a solution as a dict for JSON.
+
+    Parameters
+    ----------
+    solution : Solution
+        What to report.
+    """
+    problem = solution.problem
+    return {
+        "problem": {
+            "sigma": problem.source.sigma,
+            "rho": problem.source.rho,
+            "rates": problem.rates,
+            "plf": problem.plf,
+            "levels": problem.thresholds,
+            "metric": None if problem.perception is None else problem.perception.metric,
+            "weights": problem.weights,
+            "encoder": problem.encoder,
+        },
+        "distortion": solution.distortion,
+        "perception": solution.perception,
+        "mmse": solution.mmse,
+        "objective": solution.objective,
+        "lower_bound": solution.lower_bound,
+        "gap": solution.gap,
+        "method": solution.method,
+        "status": solution.status,
+        "message": solution.message,
+        "cov_xhat": solution.cov_xhat,
+        "cross": solution.cross,
+    }

@@ -1,0 +1,433 @@
+"""The `rdp` command: what it prints, its JSON, and its exit status."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rdp import JD, GaussMarkov, Problem, closed_form
+from rdp.clip import fit_clip, sample_clip
+from solvers import solve
+from solvers.cli import app
+from solvers.cli.output import plain
+
+ROOT = Path(__file__).resolve().parents[2]
+FIT = ["fit", "--sample", "--frames", "12", "--horizon", "4", "--bpp", "0.1,1"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="rdp")
+
+
+def strict_json(text):
+    """Parse JSON that has neither NaN nor Infinity."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def parsed(text):
+    """Rows of a CSV text as dicts."""
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def answer(*arguments):
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return strict_json(result.stdout)
+
+
+def refused(*arguments, status=2):
+    """Return the one line on stderr of a command that ends with a status."""
+    result = run(*arguments)
+    assert result.exit_code == status, result.output
+    assert "Traceback" not in result.output
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+# --- all commands ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "mentions"),
+    [
+        ([], ["solve", "curve", "table", "fit", "--version", "--traceback"]),
+        (["solve"], ["--rates", "--rho", "--plf", "--levels", "--weights", "--method", "--json"]),
+        (["curve"], ["--against", "--plf", "--from", "--to", "--csv", "--json", "--plot"]),
+        (["table"], ["--frames", "--rho", "--csv", "--json"]),
+        (["fit"], ["--sample", "--block", "--transform", "--bpp", "--csv", "--json", "--plot"]),
+    ],
+)
+def test_help_names_every_option(command, mentions, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert all(word in result.stdout for word in mentions)
+
+
+def test_no_option_is_without_help():
+    import typer
+
+    for name, command in typer.main.get_command(app).commands.items():
+        assert command.help, name
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), f"{name} {parameter.name}"
+
+
+def test_version():
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("gauss-markov-rdp ")
+
+
+def test_the_command_starts_without_the_heavy_libraries():
+    heavy = ["av", "cvxpy", "matplotlib", "numba", "pandas", "scipy", "sympy", "torch"]
+    code = (
+        "import sys; from solvers.cli import main; sys.argv = ['rdp', '--help']\n"
+        f"try: main()\nfinally: assert not set({heavy}) & set(sys.modules), set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_an_unknown_option_or_command_is_bad_input():
+    assert run("solve", "--colour", "red").exit_code == 2
+    assert run("dissolve").exit_code == 2
+    assert run("solve").exit_code == 2  # no rates
+
+
+def test_a_traceback_on_demand():
+    result = run("--traceback", "solve", "--rates=-1", "--frames", "2")
+    assert isinstance(result.exception, ValueError)
+
+
+def test_json_has_no_numbers_that_json_lacks():
+    given = {"a": [np.float64("nan"), -np.inf, 1], 2: np.arange(2), "b": (None, "text", True)}
+    assert plain(given) == {"a": [None, "-inf", 1], "2": [0, 1], "b": [None, "text", True]}
+
+
+# --- rdp solve ------------------------------------------------------------------------------
+
+
+def test_solve_gives_the_solution():
+    found = answer("solve", "--rho", "0.9", "--rates", "0.1,4,4", "--plf", "JD")
+    source = GaussMarkov.stationary(rho=0.9, frames=3)
+    expected = solve(Problem(source, [0.1, 4, 4], JD(0)))
+    for name in ("distortion", "perception", "mmse", "objective", "cov_xhat", "cross"):
+        np.testing.assert_allclose(found[name], getattr(expected, name), err_msg=name)
+    assert found["method"] == "closed-form"
+    assert found["problem"]["levels"] == [0, 0, 0]
+    assert found["problem"]["weights"] is None
+
+
+def test_solve_prints_a_table():
+    result = run("solve", "--rho", "0.9", "--rates", "0.1,4,4", "--plf", "jd")
+    assert result.exit_code == 0
+    for number in ("1.2804", "0.59394", "0.47902", "2.35338", "closed-form"):
+        assert number in result.stdout
+
+
+def test_solve_takes_every_option():
+    found = answer(
+        *("solve", "--rho", "0.9,0.5", "--sigma", "1,2,1", "--rates", "inf,1,0.5"),
+        *("--plf", "FMD", "--levels", "0.1,inf,0", "--metric", "kl", "--weights", "1,2,3"),
+        *("--encoder", "mmse", "--method", "closed-form"),
+    )
+    source = GaussMarkov([1, 2, 1], [0.9, 0.5])
+    expected = closed_form.framewise(source, [np.inf, 1, 0.5], [0.1, np.inf, 0], "kl")
+    np.testing.assert_allclose(found["distortion"], expected, atol=1e-12)
+    assert found["objective"] == pytest.approx(expected @ [1, 2, 3])
+    assert found["problem"]["rates"] == ["inf", 1, 0.5]
+    assert found["problem"]["levels"] == [0.1, "inf", 0]
+
+
+def test_solve_without_a_loss_has_no_perception():
+    found = answer("solve", "--rates", "0.5", "--frames", "2")
+    assert found["perception"] == [None, None]
+    assert found["distortion"] == pytest.approx([0.5, 0.2975])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rates", "1,2", "--frames", "3"], "rates: expected shape (3,) for 3 frames, got (2,)"),
+        (["--rates=-1,2"], "rates: expected values >= 0, got -1"),
+        (["--rates", "nan,2"], "rates: expected numbers, got NaN"),
+        (["--rates", "1;2"], "rates: expected numbers separated by commas, got '1;2'"),
+        (["--rates", "1"], "frames: expected --frames, or a list of rates, got none"),
+        (["--rates", "1,2", "--rho", "1.5"], "rho: expected |rho| <= 1, got 1.5"),
+        (
+            ["--rates", "1,2", "--rho", ".5,.5"],
+            "rho: expected shape (1,) for 2 frames, got (2,)",
+        ),
+        (
+            ["--rates", "1,2", "--sigma", "1,1,1"],
+            "sigma: expected shape (2,) for 2 frames, got (3,)",
+        ),
+        (["--rates", "1,2", "--sigma", "0"], "sigma: expected values > 0, got 0"),
+        (
+            ["--rates", "1,2", "--plf", "WD"],
+            "perception: expected one of MMSE, FMD, JD, SA, got 'WD'",
+        ),
+        (
+            ["--rates", "1,2", "--plf", "JD", "--levels=-1"],
+            "levels: expected values >= 0, got -1",
+        ),
+        (
+            ["--rates", "1,2", "--plf", "JD", "--metric", "kl"],
+            "metric: expected 'w2' for JD, got 'kl'",
+        ),
+        (
+            ["--rates", "1,2", "--weights", "1,2,3"],
+            "weights: expected shape (2,) for 2 frames, got (3,)",
+        ),
+        (
+            ["--rates", "1,2", "--encoder", "best"],
+            "encoder: expected 'optimal' or 'mmse', got 'best'",
+        ),
+    ],
+)
+def test_solve_names_bad_input(arguments, message):
+    assert refused("solve", *arguments) == message
+
+
+def test_a_solver_that_cannot_exits_with_one():
+    line = refused(
+        *("solve", "--rates", "1,1", "--plf", "JD", "--levels", "0.01", "--method", "closed-form"),
+        status=1,
+    )
+    assert line.startswith("unsupported: no closed form for PLF-JD")
+
+
+# --- rdp curve ------------------------------------------------------------------------------
+
+
+def test_curve_against_rate():
+    found = answer("curve", "--rates", "0.25,x,x", "--points", "5", "--rho", "0.8")
+    source = GaussMarkov.stationary(rho=0.8, frames=3)
+    assert found["swept"] == "rates"
+    assert found["x"] == [0, 1, 2, 3, 4]
+    grid = np.array([[0.25, x, x] for x in found["x"]])
+    expected = {
+        "MMSE": closed_form.mmse(source, grid),
+        "FMD": closed_form.zero_perception_framewise(source, grid),
+        "JD": closed_form.zero_perception_joint(source, grid),
+        "SA": closed_form.zero_perception_self_adaptive(source, grid),
+    }
+    assert list(found["curves"]) == list(expected)
+    for plf, values in expected.items():
+        np.testing.assert_allclose(found["curves"][plf]["distortion"], values, err_msg=plf)
+
+
+def test_curve_against_perception():
+    found = answer(
+        *("curve", "--against", "perception", "--rates", "0.5,1", "--plf", "fmd"),
+        *("--levels", "0,x", "--from", "0.1", "--to", "0.3", "--points", "3"),
+    )
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    levels = np.array([[0, x] for x in (0.1, 0.2, 0.3)])
+    expected = closed_form.framewise(source, np.tile([0.5, 1], (3, 1)), levels)
+    np.testing.assert_allclose(found["curves"]["FMD"]["distortion"], expected)
+
+
+def test_curve_as_a_table_and_as_csv(tmp_path):
+    arguments = ["curve", "--frames", "2", "--points", "3", "--plf", "MMSE,JD"]
+    printed = run(*arguments)
+    assert printed.exit_code == 0
+    assert "D_2" in printed.stdout
+    assert "MMSE" in printed.stdout
+    shown = parsed(run(*arguments, "--csv", "-").stdout)
+    written = run(*arguments, "--csv", tmp_path / "curve.csv")
+    assert written.exit_code == 0
+    assert written.stdout == ""
+    assert parsed((tmp_path / "curve.csv").read_text()) == shown
+    assert [row["plf"] for row in shown] == ["MMSE"] * 3 + ["JD"] * 3
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    rates = [[float(row["x"])] * 2 for row in shown[3:]]
+    found = [[float(row["distortion_1"]), float(row["distortion_2"])] for row in shown[3:]]
+    np.testing.assert_allclose(found, closed_form.zero_perception_joint(source, rates))
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_curve_as_a_plot(tmp_path, suffix):
+    path = tmp_path / f"curve.{suffix}"
+    result = run("curve", "--frames", "2", "--points", "3", "--frame", "1", "--plot", path)
+    assert result.exit_code == 0, result.output
+    assert path.stat().st_size > 2000
+    assert f"wrote {path}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--against", "time"], "against: expected one of rate, perception, got 'time'"),
+        (["--rates", "1,2"], "rates: expected x in rates and nowhere else, to draw against rate"),
+        (
+            ["--against", "perception"],
+            "levels: expected x in levels and nowhere else, to draw against perception",
+        ),
+        (["--frames", "2", "--frame", "3"], "frame: expected 1 to 2, got 3"),
+        (
+            ["--frames", "2", "--plf", "WD"],
+            "plf: expected all or any of MMSE, FMD, JD, SA, got 'WD'",
+        ),
+        (["--frames", "2", "--from=-1"], "rates: expected values >= 0, got -1"),
+        (
+            ["--frames", "2", "--plot", "curve.txt"],
+            "plot: expected a file ending in .png, .pdf, .svg, got 'curve.txt'",
+        ),
+        ([], "frames: expected --frames, or a list of rates, got none"),
+    ],
+)
+def test_curve_names_bad_input(arguments, message):
+    assert refused("curve", *arguments) == message
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    path = tmp_path / "absent" / "curve.csv"
+    assert str(path.parent) in refused("curve", "--frames", "2", "--csv", path)
+
+
+def test_points_that_fail_are_null_and_the_status_says_so(monkeypatch):
+    module = sys.modules["solvers.sweep"]  # the package has a function of the same name
+
+    def half(problem, rates, levels):
+        found = original(problem, rates, levels)
+        found.status[:2] = 1
+        return found
+
+    original = module.sweep
+    monkeypatch.setattr(module, "sweep", half)
+    result = run("curve", "--frames", "2", "--points", "3", "--plf", "FMD", "--json")
+    assert result.exit_code == 1
+    assert strict_json(result.stdout)["curves"]["FMD"]["status"] == [1, 1, 0]
+    assert result.stderr == "failed: 2 of 3 points were not solved to tolerance\n"
+
+
+# --- rdp table ------------------------------------------------------------------------------
+
+
+def test_table_prints_what_sympy_derives():
+    from rdp.asymptotics import extreme_rate_table
+
+    result = run("table")
+    assert result.exit_code == 0
+    assert result.stdout == extreme_rate_table(2).text() + "\n"
+
+
+def test_table_as_json_and_csv():
+    found = answer("table", "--frames", "2", "--rho", "0.6")
+    rows = {(row["rates"], row["plf"], row["frame"]): row for row in found["rows"]}
+    assert len(rows) == 4 * 4 * 2
+    # at (eps, inf) the joint loss keeps 2 (1 - sqrt(1 - rho^2)) - 2 rho^2 x
+    assert rows["(eps, inf)", "JD", 2]["leading"] == "2/5"
+    assert rows["(eps, inf)", "JD", 2]["first"] == "-18/25"
+    shown = parsed(run("table", "--rho", "3/5", "--csv", "-").stdout)
+    assert [row["leading"] for row in shown] == [row["leading"] for row in found["rows"]]
+
+
+@pytest.mark.parametrize("rho", ["often", "1/0"])
+def test_table_names_bad_input(rho):
+    assert refused("table", "--rho", rho) == f"rho: expected a number or a fraction, got {rho!r}"
+
+
+def test_table_of_an_impossible_correlation():
+    assert refused("table", "--rho", "2").startswith("rho: ")
+    assert run("table", "--frames", "0").exit_code == 2
+
+
+# --- rdp fit --------------------------------------------------------------------------------
+
+
+def test_fit_as_json():
+    found = answer(*FIT)
+    fit = fit_clip(sample_clip(), frames=12)
+    assert found["clip"]["frames"] == 12
+    np.testing.assert_allclose(found["modes"]["sigma"], fit.sigma)
+    np.testing.assert_allclose(found["modes"]["rho"], fit.rho)
+    assert found["failing"] == {"level": 0.01, **fit.failing(0.01)}
+    curves = found["prediction"]
+    assert curves["bits_per_pixel"] == [0.1, 1]
+    assert np.shape(curves["mse"]["JD"]) == (2, 4)
+    mean = np.mean(curves["mse"]["SA"], axis=1)
+    np.testing.assert_allclose(curves["psnr_db"]["SA"], 10 * np.log10(255**2 / mean))
+    ratio = np.mean(curves["mse_mmse_encoder"]["FMD"], axis=1) / np.mean(
+        curves["mse"]["FMD"], axis=1
+    )
+    np.testing.assert_allclose(curves["penalty"]["FMD"], ratio)
+
+
+def test_fit_prints_a_report():
+    result = run(*FIT)
+    assert result.exit_code == 0
+    for words in ("12 frames of 320x176", "64 modes", "excess kurtosis", "bits/pixel", "JD dB"):
+        assert words in result.stdout
+    fit = fit_clip(sample_clip(), frames=12)
+    assert f"{fit.rho[0]:.4f} +- {fit.rho_se[0]:.4f}" in result.stdout
+
+
+def test_fit_of_a_clip_without_innovations_reports_null(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (1, 16, 16), dtype=np.uint8)
+    np.save(tmp_path / "still.npy", np.repeat(picture, 3, axis=0))
+    arguments = ["fit", tmp_path / "still.npy", "--bpp", "1", "--horizon", "2"]
+    found = answer(*arguments)
+    assert found["modes"]["whiteness"] == [None] * 64
+    assert found["failing"]["either"] is None
+    assert "nan" not in run(*arguments).stdout.split("\n", 1)[1]  # the first line is the path
+
+
+def test_fit_writes_csv_and_plot(tmp_path):
+    result = run(*FIT, "--csv", tmp_path / "fit.csv", "--plot", tmp_path / "fit.svg")
+    assert result.exit_code == 0, result.output
+    rows = parsed((tmp_path / "fit.csv").read_text())
+    assert len(rows) == 2 * 2 * 4 * 4
+    assert set(rows[0]) == {
+        *("bits_per_pixel", "plf", "encoder", "frame", "rate", "mse", "psnr_db")
+    }
+    assert (tmp_path / "fit.svg").stat().st_size > 2000
+
+
+def test_fit_takes_a_range_of_rates_and_a_frame_transform():
+    found = answer(*FIT[:-2], "--bpp", "0.1:10:3", "--transform", "frame", "--first", "3")
+    assert found["prediction"]["bits_per_pixel"] == pytest.approx([0.1, 1, 10])
+    assert np.ptp(found["prediction"]["rates"][0][1:]) == pytest.approx(0)
+    assert found["prediction"]["rates"][0][0] == pytest.approx(
+        3 * found["prediction"]["rates"][0][1]
+    )
+    assert len(found["modes"]["sigma"]) == 22 * 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "clip: expected a path or --sample, got none"),
+        (["a.mp4", "--sample"], "clip: expected a path or --sample, got both"),
+        (["absent.mp4"], "absent.mp4: no such file or folder"),
+        (["--sample", "--bpp", "0:1:3"], "bpp: expected FROM:TO:N with 0 < FROM, got '0:1:3'"),
+        (["--sample", "--bpp", "0,1"], "bits_per_pixel: expected values > 0, got 0"),
+        (["--sample", "--block", "0"], "block: expected an integer >= 1, got 0"),
+        (["--sample", "--transform", "dwt"], "transform: expected one of block, frame, got 'dwt'"),
+        (["--sample", "--level", "2"], "level: expected a number in (0, 1), got 2.0"),
+        (["--sample", "--start", "131"], f"{sample_clip()}: expected at least 2 frames, got 1"),
+        (
+            ["--sample", "--plot", "x.gif"],
+            "plot: expected a file ending in .png, .pdf, .svg, got 'x.gif'",
+        ),
+    ],
+)
+def test_fit_names_bad_input(arguments, message):
+    assert refused("fit", *arguments) == message
+
+
+def test_fit_of_a_damaged_file(tmp_path):
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(sample_clip().read_bytes()[:100_000])
+    assert refused("fit", path) == f"{path}: not a video, or truncated or damaged"
