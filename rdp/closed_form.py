@@ -91,15 +91,18 @@ def rate_for_distortion(source: GaussMarkov, distortion: object) -> Array:
     allowed = _check.nonnegative("distortion", distortion)
     core = source.sigma.shape
     if allowed.shape[-len(core) :] != core:
-        raise ValueError(f"distortion: expected shape (..., {core}), got {allowed.shape}")
+        raise ValueError(
+            f"distortion: expected shape (..., {', '.join(map(str, core))}), got {allowed.shape}"
+        )
     target = np.moveaxis(allowed, -len(core), 0)
     rates = np.empty_like(target)
     m: Array | float = 0.0
     for t in range(source.frames):
         v = source.gain[t] ** 2 * m + source.innovation[t]
         m = np.minimum(target[t], v)
-        with np.errstate(divide="ignore"):  # D = 0 costs an infinite rate; nothing new costs none
-            rates[t] = np.where(v > m, 0.5 * (np.log2(v) - np.log2(m)), 0.0)
+        due = v > m  # what is known well enough costs nothing, also where both are 0
+        with np.errstate(divide="ignore"):  # D = 0 costs an infinite rate
+            rates[t] = 0.5 * (np.log2(np.where(due, v, 1.0)) - np.log2(np.where(due, m, 1.0)))
     return np.moveaxis(rates, 0, -len(core))
 
 
