@@ -375,12 +375,13 @@ def _framewise(problem: Problem, rates: Array, levels: Array) -> tuple[Array, Ar
     source = problem.source
     metric = problem.perception.metric if isinstance(problem.perception, FMD) else "w2"
     backbone = mmse_recursion(source, rates)
-    short = backbone.mmse / (source.sigma + np.sqrt(backbone.variance))
-    drop = np.minimum(short, source.sigma - closed_form.smallest_sd(source.sigma, levels, metric))
+    known = np.sqrt(backbone.variance)
+    least = closed_form.smallest_sd(source.sigma, levels, metric)
     distortion = closed_form.framewise(source, rates, levels, metric)
     if metric == "w2":
-        return distortion, drop**2
-    ratio = ((source.sigma - drop) / source.sigma) ** 2
+        short = backbone.mmse / (source.sigma + known)  # sigma - known, without cancellation
+        return distortion, np.minimum(short, source.sigma - least) ** 2
+    ratio = (np.maximum(least, known) / source.sigma) ** 2
     with np.errstate(divide="ignore"):  # a constant frame is infinitely far in KL
         return distortion, 0.5 * (ratio - 1 - np.log(ratio))
 
