@@ -56,13 +56,13 @@ def encode(codec: Any, x: Tensor, seed: int, kind: int = KIND) -> bytes:
     tables = _tables(codec)
     chunks: list[bytes] = []
 
-    def channel(frame: int, y: Tensor) -> Tensor:
-        dither = shared_dither(seed, frame, y.shape).to(y.device)
-        index = tables[frame].clip(codec.quantiser.index(y, dither))
+    def channel(number: int, y: Tensor) -> Tensor:
+        dither = shared_dither(seed, number, y.shape).to(y.device)
+        index = tables[number].clip(codec.quantisers[number].index(y, dither))
         coder = Encoder()
-        tables[frame].code(coder, dither, index)
+        tables[number].code(coder, dither, index)
         chunks.append(coder.finish())
-        return codec.quantiser.value(index, dither)
+        return codec.quantisers[number].value(index, dither)
 
     codec.represent(x, channel)
     return pack(kind, varints([len(x), seed]) + fingerprint(codec), chunks)
@@ -78,15 +78,18 @@ class Message:
         The codec that read it.
     seed : int
         Common randomness.
-    latents : list of T tensors (n, C)
-        The representation.
+    samples : int
+        Number of samples n.
+    latents : object
+        The representation, as the codec has it.
     bits : (T,) array
         Bits of each frame for one sample; container and header are shared evenly among frames.
     """
 
     codec: Any
     seed: int
-    latents: list[Tensor]
+    samples: int
+    latents: Any
     bits: Array
 
     @torch.no_grad()
@@ -104,9 +107,9 @@ class Message:
         """
         if plf not in self.codec.decoders:
             raise ValueError(f"plf: expected one of {', '.join(self.codec.decoders)}, got {plf!r}")
-        n, frames, *rest = self.codec.noise_shape(len(self.latents[0]))
+        n, frames, *rest = self.codec.noise_shape(self.samples)
         noise = torch.stack([shared_noise(self.seed, t, (n, *rest)) for t in range(frames)], 1)
-        return self.codec.show(plf, self.latents, noise.to(self.latents[0].device))
+        return self.codec.show(plf, self.latents, noise.to(_device(self.codec)))
 
 
 @torch.no_grad()
@@ -142,17 +145,19 @@ def read(codec: Any, stream: bytes, kind: int = KIND, max_samples: int = MAX_SAM
     tables = _tables(codec)
     if not 1 <= n <= max_samples or len(chunks) != len(tables):
         raise CorruptStream(f"stream: header of {n} samples, {len(chunks)} frames")
-    device = next(codec.parameters()).device
-    latents = []
-    for frame, (table, chunk) in enumerate(zip(tables, chunks, strict=True)):
-        dither = shared_dither(seed, frame, (n, len(table.pmf)))
-        coder = Decoder(chunk)
-        index = table.code(coder, dither)
+    device = _device(codec)
+
+    def channel(number: int, y: None) -> Tensor:
+        dither = shared_dither(seed, number, (n, tables[number].channels))
+        coder = Decoder(chunks[number])
+        index = tables[number].code(coder, dither)
         coder.finish()
-        latents.append(codec.quantiser.value(index, dither).to(device))
-    shared = (len(stream) - sum(map(len, chunks))) / len(chunks)
-    bits = 8 * (np.array([len(chunk) for chunk in chunks]) + shared) / n
-    return Message(codec, seed, latents, bits)
+        return codec.quantisers[number].value(index, dither).to(device)
+
+    latents = codec.represent(None, channel)
+    sizes = np.bincount(codec.frame_of, [len(chunk) for chunk in chunks])
+    shared = (len(stream) - sizes.sum()) / len(sizes)
+    return Message(codec, seed, n, latents, 8 * (sizes + shared) / n)
 
 
 def fingerprint(codec: Any) -> bytes:
@@ -173,8 +178,12 @@ def fingerprint(codec: Any) -> bytes:
     return digest.digest()
 
 
+def _device(codec: Any) -> torch.device:
+    return next(codec.parameters()).device
+
+
 def _tables(codec: Any) -> list[Table]:
-    tables = [model.table for model in codec.entropy]
-    if None in tables:
+    tables = codec.tables
+    if any(table is None for table in tables):
         raise ValueError("codec: expected a trained codec, got one without tables for coding")
     return tables

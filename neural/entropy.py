@@ -42,6 +42,11 @@ class Table(NamedTuple):
     low: int
     pmf: Array
 
+    @property
+    def channels(self) -> int:
+        """Number C of integers in a latent vector."""
+        return len(self.pmf)
+
     def clip(self, index: Tensor) -> Tensor:
         """Bring integers into the range of the table.
 

@@ -9,17 +9,18 @@ A block holds k independent sequences of T frames, so that frames are vectors (n
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import nn
 
-from neural.entropy import EntropyModel
+from neural.entropy import EntropyModel, Table
 from neural.quantiser import Quantiser
 
 Tensor = torch.Tensor
-Channel = Callable[[int, Tensor], Tensor]
+Channel = Callable[[int, Any], Tensor]
 
 
 class SkipNet(nn.Module):
@@ -36,10 +37,11 @@ class SkipNet(nn.Module):
         self.skip = nn.Linear(inputs, outputs)
         self.bend = nn.Sequential(
             nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
-            nn.Linear(hidden, outputs),
         )  # fmt: skip
-        nn.init.zeros_(self.bend[-1].weight)
-        nn.init.zeros_(self.bend[-1].bias)
+        last = nn.Linear(hidden, outputs)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.bend.append(last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the map to (n, inputs)."""
@@ -105,14 +107,14 @@ class BlockCodec(nn.Module):
     --------
     >>> codec = BlockCodec(Shape(frames=2, block=4, latents=4))
     >>> x, noise = torch.randn(8, 2, 4), torch.randn(8, 2, 4)
-    >>> latents = codec.represent(x, lambda frame, y: codec.quantiser.noisy(y))
+    >>> latents = codec.represent(x, lambda t, y: codec.quantisers[t].noisy(y))
     >>> codec.show("MMSE", latents, noise).shape, codec.bits(latents).shape
     (torch.Size([8, 2, 4]), torch.Size([8, 2]))
     """
 
     def __init__(self, shape: Shape, decoders: tuple[str, ...] = ("MMSE",)) -> None:
         super().__init__()
-        self.shape, self.quantiser = shape, Quantiser()
+        self.shape, self.quantisers = shape, [Quantiser()] * shape.frames
         frames, block, latents, hidden = shape.frames, shape.block, shape.latents, shape.hidden
         self.encoder = nn.ModuleList(
             SkipNet(block + t * latents, hidden, latents) for t in range(frames)
@@ -120,8 +122,9 @@ class BlockCodec(nn.Module):
         self.entropy = nn.ModuleList(EntropyModel(latents) for _ in range(frames))
         # what a bit costs in distortion, learnt when rates are prescribed
         self.register_buffer("log_price", torch.full((frames,), -3.0))
-        for network in self.encoder:  # begin loud: a latent below the noise learns nothing
-            nn.init.eye_(network.skip.weight)
+        for network in self.encoder:
+            assert isinstance(network, SkipNet)
+            nn.init.eye_(network.skip.weight)  # begin loud: what is below the noise learns nothing
         self.decoders = nn.ModuleDict()
         for name in decoders:
             self.decoders[name] = nn.ModuleList(
@@ -138,9 +141,29 @@ class BlockCodec(nn.Module):
         """
         self.decoders[name] = copy.deepcopy(self.decoders["MMSE"])
 
-    def encoding_modules(self) -> list[nn.Module]:
-        """Return what decides the bytes: encoder and entropy model."""
-        return [self.encoder, self.entropy]
+    def encoding_modules(self, frames: Iterable[int] | None = None) -> list[nn.Module]:
+        """Return what decides the bytes: encoder and entropy model.
+
+        Parameters
+        ----------
+        frames : iterable of int, or None
+            Frames it is for, from 0; None is all.
+        """
+        chosen = range(self.shape.frames) if frames is None else frames
+        return [part[t] for t in chosen for part in (self.encoder, self.entropy)]
+
+    @property
+    def frame_of(self) -> tuple[int, ...]:
+        """Frame, from 0, that each latent vector belongs to."""
+        return tuple(range(self.shape.frames))
+
+    @property
+    def tables(self) -> list[Table | None]:
+        """Tables for coding, one for each latent vector; None before training."""
+        return [model.table for model in self._models()]
+
+    def _models(self) -> list[EntropyModel]:
+        return list(cast(Any, self.entropy))
 
     def noise_shape(self, n: int) -> tuple[int, ...]:
         """Return the shape of the decoders' noise for n blocks.
@@ -152,29 +175,40 @@ class BlockCodec(nn.Module):
         """
         return n, self.shape.frames, self.shape.block
 
-    def tabulate(self) -> None:
-        """Fix the tables that coding uses, from the entropy models as they are now."""
-        for model in self.entropy:
-            model.tabulate()
-
-    def represent(self, x: Tensor, channel: Channel) -> list[Tensor]:
-        """Return the representation of each frame.
+    def tabulate(self, draw: Callable[[int], Tensor] | None = None) -> None:
+        """Fix the tables that coding uses, from the entropy models as they are now.
 
         Parameters
         ----------
-        x : (n, T, k) tensor
-            Source frames.
-        channel : callable, (frame, limited latents) -> noisy latents
-            Noise in training; quantisation, and writing, in use.
+        draw : callable, or None
+            Draws source frames; not needed here.
+        """
+        for model in self._models():
+            model.tabulate()
+
+    def represent(self, x: Tensor | None, channel: Channel) -> list[Tensor]:
+        """Return the representation of each frame.
+
+        The same code serves the encoder and the decoder, so that they cannot get out of step.
+
+        Parameters
+        ----------
+        x : (n, T, k) tensor, or None
+            Source frames; None in a decoder.
+        channel : callable, (number of the latent vector, limited latents) -> noisy latents
+            Noise in training; quantisation, and writing, in an encoder. That of a decoder is
+            given None and reads.
 
         Returns
         -------
         list of T tensors (n, latents)
         """
         latents: list[Tensor] = []
-        for t, encoder in enumerate(self.encoder):
-            y = encoder(torch.cat([x[:, t], *latents], 1))
-            latents.append(channel(t, self.quantiser.limit(y)))
+        for t, encoder in enumerate(self.encoder if x is None else self.encoder[: x.shape[1]]):
+            y = None
+            if x is not None:
+                y = self.quantisers[t].limit(encoder(torch.cat([x[:, t], *latents], 1)))
+            latents.append(channel(t, y))
         return latents
 
     def bits(self, latents: list[Tensor]) -> Tensor:
@@ -185,7 +219,7 @@ class BlockCodec(nn.Module):
         latents : list of T tensors (n, latents)
             The representation.
         """
-        models = zip(self.entropy, latents, strict=True)
+        models = zip(self._models(), latents, strict=False)  # the first frames will do
         return torch.stack([model.bits(y).sum(1) for model, y in models], 1) / self.shape.block
 
     def show(self, plf: str, latents: list[Tensor], noise: Tensor) -> Tensor:
@@ -206,7 +240,7 @@ class BlockCodec(nn.Module):
         and no gradient goes back through it (sequential objective).
         """
         shown: list[Tensor] = []
-        for t, decoder in enumerate(self.decoders[plf]):
+        for t, decoder in enumerate(cast(nn.ModuleList, self.decoders[plf])[: noise.shape[1]]):
             past = [frame.detach() for frame in shown]
             shown.append(decoder(torch.cat([*latents[: t + 1], *past, noise[:, t]], 1)))
         return torch.stack(shown, 1)

@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -56,7 +56,10 @@ class Stage:
     steps, batch : int
         Steps, and samples in each.
     rates : tuple of float, or None
-        Rate of each frame to reach, bits; None leaves the rate to the quantiser's levels.
+        Rate of each frame to reach, bits; None leaves it as it is. A codec whose rate is fixed by
+        its quantiser has nothing to reach.
+    frames : tuple of int, or None
+        Frames to train, from 1; None is all. Frames after the last of them are left out.
     lr, critic_lr : float
         Learning rates at the start; they fall along a half cosine.
     critic_steps : int
@@ -93,6 +96,7 @@ class Stage:
     average: float = 0.99
     price_lr: float = 0.02
     precision: str = "float32"
+    frames: tuple[int, ...] | None = None
     seed: int = 0
     start: str | None = None
 
@@ -110,6 +114,10 @@ class Stage:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if not 0 <= self.average < 1:
             raise ValueError(f"average: expected a value in [0, 1), got {self.average}")
+        if self.frames is not None:
+            object.__setattr__(self, "frames", tuple(self.frames))
+            if not self.frames or min(self.frames) < 1:
+                raise ValueError(f"frames: expected numbers from 1, got {self.frames}")
         if self.rates is not None:
             object.__setattr__(self, "rates", tuple(float(rate) for rate in self.rates))
             if not all(math.isfinite(rate) and rate > 0 for rate in self.rates):
@@ -174,7 +182,10 @@ def train(
     with (
         _log(folder / "log.jsonl", run.step) as log,
         tqdm(
-            total=stage.steps, initial=run.step, desc=stage.name, position=position,
+            total=stage.steps,
+            initial=run.step,
+            desc=stage.name,
+            position=position,
             disable=not progress,
         ) as bar,  # fmt: skip
     ):
@@ -188,7 +199,7 @@ def train(
                 log.flush()
                 save(path, run.state())
                 saved = time.monotonic()
-    run.finish()
+    run.finish(batch)
     return codec
 
 
@@ -211,22 +222,25 @@ class Run:
         self, stage: Stage, codec: Any, make_critic: MakeCritic, device: torch.device
     ) -> None:
         self.stage, self.codec, self.device, self.step = stage, codec.to(device), device, 0
-        frames = codec.noise_shape(1)[1]
-        if stage.rates is not None and len(stage.rates) != frames:
-            raise ValueError(f"rates: expected {frames} values, got {len(stage.rates)}")
+        count = codec.noise_shape(1)[1]
+        if stage.rates is not None and len(stage.rates) != count:
+            raise ValueError(f"rates: expected {count} values, got {len(stage.rates)}")
+        self.frames = [t - 1 for t in stage.frames or range(1, count + 1)]
+        if max(self.frames) >= count:
+            raise ValueError(f"frames: expected at most {count}, got {max(self.frames) + 1}")
         self.critics = nn.ModuleDict(
             {
                 plf: nn.ModuleList(
                     _seeded(make_critic, 1 if plf == "FMD" else t + 1, stage.seed)
-                    for t in range(frames)
+                    for t in self.frames
                 )
                 for plf in stage.plfs
                 if plf != "MMSE"
             }
         ).to(device)
-        trained = [codec.decoders[plf] for plf in stage.plfs]
+        trained = [codec.decoders[plf][t] for plf in stage.plfs for t in self.frames]
         if self.trains_encoder:
-            trained += codec.encoding_modules()
+            trained += codec.encoding_modules(self.frames)
         freeze(codec)
         for module in trained:
             module.train().requires_grad_(True)
@@ -259,30 +273,28 @@ class Run:
             Gives what the step saw, as numbers for the log.
         """
         stage, codec = self.stage, self.codec
-        generator = torch.Generator(self.device).manual_seed(_step_seed(stage.seed, self.step))
+        generator, data = self._generators()
         self._set_learning_rates()
-        half = stage.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            x = batch(generator, stage.batch)
-            noise = torch.randn(
-                codec.noise_shape(stage.batch), generator=generator, device=self.device
-            )
+        last = max(self.frames) + 1
+        x = batch(data, stage.batch)[:, :last].to(self.device)
+        noise = torch.randn(
+            codec.noise_shape(stage.batch), generator=generator, device=self.device
+        )[:, :last]
+        with self._autocast():
             with torch.set_grad_enabled(self.trains_encoder):
-                latents = codec.represent(
-                    x, lambda t, y: codec.quantiser.noisy(y, generator)
-                )
+                latents = codec.represent(x, lambda k, y: codec.quantisers[k].noisy(y, generator))
                 rate = codec.bits(latents).mean(0)
             shown = {plf: codec.show(plf, latents, noise) for plf in stage.plfs}
         gap = self._train_critics(x, shown, generator)
         errors = {plf: (x - frames).square().flatten(2) for plf, frames in shown.items()}
         distortion = {plf: error.mean((0, 2)) for plf, error in errors.items()}
-        loss = sum(value.sum() for value in distortion.values())
-        for plf, t, critic in self._critics():
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+        loss = sum(value[self.frames].sum() for value in distortion.values())
+        with self._autocast():
+            for plf, t, critic in self._critics():
                 loss = loss + stage.realism * adversarial_loss(
                     critic, compared(plf, t, x, shown[plf])[1]
                 )
-        if self.trains_encoder and stage.rates is not None:
+        if self.trains_encoder and stage.rates is not None and rate.requires_grad:
             # the miss itself damps what its sum, the price, would make swing
             miss = (rate.detach() - rate.new_tensor(stage.rates)).clamp(-1, 1)
             loss = loss + ((codec.log_price + miss).exp() * rate).sum()
@@ -306,10 +318,11 @@ class Run:
         if self.critic_optimiser is None:
             return {}
         for _ in range(self.stage.critic_steps):
-            losses = [
-                critic_loss(critic, *compared(plf, t, x, shown[plf]), generator)
-                for plf, t, critic in self._critics()
-            ]
+            with self._autocast():
+                losses = [
+                    critic_loss(critic, *compared(plf, t, x, shown[plf]), generator)
+                    for plf, t, critic in self._critics()
+                ]
             self.critic_optimiser.zero_grad()
             torch.stack(losses).sum().backward()
             self.critic_optimiser.step()
@@ -320,9 +333,21 @@ class Run:
             }
 
     def _critics(self) -> Iterator[tuple[str, int, nn.Module]]:
-        for plf, critics in self.critics.items():
-            for t, critic in enumerate(critics):
+        for plf in self.critics:
+            for t, critic in zip(self.frames, cast(Any, self.critics[plf]), strict=True):
                 yield plf, t, critic
+
+    def _generators(self) -> tuple[torch.Generator, torch.Generator]:
+        """Randomness of a step for the device, and for the data: those are the same everywhere."""
+        seed = _step_seed(self.stage.seed, self.step)
+        data = torch.Generator().manual_seed(seed)
+        if self.device.type == "cpu":
+            return data, data
+        return torch.Generator(self.device).manual_seed(seed), data
+
+    def _autocast(self) -> torch.autocast:
+        half = self.stage.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
 
     def _fall(self) -> float:
         """Half cosine from 1 to 0 over the stage."""
@@ -367,13 +392,21 @@ class Run:
             self.critic_optimiser.load_state_dict(state["critic_optimiser"])
 
     @torch.no_grad()
-    def finish(self) -> None:
-        """Put the averaged parameters into the codec, and fix the tables of a trained encoder."""
+    def finish(self, batch: Batch) -> None:
+        """Put the averaged parameters into the codec, and fix the tables of a trained encoder.
+
+        Parameters
+        ----------
+        batch : callable, (generator, n) -> (n, T, ...) tensor
+            Draws source frames.
+        """
         for now, kept in zip(self.parameters, self.average, strict=True):
             now.copy_(kept)
-        if self.trains_encoder:
-            self.codec.tabulate()
         freeze(self.codec)
+        if self.trains_encoder:
+            seed = _step_seed(self.stage.seed, self.stage.steps)
+            data = torch.Generator().manual_seed(seed)
+            self.codec.tabulate(lambda n: batch(data, n).to(self.device))
 
 
 def freeze(module: nn.Module) -> nn.Module:

@@ -1,0 +1,1 @@
+"""Codecs: networks, their training, their bytes and their measurement (needs torch)."""
