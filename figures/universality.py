@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from rdp.clip import fit_clip, sample_clip
 from rdp.source import GaussMarkov
 from solvers.plotting import line
 from solvers.vector import waterfill
@@ -15,30 +16,30 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TITLE = "May the perception loss be chosen at the decoder?"
-SIZE = (7.0, 2.5)
+SIZE = (7.0, 2.7)
 
 MODES = 64
-RATES = np.geomspace(0.01, 6, 41)  # bits per mode
+RHO = 0.9
+RATES = np.geomspace(0.03, 4, 33)  # bits per mode
 
 
 def sources() -> dict[str, GaussMarkov]:
-    """Scalar frames, and spectra falling as a power of the frequency, one frame."""
+    """Two frames: scalar, spectra falling as a power of the frequency, and the sample clip."""
     index = np.arange(1, MODES + 1)
     return {
-        "scalar frame": GaussMarkov(np.ones((1, 1))),
-        r"spectrum 1/f": GaussMarkov(index[None] ** -0.5),
-        r"spectrum 1/f$^2$": GaussMarkov(index[None] ** -1.0),
+        "scalar": GaussMarkov.stationary([RHO], frames=2),
+        "spectrum 1/f": GaussMarkov.stationary(RHO, frames=2, sigma=index**-0.5),
+        "spectrum 1/f$^2$": GaussMarkov.stationary(RHO, frames=2, sigma=index**-1.0),
+        "sample clip": fit_clip(sample_clip()).source(2),
     }
 
 
 def compute() -> pd.DataFrame:
-    """Extra distortion of the MMSE encoder with the best decoder for each loss, two frames."""
+    """Extra distortion of the MMSE encoder with the best decoder for each loss."""
     rows = []
-    for name, frame in sources().items():
-        sigma = np.repeat(frame.sigma, 2, axis=0)
-        source = GaussMarkov(sigma, np.full((1, sigma.shape[1]), 0.9))
+    for name, source in sources().items():
         for rate in RATES:
-            total = np.full(2, rate * sigma.shape[1])
+            total = rate * source.sigma.shape[1]
             for plf in ("FMD", "JD", "SA"):
                 best = waterfill(source, total, plf, threads=1).distortion.sum()
                 fixed = waterfill(source, total, plf, encoder="mmse", threads=1).distortion.sum()
@@ -48,12 +49,19 @@ def compute() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """One panel for each source."""
-    names = list(dict.fromkeys(table.source))
+    """One panel for each vector source; the scalar one is the line at zero."""
+    names = [name for name in dict.fromkeys(table.source) if name != "scalar"]
+    scalar = table[(table.source == "scalar") & (table.plf == "FMD")]
     axes = figure.subplots(1, len(names), sharey=True)
     for ax, name in zip(axes, names, strict=True):
         for plf, curve in table[table.source == name].groupby("plf"):
             ax.semilogx(curve.bits_per_mode_and_frame, curve.penalty_percent, **line(plf))
+        ax.plot(
+            scalar.bits_per_mode_and_frame, scalar.penalty_percent, color="black", lw=0.8,
+            label="scalar frames",
+        )  # fmt: skip
         ax.set(title=name, xlabel="rate (bits per mode and frame)")
+        ax.xaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel("extra distortion (%)")
-    axes[0].legend()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
