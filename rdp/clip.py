@@ -36,6 +36,7 @@ __all__ = ["ClipError", "ClipFit", "dct_modes", "fit_clip", "fit_luma", "sample_
 
 TRANSFORMS = ("block", "frame")
 _DEAD = 1e-10  # a mode this far below the largest is rounding
+_TOGETHER = 1 << 22  # coefficients worked on at once, which bounds the memory
 _REPEATED = 0.01  # change to the next frame, relative to the median change
 _CUT = 0.5  # correlation of a frame with the one before
 
@@ -282,13 +283,15 @@ def fit_luma(luma: object, block: int = 8, transform: str = "block", name: str =
     pixels = pixels[:, :height, :width]
     mean = float(pixels.mean())
     x = dct_modes(pixels - mean, block, transform)
-    sigma, sigma_se, rho, rho_se = _moments(x)
-    dead = ~(sigma > _DEAD * max(sigma.max(), mean, 1.0))
+    n, frames, d = x.shape
+    together = max(1, _TOGETHER // (n * frames))
+    parts = [_estimates(x[..., i : i + together]) for i in range(0, d, together)]
+    found = np.concatenate(parts, axis=1)
+    dead = ~(found[0] > _DEAD * max(found[0].max(), mean, 1.0))
     if dead.all():
         raise ClipError(name, "every frame is constant")
-    sigma[dead], rho[dead], sigma_se[dead], rho_se[dead] = 0.0, 0.0, 0.0, 0.0
-    innovation = x[:, 1:] - rho * x[:, :-1]
-    n, frames, _ = x.shape
+    found[:4, dead], found[4:, dead] = 0.0, np.nan
+    sigma, sigma_se, rho, rho_se, whiteness, kurtosis = found
     repeated, cuts = _events(pixels)
     return ClipFit(
         name=name,
@@ -300,9 +303,9 @@ def fit_luma(luma: object, block: int = 8, transform: str = "block", name: str =
         rho=_check.frozen(rho),
         sigma_se=_check.frozen(sigma_se),
         rho_se=_check.frozen(rho_se),
-        whiteness=_check.frozen(_whiteness(innovation, sigma)),
+        whiteness=_check.frozen(whiteness),
         whiteness_se=_check.frozen(_whiteness_se(rho, n, frames)),
-        kurtosis=_check.frozen(_kurtosis(innovation, sigma)),
+        kurtosis=_check.frozen(kurtosis),
         kurtosis_se=float(np.sqrt(24 / (n * (frames - 1)))),
         samples=n,
         repeated=repeated,
@@ -352,6 +355,14 @@ def _check_layout(block: int, transform: str) -> None:
     _check.count("block", block)
     if transform not in TRANSFORMS:
         raise ValueError(f"transform: expected one of {', '.join(TRANSFORMS)}, got {transform!r}")
+
+
+def _estimates(x: Array) -> Array:
+    """Return sigma, rho with standard errors, whiteness and kurtosis of some modes, (6, d)."""
+    sigma, sigma_se, rho, rho_se = _moments(x)
+    innovation = x[:, 1:] - rho * x[:, :-1]
+    shape = _whiteness(innovation, sigma), _kurtosis(innovation, sigma)
+    return np.stack([sigma, sigma_se, rho, rho_se, *shape])
 
 
 def _moments(x: Array) -> tuple[Array, Array, Array, Array]:

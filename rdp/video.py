@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 PEAK = 255.0  # largest luma
-MAX_PIXELS = 1 << 26  # luma samples of one clip: 0.5 GiB as float64, some times that to analyse
+MAX_PIXELS = 1 << 26  # luma samples of one clip: 0.5 GiB as float64; 2 GiB to analyse
 
 IMAGES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _DAMAGED = "not a video, or truncated or damaged"

@@ -42,7 +42,9 @@ def curve(
     stop: Annotated[
         float | None, typer.Option("--to", help="Last value of x: 4 bits, or one variance.")
     ] = None,
-    points: Annotated[int, typer.Option(min=2, help="Number of values.")] = 21,
+    points: Annotated[
+        int | None, typer.Option(min=2, help="Number of values: 21, or 201 for a plot.")
+    ] = None,
     rho: inputs.Rho = "0.9",
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
@@ -84,7 +86,7 @@ def curve(
     if not 1 <= shown <= source.frames:
         raise ValueError(f"frame: expected 1 to {source.frames}, got {shown}")
     last = stop if stop is not None else 4.0 if against == "rate" else source.variance.max()
-    grid = np.linspace(start, float(last), points)
+    grid = np.linspace(start, float(last), points or (21 if plot is None else 201))
     names = inputs.losses(plf)
     if against == "perception":
         names = [loss for loss in names if loss != "MMSE" or plf.upper() != "ALL"]

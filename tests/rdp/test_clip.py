@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.fft import idctn
 
-from rdp import GaussMarkov
+from rdp import GaussMarkov, clip
 from rdp.clip import ClipError, dct_modes, fit_clip, fit_luma, sample_clip
 
 SIGMA = np.linspace(1, 9, 16)
@@ -89,6 +89,8 @@ def test_modes_that_the_clip_does_not_use_are_left_out():
     fit = fit_luma(np.repeat(across, 16, axis=1))  # nothing varies downwards
     used = np.arange(64) < 8
     np.testing.assert_array_equal(fit.sigma > 0, used)
+    np.testing.assert_array_equal(np.isfinite(fit.whiteness), used)
+    np.testing.assert_array_equal(np.isfinite(fit.kurtosis), used)
     assert fit.source(2).modes == 8
     assert fit.source(2).variance[0].sum() == pytest.approx(64 * fit.variance)
 
@@ -127,6 +129,15 @@ def test_the_sample_clip():
     assert (fit.sigma[0] > fit.sigma[1:]).all()
     assert fit.failing()["kurtosis"] == 1  # pictures are far from Gaussian
     assert 0 < fit.innovation < 0.1 * fit.variance
+
+
+def test_modes_in_parts_give_the_same(monkeypatch):
+    luma = clip_of(GaussMarkov.stationary(RHO, 6, SIGMA), 12)
+    whole = fit_luma(luma, block=4)
+    monkeypatch.setattr(clip, "_TOGETHER", 3 * 120 * 6)
+    parts = fit_luma(luma, block=4)
+    for name in ("sigma", "sigma_se", "rho", "rho_se", "whiteness", "kurtosis"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-12)
 
 
 def test_two_frames_are_enough_and_say_nothing_of_whiteness():

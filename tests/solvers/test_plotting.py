@@ -1,0 +1,47 @@
+"""Plots hold the numbers they are given, in the look of each loss."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rdp import GaussMarkov
+from rdp.perception import LOSSES
+from solvers.plotting import STYLES, curves, predicted_frames, predicted_rates
+from solvers.prediction import predict
+
+
+@pytest.fixture(scope="module")
+def prediction():
+    return predict(GaussMarkov.stationary([0.9, 0.5], frames=3, sigma=[2.0, 1.0]), [0.2, 0.5, 2.0])
+
+
+def test_losses_differ_in_colour_and_without_colour():
+    assert list(STYLES) == list(LOSSES)
+    for trait in ("color", "linestyle", "marker"):
+        assert len({str(style[trait]) for style in STYLES.values()}) == len(LOSSES)
+
+
+def test_curves_hold_the_table_and_take_axes():
+    table = pd.DataFrame({"plf": ["JD", "JD", "SA", "SA"], "x": [0, 1, 0, 1], "y": [3, 2, 5, 4]})
+    ax = curves(table, "x", "y")
+    assert curves(table, "x", "y", ax) is ax
+    joint, adaptive, *_ = ax.lines
+    np.testing.assert_array_equal(joint.get_ydata(), [3, 2])
+    np.testing.assert_array_equal(adaptive.get_ydata(), [5, 4])
+    assert joint.get_label() == "PLF-JD"
+    assert joint.get_color() == STYLES["JD"]["color"]
+
+
+def test_predicted_rates_are_those_of_the_prediction(prediction):
+    ax = predicted_rates(prediction.to_dataframe())
+    assert len(ax.lines) == 4 + 3  # MMSE has one encoder
+    for drawn, plf in zip(ax.lines, LOSSES, strict=False):
+        np.testing.assert_allclose(drawn.get_ydata(), prediction.psnr(plf))
+    np.testing.assert_allclose(ax.lines[4].get_ydata(), prediction.psnr("FMD", "mmse"))
+
+
+def test_predicted_frames_are_those_at_the_middle_rate(prediction):
+    ax = predicted_frames(prediction.to_dataframe())
+    assert ax.get_title() == "0.5 bits per pixel"
+    mse = prediction.distortion["JD"][1]
+    np.testing.assert_allclose(ax.lines[2].get_ydata(), 10 * np.log10(255**2 / mse))
