@@ -11,6 +11,9 @@ depends on how little is left, and a singular past is no exception.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+
 import numpy as np
 
 from rdp.gaussian import bures
@@ -23,6 +26,7 @@ from solvers.sdp import best_bound
 Array = np.ndarray
 
 _ROUNDING = 1e-14  # what double precision leaves of a squared distance, relative to the variance
+_LIFTS = (1e-14, 1e-11, 1e-8)  # what a singular law is lifted by to have a transport map
 _RANK = 1e-9  # singular values below it, relative to the first, belong to no direction
 
 
@@ -259,20 +263,34 @@ class _Frame:
         t, frames = self.t, self.frames
         back = np.linalg.pinv(self.factor, rcond=_RANK)
         row = np.append(0.5 * back.T @ multipliers[match[:-1]], multipliers[match[-1]])
-        if self.left == 0:
-            frames.mu[t] = np.inf
-            frames.slope[t, t, : t + 1] = frames.slope[t, : t + 1, t] = row
-            return
-        found = max(multipliers[total] / self.left, (1 + 1e-9) * row[-1], 1e-300)
+        points = (
+            self._equalities(row, back)
+            if self.left == 0
+            else self._near(row, multipliers[total] / self.left)
+        )
         best = -np.inf
-        for mu in found * 10.0 ** np.arange(-2, 3):
-            if mu > row[-1]:
-                slope = self._completed(mu, row)
-                bound = frames.bound(t, mu, slope)
-                if bound > best:
-                    best, frames.mu[t], frames.slope[t, : t + 1, : t + 1] = bound, mu, slope
+        for mu, slope in points:
+            bound = frames.bound(t, mu, slope)
+            if bound > best:
+                best, frames.mu[t], frames.slope[t, : t + 1, : t + 1] = bound, mu, slope
 
-    def _completed(self, mu: float, row: Array) -> Array:
+    def _equalities(self, row: Array, back: Array) -> Iterator[tuple[float, Array]]:
+        """P_t = 0. Where the past determines the frame, any curvature across it is allowed."""
+        across = np.append(-back.T @ self.new[: self.rank], 1.0)
+        unit = self.worth / self.frames.problem.source.variance[self.t]
+        for curvature in (0.0, 1e4, 1e6, 1e8):
+            slope = np.zeros((self.t + 1, self.t + 1))
+            slope[self.t] = slope[:, self.t] = row + curvature * unit * across
+            yield np.inf, slope
+
+    def _near(self, row: Array, mu: float) -> Iterator[tuple[float, Array]]:
+        """P_t > 0: multipliers around the one found."""
+        around = max(mu, (1 + 1e-9) * row[-1], 1e-300) * 10.0 ** np.arange(-2, 3)
+        for value, shown, target in product(around, _LIFTS, _LIFTS):
+            if value > row[-1]:
+                yield value, self._completed(value, row, shown, target)
+
+    def _completed(self, mu: float, row: Array, lift_shown: float, lift_target: float) -> Array:
         """N with the given last row; on the past, I - N/mu carries Cov Xhat to its target.
 
         For Psi = I - N/mu the bound is const - mu tr A Psi^-1 - mu tr H Psi, A the law of the
@@ -285,11 +303,15 @@ class _Frame:
         bend = -row[:t] / mu / corner
         moved = target[:t] - np.outer(bend, target[t])
         shown = self.frames.shown[:t]
-        lift = _ROUNDING * np.diag(self.frames.problem.source.variance[:t])
+        variance = np.diag(self.frames.problem.source.variance[:t])
         slope = np.empty((t + 1, t + 1))
         slope[t] = slope[:, t] = row
         if t:
-            slope[:t, :t] = slope_of(moved @ moved.T + lift, shown @ shown.T + lift, mu)
+            slope[:t, :t] = slope_of(
+                moved @ moved.T + lift_target * variance,
+                shown @ shown.T + lift_shown * variance,
+                mu,
+            )
             slope[:t, :t] -= mu * corner * np.outer(bend, bend)
         return slope
 
