@@ -38,7 +38,7 @@ def stationary(total: float, aim: float, beta: float, level: float) -> float:
         value = ((w * y + b) * y + level - w * total) * y - b * total
         change = value / ((3.0 * w * y + 2.0 * b) * y + level - w * total)
         y -= change
-        if abs(change) <= 1e-15 * y:
+        if abs(change) <= 1e-8 * y:  # quadratic: the next change is below rounding
             break
     return y
 

@@ -59,7 +59,7 @@ from solvers.scheme import Scheme
 Array = np.ndarray
 
 _CHUNK = 1 << 16  # modes in one task
-_TOLERANCE = 1e-11  # relative; the certified gap is of second order in it
+_TOLERANCE = 1e-8  # relative; the certified gap is of second order in it
 _PASSES = 200
 
 
@@ -326,7 +326,7 @@ class _Modes:
     ) -> None:
         self.arrays = tuple(np.ascontiguousarray(x) for x in (v, held, aim))
         self.pool = pool
-        self.last = last  # log water level of the frame before, by kind of loss
+        self.last = last  # log water levels of the frame before, and its n: where to start
 
     def allocate(self, budget: float, threshold: float, encoder: str) -> tuple[Array, float | None]:
         """Return the rates in nats and the dual value; None where there is nothing to choose."""
@@ -337,7 +337,7 @@ class _Modes:
             return np.where(v > 0, np.inf, 0.0), None
         fixed = threshold < np.inf and (encoder == "mmse" or not (aim * v).any())
         beta = 0.0 if fixed else self.realism(budget, np.sqrt(threshold))
-        log_level, _ = self.level("totals", beta, budget)
+        log_level = self.level(beta, budget)
         rates = np.empty_like(v)
         lagrangian = sum(self.passes("fill", beta, log_level, out=rates))
         value = lagrangian - 2 * np.exp(log_level) * budget
@@ -349,64 +349,72 @@ class _Modes:
     def realism(self, budget: float, radius: float) -> float:
         """Weight beta with (1 - beta) n = sqrt(P), n the norm of c - y at the best rates.
 
-        n falls as beta grows, so G(delta) = delta n - sqrt(P) increases in delta = 1 - beta;
-        Newton's method inside a bracket, the level following by its derivative.
+        n falls as beta grows, so delta n - sqrt(P) increases in delta = 1 - beta: Newton's method
+        inside a bracket. Each pass also moves the level to where its tangent meets the budget.
         """
         if radius == 0 or np.isinf(radius):
             return float(radius == 0)
-        log_level, sums = self.level("shortfall", 0.0, budget)
-        if sums[3] <= radius**2:
+        least = z = self.level(0.0, budget)
+        farthest = np.sqrt(self.sums("shortfall", 0.0, z)[3])
+        if farthest <= radius:
             return 0.0
-        low, high = radius / np.sqrt(sums[3]), 1.0
-        delta = low
+        low, high = radius / farthest, 1.0
+        delta = max(low, min(low * self.last.get("farthest over n", 1.0), high))
+        z += self.last.get("rise", 0.0)
         for _ in range(_PASSES):
-            log_level, sums = self.level("shortfall", 1 - delta, budget, log_level)
-            _, rate_z, rate_b, n2, n2_z, n2_b = sums
-            n = np.sqrt(n2)
+            rate, rate_z, rate_b, n2, n2_z, n2_b = self.sums("shortfall", 1 - delta, z)
+            if rate_z == 0:
+                z = self.leftmost(1 - delta, budget)
+                continue
+            move = (budget - rate) / rate_z
+            off = abs(rate / budget - 1)
+            n = np.sqrt(max(n2 + n2_z * move, (radius / high) ** 2))
+            if off > 0.1:
+                z += move
+                continue
             value = delta * n - radius
-            low, high = (delta, high) if value < 0 else (low, delta)
+            if off < 1e-3:
+                low, high = (delta, high) if value < 0 else (low, delta)
             follow = rate_b / rate_z  # d ln(level) / d delta at the same rate
-            slope = n + delta * (n2_z * follow - n2_b) / (2 * n)
-            before, delta = delta, delta - value / slope
+            before, delta = delta, delta - value / (n + delta * (n2_z * follow - n2_b) / (2 * n))
             if not low <= delta <= high:
                 delta = 0.5 * (low + high)
-            log_level += follow * (delta - before)
-            if abs(delta - before) <= _TOLERANCE * delta:
+            z += move + follow * (delta - before)
+            if max(off, abs(delta / before - 1)) <= _TOLERANCE:
                 break
-        return 1 - delta
+        else:
+            raise SolverError("failed", f"waterfilling: no realism weight in {_PASSES} passes")
+        self.last |= {"realism": z, "rise": z - least, "farthest over n": farthest / n}
+        return float(1 - delta)
 
-    def level(
-        self, kernel: str, beta: float, budget: float, guess: float | None = None
-    ) -> tuple[float, Array]:
-        """Log water level at which the rates sum to the budget, and the sums of the last pass.
+    def level(self, beta: float, budget: float) -> float:
+        """Log water level at which the rates sum to the budget.
 
         The tangent of a convex decreasing function meets the budget left of the root, from either
         side. While few bits are spent the total decays like a power of the level; a Newton step on
         its logarithm is then nearly exact, and is kept unless it jumps too far.
         """
-        kind = "mmse" if beta == 0 else "realism"
-        z = self.last.get(kind) if guess is None else guess
-        if z is None:
+        kind = "realism" if beta > 0 else "mmse"
+        z = self.last.get(kind, np.nan)
+        if np.isnan(z):
             z = self.leftmost(beta, budget)
         left, bold = -np.inf, beta > 0
         for _ in range(_PASSES):
-            sums = self.sums(kernel, beta, z)
-            rate, slope = sums[0], -sums[1]
+            rate, slope = self.sums("totals", beta, z)
             if abs(rate - budget) <= _TOLERANCE * budget:
                 break
             bold = bold and rate > 0.5 * budget
-            before = z
-            if slope > 0:
-                left = max(left, z + (rate - budget) / slope)
+            if slope < 0:
+                left = max(left, z - (rate - budget) / slope)
             elif left == -np.inf:
                 left = self.leftmost(beta, budget)
-            z = z + np.log(rate / budget) * rate / slope if bold else left
+            before, z = z, z - np.log(rate / budget) * rate / slope if bold else left
             if abs(z - before) <= 4e-16 * max(1.0, abs(z)):
                 break
         else:
-            raise SolverError("failed", f"waterfilling: no water level after {_PASSES} passes")
+            raise SolverError("failed", f"waterfilling: no water level in {_PASSES} passes")
         self.last[kind] = z
-        return z, sums
+        return z
 
     def leftmost(self, beta: float, budget: float) -> float:
         """A log level at which the rates sum to the budget or more."""
