@@ -26,13 +26,12 @@ from rdp.problem import Problem
 from rdp.source import GaussMarkov
 from solvers._moments import Moments
 from solvers.scheme import Scheme
-from solvers.sdp import Encoder, Whole
+from solvers.sdp import LIFTS, Encoder, Whole
 
 Array = np.ndarray
 
 _REFERENCE = 0.05  # least rate of a reference, bits: what it scales by must not vanish
 _SHRINK = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4)
-_LIFT = (1e-9, 1e-7, 1e-5)
 
 
 class FreeScheme(NamedTuple):
@@ -171,7 +170,7 @@ class _FreeRates(Whole):
         best = -np.inf
         top = np.linalg.eigvalsh(slope)[:, -1]
         for shrink in _SHRINK:
-            for lift in _LIFT:
+            for lift in LIFTS:
                 lifted = (1 - shrink) * np.maximum(mu, (1 + lift) * top)
                 constant, gain = self._linear(weights, lifted, (1 - shrink) * slope)
                 best = max(best, self._least(weights, price, constant, gain))

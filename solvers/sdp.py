@@ -41,6 +41,9 @@ from solvers.scheme import Scheme
 Array = np.ndarray
 Entries = dict[tuple[int, int], int]  # multiplier of each entry of a covariance
 
+# How far a multiplier is lifted above the largest slope; much, where a tiny threshold makes it free
+LIFTS = (1e-9, 1e-7, 1e-5, 1e-2, 1.0, 1e3)
+
 
 def solve_sdp(problem: Problem) -> Scheme:
     r"""Solve a problem by semidefinite programming.
@@ -376,7 +379,7 @@ def best_bound(problem: Problem, mu: Array, slope: Array, *scheme: Array) -> flo
     Where the target law is degenerate the optimal multiplier leaves I - N / mu singular.
     """
     top = np.linalg.eigvalsh(slope)[:, -1]
-    lifted = [np.maximum(mu, (1 + lift) * top) for lift in (1e-9, 1e-7, 1e-5)]
+    lifted = [np.maximum(mu, (1 + lift) * top) for lift in LIFTS]
     return max(lower_bound(problem, values, slope, *scheme) for values in lifted)
 
 
