@@ -94,7 +94,7 @@ def curve(
         Problem(
             source,
             given,
-            perception(loss, allowed, metric if loss == "FMD" else "w2"),
+            perception(loss, allowed, metric),
             weights=importance,
             encoder=encoder,
         )

@@ -285,6 +285,7 @@ def test_curve_as_a_plot(tmp_path, suffix):
             "plot: expected a file ending in .png, .pdf, .svg, got 'curve.txt'",
         ),
         ([], "frames: expected --frames, or a list of rates, got none"),
+        (["--frames", "2", "--metric", "kl"], "metric: expected 'w2' for JD, got 'kl'"),
     ],
 )
 def test_curve_names_bad_input(arguments, message):
