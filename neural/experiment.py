@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from neural.blocks import BlockTask
 from neural.train import Stage, freeze, save, train
@@ -155,7 +154,7 @@ class Experiment:
         return freeze(codec)
 
     def evaluate(self, root: Path, cell: int) -> list[OperatingPoint]:
-        """Measure every decoder that the stages of a cell trained.
+        """Measure every codec that a cell trained, the decoders of one encoder on the same bytes.
 
         Parameters
         ----------
@@ -169,11 +168,16 @@ class Experiment:
         list of OperatingPoint
         """
         folder = self.folder(root, cell)
+        frozen = {stage.start for stage in self.stages if stage.encoder == "frozen"}
         points = []
         for stage in self.stages:
-            codec: nn.Module = self.model(folder, stage.name)
+            if stage.name in frozen:  # its decoder comes again with the others of its encoder
+                continue
+            codec = self.model(folder, stage.name)
+            shared = stage.encoder == "frozen"
             log = (folder / stage.name / "log.jsonl").read_text().splitlines()
             about = {
+                "encoder": "shared" if shared else "own",
                 "experiment": self.name,
                 "stage": stage.name,
                 "rates": list(self.cells[cell]),
@@ -182,9 +186,12 @@ class Experiment:
                 "training_seconds": round(json.loads(log[-1])["seconds"], 1),
             }
             points += self.task.measure(
-                codec, f"neural, {stage.name}", stage.plfs, provenance=about,
+                codec,
+                f"neural, {about['encoder']} encoder",
+                tuple(codec.decoders) if shared else stage.plfs,
+                provenance=about,
                 **environment(LIBRARIES),
-            )  # fmt: skip
+            )
         return points
 
 
