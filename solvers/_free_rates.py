@@ -31,6 +31,8 @@ from solvers.sdp import LIFTS, Encoder, Whole
 Array = np.ndarray
 
 _REFERENCE = 0.05  # least rate of a reference, bits: what it scales by must not vanish
+_IDLE = 1e-4  # share of the prediction error below which a frame counts as having no rate
+_NO_RATE = 1e-3  # bits; below it a frame may be one that gets none
 _SHRINK = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4)
 
 
@@ -153,11 +155,28 @@ class _FreeRates(Whole):
         else:
             weights = np.zeros(self.frames)
             weights[self.bounded] = np.maximum(multipliers[caps], 0.0) / self.targets[self.bounded]
+        self.errors = self.encoder.errors(np.maximum(answer.positive[: self.frames], 0.0))
+        scheme = self._scheme(answer, -np.inf)
+        unfelt = self._value_of_errors(price, scheme.mmse)
         bound = max(
-            self._bound(weights, price, mu, slope) for mu, slope in self._duals(rows, multipliers)
+            self._bound(weights, price, mu, slope, unfelt)
+            for mu, slope in self._duals(rows, multipliers)
         )
-        scheme = self._scheme(answer, bound)
-        return FreeScheme(scheme, spent(self.problem.source, scheme.mmse), bound)
+        rates = spent(self.problem.source, scheme.mmse)
+        return FreeScheme(scheme._replace(lower_bound=bound), rates, bound)
+
+    def _value_of_errors(self, price: float, mmse: Array) -> Array:
+        """What d_t is worth to the total rate at the errors found, price * the slope of its terms.
+
+        A frame that gets no rate has d_t = 0, and the multiplier of d_t >= 0 makes up what the
+        distortions do not feel.
+        """
+        source = self.problem.source
+        a2, q = np.append(source.gain[1:] ** 2, 0.0), np.append(source.innovation[1:], 1.0)
+        value = price * q / (mmse * (a2 * mmse + q))
+        for t in range(self.frames - 2, -1, -1):
+            value[t] += a2[t] * value[t + 1]
+        return np.where(spent(source, mmse) < _NO_RATE, value, 0.0)
 
     def _distortion(self, t: int) -> Array:
         """D_t over its target."""
@@ -165,7 +184,9 @@ class _FreeRates(Whole):
         own = self._eta(self.encoder.mmse[t] * self.encoder.spare[t])
         return (own + self.program.moment(0, self.change[t], self.change[t])) / self.targets[t]
 
-    def _bound(self, weights: Array, price: float, mu: Array, slope: Array) -> float:
+    def _bound(
+        self, weights: Array, price: float, mu: Array, slope: Array, unfelt: Array
+    ) -> float:
         """Dual value: bits of least total rate, or least weighted distortion."""
         best = -np.inf
         top = np.linalg.eigvalsh(slope)[:, -1]
@@ -173,7 +194,11 @@ class _FreeRates(Whole):
             for lift in LIFTS:
                 lifted = (1 - shrink) * np.maximum(mu, (1 + lift) * top)
                 constant, gain = self._linear(weights, lifted, (1 - shrink) * slope)
-                best = max(best, self._least(weights, price, constant, gain))
+                best = max(
+                    best,
+                    self._least(weights, price, constant, gain),
+                    self._least(weights, price, constant, np.maximum(gain, unfelt)),
+                )
         return best
 
     def _linear(self, weights: Array, mu: Array, slope: Array) -> tuple[float, Array]:
@@ -207,19 +232,39 @@ class _FreeRates(Whole):
         if not np.isfinite(constant) or not price > 0:
             return -np.inf
         source = self.problem.source
-        a2, q = np.append(source.gain[1:] ** 2, 0.0), np.append(source.innovation[1:], 1.0)
+        a2, q = self._next
+        gain = self._with_idle_frames(gain, price)
         slope = (gain - a2 * np.append(gain[1:], 0.0)) / price
-        # term t: ln(a2 + q / m) + slope m, least at slope m (a2 m + q) = q, or at the largest m
-        root = slope * q + np.sqrt(np.maximum(slope * q, 0.0) ** 2 + 4 * slope.clip(0) * a2 * q)
-        m = np.where(slope > 0, 2 * q / np.where(root > 0, root, 1.0), np.inf)
-        m = np.minimum(m, source.variance)
-        terms = np.log(a2 + q / m) + slope * m
-        rate = float(np.log(source.variance[0]) + terms.sum())
-        fixed = constant - float(gain @ source.innovation)
+        # term t: ln(a2 + q / m) + slope m, least at slope m (a2 m + q) = q, or at an end
+        up = np.maximum(slope, 0.0)
+        root = up * q + np.sqrt((up * q) ** 2 + 4 * up * a2 * q)
+        m = np.divide(2 * q, root, out=np.full_like(q, np.inf), where=root > 0)
+        m = np.where((q == 0) & (slope > 0), 0.0, np.minimum(m, source.variance))
+        ratio = np.divide(q, m, out=np.zeros_like(q), where=q > 0)
+        rate = float(np.log(source.variance[0]) + (np.log(a2 + ratio) + slope * m).sum())
+        fixed = constant - float(gain @ source.innovation)  # a larger gain only prices d_s >= 0
         if self.targets is None:
             return price * (rate - 2 * np.log(2) * self.budget) + fixed
         capped = float(weights[self.bounded] @ self.targets[self.bounded])
         return (rate + fixed - capped) / (2 * np.log(2))
+
+    @property
+    def _next(self) -> tuple[Array, Array]:
+        """a^2 and q of the next frame; (0, 1) after the last, whose term is -ln m."""
+        source = self.problem.source
+        return np.append(source.gain[1:] ** 2, 0.0), np.append(source.innovation[1:], 1.0)
+
+    def _with_idle_frames(self, gain: Array, price: float) -> Array:
+        """Add multipliers of d_s >= 0 for frames without rate, stationary at the errors found."""
+        a2, q = self._next
+        m, out = self.errors, gain.copy()
+        before = np.append(0.0, m[:-1])
+        v = self.problem.source.gain**2 * before + self.problem.source.innovation
+        for t in reversed(range(self.frames)):
+            if v[t] - m[t] <= _IDLE * v[t]:
+                later = a2[t] * out[t + 1] if t + 1 < self.frames else 0.0
+                out[t] = max(gain[t], later + price * q[t] / (m[t] * (a2[t] * m[t] + q[t])))
+        return out
 
 
 def spent(source: GaussMarkov, mmse: Array) -> Array:

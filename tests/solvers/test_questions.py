@@ -25,7 +25,7 @@ SOURCE = GaussMarkov([1.0, 1.3, 0.8], [0.9, 0.7])
 
 
 @given(sources(correlations=REGULAR), st.lists(st.floats(0.02, 0.9), min_size=4, max_size=4))
-@settings(max_examples=15)
+@settings(max_examples=10)
 def test_least_rate_without_perception_loss_is_the_closed_form(source, shares):
     targets = source.variance * shares[: source.frames]
     expected = rate_for_distortion(source, targets)
@@ -52,6 +52,22 @@ def test_least_total_rate_is_certified_and_met(loss):
             weights = 1 / targets
             best = solve(Problem(SOURCE, rates, loss, weights), "sdp")
             assert (best.distortion > targets).any()
+
+
+@given(
+    sources(correlations=REGULAR),
+    st.lists(st.floats(1e-3, 1.1), min_size=4, max_size=4),
+    st.sampled_from([None, FMD, JD, SA]),
+    st.sampled_from([0.0, 0.01, 0.3, np.inf]),
+)
+@settings(max_examples=12)
+def test_any_least_rate_and_any_split_are_certified(source, shares, plf, level):
+    """Frames without rate, loose targets and thresholds that do not bind included."""
+    loss = None if plf is None else plf(level * source.variance)
+    found = minimum_rate(source, source.variance * shares[: source.frames], loss)
+    assert -1e-7 <= found.total - found.lower_bound <= 1e-4
+    split = allocate(source, 1.0 + shares[0], loss)
+    assert -1e-7 <= 1 - split.lower_bound / split.objective <= 1e-5
 
 
 @pytest.mark.parametrize("plf", [JD, SA])
