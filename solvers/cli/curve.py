@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from rdp.measure import perception_of
+from rdp.mmse import estimate_factor
 from rdp.perception import perception
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
@@ -40,7 +42,7 @@ def curve(
     ] = None,
     start: Annotated[float, typer.Option("--from", help="First value of x.")] = 0.0,
     stop: Annotated[
-        float | None, typer.Option("--to", help="Last value of x: 4 bits, or one variance.")
+        float | None, typer.Option("--to", help="Last value of x: 4 bits, or where no loss binds.")
     ] = None,
     points: Annotated[
         int | None, typer.Option(min=2, help="Number of values: 21, or 201 for a plot.")
@@ -85,8 +87,6 @@ def curve(
     shown = source.frames if frame is None else frame
     if not 1 <= shown <= source.frames:
         raise ValueError(f"frame: expected 1 to {source.frames}, got {shown}")
-    last = stop if stop is not None else 4.0 if against == "rate" else source.variance.max()
-    grid = np.linspace(start, float(last), points or (21 if plot is None else 201))
     names = inputs.losses(plf)
     if against == "perception":
         names = [loss for loss in names if loss != "MMSE" or plf.upper() != "ALL"]
@@ -100,6 +100,8 @@ def curve(
         )
         for loss in names
     ]
+    last = stop if stop is not None else 4.0 if against == "rate" else _unbinding(templates)
+    grid = np.linspace(start, last, points or (21 if plot is None else 201))
     table = sweep_table(templates, name, grid, np.broadcast_to(mask, (source.frames,)))
     if csv is not None:
         output.write_csv(table, csv)
@@ -118,6 +120,18 @@ def curve(
     failed = int((table.status != 0).sum())
     if failed:
         raise SolverError("failed", f"{failed} of {len(table)} points were not solved to tolerance")
+
+
+def _unbinding(templates: list[Problem]) -> float:
+    """Threshold that the MMSE estimate meets under every loss; one variance if none does."""
+    needed = [1e-3 * templates[0].source.variance.max()]
+    for problem in templates:
+        factor = estimate_factor(problem.source, problem.rates)
+        shown = factor @ factor.T
+        if problem.perception is not None:
+            needed.extend(perception_of(problem.source, shown, shown, problem.perception))
+    top = max(needed)
+    return float(top if np.isfinite(top) else templates[0].source.variance.max())
 
 
 def sweep_table(templates: list[Problem], name: str, grid: Any, mask: Any) -> Any:

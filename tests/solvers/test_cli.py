@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rdp import JD, GaussMarkov, Problem, closed_form
+from rdp import JD, GaussMarkov, Problem, closed_form, perception
 from rdp.clip import fit_clip, sample_clip
 from solvers import solve
 from solvers.cli import app
@@ -236,6 +236,20 @@ def test_curve_against_perception():
     levels = np.array([[0, x] for x in (0.1, 0.2, 0.3)])
     expected = closed_form.framewise(source, np.tile([0.5, 1], (3, 1)), levels)
     np.testing.assert_allclose(found["curves"]["FMD"]["distortion"], expected)
+
+
+def test_curve_against_perception_ends_where_no_loss_binds():
+    arguments = ["--rates", "0.5,0.5", "--weights", "1,1", "--points", "3"]
+    found = answer("curve", "--against", "perception", *arguments)
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    assert list(found["curves"]) == ["FMD", "JD", "SA"]
+    for plf, curve in found["curves"].items():
+        total = np.sum(curve["distortion"], axis=1)
+        assert total[0] > total[1] >= total[2]
+        assert total[2] == pytest.approx(closed_form.mmse(source, [0.5, 0.5]).sum(), abs=1e-6)
+        loss = perception(plf, found["x"][1])
+        expected = solve(Problem(source, 0.5, loss, weights=[1, 1]), method="sdp")
+        assert total[1] == pytest.approx(expected.objective, abs=1e-6)
 
 
 def test_curve_as_a_table_and_as_csv(tmp_path):
