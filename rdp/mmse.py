@@ -21,7 +21,7 @@ from rdp.source import GaussMarkov
 
 Array = np.ndarray
 
-_BLOCK = 4096  # values per frame worked on at once, so that the temporaries stay in the cache
+_BLOCK = 8192  # values per frame worked on at once, so that the temporaries stay in the cache
 
 
 class Step(NamedTuple):
@@ -31,10 +31,12 @@ class Step(NamedTuple):
     ----------
     t : int
         Frame, from 0.
+    exponent : array
+        -2 R_t ln 2.
     residual : array
         2^(-2 R_t), the share of the prediction error that stays.
-    captured : array
-        k_t^2 = 1 - 2^(-2 R_t), accurate for small rates.
+    handed : array
+        a_t^2 m_{t-1}, the part of v_t that the past left.
     v : array
         Prediction error v_t.
     m : array
@@ -42,10 +44,15 @@ class Step(NamedTuple):
     """
 
     t: int
+    exponent: Array
     residual: Array
-    captured: Array
+    handed: Array
     v: Array
     m: Array
+
+    def captured(self) -> Array:
+        """k_t^2 = 1 - 2^(-2 R_t), accurate for small rates too."""
+        return -np.expm1(self.exponent)
 
 
 def steps(source: GaussMarkov, rates: Array) -> Iterator[Step]:
@@ -66,9 +73,10 @@ def steps(source: GaussMarkov, rates: Array) -> Iterator[Step]:
     for t in range(source.frames):
         exponent = rates[t] * (-2 * np.log(2))
         residual = np.exp(exponent)
-        v = source.gain[t] ** 2 * m + source.innovation[t]
+        handed = source.gain[t] ** 2 * m
+        v = handed + source.innovation[t]
         m = residual * v
-        yield Step(t, residual, -np.expm1(exponent), v, m)
+        yield Step(t, exponent, residual, handed, v, m)
 
 
 def check_rates(source: GaussMarkov, rates: object) -> Array:
@@ -172,9 +180,10 @@ def mmse_recursion(source: GaussMarkov, rates: object) -> Backbone:
     variance: Array | float = 0.0
     frames = []
     for step in steps(source, np.moveaxis(given, axis, 0)):
-        variance = source.gain[step.t] ** 2 * variance + step.captured * step.v
+        captured = step.captured()
+        variance = source.gain[step.t] ** 2 * variance + captured * step.v
         v = np.broadcast_to(step.v, step.m.shape)
-        frames.append((v, step.m, np.sqrt(step.captured), variance))
+        frames.append((v, step.m, np.sqrt(captured), variance))
     return Backbone(*(np.stack(part, axis=axis) for part in zip(*frames, strict=True)))
 
 

@@ -10,10 +10,13 @@ Zhang et al., arXiv:2106.10311. :math:`\hat s = \sigma - \sqrt P` for squared W2
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from rdp import _check
 from rdp.closed_form import framewise, smallest_sd
+from rdp.mmse import over_blocks
 from rdp.perception import FMD
 from rdp.source import GaussMarkov
 
@@ -62,7 +65,8 @@ def scalar_distortion(
     1.0282
     """
     bits, unit_level, variance = _in_units(rate, level, sigma, metric, name="rate")
-    return variance * framewise(_UNIT, bits[..., None], unit_level[..., None], metric)[..., 0]
+    unit = framewise(_UNIT, bits[..., None], unit_level[..., None], metric)[..., 0]
+    return variance * unit
 
 
 def scalar_rate(
@@ -111,31 +115,34 @@ def scalar_rate(
     array([inf,  1.,  0.])
     """
     allowed, unit_level, variance = _in_units(distortion, level, sigma, metric, name="distortion")
-    d = allowed / variance
-    shown = smallest_sd(1.0, unit_level, metric)
-    slack = d <= (1 - shown) * (1 + shown)
-    active = ~slack & (d < 1 + shown**2)
-    # where active, 1 - w for large rates and w for small ones, each without cancellation
-    twice = np.where(active, 2 * shown, 1.0)
-    rest = np.where(active, d - (1 - shown) ** 2, 1.0) / twice
-    estimate = np.where(active, 1 + shown**2 - d, 0.0) / twice
-    low = -np.log1p(-(np.minimum(estimate, 0.5) ** 2))
-    with np.errstate(divide="ignore"):  # D = 0 costs an infinite rate
-        free = np.maximum(-np.log(d), 0.0)
-        bound = np.where(estimate < 0.5, low, -np.log(rest) - np.log(2 - rest))
-    return np.where(slack, free, np.where(active, bound, 0.0)) / (2 * np.log(2))
+    each = np.broadcast_arrays(allowed / variance, smallest_sd(1.0, unit_level, metric))
+    return over_blocks(_UNIT, _unit_rate, *(array[..., None] for array in each))[..., 0]
+
+
+def _unit_rate(distortion: Array, shown: Array) -> Iterator[Array]:
+    """Rate at unit variance, from the smallest standard deviation that the level allows."""
+    d, s = distortion[0], shown[0]
+    slack = d <= (1 - s) * (1 + s)
+    twice = np.maximum(2 * s, 1e-300)  # s = 0 is slack
+    with np.errstate(divide="ignore", over="ignore"):  # D = 0 costs an infinite rate
+        # 1 - w for large rates and w for small ones, each without cancellation
+        w = np.clip((1 + s**2 - d) / twice, 0.0, 0.5)
+        rest = np.clip((d - (1 - s) ** 2) / twice, 0.0, 1.0)
+        high = np.log(np.where(slack, np.minimum(d, 1.0), rest * (2 - rest)))
+    low = ~slack & (w < 0.5)
+    yield np.where(low, np.log1p(-(w**2)), high) / (-2 * np.log(2))
 
 
 def _in_units(
     first: object, level: object, sigma: object, metric: str, name: str
 ) -> tuple[Array, Array, Array]:
-    """First argument, level in units of sigma, and variance, broadcast together."""
+    """First argument, level in units of sigma, and variance, of shapes that broadcast."""
     FMD(metric=metric)  # one place that knows the metrics
     given = _check.nonnegative(name, first)
     allowed = _check.nonnegative("level", level)
     sd = _check.positive("sigma", sigma)
     try:
-        given, allowed, sd = np.broadcast_arrays(given, allowed, sd)
+        np.broadcast_shapes(given.shape, allowed.shape, sd.shape)
     except ValueError:
         raise ValueError(
             f"{name}: expected a shape that broadcasts with level {allowed.shape} and sigma "

@@ -104,6 +104,7 @@ def test_units_do_not_matter(rate, level, sigma, factor, metric):
         (0.25, 1.0, 1.0),
         (1.0, math.inf, 0.0),
         (5.0, math.inf, 0.0),
+        (1e300, 1 - 1e-16, 0.0),
         (0.75, 0.25, -0.5 * math.log2(0.75)),  # the level just stops to bind
         (1.25, 0.25, 0.0),
         (1e-200, 0.5, 100 * math.log2(10)),
