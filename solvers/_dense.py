@@ -1,8 +1,8 @@
 """Small dense linear algebra for the compiled solvers.
 
 Call overhead of LAPACK (about a microsecond) exceeds the whole arithmetic of the matrices met
-here, so the few factorisations needed are written out. Every routine works on the leading
-n x n block of arrays given by the caller and allocates nothing.
+here, so the few factorisations needed are written out. Every routine works on the leading block
+of one matrix in a stack of matrices, a[slot], and allocates nothing.
 """
 
 from __future__ import annotations
@@ -15,64 +15,172 @@ from numba import njit
 Array = np.ndarray
 
 
-@njit(cache=True)
-def cholesky(a: Array, n: int) -> bool:
-    """Overwrite the lower triangle of a by L, a = L L^T; False when a is not positive definite."""
+@njit(cache=True, error_model="numpy")
+def cholesky(a: Array, slot: int, n: int, extra: int = 0) -> bool:
+    """Overwrite the lower triangle of a by L, a = L L^T; False when a is not positive definite.
+
+    Each of the `extra` rows below the block is overwritten by (L^-1 row^T)^T.
+    """
     for j in range(n):
-        pivot = a[j, j]
+        pivot = a[slot, j, j]
         for k in range(j):
-            pivot -= a[j, k] * a[j, k]
+            pivot -= a[slot, j, k] * a[slot, j, k]
         if not pivot > 0.0:
             return False
         pivot = math.sqrt(pivot)
-        a[j, j] = pivot
+        a[slot, j, j] = pivot
         inverse = 1.0 / pivot
-        for i in range(j + 1, n):
-            value = a[i, j]
+        for i in range(j + 1, n + extra):
+            value = a[slot, i, j]
             for k in range(j):
-                value -= a[i, k] * a[j, k]
-            a[i, j] = value * inverse
+                value -= a[slot, i, k] * a[slot, j, k]
+            a[slot, i, j] = value * inverse
     return True
 
 
-@njit(cache=True)
-def solve_lower(low: Array, b: Array, n: int) -> None:
-    """Overwrite b by L^-1 b, L = low."""
+@njit(cache=True, error_model="numpy")
+def solve_lower(a: Array, slot: int, other: int, row: int, n: int) -> None:
+    """Overwrite b = a[other, row] by L^-1 b, L = a[slot]."""
     for i in range(n):
-        value = b[i]
+        value = a[other, row, i]
         for k in range(i):
-            value -= low[i, k] * b[k]
-        b[i] = value / low[i, i]
+            value -= a[slot, i, k] * a[other, row, k]
+        a[other, row, i] = value / a[slot, i, i]
 
 
-@njit(cache=True)
-def solve_lower_transposed(low: Array, b: Array, n: int) -> None:
-    """Overwrite b by L^-T b, L = low."""
+@njit(cache=True, error_model="numpy")
+def solve_lower_transposed(a: Array, slot: int, other: int, row: int, n: int) -> None:
+    """Overwrite b = a[other, row] by L^-T b, L = a[slot]."""
     for i in range(n - 1, -1, -1):
-        value = b[i]
-        for k in range(i + 1, n):
-            value -= low[k, i] * b[k]
-        b[i] = value / low[i, i]
+        value = a[other, row, i] / a[slot, i, i]
+        a[other, row, i] = value
+        for k in range(i):
+            a[other, row, k] -= a[slot, i, k] * value
 
 
-@njit(cache=True)
-def reverse_cholesky(q: Array, u: Array, n: int) -> bool:
-    """Upper-triangular U with q = U U^T; False when q is not positive definite.
+@njit(cache=True, error_model="numpy")
+def reverse_cholesky(a: Array, slot: int, n: int) -> bool:
+    """Overwrite the upper triangle of a by U, a = U U^T; False when a is not positive definite.
 
-    Trailing blocks factor with it: q[s:, s:] = U[s:, s:] U[s:, s:]^T for every s.
+    Trailing blocks factor with it: a[s:, s:] = U[s:, s:] U[s:, s:]^T for every s.
     """
     for j in range(n - 1, -1, -1):
-        pivot = q[j, j]
+        pivot = a[slot, j, j]
         for k in range(j + 1, n):
-            pivot -= u[j, k] * u[j, k]
+            pivot -= a[slot, j, k] * a[slot, j, k]
         if not pivot > 0.0:
             return False
         pivot = math.sqrt(pivot)
-        u[j, j] = pivot
+        a[slot, j, j] = pivot
         inverse = 1.0 / pivot
         for i in range(j):
-            value = q[i, j]
+            value = a[slot, i, j]
             for k in range(j + 1, n):
-                value -= u[i, k] * u[j, k]
-            u[i, j] = value * inverse
+                value -= a[slot, i, k] * a[slot, j, k]
+            a[slot, i, j] = value * inverse
     return True
+
+
+@njit(cache=True, error_model="numpy")
+def orthogonalise_rows(
+    a: Array, slot: int, rotation: int, values: Array, row: int, rows: int, columns: int
+) -> None:
+    """Singular values of a[slot] in values[row] and its left vectors in a[rotation].
+
+    One-sided Jacobi: rotations make the rows of V^T A orthogonal; their lengths are the singular
+    values. Small ones keep their relative accuracy, which the square root of an eigenvalue would
+    lose. a[slot] is overwritten by V^T A.
+    """
+    for i in range(rows):
+        for j in range(rows):
+            a[rotation, i, j] = 1.0 if i == j else 0.0
+    for _ in range(30):
+        converged = True
+        for i in range(rows - 1):
+            for j in range(i + 1, rows):
+                aii, ajj, aij = 0.0, 0.0, 0.0
+                for k in range(columns):
+                    aii += a[slot, i, k] * a[slot, i, k]
+                    ajj += a[slot, j, k] * a[slot, j, k]
+                    aij += a[slot, i, k] * a[slot, j, k]
+                if aij * aij <= 1e-31 * aii * ajj:
+                    continue
+                converged = False
+                half = 0.5 * (ajj - aii)
+                root = math.sqrt(half * half + aij * aij)
+                tangent = aij / (half + root if half >= 0.0 else half - root)
+                cosine = 1.0 / math.sqrt(1.0 + tangent * tangent)
+                sine = cosine * tangent
+                for k in range(columns):
+                    x, y = a[slot, i, k], a[slot, j, k]
+                    a[slot, i, k] = cosine * x - sine * y
+                    a[slot, j, k] = sine * x + cosine * y
+                for k in range(rows):
+                    x, y = a[rotation, k, i], a[rotation, k, j]
+                    a[rotation, k, i] = cosine * x - sine * y
+                    a[rotation, k, j] = sine * x + cosine * y
+        if converged:
+            break
+    for i in range(rows):
+        total = 0.0
+        for k in range(columns):
+            total += a[slot, i, k] * a[slot, i, k]
+        values[row, i] = math.sqrt(total)
+
+
+@njit(cache=True, error_model="numpy")
+def append_row(
+    big: Array, basis: int, rank: int, row: int, columns: int, out: Array, slot: int, target: int
+) -> int:
+    """Coordinates out[slot, target] of a row in an orthonormal basis, extended by what is new.
+
+    The basis is big[basis, :rank], the row big[basis, row], overwritten. Row by row this gives
+    the lower-triangular factor of a covariance, with no column for a row that depends on those
+    before it. Gram-Schmidt, twice; returns the new rank.
+    """
+    before = 0.0
+    for k in range(columns):
+        before += big[basis, row, k] * big[basis, row, k]
+    for j in range(out.shape[2]):
+        out[slot, target, j] = 0.0
+    for _ in range(2):
+        for j in range(rank):
+            value = 0.0
+            for k in range(columns):
+                value += big[basis, row, k] * big[basis, j, k]
+            out[slot, target, j] += value
+            for k in range(columns):
+                big[basis, row, k] -= value * big[basis, j, k]
+    after = 0.0
+    for k in range(columns):
+        after += big[basis, row, k] * big[basis, row, k]
+    if not after > 1e-30 * before:
+        return rank
+    length = math.sqrt(after)
+    out[slot, target, rank] = length
+    for k in range(columns):
+        big[basis, rank, k] = big[basis, row, k] / length
+    return rank + 1
+
+
+@njit(cache=True, error_model="numpy")
+def squared_w2(
+    a: Array, first: int, second: int, n: int, product: int, rotation: int, values: Array, row: int
+) -> float:
+    """Squared W2 between centred Gaussian laws with lower-triangular factors a[first], a[second].
+
+    tr A + tr B - 2 |first^T second|_*, the trace of the root as a nuclear norm.
+    """
+    total = 0.0
+    for i in range(n):
+        for j in range(n):
+            value = 0.0
+            for k in range(max(i, j), n):
+                value += a[first, k, i] * a[second, k, j]
+            a[product, i, j] = value
+        for j in range(i + 1):
+            total += a[first, i, j] * a[first, i, j] + a[second, i, j] * a[second, i, j]
+    orthogonalise_rows(a, product, rotation, values, row, n, n)
+    for i in range(n):
+        total -= 2.0 * values[row, i]
+    return max(total, 0.0)

@@ -1,11 +1,11 @@
 r"""Compiled lower bounds: the Lagrangian of the weighted and of the one-frame program.
 
-With white u, Xtil = Ltil u and Xhat = K u + noise, K lower triangular, H = Cov Xhat >= K K^T,
-sum_t w_t D_t = sum_t w_t (sigma_t^2 + H_tt) - 2 <diag(w) Ltil, K>. Squared W2 is a supremum,
+With white u, Xtil = E u and Xhat = K u + noise, K lower triangular, H = Cov Xhat >= K K^T,
+sum_t w_t D_t = sum_t w_t (sigma_t^2 + H_tt) - 2 <diag(w) E, K>. Squared W2 is a supremum,
 mu W2^2(A, B) >= tr A L + tr B N with N = mu (I - Phi^-1), L = mu (I - Phi) = -N (I - N/mu)^-1,
-so the Lagrangian is linear in (K, H): const + tr Q H - 2 <diag(omega) Ltil, K>. For Q > 0 its
+so the Lagrangian is linear in (K, H): const + tr Q H - 2 <diag(omega) E, K>. For Q > 0 its
 minimum is at H = K K^T, column by column:
-bound = const - sum_s M_s^T Q[s:, s:]^-1 M_s,  M_s = (diag(omega) Ltil)[s:, s].
+bound = const - sum_s M_s^T Q[s:, s:]^-1 M_s,  M_s = (diag(omega) E)[s:, s].
 """
 
 from __future__ import annotations
@@ -14,163 +14,171 @@ import numpy as np
 from numba import njit
 
 from solvers._dense import cholesky, reverse_cholesky, solve_lower, solve_lower_transposed
+from solvers._layout import (
+    BACK,
+    BOUND_MU,
+    COVARIANCE,
+    ESTIMATE,
+    KEPT,
+    LEVELS,
+    PHI,
+    PRODUCT,
+    ROOT,
+    SCRATCH,
+    WEIGHTED,
+    WEIGHTS,
+    slope_slot,
+)
 
 Array = np.ndarray
 
-FMD, JD, SA = 0, 1, 2
+JD, SA = 1, 2
 _EPS = np.finfo(np.float64).eps
 
 
-@njit(cache=True)
-def conjugate_slope(slope: Array, mu: float, size: int, out: Array, root: Array) -> bool:
-    """L = -N (I - N/mu)^-1, or -N at mu = inf; False unless I - N/mu > 0. root is scratch."""
+@njit(cache=True, error_model="numpy")
+def conjugate_slope(mats: Array, slot: int, mu: float, size: int) -> bool:
+    """L = -N (I - N/mu)^-1 in BACK, or -N at mu = inf, N = mats[slot].
+
+    False unless I - N/mu > 0. Uses ROOT.
+    """
+    for i in range(size):
+        for j in range(size):
+            mats[BACK, i, j] = -mats[slot, i, j]
     if mu == np.inf:
-        for i in range(size):
-            for j in range(size):
-                out[i, j] = -slope[i, j]
         return True
     for i in range(size):
-        for j in range(size):
-            root[i, j] = -slope[i, j] / mu
-        root[i, i] += 1.0
-    if not cholesky(root, size):
+        for j in range(i + 1):
+            mats[ROOT, i, j] = -mats[slot, i, j] / mu
+        mats[ROOT, i, i] += 1.0
+    if not cholesky(mats, ROOT, size):
         return False
     for i in range(size):
-        for j in range(size):
-            out[i, j] = -slope[i, j]
-        solve_lower(root, out[i], size)
-        solve_lower_transposed(root, out[i], size)
+        solve_lower(mats, ROOT, BACK, i, size)
+        solve_lower_transposed(mats, ROOT, BACK, i, size)
+    for i in range(size):
+        for j in range(i):
+            mean = 0.5 * (mats[BACK, i, j] + mats[BACK, j, i])
+            mats[BACK, i, j] = mean
+            mats[BACK, j, i] = mean
     return True
 
 
-@njit(cache=True)
-def weighted_bound(
-    plf: int,
-    covariance: Array,
-    phi: Array,
-    estimate: Array,
-    weights: Array,
-    levels: Array,
-    mu: Array,
-    slope: Array,
-) -> float:
-    """Lower bound on the least sum_t w_t D_t from multipliers mu_t and slopes N_t.
+@njit(cache=True, error_model="numpy")
+def weighted_bound(plf: int, frames: int, ints: Array, mats: Array, vecs: Array) -> float:
+    """Lower bound on the least sum_t w_t D_t from BOUND_MU and the slopes N_t.
 
-    slope[t] uses its leading block ((t, t) alone for FMD); mu_t = inf is allowed where P_t = 0.
-    Returns -inf when the point is not dual feasible. Less a bound on the rounding of the sum.
+    Reads ESTIMATE, COVARIANCE (of the source), PHI, WEIGHTS, LEVELS. N_t is in the leading block
+    of its matrix; mu_t = inf is allowed where P_t = 0. Returns -inf when the point is not dual
+    feasible, else the value less a bound on the rounding of the sum.
     """
-    frames = len(weights)
-    q = np.zeros((frames, frames))
-    u = np.empty((frames, frames))
-    other = np.empty((frames, frames))
-    omega = weights.copy()
-    value, scale = 0.0, 0.0
+    q, omega, column = PRODUCT, SCRATCH, WEIGHTED
+    value = 0.0
+    for i in range(frames):
+        vecs[omega, i] = vecs[WEIGHTS, i]
+        for j in range(frames):
+            mats[q, i, j] = 0.0
+        mats[q, i, i] = vecs[WEIGHTS, i]
+        value += vecs[WEIGHTS, i] * mats[COVARIANCE, i, i]
+    scale = value
     for t in range(frames):
-        q[t, t] += weights[t]
-        value += weights[t] * covariance[t, t]
-        scale += weights[t] * covariance[t, t]
-        if mu[t] == 0.0:
+        mu = vecs[BOUND_MU, t]
+        if mu == 0.0:
             continue
-        start = t if plf == FMD else 0
-        size = t + 1 - start
-        block = slope[t, start:, start:]
-        if not conjugate_slope(block, mu[t], size, other, u):
+        slope = slope_slot(mats, t)
+        if not conjugate_slope(mats, slope, mu, t + 1):
             return -np.inf
-        if levels[t] > 0.0:
-            value -= mu[t] * levels[t]
-            scale += mu[t] * levels[t]
-        for i in range(size):
-            for j in range(size):
-                q[start + i, start + j] += block[i, j]
-                if plf == SA:
-                    if i < t and j < t:
-                        q[i, j] += 0.5 * (other[i, j] + other[j, i])
-                else:
-                    term = covariance[start + i, start + j] * other[i, j]
-                    value += term
-                    scale += abs(term)
-        if plf == SA:
-            value += covariance[t, t] * other[t, t]
-            scale += abs(covariance[t, t] * other[t, t])
-            for s in range(t):
-                omega[s] -= phi[t, s] * 0.5 * (other[s, t] + other[t, s])
+        if mu < np.inf:
+            value -= mu * vecs[LEVELS, t]
+            scale += mu * vecs[LEVELS, t]
+        for i in range(t + 1):
+            for j in range(t + 1):
+                mats[q, i, j] += mats[slope, i, j]
+                term = 0.0
+                if plf == JD:
+                    term = mats[COVARIANCE, i, j] * mats[BACK, i, j]
+                elif i < t and j < t:
+                    mats[q, i, j] += mats[BACK, i, j]
+                elif i == j:
+                    term = mats[COVARIANCE, t, t] * mats[BACK, t, t]
+                value += term
+                scale += abs(term)
+            if plf != JD and i < t:
+                vecs[omega, i] -= mats[PHI, t, i] * mats[BACK, t, i]
     # frames that nothing refers to leave the program
-    kept = np.empty(frames, dtype=np.int64)
     count = 0
     for t in range(frames):
-        used = omega[t] != 0.0
+        used = vecs[omega, t] != 0.0
         for s in range(frames):
-            used = used or q[t, s] != 0.0
+            used = used or mats[q, t, s] != 0.0
         if used:
-            kept[count] = t
+            ints[KEPT, count] = t
             count += 1
     for i in range(count):
-        for j in range(count):
-            other[i, j] = q[kept[i], kept[j]]
-    if not reverse_cholesky(other, u, count):
+        for j in range(i, count):
+            mats[ROOT, i, j] = mats[q, ints[KEPT, i], ints[KEPT, j]]
+    if not reverse_cholesky(mats, ROOT, count):
         return -np.inf
-    column = np.empty(frames)
     for s in range(frames):
         for i in range(count - 1, -1, -1):
-            t = kept[i]
+            t = ints[KEPT, i]
             if t < s:
                 break
-            entry = omega[t] * estimate[t, s]
+            entry = vecs[omega, t] * mats[ESTIMATE, t, s]
             for k in range(i + 1, count):
-                entry -= u[i, k] * column[k]
-            column[i] = entry / u[i, i]
-            value -= column[i] * column[i]
-            scale += column[i] * column[i]
+                entry -= mats[ROOT, i, k] * mats[column, 0, k]
+            entry /= mats[ROOT, i, i]
+            mats[column, 0, i] = entry
+            value -= entry * entry
+            scale += entry * entry
     return value - 4 * (frames + 2) * _EPS * scale
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def frame_bound(
-    target: Array,
-    cov_past: Array,
+    mats: Array,
+    target: int,
+    past: int,
+    slope: int,
     cross: Array,
+    row: int,
+    size: int,
     variance: float,
     mmse: float,
     level: float,
     mu: float,
-    slope: Array,
 ) -> float:
-    """Lower bound on D_t, t the last frame, given the frames before.
+    """Lower bound on D_t of the last of `size` frames, given those before.
 
-    target is the law compared with (JD: Cov X^t; SA: Cov(Xhat^{t-1}, X_t)), cov_past the
-    covariance of Xhat^{t-1}, cross[s] = E[Xhat_s Xtil_t], variance that of Xtil_t.
-    With slope N = [[N', y], [y^T, kappa - 1]] the minimum over Xhat_t is
-    const - (variance - 2 y^T cross + y^T cov_past y) / kappa.
+    mats[target] is the law compared with, mats[past] the covariance of the past, mats[slope] the
+    slope N; cross[row, s] = E[Xhat_s Xtil_t], variance that of Xtil_t. With
+    N = [[N', y], [y^T, kappa - 1]] the minimum over Xhat_t is
+    const - (variance - 2 y^T cross + y^T past y) / kappa.
     """
-    size = len(target)
-    other = np.empty((size, size))
-    if not conjugate_slope(slope, mu, size, other, np.empty((size, size))):
-        return -np.inf
     last = size - 1
-    kappa = 1.0 + slope[last, last]
-    if not kappa > 0.0:
+    kappa = 1.0 + mats[slope, last, last]
+    if not (conjugate_slope(mats, slope, mu, size) and kappa > 0.0):
         return -np.inf
     value = mmse + variance
     scale = value
-    if level > 0.0:
+    if mu < np.inf:
         value -= mu * level
-        scale += mu * level
-    fit = variance
-    fit_scale = variance
+        scale += mu * abs(level)
+    fit, fit_scale = variance, variance
     for i in range(size):
         for j in range(size):
-            term = target[i, j] * other[i, j]
+            term = mats[target, i, j] * mats[BACK, i, j]
             value += term
             scale += abs(term)
             if i < last and j < last:
-                term = cov_past[i, j] * slope[i, j]
+                term = mats[past, i, j] * mats[slope, i, j]
                 value += term
                 scale += abs(term)
-                term = cov_past[i, j] * slope[last, i] * slope[last, j]
+                term = mats[past, i, j] * mats[slope, last, i] * mats[slope, last, j]
                 fit += term
                 fit_scale += abs(term)
         if i < last:
-            term = 2 * slope[last, i] * cross[i]
+            term = 2 * mats[slope, last, i] * cross[row, i]
             fit -= term
             fit_scale += abs(term)
     scale += fit_scale / kappa

@@ -163,7 +163,7 @@ def _framewise_bound(problem: Problem) -> float:
 
 def _weighted_bound(problem: Problem, weights: Array, mu: Array, slope: Array) -> float:
     """Best bound on the way from the given dual point to a strictly feasible one."""
-    from solvers import _dual
+    from solvers import _dual, _layout
 
     source, levels = problem.source, problem.thresholds
     bounded = np.isfinite(levels)
@@ -174,22 +174,23 @@ def _weighted_bound(problem: Problem, weights: Array, mu: Array, slope: Array) -
         # W2 of the other frames alone is no larger, so forgetting a frame keeps the point valid
         slope = slope * asked[:, None] * asked
     safe_mu, safe_slope = _strictly_feasible(problem.plf, weights, bounded)
-    args = (
-        _dual.JD if problem.plf == "JD" else _dual.SA,
-        source.covariance(),
-        source.transition(),
-        estimate_factor(source, problem.rates),
-        np.array(weights),
-        levels,
-    )
-    values = [
-        _dual.weighted_bound(
-            *args,
-            _mixed(mu, safe_mu, share),
-            (1 - share) * slope + share * safe_slope,
+    frames = source.frames
+    ints, mats, vecs, _ = _layout.new_work(frames)
+    mats[_layout.COVARIANCE] = source.covariance()
+    mats[_layout.PHI] = source.transition()
+    mats[_layout.ESTIMATE] = estimate_factor(source, problem.rates)
+    vecs[_layout.WEIGHTS, :frames] = weights
+    vecs[_layout.LEVELS, :frames] = levels
+    first = _layout.slope_slot(mats, 0)
+    values = []
+    for share in _SHARES:
+        vecs[_layout.BOUND_MU, :frames] = _mixed(mu, safe_mu, share)
+        mats[first : first + frames] = (1 - share) * slope + share * safe_slope
+        values.append(
+            _dual.weighted_bound(
+                _dual.JD if problem.plf == "JD" else _dual.SA, frames, ints, mats, vecs
+            )
         )
-        for share in _SHARES
-    ]
     return float(max(values))
 
 
@@ -215,29 +216,37 @@ def _sequential_bound(
     problem: Problem, mu: Array, slope: Array, shown: Array, cross: Array
 ) -> float:
     """Sum of the bounds of the frames, each given the frames before it."""
-    from solvers import _dual
+    from solvers import _dual, _layout
 
     source, levels = problem.source, problem.thresholds
     backbone = mmse_recursion(source, problem.rates)
     law = source.covariance()
+    _, mats, vecs, _ = _layout.new_work(source.frames)
+    frames, given = source.frames, _layout.SHOWN
+    mats[given] = shown
     total = 0.0
-    for t in range(source.frames):
-        if problem.plf == "JD":
-            target = law[: t + 1, : t + 1]
-        else:
+    for t in range(frames):
+        mats[_layout.TARGET] = law
+        if problem.plf == "SA":
             target = shown_past(shown[None], cross[None], source.sigma[None], t)[0]
+            mats[_layout.TARGET, : t + 1, : t + 1] = target
+        vecs[_layout.X0, :frames] = cross[:, t]
         values = [backbone.mmse[t]]
         for share in _SHARES[:-1] if np.isfinite(levels[t]) and mu[t] > 0 else []:
+            mats[_layout.slope_slot(mats, t)] = (1 - share) * slope[t]
             values.append(
                 _dual.frame_bound(
-                    np.ascontiguousarray(target),
-                    shown[:t, :t],
-                    cross[:t, t],
+                    mats,
+                    _layout.TARGET,
+                    given,
+                    _layout.slope_slot(mats, t),
+                    vecs,
+                    _layout.X0,
+                    t + 1,
                     backbone.variance[t],
                     backbone.mmse[t],
                     levels[t],
                     (1 - share) * mu[t],
-                    (1 - share) * slope[t, : t + 1, : t + 1],
                 )
             )
         total += max(values)
