@@ -166,7 +166,7 @@ def perception(name: str, levels: ArrayLike = 0.0, metric: str = "w2") -> Percep
     ValueError
         Unknown name, or a metric the loss function does not take.
     """
-    key = name.upper()
+    key = name.upper() if isinstance(name, str) else name
     if key == "MMSE":
         return None
     if key not in PLFS:

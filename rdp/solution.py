@@ -122,16 +122,19 @@ class Solution:
         x = source.sample(n, draw)
         mmse = self.mmse if self.mode_mmse is None else self.mode_mmse
         estimate, white = _test_channel(self.problem, mmse, x, draw)
-        factor = factor_from_mmse(source, mmse)
-        decoder = _decoder(self.cross, factor)
-        rest = self.cov_xhat - decoder @ np.swapaxes(decoder, -1, -2)
-        noise = _root_of_remainder(rest, self.cov_xhat)
+        # moments in units of each sigma, so that frames of any size are told from rounding
+        units = np.moveaxis(source.sigma, 0, -1)
+        factor = factor_from_mmse(source, mmse) / units[..., :, None]
+        pairs = units[..., :, None] * units[..., None, :]
+        decoder = _decoder(self.cross / pairs, factor)
+        noise = _root_of_remainder(self.cov_xhat / pairs - decoder @ np.swapaxes(decoder, -1, -2))
         fresh = draw.standard_normal(x.shape)
         if source.modes is None:
             shown = white @ decoder.T + fresh @ noise.T
         else:
             shown = np.einsum("nsd,dts->ntd", white, decoder)
             shown += np.einsum("nsd,dts->ntd", fresh, noise)
+        shown *= source.sigma
         return (x, shown, estimate) if representation else (x, shown)
 
 
@@ -159,24 +162,26 @@ def _test_channel(
 
 
 def _decoder(cross: Array, factor: Array) -> Array:
-    """Lower-triangular G with G factor^T = cross on and below the diagonal, by substitution."""
+    """Lower-triangular G with G factor^T = cross on and below the diagonal, by substitution.
+
+    Both are in units of sigma.
+    """
     size = factor.shape[-1]
     out = np.zeros_like(cross)
-    floor = 1e-9 * np.abs(factor).max()
     for s in range(size):
         pivot = factor[..., s, s]
         known = (out[..., :, :s] * factor[..., None, s, :s]).sum(axis=-1)
-        used = pivot > floor
+        used = pivot > 1e-9  # of sigma; less than that is no rate
         column = (cross[..., :, s] - known) / np.where(used, pivot, 1.0)[..., None]
         column[..., :s] = 0.0
         out[..., :, s] = np.where(used[..., None], column, 0.0)
     return out
 
 
-def _root_of_remainder(rest: Array, whole: Array) -> Array:
+def _root_of_remainder(rest: Array) -> Array:
     """Square root of what the decoder adds as noise; solver residue below 1e-5 counts as none."""
     values = np.linalg.eigvalsh(rest)
-    if values.min() < -1e-5 * np.abs(whole).max():
+    if values.min() < -1e-5:
         raise ValueError(
             f"cross: expected moments of a causal scheme, got remainder {values.min():g}"
         )

@@ -10,7 +10,9 @@ from rdp import FMD, JD, SA, GaussMarkov, Problem
 PLFS = (FMD, JD, SA)
 
 # |rho| = 1 and 0, no rate, infinite rate and rates at the ends of float64 are drawn on purpose.
-CORRELATIONS = st.sampled_from([0.0, 1.0, -1.0]) | st.floats(-0.999, 0.999)
+CORRELATIONS = st.sampled_from([0.0, 1.0, -1.0, 1e-9]) | st.floats(-0.999, 0.999).map(
+    lambda rho: rho if abs(rho) > 1e-9 else 0.0  # products of smaller ones leave float64
+)
 RATES = st.sampled_from([0.0, math.inf, 1e-12, 500.0]) | st.floats(0.001, 12.0)
 LEVELS = st.sampled_from([0.0, math.inf, 1e-9, 10.0]) | st.floats(0.001, 2.0)
 SIGMAS = st.floats(0.1, 10.0)

@@ -1,0 +1,139 @@
+"""Perception losses: thresholds, names, and what the losses of a scheme are."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from rdp import FMD, JD, SA, GaussMarkov, gaussian, perception
+from rdp.measure import distortion_of, perception_of
+from rdp.mmse import estimate_factor, mmse_recursion
+from tests.strategies import PLFS, sources_with_rates
+
+
+@pytest.mark.parametrize("loss", PLFS)
+def test_thresholds(loss):
+    assert loss().thresholds(3).tolist() == [0.0, 0.0, 0.0]
+    assert loss(0.5).thresholds(2).tolist() == [0.5, 0.5]
+    assert loss([0.5, math.inf]).thresholds(2).tolist() == [0.5, math.inf]
+    with pytest.raises(ValueError, match=r"levels: expected shape \(3,\) for 3 frames, got \(2,\)"):
+        loss([0.5, 0.5]).thresholds(3)
+
+
+@pytest.mark.parametrize("name", ["FMD", "JD", "SA"])
+def test_losses_by_name(name):
+    loss = perception(name.lower(), 0.25)
+    assert type(loss) is {"FMD": FMD, "JD": JD, "SA": SA}[name]
+    assert (loss.name, loss.metric, loss.levels) == (name, "w2", 0.25)
+    assert loss.at(0.5).levels == 0.5
+    assert type(loss.at(0.5)) is type(loss)
+
+
+def test_kl_is_kept():
+    loss = perception("FMD", 0.1, metric="kl")
+    assert loss.metric == loss.at(0.5).metric == "kl"
+
+
+def test_no_loss():
+    assert perception("mmse") is None
+
+
+def test_levels_are_frozen():
+    levels = np.ones(2)
+    loss = JD(levels)
+    levels[0] = 2.0
+    assert loss.levels.tolist() == [1.0, 1.0]
+    with pytest.raises(ValueError, match="read-only"):
+        loss.levels[0] = 0.0
+
+
+BAD = [
+    (lambda: FMD(-0.1), "levels: expected values >= 0, got -0.1"),
+    (lambda: JD([0.1, -2]), "levels: expected values >= 0, got -2"),
+    (lambda: SA(math.nan), "levels: expected numbers, got NaN"),
+    (lambda: SA([[0.1]]), r"levels: expected 0 or 1 dimension\(s\)"),
+    (lambda: JD("low"), "levels: expected numbers, got 'low'"),
+    (lambda: FMD(0.1, metric="js"), "metric: expected 'w2' or 'kl', got 'js'"),
+    (lambda: perception("WD"), "perception: expected one of MMSE, FMD, JD, SA, got 'WD'"),
+    (lambda: perception(3), "perception: expected one of MMSE, FMD, JD, SA, got 3"),
+    (lambda: perception("JD", metric="kl"), "metric: expected 'w2' for JD, got 'kl'"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), BAD)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# What a scheme's losses are, from samples of the scheme's linear maps
+
+
+def random_moments(rng, source, rates):
+    """Second moments of a random causal decoder, and the maps behind them."""
+    frames = source.frames
+    factor = estimate_factor(source, rates)
+    decoder = np.tril(rng.normal(size=(frames, frames)))
+    noise = rng.normal(size=(frames, frames)) * rng.choice([0.0, 1.0])
+    return decoder @ decoder.T + noise @ noise.T, decoder @ factor.T, decoder, noise, factor
+
+
+@given(sources_with_rates(), st.integers(0, 2**32 - 1))
+def test_losses_of_a_scheme_are_distances_of_its_laws(pair, seed):
+    """The laws by stacking the maps of the whole scheme; X = Xtil + rest, independent of Xhat."""
+    source, rates = pair
+    rng = np.random.default_rng(seed)
+    shown, cross, decoder, noise, factor = random_moments(rng, source, rates)
+    rest = source.covariance() - factor @ factor.T
+    law = source.covariance()
+    scale = 1e-9 * (source.variance.sum() + np.trace(shown))
+    marginal, joint, adaptive = (perception_of(source, shown, cross, loss()) for loss in PLFS)
+    for t in range(source.frames):
+        xhat = np.hstack([decoder, noise])[: t + 1]
+        mixed = xhat.copy()
+        mixed[t] = np.concatenate([factor[t], np.zeros(source.frames)])
+        target = mixed @ mixed.T
+        target[t, t] += rest[t, t]
+        law_xhat = xhat @ xhat.T
+        one = gaussian.bures(law[t : t + 1, t : t + 1], law_xhat[t:, t:])
+        assert_allclose(marginal[t], one, atol=scale)
+        whole = gaussian.bures(law[: t + 1, : t + 1], law_xhat)
+        assert_allclose(joint[t], whole, rtol=1e-9, atol=scale)
+        assert_allclose(adaptive[t], gaussian.bures(target, law_xhat), rtol=1e-9, atol=scale)
+        divergence = gaussian.kl_divergence(
+            [0.0], law_xhat[t:, t:], [0.0], law[t : t + 1, t : t + 1]
+        )
+        found = perception_of(source, shown, cross, FMD(metric="kl"))[t]
+        assert_allclose(found, divergence, rtol=1e-9, atol=1e-12)
+
+
+@given(sources_with_rates(), st.integers(0, 2**32 - 1))
+def test_distortion_of_a_scheme(pair, seed):
+    """E (X - Xhat)^2 from the maps: X_t is Xtil_t plus what the decoder never sees."""
+    source, rates = pair
+    shown, cross, decoder, noise, factor = random_moments(
+        np.random.default_rng(seed), source, rates
+    )
+    mmse = mmse_recursion(source, rates).mmse
+    expected = mmse + ((factor - decoder) ** 2).sum(axis=1) + (noise**2).sum(axis=1)
+    assert_allclose(distortion_of(source, mmse, shown, cross), expected, rtol=1e-9)
+
+
+def test_losses_add_over_modes():
+    source = GaussMarkov([[1.0, 2.0], [1.0, 0.5]], [[0.9, 0.3]])
+    rates = np.array([[0.5, 1.0], [0.2, 0.7]])
+    rng = np.random.default_rng(0)
+    parts = [random_moments(rng, source.mode(i), rates[:, i])[:2] for i in range(2)]
+    shown, cross = (np.stack(part) for part in zip(*parts, strict=True))
+    for loss in PLFS:
+        alone = [perception_of(source.mode(i), shown[i], cross[i], loss()) for i in range(2)]
+        assert_allclose(perception_of(source, shown, cross, loss()), np.sum(alone, axis=0))
+
+
+def test_an_unknown_loss_is_refused():
+    source = GaussMarkov([1.0])
+    with pytest.raises(ValueError, match="perception: expected FMD, JD or SA, got 'JD'"):
+        perception_of(source, np.eye(1), np.eye(1), "JD")
