@@ -260,7 +260,8 @@ def zero_perception_joint(source: GaussMarkov, rates: object) -> Array:
     The first term is the error that the law of the past forces the decoder to repeat. Derived in
     this project; loss function of Salehkalaibar et al., arXiv:2305.19301. The decoder reaching it
     is Xhat_t = a_t Xhat_{t-1} + sqrt(q_t) u_t. Evaluated as m_t plus the excess of the module
-    docstring, the same number with less rounding.
+    docstring, the same number with less rounding. Frames that the past determines (|rho_t| = 1)
+    can show nothing new; what they receive is kept, and shown by the next frame that has news.
 
     Examples
     --------
@@ -270,14 +271,21 @@ def zero_perception_joint(source: GaussMarkov, rates: object) -> Array:
 
     def compute(block: Array) -> Iterator[Array]:
         excess: Array | float = 0.0
+        held: Array | float = 0.0  # known to the decoder and not shown yet
         for step in steps(source, block):
-            t = step.t
-            q, captured = source.innovation[t], step.captured()
-            # sqrt q - k sqrt v, without cancellation; a root is zero or far above 1e-200
-            total = np.maximum(np.sqrt(q) + np.sqrt(captured * step.v), 1e-200)
-            missing = (step.residual * q - captured * step.handed) / total
-            excess = source.gain[t] ** 2 * excess + missing**2
-            yield step.m + excess
+            squared = source.gain[step.t] ** 2
+            q, captured, waiting = source.innovation[step.t], step.captured(), squared * held
+            known = captured * step.v + waiting
+            # sqrt q - sqrt known, without cancellation; a root is zero or far above 1e-200
+            total = np.maximum(np.sqrt(q) + np.sqrt(known), 1e-200)
+            missing = (step.residual * q - captured * step.handed - waiting) / total
+            new = q > 0
+            if np.all(new):
+                held = 0.0
+            else:  # the past determines the frame: it can show nothing, and keeps what it gets
+                missing, held = np.where(new, missing, 0.0), np.where(new, 0.0, known)
+            excess = squared * excess + missing**2
+            yield step.m + held + excess
 
     return over_blocks(source, compute, check_rates(source, rates))
 

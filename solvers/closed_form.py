@@ -37,8 +37,10 @@ def coverage(problem: Problem) -> str | None:
     if problem.plf == "FMD" or problem.source.frames == 1:
         return "FMD"
     if problem.weights is None and np.isin(levels, (0.0, np.inf)).all():
-        # a joint law binds the past too: free frames are explicit only after the bound ones
-        if problem.plf == "SA" or (np.diff(np.isinf(levels).astype(int)) >= 0).all():
+        # a joint law binds the past too: free frames are explicit only after the bound ones, and
+        # a frame with nothing new keeps what it receives for later
+        free_last = (np.diff(np.isinf(levels).astype(int)) >= 0).all()
+        if problem.plf == "SA" or (free_last and (problem.source.innovation > 0).all()):
             return problem.plf
     if _mmse_meets(problem):
         return "MMSE"
@@ -133,12 +135,16 @@ def _free_frames(
 
 
 def _mmse_meets(problem: Problem) -> bool:
-    perception = problem.perception
+    perception, source = problem.perception, problem.source
     if perception is None:
         return True
-    factor = estimate_factor(problem.source, problem.rates)
+    factor = estimate_factor(source, problem.rates)
     cov = factor @ factor.T
-    return bool((perception_of(problem.source, cov, cov, perception) <= problem.thresholds).all())
+    # the marginal loss of a frame is part of every other, and quickly computed
+    for loss in (FMD(), perception):
+        if (perception_of(source, cov, cov, loss) > problem.thresholds).any():
+            return False
+    return True
 
 
 def _describe(problem: Problem) -> str:

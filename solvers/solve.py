@@ -43,7 +43,7 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
         Source, rates, perception loss, objective.
     method : {"auto", "closed-form", "newton", "causal", "sdp", "waterfilling"}
         "auto" takes the cheapest exact one: the closed form where there is one, "waterfilling"
-        for vector frames, "causal" for weighted perfect joint realism, else "newton".
+        for vector frames, "causal" for perfect joint or self-adaptive realism, else "newton".
 
     Returns
     -------
@@ -89,7 +89,7 @@ def choose(problem: Problem) -> str:
         return "waterfilling"
     if coverage(problem):
         return "closed-form"
-    if problem.plf == "JD" and problem.weights is not None and not problem.thresholds.any():
+    if problem.plf in ("JD", "SA") and not problem.thresholds.any():
         return "causal"
     return "newton"
 
