@@ -284,7 +284,7 @@ class Run:
             with torch.set_grad_enabled(self.trains_encoder):
                 latents = codec.represent(x, lambda k, y: codec.quantisers[k].noisy(y, generator))
                 rate = codec.bits(latents).mean(0)
-            shown = {plf: codec.show(plf, latents, noise) for plf in stage.plfs}
+            shown = {plf: codec.show(plf, latents, noise).float() for plf in stage.plfs}
         gap = self._train_critics(x, shown, generator)
         errors = {plf: (x - frames).square().flatten(2) for plf, frames in shown.items()}
         distortion = {plf: error.mean((0, 2)) for plf, error in errors.items()}

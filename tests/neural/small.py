@@ -1,0 +1,29 @@
+"""A small task, and a codec trained on it in two seconds."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from neural.blocks import BlockTask
+from neural.train import Stage, train
+
+RATES = (0.7, 0.9)
+
+
+def task(block=2):
+    return BlockTask(
+        source={"sigma": [1.0, 2.0], "rho": [0.8]},
+        codec={"block": block, "latents": block, "hidden": 8},
+        critic={"hidden": 8},
+        evaluation={"n": 4000, "repeats": 2, "seed": 5},
+    )
+
+
+@cache
+def trained():
+    """Codec with an MMSE decoder after 900 steps; do not change it."""
+    made = task()
+    codec = made.make_codec()
+    stage = Stage("mmse", steps=900, batch=128, rates=RATES, lr=1e-2, price_lr=0.05)
+    with TemporaryDirectory() as folder:
+        return train(stage, codec, made.batch, made.make_critic, Path(folder), progress=False)
