@@ -165,15 +165,30 @@ def test_a_determined_frame_keeps_its_bits_for_the_next_one():
     source = GaussMarkov(source.sigma, [1.0, 0.8])
     rates = [0.5, 1.0, 0.5]
     found = lookahead(source, rates).distortion
-    plain = zero_perception_joint(source, rates)
     backbone = mmse_recursion(source, rates)
     shown = backbone.gain**2 * backbone.prediction_error
     pooled = np.sqrt(0.64 * shown[1] + shown[2])
     q = source.innovation[2]
     expected = 0.64 * found[1] + 2 * (q - np.sqrt(q) * pooled)
-    np.testing.assert_allclose(found[:2], plain[:2], rtol=1e-12)
     assert found[2] == pytest.approx(expected, rel=1e-12)
-    assert found[2] < plain[2] - 0.1
+    np.testing.assert_allclose(zero_perception_joint(source, rates), found, rtol=1e-12)
+    forgotten = 0.64 * found[1] + 2 * (q - np.sqrt(q * shown[2]))  # frame 2's bits not used
+    assert found[2] < forgotten - 0.1
+
+
+@given(st.data())
+def test_closed_form_and_lookahead_agree_where_frames_are_determined(data):
+    """Two routes to the sequential optimum, |rho| = 1 and infinite rates included."""
+    rho = data.draw(st.lists(st.sampled_from([1.0, -1.0, 0.0, 0.5, 0.9]), min_size=1, max_size=5))
+    rates = [data.draw(st.sampled_from([0, 0.1, 1, 3, np.inf])) for _ in range(len(rho) + 1)]
+    sigma = [data.draw(st.floats(0.1, 10)) for _ in rates]
+    source = GaussMarkov(sigma, rho)
+    np.testing.assert_allclose(
+        zero_perception_joint(source, rates),
+        lookahead(source, rates).distortion,
+        rtol=1e-9,
+        atol=1e-12 * source.variance.max(),
+    )
 
 
 @pytest.mark.parametrize("plf", ["JD", "SA"])
