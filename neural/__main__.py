@@ -91,6 +91,7 @@ def _evaluate(experiment: Experiment, runs: Path, results: Path | None) -> None:
     points = []
     for cell in range(len(experiment.cells)):
         points += experiment.evaluate(runs, cell)
+    target.parent.mkdir(parents=True, exist_ok=True)
     save_points(target, points)
     print(f"{len(points)} operating points in {target}")
 
