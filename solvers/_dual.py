@@ -16,6 +16,7 @@ from numba import njit
 from solvers._dense import cholesky, reverse_cholesky, solve_lower, solve_lower_transposed
 from solvers._layout import (
     BACK,
+    BOUND_COST,
     BOUND_MU,
     COVARIANCE,
     ESTIMATE,
@@ -69,8 +70,9 @@ def weighted_bound(plf: int, frames: int, ints: Array, mats: Array, vecs: Array)
     """Lower bound on the least sum_t w_t D_t from BOUND_MU and the slopes N_t.
 
     Reads ESTIMATE, COVARIANCE (of the source), PHI, WEIGHTS, LEVELS. N_t is in the leading block
-    of its matrix; mu_t = inf is allowed where P_t = 0. Returns -inf when the point is not dual
-    feasible, else the value less a bound on the rounding of the sum.
+    of its matrix; mu_t = inf is allowed where P_t = 0. BOUND_COST is tr A_t L_t for JD, or nan to
+    have it computed. Returns -inf when the point is not dual feasible, else the value less a bound
+    on the rounding of the sum.
     """
     q, omega, column = PRODUCT, SCRATCH, WEIGHTED
     value = 0.0
@@ -85,8 +87,12 @@ def weighted_bound(plf: int, frames: int, ints: Array, mats: Array, vecs: Array)
         mu = vecs[BOUND_MU, t]
         if mu == 0.0:
             continue
-        slope = slope_slot(mats, t)
-        if not conjugate_slope(mats, slope, mu, t + 1):
+        slope, cost = slope_slot(mats, t), vecs[BOUND_COST, t]
+        known = plf == JD and not np.isnan(cost)
+        if known:
+            value += cost
+            scale += mu * mats[COVARIANCE, t, t] + abs(cost)
+        elif not conjugate_slope(mats, slope, mu, t + 1):
             return -np.inf
         if mu < np.inf:
             value -= mu * vecs[LEVELS, t]
@@ -95,6 +101,8 @@ def weighted_bound(plf: int, frames: int, ints: Array, mats: Array, vecs: Array)
             for j in range(t + 1):
                 mats[q, i, j] += mats[slope, i, j]
                 term = 0.0
+                if known:
+                    continue
                 if plf == JD:
                     term = mats[COVARIANCE, i, j] * mats[BACK, i, j]
                 elif i < t and j < t:
@@ -135,6 +143,51 @@ def weighted_bound(plf: int, frames: int, ints: Array, mats: Array, vecs: Array)
 
 
 @njit(cache=True, error_model="numpy")
+def mix(plf: int, frames: int, share: float, mats: Array, vecs: Array) -> None:
+    """Move BOUND_MU, the slopes and BOUND_COST by `share` towards a strictly feasible point.
+
+    There every finite mu is the largest weight and the slopes vanish, but for frames without
+    weight, which get curvature from their threshold (SA) or from the last one (JD).
+    """
+    top, last = 0.0, -1
+    for t in range(frames):
+        top = max(top, vecs[WEIGHTS, t])
+        if vecs[LEVELS, t] < np.inf:
+            last = t
+    keep = 1.0 - share
+    for t in range(last + 1):
+        if vecs[LEVELS, t] == np.inf:
+            continue
+        vecs[BOUND_COST, t] *= keep
+        if vecs[BOUND_MU, t] < np.inf:
+            vecs[BOUND_MU, t] = keep * vecs[BOUND_MU, t] + share * top
+        for i in range(t + 1):
+            for j in range(t + 1):
+                mats[slope_slot(mats, t), i, j] *= keep
+    for t in range(last + 1):
+        home = last if plf == JD else t
+        if vecs[WEIGHTS, t] == 0.0 and vecs[LEVELS, home] < np.inf:
+            mats[slope_slot(mats, home), t, t] += 0.5 * share * top
+            vecs[BOUND_COST, home] -= share * top * mats[COVARIANCE, t, t]
+
+
+@njit(cache=True, error_model="numpy")
+def best_bound(
+    plf: int, frames: int, enough: float, ints: Array, mats: Array, vecs: Array
+) -> float:
+    """Best weighted bound on the way to a strictly feasible point, along which it is concave.
+
+    Stops at the first value of at least `enough`.
+    """
+    best, share = weighted_bound(plf, frames, ints, mats, vecs), 1e-15
+    while best < enough and share < 2.0:
+        mix(plf, frames, min(share, 1.0), mats, vecs)
+        best = max(best, weighted_bound(plf, frames, ints, mats, vecs))
+        share *= 10.0
+    return best
+
+
+@njit(cache=True, error_model="numpy")
 def frame_bound(
     mats: Array,
     target: int,
@@ -147,27 +200,33 @@ def frame_bound(
     mmse: float,
     level: float,
     mu: float,
+    cost: float,
 ) -> float:
     """Lower bound on D_t of the last of `size` frames, given those before.
 
     mats[target] is the law compared with, mats[past] the covariance of the past, mats[slope] the
-    slope N; cross[row, s] = E[Xhat_s Xtil_t], variance that of Xtil_t. With
+    slope N; cross[row, s] = E[Xhat_s Xtil_t], variance that of Xtil_t; cost is tr A L, or nan to
+    have it computed. With
     N = [[N', y], [y^T, kappa - 1]] the minimum over Xhat_t is
     const - (variance - 2 y^T cross + y^T past y) / kappa.
     """
     last = size - 1
     kappa = 1.0 + mats[slope, last, last]
-    if not (conjugate_slope(mats, slope, mu, size) and kappa > 0.0):
+    known = not np.isnan(cost)
+    if not kappa > 0.0 or not (known or conjugate_slope(mats, slope, mu, size)):
         return -np.inf
     value = mmse + variance
     scale = value
+    if known:
+        value += cost
+        scale += abs(cost) + mu
     if mu < np.inf:
         value -= mu * level
         scale += mu * abs(level)
     fit, fit_scale = variance, variance
     for i in range(size):
         for j in range(size):
-            term = mats[target, i, j] * mats[BACK, i, j]
+            term = 0.0 if known else mats[target, i, j] * mats[BACK, i, j]
             value += term
             scale += abs(term)
             if i < last and j < last:

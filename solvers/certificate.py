@@ -29,8 +29,8 @@ from rdp.problem import Problem
 
 Array = np.ndarray
 
-# shares of the strictly feasible dual point tried when a point is not feasible as it stands
-_SHARES = np.concatenate([[0.0], 10.0 ** np.arange(-15, 0), [0.3, 1.0]])
+# shares of a strictly feasible dual point that are tried, see solvers._dual.mix
+_SHARES = np.concatenate([[0.0], 10.0 ** np.arange(-15, 0)])
 
 
 def slope_of(target: Array, shown: Array, mu: float) -> Array:
@@ -173,7 +173,6 @@ def _weighted_bound(problem: Problem, weights: Array, mu: Array, slope: Array) -
     if problem.plf == "SA":
         # W2 of the other frames alone is no larger, so forgetting a frame keeps the point valid
         slope = slope * asked[:, None] * asked
-    safe_mu, safe_slope = _strictly_feasible(problem.plf, weights, bounded)
     frames = source.frames
     ints, mats, vecs, _ = _layout.new_work(frames)
     mats[_layout.COVARIANCE] = source.covariance()
@@ -181,35 +180,12 @@ def _weighted_bound(problem: Problem, weights: Array, mu: Array, slope: Array) -
     mats[_layout.ESTIMATE] = estimate_factor(source, problem.rates)
     vecs[_layout.WEIGHTS, :frames] = weights
     vecs[_layout.LEVELS, :frames] = levels
+    vecs[_layout.BOUND_MU, :frames] = mu
+    vecs[_layout.BOUND_COST] = np.nan
     first = _layout.slope_slot(mats, 0)
-    values = []
-    for share in _SHARES:
-        vecs[_layout.BOUND_MU, :frames] = _mixed(mu, safe_mu, share)
-        mats[first : first + frames] = (1 - share) * slope + share * safe_slope
-        values.append(
-            _dual.weighted_bound(
-                _dual.JD if problem.plf == "JD" else _dual.SA, frames, ints, mats, vecs
-            )
-        )
-    return float(max(values))
-
-
-def _strictly_feasible(plf: str, weights: Array, bounded: Array) -> tuple[Array, Array]:
-    """Dual point with Q > 0: frames without weight get curvature from a threshold."""
-    top, frames = weights.max(), len(weights)
-    mu, slope = np.zeros(frames), np.zeros((frames, frames, frames))
-    last = np.flatnonzero(bounded).max(initial=-1)
-    for t in np.flatnonzero(weights == 0):
-        home = last if plf == "JD" else t
-        if home >= t and bounded[home]:
-            mu[home] = top
-            slope[home, t, t] = 0.5 * top
-    return mu, slope
-
-
-def _mixed(mu: Array, safe: Array, share: float) -> Array:
-    """Convex combination that keeps mu = inf, an equality, until nothing is left of it."""
-    return safe if share == 1.0 else (1 - share) * mu + share * safe
+    mats[first : first + frames] = slope
+    plf = _dual.JD if problem.plf == "JD" else _dual.SA
+    return float(_dual.best_bound(plf, frames, np.inf, ints, mats, vecs))
 
 
 def _sequential_bound(
@@ -232,7 +208,7 @@ def _sequential_bound(
             mats[_layout.TARGET, : t + 1, : t + 1] = target
         vecs[_layout.X0, :frames] = cross[:, t]
         values = [backbone.mmse[t]]
-        for share in _SHARES[:-1] if np.isfinite(levels[t]) and mu[t] > 0 else []:
+        for share in _SHARES if np.isfinite(levels[t]) and mu[t] > 0 else []:
             mats[_layout.slope_slot(mats, t)] = (1 - share) * slope[t]
             values.append(
                 _dual.frame_bound(
@@ -246,8 +222,14 @@ def _sequential_bound(
                     backbone.variance[t],
                     backbone.mmse[t],
                     levels[t],
-                    (1 - share) * mu[t],
+                    _lifted(mu[t], share),
+                    np.nan,
                 )
             )
         total += max(values)
     return float(total)
+
+
+def _lifted(mu: float, share: float) -> float:
+    """Multiplier on the way to mu = 1 with slope 0, which leaves room where A is singular."""
+    return mu if np.isinf(mu) else (1 - share) * mu + share
