@@ -1,0 +1,228 @@
+r"""Backend "newton": a compiled primal-dual barrier method, one point or many.
+
+.. math::
+    \min \sum_t w_t D_t, \qquad D_t = m_t + |K_t - \tilde L_t|^2 + (H - K K^T)_{tt},
+    \qquad H \succeq K K^T,
+
+over lower-triangular decoder gains K (:math:`\hat X = K u` + noise, :math:`\tilde X = \tilde L u`)
+and :math:`H = \operatorname{Cov} \hat X`, subject to the thresholds; or frame after frame with the
+earlier rows of K and H given.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rdp import _check
+from rdp.closed_form import smallest_sd
+from rdp.mmse import check_rates, mmse_recursion
+from rdp.problem import Problem
+from rdp.source import GaussMarkov
+from solvers.errors import SolverError
+from solvers.scheme import Scheme
+
+Array = np.ndarray
+
+_CHUNK = 64  # points that share a workspace
+
+
+def solve_newton(problem: Problem) -> Scheme:
+    r"""Solve a problem by the compiled barrier method.
+
+    Minimise :math:`\sum_t w_t D_t`, or frame after frame, over causal schemes of given rates and
+    perception thresholds.
+
+    Parameters
+    ----------
+    problem : Problem
+        Scalar frames; any loss, thresholds, objective and encoder.
+
+    Returns
+    -------
+    Scheme
+
+    Raises
+    ------
+    SolverError
+        Vector frames, or a certified gap above tolerance.
+
+    Notes
+    -----
+    For scalar frames the MMSE encoder is best for every decoder (proof in
+    :mod:`solvers.certificate`), so both encoders have the same answer. Loss functions of
+    Salehkalaibar et al., arXiv:2305.19301 and arXiv:2502.10628; the method is derived in this
+    project.
+
+    Examples
+    --------
+    >>> from rdp import JD, GaussMarkov
+    >>> from solvers import solve
+    >>> source = GaussMarkov.stationary(rho=0.9, frames=3)
+    >>> problem = Problem(source, [0.05, 8, 8], JD(0.1), weights=[0, 0, 1])
+    >>> solve(problem, method="newton").distortion.round(3)
+    array([...])
+    """
+    source = problem.source
+    _scalar(source)
+    frames = source.frames
+    rates, levels = problem.rates[None], problem.thresholds[None]
+    backbone = mmse_recursion(source, problem.rates)
+    if problem.plf in ("MMSE", "FMD"):
+        return _framewise_scheme(problem)
+    from solvers import _batch
+
+    distortion, perception = np.empty((1, frames)), np.empty((1, frames))
+    bound, status = np.empty(1), np.empty(1, np.int64)
+    moments = np.zeros((2, frames, frames))
+    _batch.solve_points(
+        _kernel_source(source, problem.plf),
+        _kernel_weights(problem.weights),
+        np.ascontiguousarray(rates),
+        np.ascontiguousarray(levels),
+        distortion,
+        perception,
+        bound,
+        status,
+        moments,
+    )
+    if status[0] != 0:
+        raise SolverError(
+            "inaccurate", f"newton: no certified answer, status {status[0]}, bound {bound[0]:.6g}"
+        )
+    from rdp.mmse import estimate_factor
+
+    gains, root = moments
+    return Scheme(
+        cov_xhat=root @ root.T,
+        cross=gains @ estimate_factor(source, problem.rates).T,
+        mmse=backbone.mmse,
+        lower_bound=float(bound[0]),
+        message="primal-dual barrier",
+    )
+
+
+def newton_batch(
+    source: GaussMarkov,
+    rates: object,
+    levels: object,
+    plf: str,
+    weights: Array | None = None,
+    parallel: bool = True,
+) -> tuple[Array, Array, Array, Array, Array]:
+    r"""Solve one source at many rates and thresholds.
+
+    Minimise :math:`\sum_t w_t D_t`, or frame after frame, at each point; see
+    :func:`solve_newton`.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T scalar frames.
+    rates : (N, T) array, >= 0
+        Bits per frame, inf allowed.
+    levels : (N, T) array, >= 0
+        Thresholds in squared W2, squared units of the source; 0 and inf allowed.
+    plf : {"JD", "SA"}
+        Perception loss. The others have closed forms in :mod:`rdp.closed_form`.
+    weights : (T,) array, >= 0, or None
+        Weights of the distortions; None is the sequential objective.
+    parallel : bool
+        Use all threads of numba.
+
+    Returns
+    -------
+    distortion, perception : (N, T) arrays
+        Recomputed from the scheme of each point.
+    objective, lower_bound : (N,) arrays
+        For the sequential objective, sums over the frames.
+    status : (N,) int array
+        0 where the certified gap is within tolerance.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not match, negative values, a loss without a kernel, vector frames.
+
+    Examples
+    --------
+    >>> from rdp import GaussMarkov
+    >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
+    >>> rates, levels = np.full((3, 2), 0.5), np.array([[np.inf, p] for p in (0.0, 0.1, 9.0)])
+    >>> newton_batch(source, rates, levels, "JD", np.ones(2))[2].round(4)
+    array([0.9648, 0.8286, 0.7975])
+    """
+    _scalar(source)
+    bits = np.ascontiguousarray(check_rates(source, rates))
+    allowed = np.ascontiguousarray(_check.nonnegative("levels", levels))
+    if bits.ndim != 2:
+        raise ValueError(f"rates: expected shape (N, {source.frames}), got {bits.shape}")
+    if allowed.shape != bits.shape:
+        raise ValueError(f"levels: expected shape {bits.shape}, got {allowed.shape}")
+    if plf not in ("JD", "SA"):
+        raise ValueError(f"plf: expected 'JD' or 'SA', got {plf!r}")
+    from solvers import _batch
+
+    distortion, perception = np.empty(bits.shape), np.empty(bits.shape)
+    bound, status = np.empty(len(bits)), np.empty(len(bits), np.int64)
+    head = (_kernel_source(source, plf), _kernel_weights(weights), bits, allowed)
+    tail = (distortion, perception, bound, status)
+    if parallel:
+        _batch.solve_chunks(*head, *tail, _CHUNK)
+    else:
+        _batch.solve_points(*head, *tail, np.zeros((2, source.frames, source.frames)))
+    weight = np.ones(source.frames) if weights is None else weights
+    return distortion, perception, distortion @ weight, bound, status
+
+
+def _scalar(source: GaussMarkov) -> None:
+    if source.modes is not None:
+        raise SolverError(
+            "unsupported", "newton: expected scalar frames; vector frames use 'waterfilling'"
+        )
+
+
+def _kernel_source(source: GaussMarkov, plf: str) -> object:
+    """What the kernels need of the source, as contiguous writable arrays of one type."""
+    from solvers import _dual
+    from solvers._joint import Source
+
+    phi = source.transition()
+    return Source(
+        _dual.JD if plf == "JD" else _dual.SA,
+        np.array(source.gain),
+        np.array(source.innovation),
+        np.array(source.variance),
+        phi,
+        phi * np.sqrt(source.innovation),
+    )
+
+
+def _kernel_weights(weights: Array | None) -> Array:
+    """Weights of the frames; empty for the sequential objective."""
+    return np.zeros(0) if weights is None else np.array(weights, dtype=np.float64)
+
+
+def _framewise_scheme(problem: Problem) -> Scheme:
+    """The estimate scaled to the smallest allowed spread; noise where there is no estimate."""
+    from rdp.mmse import estimate_factor
+    from solvers.certificate import lower_bound
+
+    source = problem.source
+    frames = source.frames
+    backbone = mmse_recursion(source, problem.rates)
+    factor = estimate_factor(source, problem.rates)
+    spread = np.sqrt(backbone.variance)
+    wanted = spread
+    if problem.perception is not None:
+        floor = smallest_sd(source.sigma, problem.thresholds, problem.perception.metric)
+        wanted = np.maximum(spread, floor)
+    known = spread > 0
+    gains = np.where(known, wanted / np.where(known, spread, 1.0), 0.0)[:, None] * factor
+    fresh = np.where(known, 0.0, wanted)
+    return Scheme(
+        cov_xhat=gains @ gains.T + np.diag(fresh**2),
+        cross=gains @ factor.T,
+        mmse=backbone.mmse,
+        lower_bound=lower_bound(problem, np.zeros(frames), np.zeros((frames, frames, frames))),
+        message="one frame at a time",
+    )
