@@ -135,7 +135,7 @@ class _Compiled:
             try:
                 with warnings.catch_warnings():  # the status says it; the certificate judges it
                     warnings.simplefilter("ignore")
-                    self.problem.solve(solver=cp.CLARABEL, **_options(accuracy))
+                    self.problem.solve(cp.CLARABEL, warm_start=False, **_options(accuracy))
                 break
             except cp.SolverError:
                 continue

@@ -27,6 +27,7 @@ Array = np.ndarray
 
 _ROUNDING = 1e-14  # what double precision leaves of a squared distance, relative to the variance
 _LIFTS = (1e-14, 1e-11, 1e-8)  # what a singular law is lifted by to have a transport map
+_SAME = 1e-4  # relative distance of two rows that stand for the same optimum
 _RANK = 1e-9  # singular values below it, relative to the first, belong to no direction
 
 
@@ -128,6 +129,7 @@ class _Frame:
         self.rank, self.size = len(white), target.shape[1]
         self.zeta = right @ white
         self.factor = past @ right.T
+        self.back = np.linalg.pinv(self.factor, rcond=_RANK)
         self.new = left.T @ target[t]  # X_t as a form of x'
         scale = float((target**2).sum())
         self.matched = self.values > _RANK**2 * scale
@@ -161,7 +163,8 @@ class _Frame:
             self.offset[t] += fresh
             self.missing = 0.0
         excess = float(((self.offset - known) ** 2).sum()) + self.missing
-        self.worth = frames.mmse[t] + excess
+        variance = frames.problem.source.variance[t]
+        self.worth = max(frames.mmse[t] + excess, _ROUNDING * variance)
         self.reach = np.sqrt(excess + 1e-6 * self.worth)
         self.kept = kept
         used = (frames.shown[:t] != 0).any(axis=0)
@@ -190,9 +193,11 @@ class _Frame:
             self.unit * self.frames.mmse[self.t]
         )
         answer = self.program.minimise(cost / self.worth)
-        self._extend(answer)
+        multipliers = self.worth * answer.multipliers
+        slope = np.append(0.5 * self.back.T @ multipliers[match[:-1]], multipliers[match[-1]])
+        self._extend(answer, slope)
         self.frames.allow_rounding(self.t)
-        self._certify(self.worth * answer.multipliers, match, total)
+        self._certify(slope, multipliers[total])
         return answer.status
 
     def _eta(self, coefficient: float) -> Array:
@@ -253,20 +258,16 @@ class _Frame:
         total += self.cost_new * self.program.moment(1, unit[-1], unit[-1])
         return self.program.require(total, 1.0)
 
-    def _certify(self, multipliers: Array, match: list[int], total: int) -> None:
+    def _certify(self, row: Array, multiplier: float) -> None:
         """Multiplier and slope of the frame, in the coordinates (Xhat_1 .. Xhat_t).
 
-        The solver gives the slope against the new frame; its best completion on the past is
+        The solver gives `row`, the slope against the new frame; its best completion on the past is
         explicit. Where nothing is left of the threshold mu grows without bound, and the best of
         a few is taken.
         """
         t, frames = self.t, self.frames
-        back = np.linalg.pinv(self.factor, rcond=_RANK)
-        row = np.append(0.5 * back.T @ multipliers[match[:-1]], multipliers[match[-1]])
         points = (
-            self._equalities(row, back)
-            if self.left == 0
-            else self._near(row, multipliers[total] / self.left)
+            self._equalities(row) if self.left == 0 else self._near(row, multiplier / self.left)
         )
         best = -np.inf
         for mu, slope in points:
@@ -274,9 +275,9 @@ class _Frame:
             if bound > best:
                 best, frames.mu[t], frames.slope[t, : t + 1, : t + 1] = bound, mu, slope
 
-    def _equalities(self, row: Array, back: Array) -> Iterator[tuple[float, Array]]:
+    def _equalities(self, row: Array) -> Iterator[tuple[float, Array]]:
         """P_t = 0. Where the past determines the frame, any curvature across it is allowed."""
-        across = np.append(-back.T @ self.new[: self.rank], 1.0)
+        across = np.append(-self.back.T @ self.new[: self.rank], 1.0)
         unit = self.worth / self.frames.problem.source.variance[self.t]
         for curvature in (0.0, 1e4, 1e6, 1e8):
             slope = np.zeros((self.t + 1, self.t + 1))
@@ -315,7 +316,7 @@ class _Frame:
             slope[:t, :t] -= mu * corner * np.outer(bend, bend)
         return slope
 
-    def _extend(self, answer: Answer) -> None:
+    def _extend(self, answer: Answer, slope: Array) -> None:
         """Row of the scheme: what it takes from z, and new noise for the rest."""
         t, frames = self.t, self.frames
         eta = max(float(answer.positive[0]), 0.0) if self.free else 0.0
@@ -330,9 +331,32 @@ class _Frame:
         row[frames.frames + t] = self.reach * np.sqrt(max(rest, 0.0))
         frames.mmse[t] *= 1 + self.unit * eta
         frames.known[t, t] *= np.sqrt(power[self.used == t].sum()) if self.received else 1.0
-        frames.shown[t] = row
+        row = self._stationary(row, slope)
         if frames.problem.plf == "JD" and self.level > 0:
-            frames.shown[t] = self._at_threshold(row)
+            row = self._at_threshold(row)
+        frames.shown[t] = row
+
+    def _stationary(self, row: Array, slope: Array) -> Array:
+        """The row at which the Lagrangian is least, where the multipliers determine it.
+
+        It is linear in multipliers known to 1e-10, while rows of nearly the same distortion differ
+        by the root of that; and what a frame fails to show moves the later ones to first order.
+        """
+        t, frames = self.t, self.frames
+        kappa = 1 + slope[t]
+        if kappa < 1e-3:
+            return row
+        found = (frames.known[t] - slope[:t] @ frames.shown[:t]) / kappa
+        far = np.linalg.norm(found - row) > _SAME * np.linalg.norm(row)
+        return row if far or self._violation(found) > self._violation(row) else found
+
+    def _violation(self, row: Array) -> float:
+        """How far a row is from its constraints: in covariances where P_t = 0, else in loss."""
+        if self.left > 0:
+            return max(self.frames.loss(self.t, row) - self.level, 0.0)
+        variance = self.frames.problem.source.variance[self.t]
+        matched = self.zeta @ row - self.new[: self.rank]
+        return float(np.abs(np.append(matched[self.matched], row @ row / variance - 1)).max())
 
     def _at_threshold(self, row: Array) -> Array:
         """The row moved towards the MMSE estimate until the threshold is met with equality."""

@@ -19,6 +19,11 @@ law binds the past too: under PLF-JD the threshold in force at frame t is the le
 :math:`P_t, P_{t+1}, \dots`, because a scheme beyond it could not be continued.
 
 The lower bound comes from the multipliers, by :mod:`solvers.certificate`.
+
+Clarabel is asked for 1e-11 and reaches 1e-8 relative to the objective in most problems. It does
+not resolve thresholds in nats below 1e-5 or above 5 (exponential cones), and the sequential
+objective under PLF-JD where some |rho| is 1: there the objective may be right but its certificate
+is not, and `solve` refuses it.
 """
 
 from __future__ import annotations
