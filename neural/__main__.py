@@ -1,12 +1,18 @@
-"""``python -m neural {train,evaluate,overlay}``; needs no more than training itself does."""
+"""``python -m neural {train,evaluate,validate,export,overlay}``.
+
+Training needs no more than torch, numpy, scipy, tqdm and the entropy coder. Started by
+``torchrun``, the processes train together, each on its share of every batch.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,13 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     try:
-        experiment = Experiment.load(given.config)
+        if given.command == "validate":
+            return _validate(given.points, given.csv)
+        experiment = Experiment.load(given.config, given.seed)
         if given.fresh:
             shutil.rmtree(given.runs / experiment.name, ignore_errors=True)
-        if given.command != "evaluate":
-            _train(experiment, given.config, given.runs, given.workers, given.device)
-        if given.command != "train":
-            _evaluate(experiment, given.runs, given.results)
+        if given.command == "export":
+            experiment.export(given.runs, given.cell, given.stage, given.out)
+        if given.command in ("train", "overlay"):
+            _train(experiment, given)
+        if given.command in ("evaluate", "overlay"):
+            _evaluate(experiment, given.runs, given.results, given.device)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -47,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in (
         ("train", "train all stages and cells; goes on where it was interrupted"),
         ("evaluate", "measure what was trained, as operating points"),
+        ("export", "write a trained codec as one file for others, which cannot run code"),
         ("overlay", "train the codecs of the overlay figure afresh, and measure them"),
     ):
         command = commands.add_parser(name, help=text, description=text)
@@ -68,32 +79,85 @@ def _parser() -> argparse.ArgumentParser:
             "--workers", type=int, default=None, help="cells to train side by side"
         )
         command.add_argument("--device", default="cpu", help="cpu or cuda")
+        command.add_argument("--seed", type=int, default=None, help="another seed")
+        command.add_argument(
+            "--channels-last", action="store_true", help="layout that tensor cores like"
+        )
+        command.add_argument("--compile", action="store_true", help="compile the codec's networks")
+        if name == "export":
+            command.add_argument("--cell", type=int, default=0, help="number of the cell, from 0")
+            command.add_argument("--stage", required=True, help="stage that trained the codec")
+            command.add_argument("--out", type=Path, default=Path("codec.pt"), help="file to write")
+    validate = commands.add_parser(
+        "validate", help="hold measured points against all bounds", description=(
+            "Hold the operating points of a JSON file against all bounds; the exit status is 1 "
+            "if one fails."
+        ),
+    )  # fmt: skip
+    validate.add_argument("points", type=Path, nargs="+", help="JSON files of operating points")
+    validate.add_argument("--csv", type=Path, default=None, help="write the table to this file")
     return parser
 
 
-def _train(
-    experiment: Experiment, config: Path, runs: Path, count: int | None, device: str
-) -> None:
+def _train(experiment: Experiment, given: argparse.Namespace) -> None:
     cells = range(len(experiment.cells))
-    count = count or workers(len(cells))
-    if count == 1:
-        for cell in cells:
-            train_cell(config, runs, device, cell)
+    options = {
+        "device": given.device,
+        "channels_last": given.channels_last,
+        "compiled": given.compile,
+    }
+    one = partial(train_cell, given.config, given.runs, options, given.seed)
+    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    count = 1 if together else given.workers or workers(len(cells))
+    if count > 1:
+        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+            for _ in pool.map(one, cells):
+                pass
         return
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        for _ in pool.map(partial(train_cell, config, runs, device), cells):
-            pass
+    with _process_group(given.device) if together else nullcontext():
+        for cell in cells:
+            one(cell)
 
 
-def _evaluate(experiment: Experiment, runs: Path, results: Path | None) -> None:
+@contextmanager
+def _process_group(device: str) -> Iterator[None]:
+    """Join the processes that torchrun started, each on its own device."""
+    import torch
+    from torch import distributed
+
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def _evaluate(experiment: Experiment, runs: Path, results: Path | None, device: str) -> None:
     one_thread()
     target = results or HERE / "results" / f"{experiment.name}.json"
     points = []
     for cell in range(len(experiment.cells)):
-        points += experiment.evaluate(runs, cell)
-    target.parent.mkdir(parents=True, exist_ok=True)
+        points += experiment.evaluate(runs, cell, device)
     save_points(target, points)
     print(f"{len(points)} operating points in {target}")
+
+
+def _validate(paths: Sequence[Path], table: Path | None) -> int:
+    from neural.bounds import hold
+    from rdp.operating_point import load_points
+
+    checks = hold([point for path in paths for point in load_points(path)])
+    for check in checks:
+        frame = "sum" if check.frame is None else check.frame
+        print(
+            f"{check.verdict:12} {check.label} {check.plf} {frame}: {check.bound}: "
+            f"{check.measured:.5g} {check.relation} {check.limit:.5g}"
+        )
+    if table is not None:
+        checks.to_csv(table)
+    return 0 if checks.ok else 1
 
 
 if __name__ == "__main__":

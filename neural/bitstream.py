@@ -169,7 +169,7 @@ def fingerprint(codec: Any) -> bytes:
         Trained codec.
     """
     digest = hashlib.blake2b(digest_size=FINGERPRINT_BYTES)
-    for module in codec.encoding_modules():
+    for module in codec.deciding_modules():
         for name, value in module.state_dict().items():
             if isinstance(value, Tensor):
                 digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())

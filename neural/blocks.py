@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -41,6 +42,7 @@ class BlockTask:
         critic: dict[str, Any],
         evaluation: dict[str, Any],
     ) -> None:
+        self.prescribes_rates = True
         self.source = GaussMarkov(**source)
         if self.source.modes is not None:
             raise ValueError("source: expected scalar frames, got modes")
@@ -49,9 +51,24 @@ class BlockTask:
         self.evaluation = evaluation
         self._factor = torch.from_numpy(psd_cholesky(self.source.covariance())).float()
 
-    def make_codec(self) -> BlockCodec:
-        """Return an untrained codec with an MMSE decoder."""
+    def make_codec(self, rates: Sequence[float] | None = None) -> BlockCodec:
+        """Return an untrained codec with an MMSE decoder.
+
+        Parameters
+        ----------
+        rates : sequence of float, or None
+            Bits of each frame; not needed here, since training brings the rates about.
+        """
         return BlockCodec(self.shape)
+
+    def to(self, device: str) -> None:
+        """Do nothing: blocks are drawn where their generator is.
+
+        Parameters
+        ----------
+        device : str
+            Where the networks compute.
+        """
 
     def make_critic(self, frames: int) -> nn.Module:
         """Return an untrained critic.

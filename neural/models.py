@@ -131,6 +131,20 @@ class BlockCodec(nn.Module):
                 SkipNet((t + 1) * latents + (t + 1) * block, hidden, block) for t in range(frames)
             )
 
+    def prepare(self, plfs: Iterable[str], frames: Iterable[int] | None = None) -> None:
+        """Make decoders ready for training: those that are missing begin as the MMSE decoder.
+
+        Parameters
+        ----------
+        plfs : iterable of {"MMSE", "FMD", "JD", "SA"}
+            Losses that will be trained.
+        frames : iterable of int, or None
+            Frames that will be trained; not needed here.
+        """
+        for plf in plfs:
+            if plf not in self.decoders:
+                self.add_decoder(plf)
+
     def add_decoder(self, name: str) -> None:
         """Add a decoder that starts as a copy of the MMSE decoder.
 
@@ -151,6 +165,15 @@ class BlockCodec(nn.Module):
         """
         chosen = range(self.shape.frames) if frames is None else frames
         return [part[t] for t in chosen for part in (self.encoder, self.entropy)]
+
+    def networks(self) -> list[nn.Module]:
+        """Return the networks, each called as one function."""
+        decoders = [m for plf in self.decoders for m in cast(nn.ModuleList, self.decoders[plf])]
+        return [*self.encoder, *decoders]
+
+    def deciding_modules(self) -> list[nn.Module]:
+        """Return all that decides the bytes."""
+        return self.encoding_modules()
 
     @property
     def frame_of(self) -> tuple[int, ...]:

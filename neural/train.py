@@ -22,14 +22,14 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import distributed, nn
 from tqdm import tqdm
 
 from neural.critics import adversarial_loss, compared, critic_loss, distance
@@ -123,6 +123,11 @@ class Stage:
             if not all(math.isfinite(rate) and rate > 0 for rate in self.rates):
                 raise ValueError(f"rates: expected finite values > 0, got {self.rates}")
 
+    @property
+    def trained(self) -> tuple[int, ...] | None:
+        """Frames to train, from 0; None is all."""
+        return None if self.frames is None else tuple(t - 1 for t in self.frames)
+
 
 def train(
     stage: Stage,
@@ -136,6 +141,8 @@ def train(
     log_every: int = 50,
     progress: bool = True,
     position: int = 0,
+    channels_last: bool = False,
+    compiled: bool = False,
 ) -> nn.Module:
     """Run one stage, or the rest of it if the folder holds a checkpoint of it.
 
@@ -161,6 +168,11 @@ def train(
         Show a progress bar.
     position : int
         Line of the progress bar, for runs side by side.
+    channels_last : bool
+        Store weights of convolutions in the layout that tensor cores like.
+    compiled : bool
+        Compile the networks of the codec (not the critics: the gradient penalty needs second
+        derivatives, which compiled code has none of).
 
     Returns
     -------
@@ -172,7 +184,11 @@ def train(
     ValueError
         The folder holds a checkpoint of another stage.
     """
-    run = Run(stage, codec, make_critic, torch.device(device))
+    run = Run(stage, codec, make_critic, torch.device(device), channels_last)
+    if compiled:
+        for module in codec.networks():  # type: ignore[operator]
+            module.compile()
+    first = is_first_process()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "checkpoint.pt"
@@ -186,12 +202,14 @@ def train(
             initial=run.step,
             desc=stage.name,
             position=position,
-            disable=not progress,
+            disable=not (progress and first),
         ) as bar,  # fmt: skip
     ):
         while run.step < stage.steps:
             seen = run.advance(batch)
             bar.update()
+            if not first:
+                continue
             if run.step % log_every == 0 or run.step == stage.steps:
                 line = {"step": run.step, "seconds": time.monotonic() - began, **seen()}
                 log.write(json.dumps(line) + "\n")
@@ -216,10 +234,17 @@ class Run:
         Network of a critic of a number of frames.
     device : torch.device
         Where to compute.
+    channels_last : bool
+        Store weights of convolutions in the layout that tensor cores like.
     """
 
     def __init__(
-        self, stage: Stage, codec: Any, make_critic: MakeCritic, device: torch.device
+        self,
+        stage: Stage,
+        codec: Any,
+        make_critic: MakeCritic,
+        device: torch.device,
+        channels_last: bool = False,
     ) -> None:
         self.stage, self.codec, self.device, self.step = stage, codec.to(device), device, 0
         count = codec.noise_shape(1)[1]
@@ -238,6 +263,12 @@ class Run:
                 if plf != "MMSE"
             }
         ).to(device)
+        if channels_last:
+            codec.to(memory_format=torch.channels_last)
+            self.critics.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if stage.batch % processes():
+            raise ValueError(f"batch: expected a multiple of {processes()}, got {stage.batch}")
+        self.batch = stage.batch // processes()
         trained = [codec.decoders[plf][t] for plf in stage.plfs for t in self.frames]
         if self.trains_encoder:
             trained += codec.encoding_modules(self.frames)
@@ -276,10 +307,10 @@ class Run:
         generator, data = self._generators()
         self._set_learning_rates()
         last = max(self.frames) + 1
-        x = batch(data, stage.batch)[:, :last].to(self.device)
-        noise = torch.randn(
-            codec.noise_shape(stage.batch), generator=generator, device=self.device
-        )[:, :last]
+        x = batch(data, self.batch)[:, :last].to(self.device)
+        noise = torch.randn(codec.noise_shape(self.batch), generator=generator, device=self.device)[
+            :, :last
+        ]
         with self._autocast():
             with torch.set_grad_enabled(self.trains_encoder):
                 latents = codec.represent(x, lambda k, y: codec.quantisers[k].noisy(y, generator))
@@ -297,10 +328,12 @@ class Run:
         if self.trains_encoder and stage.rates is not None and rate.requires_grad:
             # the miss itself damps what its sum, the price, would make swing
             miss = (rate.detach() - rate.new_tensor(stage.rates)).clamp(-1, 1)
+            average_over_processes([miss])
             loss = loss + ((codec.log_price + miss).exp() * rate).sum()
             codec.log_price += stage.price_lr * miss
         self.optimiser.zero_grad()
         loss.backward(inputs=self.parameters)
+        average_over_processes(p.grad for p in self.parameters)
         self.optimiser.step()
         for kept, now in zip(self.average, self.parameters, strict=True):
             kept.lerp_(now.detach(), 1 - stage.average)
@@ -325,6 +358,7 @@ class Run:
                 ]
             self.critic_optimiser.zero_grad()
             torch.stack(losses).sum().backward()
+            average_over_processes(p.grad for p in self.critics.parameters())
             self.critic_optimiser.step()
         with torch.no_grad():
             return {
@@ -339,7 +373,7 @@ class Run:
 
     def _generators(self) -> tuple[torch.Generator, torch.Generator]:
         """Randomness of a step for the device, and for the data: those are the same everywhere."""
-        seed = _step_seed(self.stage.seed, self.step)
+        seed = _step_seed(self.stage.seed, self.step, process())
         data = torch.Generator().manual_seed(seed)
         if self.device.type == "cpu":
             return data, data
@@ -446,9 +480,50 @@ def _seeded(make: MakeCritic, frames: int, seed: int) -> nn.Module:
         return make(frames)
 
 
-def _step_seed(seed: int, step: int) -> int:
+def _step_seed(seed: int, step: int, process: int = 0) -> int:
     """32 bits, all that torch's generator on a CPU takes."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+    entropy = [seed, step, process] if process else [seed, step]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+
+def processes() -> int:
+    """Return how many processes train together, each on its share of every batch."""
+    return distributed.get_world_size() if _together() else 1
+
+
+def process() -> int:
+    """Return the number of this process among those that train together."""
+    return distributed.get_rank() if _together() else 0
+
+
+def is_first_process() -> bool:
+    """Return whether this process writes the files."""
+    return process() == 0
+
+
+def barrier() -> None:
+    """Wait for the processes that train together."""
+    if _together():
+        distributed.barrier()
+
+
+def average_over_processes(tensors: Iterable[Tensor | None]) -> None:
+    """Replace tensors by their means over the processes that train together.
+
+    Parameters
+    ----------
+    tensors : iterable of tensor or None
+        The same in number and shape in every process.
+    """
+    if _together():
+        for tensor in tensors:
+            if tensor is not None:
+                distributed.all_reduce(tensor)
+                tensor /= processes()
+
+
+def _together() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
 
 
 def _log(path: Path, step: int) -> Any:

@@ -1,0 +1,246 @@
+"""Judges of what a codec shows that are trained themselves: fresh critics, a classifier of digits.
+
+W1 by a critic depends on the critic. So each decoder and law gets one of its own, trained from the
+same start on training clips, and what it finds on held-out clips is reported together with what it
+found on its way: a W1 that still grows is not yet one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from neural.bitstream import encode, read
+from neural.critics import compared, critic_loss, distance
+from neural.digits import MovingDigits
+from neural.pictures import PictureCritic, halve
+from neural.train import freeze
+from neural.video import VideoCodec
+
+if TYPE_CHECKING:
+    from neural.clips import ClipTask
+    from neural.realism import Shown
+
+Array = np.ndarray
+Tensor = torch.Tensor
+
+
+def half_width(samples: Array) -> Array:
+    """Half the width of the 95% interval of a mean over the first axis.
+
+    Parameters
+    ----------
+    samples : (n, ...) array
+        Independent samples.
+    """
+    return 1.96 * samples.std(axis=0, ddof=1) / math.sqrt(len(samples))
+
+
+def fresh_w1(
+    codec: VideoCodec,
+    task: ClipTask,
+    shown: Shown,
+    plf: str,
+    loss: str,
+    steps: int,
+    seed: int,
+    batch: int = 64,
+) -> dict[str, list[float]]:
+    """W1 at the last frame by a fresh critic: trained on training clips, read off on held-out ones.
+
+    Parameters
+    ----------
+    codec : VideoCodec
+        Trained codec.
+    task : ClipTask
+        Where the training clips come from.
+    shown : Shown
+        Held-out clips and reconstructions.
+    plf : str
+        Which decoder.
+    loss : {"FMD", "JD", "SA"}
+        Which laws to compare.
+    steps, batch : int
+        Steps of the critic, and clips in each.
+    seed : int
+        Seed of the critic and its clips.
+
+    Returns
+    -------
+    dict
+        "value" and half the width of its "interval", and what the critic saw on its way, four
+        times: "path". Whether it has converged is seen there.
+    """
+    last = codec.shape.frames - 1
+    frames = 1 if loss == "FMD" else last + 1
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        critic = PictureCritic(frames, task.critic_width).to(task.device)
+    optimiser = torch.optim.Adam(critic.parameters(), 1e-3, betas=(0.5, 0.9))
+    data = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(task.device).manual_seed(seed)
+    path: list[float] = []
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = 1e-3 * (1 - step / steps)
+        x = task.batch(data, batch)
+        with torch.no_grad():
+            sent = codec.represent(x, lambda k, y: codec.quantisers[k].noisy(y, generator))
+            noise = torch.randn(
+                codec.noise_shape(batch), generator=generator, device=generator.device
+            )
+            made = codec.show(plf, sent, noise)
+        value = critic_loss(critic, *compared(loss, last, x, made), generator)
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        if (step + 1) % max(steps // 4, 1) == 0:
+            with torch.no_grad():
+                path.append(float(distance(critic, *compared(loss, last, x, made))))
+    freeze(critic)
+    scores = [_scores(critic, c) for c in compared(loss, last, shown.x, shown.frames[plf])]
+    gap = scores[0] - scores[1]
+    return {"value": [float(gap.mean())], "interval": [float(half_width(gap))], "path": path}
+
+
+@torch.no_grad()
+def _scores(critic: nn.Module, clips: Tensor, chunk: int = 500) -> Array:
+    device = next(critic.parameters()).device
+    parts = [critic(part.to(device)).cpu() for part in clips.split(chunk)]
+    return torch.cat(parts).double().numpy()
+
+
+@torch.no_grad()
+def diversity(
+    codec: VideoCodec, task: ClipTask, plfs: Sequence[str], draws: int, seed: int, clips: int = 100
+) -> dict[str, list[float]]:
+    """Variance of each decoder's frames over the common randomness, for given source clips.
+
+    Parameters
+    ----------
+    codec : VideoCodec
+        Trained codec.
+    task : ClipTask
+        Where the clips come from.
+    plfs : sequence of str
+        Decoders.
+    draws : int
+        Draws of the common randomness.
+    seed : int
+        Which clips.
+    clips : int
+        How many.
+
+    Returns
+    -------
+    dict of (T,) lists
+        Mean variance of a pixel; zero if a decoder repeats itself.
+    """
+    x = task.source("heldout").batch(torch.Generator().manual_seed(seed), clips)
+    messages = [read(codec, encode(codec, x, seed + draw)) for draw in range(draws)]
+    out = {}
+    for plf in plfs:
+        made = torch.stack([message.show(plf) for message in messages])
+        out[plf] = made.var(dim=0).mean((0, 2, 3)).tolist()
+    return out
+
+
+class Classifier(nn.Module):
+    """What digit a frame shows.
+
+    Parameters
+    ----------
+    width : int
+        Width of the network.
+    """
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            halve(1, width), halve(width, 2 * width), halve(2 * width, 4 * width)
+        )
+        self.digit = nn.Linear(4 * width * 2, 10)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return logits (n, 10) for (n, 1, 64, 64)."""
+        found = self.features(frames)
+        return self.digit(torch.cat([found.amax((2, 3)), found.mean((2, 3))], 1))
+
+
+def train_classifier(source: MovingDigits, steps: int, seed: int, batch: int = 64) -> Classifier:
+    """Train a classifier of digits on frames of training clips.
+
+    Parameters
+    ----------
+    source : MovingDigits
+        Training clips.
+    steps, batch : int
+        Steps, and clips in each.
+    seed : int
+        Seed of network and clips.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Classifier().to(source.device)
+    optimiser = torch.optim.Adam(network.parameters(), 3e-3)
+    generator = torch.Generator().manual_seed(seed)
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = 3e-3 * (1 - step / steps)
+        drawn = source.draw(generator, batch)
+        logits = network(drawn.frames[:, :1])
+        loss = nn.functional.cross_entropy(logits, drawn.labels.to(logits.device))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    freeze(network)
+    return network
+
+
+@torch.no_grad()
+def permanence(judge: Classifier, shown: Shown, plf: str) -> dict[str, float | None]:
+    """How often a digit that is wrong in the last frame but one stays wrong, by a classifier.
+
+    Parameters
+    ----------
+    judge : Classifier
+        Tells digits apart.
+    shown : Shown
+        Clips.
+    plf : str
+        Which decoder.
+
+    Returns
+    -------
+    dict
+        "accuracy" of the classifier on source frames, shares of "wrong_before" and "wrong_now",
+        and of those wrong before the shares that "stay_wrong" and that show the "same_digit"
+        again, with half the width of the intervals; None if none was wrong.
+    """
+    assert shown.labels is not None
+    device = next(judge.parameters()).device
+
+    def seen(frames: Tensor) -> Tensor:
+        parts = [judge(part.to(device)).argmax(1).cpu() for part in frames[:, None].split(500)]
+        return torch.cat(parts)
+
+    labels = shown.labels
+    before, now = seen(shown.frames[plf][:, -2]), seen(shown.frames[plf][:, -1])
+    wrong = before != labels
+    out: dict[str, float | None] = {
+        "accuracy": float((seen(shown.x[:, -1]) == labels).double().mean()),
+        "wrong_before": float(wrong.double().mean()),
+        "wrong_now": float((now != labels).double().mean()),
+    }
+    for name, event in (("stay_wrong", now != labels), ("same_digit", now == before)):
+        share = event[wrong].double()
+        count = len(share)
+        mean = float(share.mean()) if count else None
+        out[name] = mean
+        out[f"{name}_half"] = None if mean is None else 1.96 * math.sqrt(mean * (1 - mean) / count)
+    return out
