@@ -184,9 +184,7 @@ class _FreeRates(Whole):
         own = self._eta(self.encoder.mmse[t] * self.encoder.spare[t])
         return (own + self.program.moment(0, self.change[t], self.change[t])) / self.targets[t]
 
-    def _bound(
-        self, weights: Array, price: float, mu: Array, slope: Array, unfelt: Array
-    ) -> float:
+    def _bound(self, weights: Array, price: float, mu: Array, slope: Array, unfelt: Array) -> float:
         """Dual value: bits of least total rate, or least weighted distortion."""
         best = -np.inf
         top = np.linalg.eigvalsh(slope)[:, -1]
@@ -203,29 +201,33 @@ class _FreeRates(Whole):
 
     def _linear(self, weights: Array, mu: Array, slope: Array) -> tuple[float, Array]:
         """Constant and f of the minimum const - sum_s d_s f_s over schemes of errors m."""
-        from solvers import _dual
-
         source, frames = self.problem.source, self.frames
-        plf = {"FMD": _dual.FMD, "JD": _dual.JD, "SA": _dual.SA, "MMSE": _dual.FMD}
-        phi, nothing = source.transition(), np.zeros((frames, frames))
-
-        def value(estimate: Array) -> float:
-            return _dual.weighted_bound(
-                plf[self.problem.plf],
-                source.covariance(),
-                phi,
-                estimate,
-                weights,
-                self.levels,
-                mu,
-                slope,
-            )
-
-        constant = value(nothing)
-        if not np.isfinite(constant):
-            return -np.inf, np.zeros(frames)
-        columns = [np.where(np.arange(frames) == s, phi, 0.0) for s in range(frames)]
-        return constant, np.array([max(constant - value(column), 0.0) for column in columns])
+        q, omega, phi = np.diag(weights), weights.copy(), source.transition()
+        constant = float(weights @ source.variance)
+        for t in np.flatnonzero(mu > 0):
+            block = slice(t if self.problem.plf == "FMD" else 0, t + 1)
+            own = slope[t, block, block]
+            other = _conjugate(own, mu[t])
+            if other is None:
+                return -np.inf, omega
+            q[block, block] += own
+            if mu[t] < np.inf:
+                constant -= mu[t] * self.levels[t]
+            if self.problem.plf == "SA":
+                q[:t, :t] += other[:t, :t]
+                omega[:t] -= phi[t, :t] * other[t, :t]
+                constant += source.variance[t] * other[t, t]
+            else:
+                constant += float((source.covariance()[block, block] * other).sum())
+        used = np.flatnonzero((omega != 0) | (q != 0).any(axis=1))
+        if np.linalg.eigvalsh(q[np.ix_(used, used)]).min(initial=1.0) <= 0:
+            return -np.inf, omega
+        gain = np.zeros(frames)
+        for s in range(frames):
+            later = used[used >= s]
+            column = omega[later] * phi[later, s]
+            gain[s] = column @ np.linalg.solve(q[np.ix_(later, later)], column)
+        return constant, gain
 
     def _least(self, weights: Array, price: float, constant: float, gain: Array) -> float:
         """Minimum over m of price * (2 ln2 * total rate) + constant - sum_s d_s gain_s."""
@@ -265,6 +267,15 @@ class _FreeRates(Whole):
                 later = a2[t] * out[t + 1] if t + 1 < self.frames else 0.0
                 out[t] = max(gain[t], later + price * q[t] / (m[t] * (a2[t] * m[t] + q[t])))
         return out
+
+
+def _conjugate(slope: Array, mu: float) -> Array | None:
+    """L = -N (I - N/mu)^-1, the slope in the target; None unless I - N/mu > 0."""
+    room = np.eye(len(slope)) - slope / mu
+    if np.linalg.eigvalsh(room)[0] <= 0:
+        return None
+    other = -np.linalg.solve(room, slope)
+    return 0.5 * (other + other.T)
 
 
 def spent(source: GaussMarkov, mmse: Array) -> Array:
