@@ -1,6 +1,6 @@
 """The `rdp` command. One module for each family of commands; heavy imports happen inside them.
 
-Exit status: 0 solved, 1 a solver failed, 2 bad input, with one line on stderr.
+Exit status: 0 solved, 1 a solver or a check failed, 2 bad input, with one line on stderr.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from solvers.cli import curve, fit, solve, table
+from solvers.cli import curve, fit, questions, solve, sweep, table, validate
 from solvers.cli.errors import Commands
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for family in (solve, curve, table, fit):
+for family in (solve, curve, sweep, questions, table, fit, validate):
     family.register(app)
 
 

@@ -50,9 +50,7 @@ def curve(
     rho: inputs.Rho = "0.9",
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
-    plf: Annotated[
-        str, typer.Option(metavar="all|MMSE,FMD,...", help="Perception losses.")
-    ] = "all",
+    plf: inputs.Losses = "all",
     metric: inputs.Metric = "w2",
     weights: inputs.Weights = None,
     encoder: inputs.Encoder = "optimal",

@@ -25,6 +25,10 @@ Weights = Annotated[
     str | None,
     typer.Option(metavar=LIST, help="Weights of the distortions; without, frame after frame."),
 ]
+Rates = Annotated[str, typer.Option(metavar=LIST, help="Bits of each frame; inf allowed.")]
+Loss = Annotated[str, typer.Option(metavar="MMSE|FMD|JD|SA", help="Perception loss; MMSE is none.")]
+Losses = Annotated[str, typer.Option(metavar="all|MMSE,FMD,...", help="Perception losses.")]
+Levels = Annotated[str, typer.Option(metavar=LIST, help="Thresholds: 0 perfect realism, inf free.")]
 Metric = Annotated[str, typer.Option(metavar="w2|kl", help="Divergence; kl (nats) for FMD only.")]
 Encoder = Annotated[
     str,
@@ -61,6 +65,31 @@ def numbers(name: str, text: str) -> float | Array:
     except ValueError:
         raise ValueError(f"{name}: expected numbers separated by commas, got {text!r}") from None
     return np.array(values) if "," in text else values[0]
+
+
+def span(name: str, text: str) -> Array:
+    """Return the values of FROM:TO:N, evenly spaced, or one number.
+
+    Parameters
+    ----------
+    name : str
+        Option that holds the text.
+    text : str
+        "0.5" or "0:4:5".
+
+    Examples
+    --------
+    >>> span("rates", "0:4:5")
+    array([0., 1., 2., 3., 4.])
+    """
+    parts = text.split(":")
+    try:
+        if len(parts) == 1:
+            return np.array([float(text)])
+        low, high, count = parts
+        return np.linspace(float(low), float(high), max(1, int(count)))
+    except ValueError:
+        raise ValueError(f"{name}: expected a number or FROM:TO:N, got {text!r}") from None
 
 
 def swept(name: str, text: str) -> tuple[float | Array, Array]:

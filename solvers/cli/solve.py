@@ -24,18 +24,12 @@ def register(app: typer.Typer) -> None:
 
 
 def solve(
-    rates: Annotated[
-        str, typer.Option(metavar=inputs.LIST, help="Bits of each frame; inf allowed.")
-    ],
+    rates: inputs.Rates,
     rho: inputs.Rho = "0.9",
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
-    plf: Annotated[
-        str, typer.Option(metavar="MMSE|FMD|JD|SA", help="Perception loss; MMSE is none.")
-    ] = "MMSE",
-    levels: Annotated[
-        str, typer.Option(metavar=inputs.LIST, help="Thresholds: 0 perfect realism, inf free.")
-    ] = "0",
+    plf: inputs.Loss = "MMSE",
+    levels: inputs.Levels = "0",
     metric: inputs.Metric = "w2",
     weights: inputs.Weights = None,
     encoder: inputs.Encoder = "optimal",

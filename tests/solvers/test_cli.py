@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rdp import JD, GaussMarkov, Problem, closed_form, perception
+from rdp import FMD, JD, GaussMarkov, Problem, closed_form, perception
 from rdp.clip import fit_clip, sample_clip
-from solvers import solve
+from rdp.operating_point import OperatingPoint, save_points
+from solvers import allocate, minimum_rate, pareto, solve, universality
 from solvers.cli import app
 from solvers.cli.output import plain
 
@@ -60,10 +61,16 @@ def refused(*arguments, status=2):
 @pytest.mark.parametrize(
     ("command", "mentions"),
     [
-        ([], ["solve", "curve", "table", "fit", "--version", "--traceback"]),
+        ([], ["solve", "pareto", "validate", "--version", "--traceback"]),
         (["solve"], ["--rates", "--rho", "--plf", "--levels", "--weights", "--method", "--json"]),
         (["curve"], ["--against", "--plf", "--from", "--to", "--csv", "--json", "--plot"]),
         (["table"], ["--frames", "--rho", "--csv", "--json"]),
+        (["sweep"], ["--rates", "--levels", "--csv", "--checkpoint", "--progress", "--quiet"]),
+        (["minimum-rate"], ["--distortion", "--plf", "--levels", "--objective", "--csv", "--json"]),
+        (["allocate"], ["--total", "--weights", "--plf", "--csv", "--json"]),
+        (["pareto"], ["--rates", "--between", "--points", "--csv", "--json", "--plot"]),
+        (["universality"], ["--rates", "--clip", "--sample", "--csv", "--json"]),
+        (["validate"], ["POINTS.json", "--rho", "--sigma", "--csv", "--json"]),
         (["fit"], ["--sample", "--block", "--transform", "--bpp", "--csv", "--json", "--plot"]),
     ],
 )
@@ -446,3 +453,232 @@ def test_fit_of_a_damaged_file(tmp_path):
     path = tmp_path / "cut.mp4"
     path.write_bytes(sample_clip().read_bytes()[:100_000])
     assert refused("fit", path) == f"{path}: not a video, or truncated or damaged"
+
+
+# --- rdp minimum-rate, allocate, pareto, universality ---------------------------------------
+
+
+def test_minimum_rate_as_json_table_and_csv(tmp_path):
+    arguments = ["minimum-rate", "--distortion", "0.5,0.3", "--plf", "JD"]
+    found = answer(*arguments)
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    expected = minimum_rate(source, [0.5, 0.3], JD(0))
+    np.testing.assert_allclose(found["rates"], expected.rates, atol=1e-6)
+    assert found["total"] == pytest.approx(sum(found["rates"]))
+    assert found["lower_bound"] == pytest.approx(found["total"], abs=1e-6)
+    assert np.all(np.array(found["distortion"]) <= np.array([0.5, 0.3]) * (1 + 1e-6))
+    printed = run(*arguments)
+    assert f"total {expected.total:.6g} bits" in printed.stdout
+    assert run(*arguments, "--csv", tmp_path / "rates.csv").stdout == ""
+    rows = parsed((tmp_path / "rates.csv").read_text())
+    assert [float(row["bits"]) for row in rows] == pytest.approx(found["rates"])
+
+
+def test_minimum_rate_frame_after_frame_ends_where_no_rate_helps():
+    found = answer(
+        *("minimum-rate", "--distortion", "0.5,0.2975", "--objective", "sequential"),
+        *("--frames", "2"),
+    )
+    assert found["rates"] == pytest.approx([0.5, 0.5])
+    line = refused(
+        *("minimum-rate", "--distortion", "1.9,0.001", "--plf", "JD"),
+        *("--objective", "sequential"),
+        status=1,
+    )
+    assert line.startswith("infeasible: minimum_rate: ")
+
+
+def test_allocate_as_json_and_table():
+    found = answer("allocate", "--total", "2", "--frames", "2", "--weights", "1,3")
+    expected = allocate(GaussMarkov.stationary(rho=0.9, frames=2), 2.0, weights=[1, 3])
+    np.testing.assert_allclose(found["bits"], expected.rates, atol=1e-6)
+    assert sum(found["bits"]) == pytest.approx(2)
+    assert found["objective"] == pytest.approx(np.dot([1, 3], found["distortion"]))
+    printed = run("allocate", "--total", "2", "--frames", "2", "--weights", "1,3")
+    assert f"objective {expected.objective:.6g}" in printed.stdout
+
+
+def test_pareto_as_json_csv_and_plot(tmp_path):
+    arguments = ["pareto", "--rates", "0.05,8,8", "--plf", "jd,fmd", "--points", "3"]
+    found = answer(*arguments)
+    assert found["between"] == [2, 3]
+    source = GaussMarkov.stationary(rho=0.9, frames=3)
+    front = pareto(Problem(source, [0.05, 8, 8], JD(0)), (1, 2), 3)
+    np.testing.assert_allclose(found["fronts"]["JD"]["distortion"], front.distortion, rtol=1e-6)
+    assert np.ptp(found["fronts"]["FMD"]["distortion"], axis=0) == pytest.approx(0, abs=1e-9)
+    result = run(*arguments, "--csv", tmp_path / "f.csv", "--plot", tmp_path / "f.png")
+    assert result.exit_code == 0, result.output
+    rows = parsed((tmp_path / "f.csv").read_text())
+    assert [row["plf"] for row in rows] == ["JD"] * 3 + ["FMD"] * 3
+    assert (tmp_path / "f.png").stat().st_size > 2000
+    other = answer(*arguments, "--between", "3,1")
+    assert other["between"] == [3, 1]
+    assert "D_2" in run(*arguments).stdout
+
+
+def test_universality_costs_nothing_for_scalar_frames():
+    found = answer("universality", "--rates", "0.1,4", "--levels", "0.1", "--plf", "all")
+    assert set(found) == {"MMSE", "FMD", "JD", "SA"}
+    for rows in found.values():
+        assert rows["penalty"] == pytest.approx([0, 0], abs=1e-6)
+        assert rows["extra_rate"] == [0, 0]
+
+
+def test_universality_of_a_clip(tmp_path):
+    frames = np.random.default_rng(1).random((6, 16, 16)).cumsum(axis=0) / 6
+    np.save(tmp_path / "clip.npy", frames)
+    arguments = ["universality", "--clip", tmp_path / "clip.npy", "--rates", "0.5", "--plf", "FMD"]
+    found = answer(*arguments, "--frames", "2")["FMD"]
+    fit = fit_clip(tmp_path / "clip.npy")
+    expected = universality(Problem(fit.source(2), 0.5 * fit.modes, FMD(0)))
+    np.testing.assert_allclose(found["penalty"], expected.penalty / fit.modes)
+    assert min(found["penalty"]) > 0
+    assert found["extra_rate"] == pytest.approx([expected.extra_rate / fit.modes] * 2)
+    printed = run(*arguments, "--frames", "2")
+    assert "more bits per pixel in every frame" in printed.stdout
+    # twice the pixels' threshold is twice the threshold of their sum
+    loose = answer(*arguments, "--frames", "2", "--levels", "1e9")["FMD"]
+    assert loose["penalty"] == pytest.approx([0, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["minimum-rate", "--distortion", "0", "--frames", "2"],
+            "distortion: expected values > 0, got 0, which takes an infinite rate",
+        ),
+        (
+            ["minimum-rate", "--distortion", "1,1", "--objective", "mean"],
+            "objective: expected 'total' or 'sequential', got 'mean'",
+        ),
+        (
+            ["allocate", "--total", "0", "--frames", "2"],
+            "total_rate: expected values > 0, got 0",
+        ),
+        (
+            ["pareto", "--rates", "1,1", "--between", "1,3"],
+            "between: expected two different frames, 1 to 2, got '1,3'",
+        ),
+        (
+            ["pareto", "--rates", "1,1", "--between", "one"],
+            "between: expected two frames like 2,3, got 'one'",
+        ),
+        (
+            ["pareto", "--rates", "1", "--frames", "1"],
+            "rates: expected at least 2 frames for a front, got 1",
+        ),
+        (
+            ["universality", "--rates", "1", "--sample", "--clip", "a.mp4"],
+            "clip: expected a path or --sample, got both",
+        ),
+        (
+            ["universality", "--rates", "1", "--sample"],
+            "frames: expected --frames, or a list of rates, got none",
+        ),
+        (["universality", "--rates", "1,1", "--clip", "a.mp4"], "a.mp4: no such file or folder"),
+    ],
+)
+def test_questions_name_bad_input(arguments, message):
+    assert refused(*arguments) == message
+
+
+# --- rdp sweep ------------------------------------------------------------------------------
+
+
+def test_sweep_writes_the_grid(tmp_path):
+    path = tmp_path / "grid.csv"
+    arguments = ["--plf", "FMD", "--rates", "0.5,0:2:3", "--levels", "0:0.2:2"]
+    result = run("sweep", *arguments, "--csv", path, "--checkpoint", tmp_path / "kept")
+    assert result.exit_code == 0, result.output
+    rows = parsed(path.read_text())
+    points = [(float(r["rate_1"]), float(r["rate_2"]), float(r["level_1"])) for r in rows]
+    assert points == [(0.5, rate, level) for rate in (0, 1, 2) for level in (0, 0.2)]
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    for (*rates, level), row in zip(points, rows, strict=True):
+        expected = closed_form.framewise(source, rates, level)
+        found = [float(row["distortion_1"]), float(row["distortion_2"])]
+        np.testing.assert_allclose(found, expected)
+    assert (tmp_path / "kept").exists()
+    again = run("sweep", *arguments, "--csv", "-", "--checkpoint", tmp_path / "kept", "--progress")
+    assert parsed(again.stdout) == rows
+    assert "6.00/6.00" in again.stderr
+
+
+def test_sweep_without_a_loss_has_no_thresholds():
+    rows = parsed(
+        run("sweep", "--plf", "MMSE", "--rates", "1", "--frames", "2", "--csv", "-").stdout
+    )
+    assert [row["perception_1"] for row in rows] == [""]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rates", "0:4"], "rates: expected a number or FROM:TO:N, got '0:4'"),
+        (["--rates", "0:1:2"], "frames: expected --frames, or a list of rates, got none"),
+        (["--rates", "1,2", "--levels", "0,0,0"], "levels: expected shape (..., 2)"),
+        (
+            ["--rates", "1,2", "--plf", "MMSE", "--levels", "1"],
+            "levels: expected none for a problem without perception loss",
+        ),
+    ],
+)
+def test_sweep_names_bad_input(arguments, message):
+    assert refused("sweep", *arguments, "--csv", "-").startswith(message)
+
+
+# --- rdp validate ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def points(tmp_path):
+    """Write points of a codec at a distance from the curve, and return the file."""
+
+    def write(factor, source=None):
+        known = GaussMarkov.stationary(rho=0.9, frames=2)
+        distortion = factor * closed_form.mmse(known, [1, 1])
+        point = OperatingPoint("codec", "MMSE", [1, 1], distortion, source=source)
+        save_points(tmp_path / "points.json", [point])
+        return tmp_path / "points.json"
+
+    return write
+
+
+def test_validate_passes_what_is_possible(points):
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    named, told = run("validate", points(1.1, source)), run("validate", points(1.1), "--rho", "0.9")
+    for result in (named, told):
+        assert result.exit_code == 0, result.output
+        assert "rate-distortion" in result.stdout
+        assert "points: 1; checks: 4 pass, 0 fail, 0 inconclusive" in result.stdout
+
+
+def test_validate_fails_what_is_impossible(points, tmp_path):
+    arguments = ["validate", points(0.9), "--rho", "0.9", "--sigma", "1"]
+    result = run(*arguments, "--json")
+    assert result.exit_code == 1
+    found = strict_json(result.stdout)
+    assert not found["ok"]
+    assert found["fail"] == 2
+    verdicts = {item["bound"]: item["verdict"] for item in found["checks"]}
+    assert verdicts == {"rate-distortion": "fail", "one-shot rate": "pass"}
+    assert run(*arguments).exit_code == 1
+    assert run(*arguments, "--csv", tmp_path / "checks.csv").exit_code == 1
+    rows = parsed((tmp_path / "checks.csv").read_text())
+    assert [row["verdict"] for row in rows] == [item["verdict"] for item in found["checks"]]
+
+
+def test_validate_without_a_source_has_nothing_to_check(points):
+    assert "points: 1; checks: 0 pass, 0 fail" in run("validate", points(1.0)).stdout
+
+
+def test_validate_names_bad_input(points, tmp_path):
+    path = points(1.0)
+    assert refused("validate", path, "--rho", ".9,.9").startswith("rho: expected shape (1,)")
+    assert refused("validate", path, "--sigma", "1") == "rho: expected --rho with --sigma, got none"
+    path.write_text("{}")
+    assert refused("validate", path).startswith(f"{path}: expected schema")
+    save_points(path, [])
+    assert refused("validate", path) == f"{path}: points: expected at least one, got none"
+    assert "absent.json" in refused("validate", tmp_path / "absent.json")

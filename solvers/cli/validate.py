@@ -1,0 +1,90 @@
+"""`rdp validate`: anyone's operating points held against theory."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from rdp.source import GaussMarkov
+from solvers.cli import inputs, output
+from solvers.cli.errors import FAILED
+
+VERDICTS = ("pass", "fail", "inconclusive")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to an application.
+
+    Parameters
+    ----------
+    app : typer.Typer
+        The application.
+    """
+    app.command("validate")(validate)
+
+
+def validate(
+    points: Annotated[
+        str, typer.Argument(metavar="POINTS.json", help="Operating points.", show_default=False)
+    ],
+    rho: Annotated[
+        str | None,
+        typer.Option(metavar=inputs.LIST, help="Correlations, if the points name no source."),
+    ] = None,
+    sigma: Annotated[
+        str | None,
+        typer.Option(metavar=inputs.LIST, help="Standard deviations; 1 with --rho alone."),
+    ] = None,
+    json: inputs.Json = False,
+    csv: inputs.Csv = None,
+) -> None:
+    """Hold measured operating points against every bound and the exact curves.
+
+    Exit status 1 if a check fails. The source is the one that each point names, unless --rho or
+    --sigma give one for all; points of other data get the checks that need none.
+
+    rdp validate points.json --rho 0.9
+    """
+    from rdp.operating_point import load_points
+    from solvers.validation import validate as check
+
+    measured = load_points(points)
+    if not measured:
+        raise ValueError(f"{points}: points: expected at least one, got none")
+    found = check(measured, _source(rho, sigma, measured[0].frames))
+    counts = {verdict: len(found.with_verdict(verdict)) for verdict in VERDICTS}
+    if csv is not None:
+        output.write_csv(found.to_dataframe(), csv)
+    if json:
+        output.show_json({"ok": found.ok, **counts, "checks": [asdict(item) for item in found]})
+    elif csv is None:
+        rows = [
+            (
+                item.point,
+                item.label,
+                item.plf,
+                "all" if item.frame is None else item.frame,
+                item.bound,
+                item.measured,
+                f"{item.relation} {output.text(item.limit)}",
+                item.verdict,
+            )
+            for item in found
+        ]
+        heads = ["point", "label", "PLF", "frame", "bound", "measured", "limit", "verdict"]
+        output.show_table(heads, rows)
+        said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+        typer.echo(f"points: {len(measured)}; checks: {said}")
+    if not found.ok:
+        raise typer.Exit(FAILED)
+
+
+def _source(rho: str | None, sigma: str | None, frames: int) -> GaussMarkov | None:
+    """Source that the options describe, of as many frames as the first point; None without."""
+    if rho is None and sigma is None:
+        return None
+    if rho is None and frames > 1:
+        raise ValueError("rho: expected --rho with --sigma, got none")
+    return inputs.source(rho or "0", sigma or "1", frames)
