@@ -59,6 +59,8 @@ class Rows:
         t = len(self.u)
         mix, weights, noise = np.split(variables, [t, 2 * t + 1])
         sent = self.x[t] + mix @ self.x[:t]
+        if self.x[t, t] == 0:  # nothing new to show: its error leaves the encoder undetermined
+            sent = self.x[t]
         known = residual(sent, self.u)
         beyond = residual(sent, np.vstack([self.u, self.x[t]]))  # what is not about X_t
         growth = 4.0**rate
@@ -93,13 +95,18 @@ def residual(row, others):
 def perfect(plf, rows, xhat):
     """Constraints that are zero at perfect realism of the last frame, in units of sigma."""
     t = len(xhat) - 1
-    past = rows.xhat if plf is SA else rows.x[:t]  # JD: the past of X; SA: that of Xhat
-    wanted = [] if plf is FMD else past @ rows.x[t] / (rows.sigma[:t] * rows.sigma[t])
-    shown = [] if plf is FMD else rows.xhat @ xhat[t] / (rows.sigma[:t] * rows.sigma[t])
-    return np.append(np.subtract(shown, wanted), (xhat[t] @ xhat[t]) / rows.sigma[t] ** 2 - 1)
+    frames = list(range(t))
+    if plf is JD:  # a frame without news repeats the one before, in X and in Xhat
+        frames = [s for s in frames if rows.x[s, s] > 0]
+    elif plf is FMD:
+        frames = []
+    past = rows.xhat if plf is SA else rows.x  # JD: the past of X; SA: that of Xhat
+    errors = [rows.xhat[s] @ xhat[t] - past[s] @ rows.x[t] for s in frames]
+    variance = xhat[t] @ xhat[t] / rows.sigma[t] ** 2
+    return np.append(np.array(errors) / (rows.sigma[frames] * rows.sigma[t]), variance - 1)
 
 
-def brute_force(source, rates, plf=None, levels=None, starts=6):
+def brute_force(source, rates, plf=None, levels=None, starts=3):
     """Least D_1, then least D_2 given that, and so on; levels are FMD thresholds on squared W2."""
     rng = np.random.default_rng(0)
     rows, best = Rows(source), []
@@ -154,6 +161,8 @@ BRUTE_CASES = [
     (GaussMarkov([1.0, 1.0, 1.0], [0.9, 0.9]), [0.05, 3.0, 3.0]),
     (GaussMarkov([1.0, 1.0], [0.5]), [0.0, 1.0]),
     (GaussMarkov([1.0, 1.0], [0.5]), [1.0, 0.0]),
+    (GaussMarkov([1.0, 1.0, 1.0], [1.0, 0.6]), [0.4, 0.8, 0.3]),
+    (GaussMarkov([1.0, 1.0, 1.0], [0.6, 0.8]), [1.0, 0.0, 0.7]),
 ]
 
 
@@ -182,7 +191,7 @@ def precise(source, rates, plf=None, levels=0.0, metric="w2"):
     out = []
     with mpmath.workdps(700):
         sigma = [mpmath.mpf(value) for value in source.sigma]
-        m = d = mpmath.mpf(0)
+        m = d = held = mpmath.mpf(0)
         for t in range(frames):
             rho = mpmath.mpf(source.rho[t - 1]) if t else mpmath.mpf(0)
             a = rho * sigma[t] / sigma[t - 1] if t else mpmath.mpf(0)
@@ -195,7 +204,10 @@ def precise(source, rates, plf=None, levels=0.0, metric="w2"):
             if plf is None:
                 d = m
             elif plf is JD:
-                d = a**2 * d + 2 * (q - k * mpmath.sqrt(q * v))
+                # what a frame without news (q = 0) receives waits for the next one with news
+                known = k**2 * v + a**2 * held
+                d = a**2 * d + 2 * (q - mpmath.sqrt(q * known))
+                held = known if q == 0 else mpmath.mpf(0)
             elif plf is SA:
                 d = 2 * v * (1 - k)
             elif metric == "w2":
