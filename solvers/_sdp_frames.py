@@ -21,7 +21,7 @@ from rdp.problem import Problem
 from solvers._moments import Answer, Moments
 from solvers.certificate import slope_of
 from solvers.scheme import Scheme
-from solvers.sdp import best_bound
+from solvers.sdp import best_bound, check_thresholds
 
 Array = np.ndarray
 
@@ -46,6 +46,7 @@ class _Frames:
         if problem.plf == "JD":
             self.levels = np.minimum.accumulate(self.levels[::-1])[::-1]
         self.law = problem.source.transition() * np.sqrt(problem.source.innovation)
+        self.asked = self.levels.copy()
         self.mmse = np.zeros(frames)
         self.known = np.zeros((frames, 2 * frames))
         self.shown = np.zeros((frames, 2 * frames))
@@ -61,7 +62,9 @@ class _Frames:
         cov_xhat, cross = self.shown @ self.shown.T, self.shown @ self.known.T
         bound = best_bound(self._question(), self.mu, self.slope, cov_xhat, cross)
         message = f"Clarabel: {', '.join(sorted(states))}" if states else "no threshold binds"
-        return Scheme(cov_xhat, cross, self.mmse, bound, message)
+        scheme = Scheme(cov_xhat, cross, self.mmse, bound, message)
+        check_thresholds(self.problem, scheme, self.asked, self.mu)
+        return scheme
 
     def _receive(self, t: int) -> None:
         """What the MMSE encoder adds to the representation at frame t."""

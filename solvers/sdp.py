@@ -34,6 +34,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rdp import closed_form
+from rdp.measure import distortion_of, perception_of
 from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.perception import FMD
 from rdp.problem import Problem
@@ -46,6 +47,7 @@ from solvers.scheme import Scheme
 Array = np.ndarray
 Entries = dict[tuple[int, int], int]  # multiplier of each entry of a covariance
 
+_PRICE = 1e-6  # of the objective: what a violation of the thresholds may be worth
 # How far a multiplier is lifted above the largest slope; much, where a tiny threshold makes it free
 LIFTS = (1e-9, 1e-7, 1e-5, 1e-2, 1.0, 1e3)
 
@@ -213,11 +215,14 @@ class Whole:
         """Fill in the rows, solve, and turn multipliers into a certified bound."""
         rows = self._constraints()
         answer = self.program.minimise(self._cost() / self.worth)
-        bounds = [
-            best_bound(self._question(), mu, slope)
+        points = [
+            (mu.copy(), slope.copy())
             for mu, slope in self._duals(rows, self.worth * answer.multipliers)
         ]
-        return self._scheme(answer, max(bounds))
+        bound = max(best_bound(self._question(), mu, slope) for mu, slope in points)
+        scheme = self._scheme(answer, bound)
+        check_thresholds(self.problem, scheme, self.levels, points[0][0])
+        return scheme
 
     def _cost(self) -> Array:
         cost = self._eta((self.cost_weights * self.encoder.mmse) @ self.encoder.spare)
@@ -366,6 +371,30 @@ class Whole:
             self.encoder.errors(eta),
             bound,
             f"Clarabel: {answer.status}",
+        )
+
+
+def check_thresholds(problem: Problem, scheme: Scheme, levels: Array, mu: Array) -> None:
+    """Refuse a scheme whose losses exceed the thresholds by what the objective can tell.
+
+    A residual that is small next to the variance may be large next to a small threshold; its price
+    is the multiplier.
+    """
+    if problem.perception is None or problem.perception.metric == "kl":
+        return
+    source = problem.source
+    loss = perception_of(source, scheme.cov_xhat, scheme.cross, problem.perception)
+    rounding = 1e-13 * float(source.variance.sum())
+    near = np.isfinite(mu) & np.isfinite(levels) & (levels > 0)
+    beyond = np.maximum(loss[near] - levels[near] - rounding, 0.0)
+    weights = np.ones(source.frames) if problem.weights is None else problem.weights
+    objective = weights @ distortion_of(source, scheme.mmse, scheme.cov_xhat, scheme.cross)
+    price = float(mu[near] @ beyond)
+    if price > _PRICE * objective + 1e-10 * float(weights @ source.variance):
+        raise SolverError(
+            "inaccurate",
+            f"sdp: thresholds exceeded by {beyond.max():.1e}, which lowers the objective by about "
+            f"{price:.1e} ({scheme.message})",
         )
 
 
