@@ -26,7 +26,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## */\1\t/p' Makefile
 
 figures: core  ## make every figure, and the numbers behind it as CSV
-	$(RUN) -m figures
+	$(RUN) -m figures --out figures/gallery --format png,pdf
 
 test: full  ## run the tests on all cores (WORKERS=2 for two)
 	$(RUN) -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
