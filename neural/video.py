@@ -35,6 +35,7 @@ Channel = Callable[[int, Any], Tensor]
 
 PIXELS = 64
 FLOW_STEP = 4.0  # pixels for one unit of the network's output
+COUNTED, CHUNK = 2048, 256  # clips that tables are counted on, and how many at a time
 
 
 @dataclass(frozen=True)
@@ -368,28 +369,31 @@ class VideoCodec(nn.Module):
         return torch.cat(shown, 1).float()
 
     @torch.no_grad()
-    def tabulate(self, draw: Callable[[int], Tensor], clips: int = 2048, seed: int = 0) -> None:
+    def tabulate(self, draw: Callable[[int], Tensor], seed: int = 0) -> None:
         """Fix the tables that coding uses, by counting what is sent for training clips.
 
         Parameters
         ----------
         draw : callable
             Draws training clips.
-        clips : int
-            How many to count.
         seed : int
             Common randomness.
         """
+        seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.quantisers]
+        for part in range(COUNTED // CHUNK):
 
-        def channel(k: int, y: Tensor) -> Tensor:
-            quantiser = self.quantisers[k]
-            dither = shared_dither(seed, k, y.shape).to(y.device)
-            index = quantiser.index(y, dither)
-            if not isinstance(quantiser, Lossless):
-                self.tables[k] = count_table(dither.cpu(), index.cpu(), quantiser.levels)
-            return quantiser.value(index, dither)
+            def channel(k: int, y: Tensor, part: int = part) -> Tensor:
+                dither = shared_dither(seed + part, k, y.shape).to(y.device)
+                index = self.quantisers[k].index(y, dither)
+                seen[k].append((dither.cpu(), index.cpu()))
+                return self.quantisers[k].value(index, dither)
 
-        self.represent(draw(clips), channel)
+            self.represent(draw(CHUNK), channel)
+        for k, quantiser in enumerate(self.quantisers):
+            # frames beyond those of a stage are not sent yet, and a frame sent as it is has a table
+            if seen[k] and isinstance(quantiser, Quantiser):
+                dither, index = (torch.cat(parts) for parts in zip(*seen[k], strict=True))
+                self.tables[k] = count_table(dither, index, quantiser.levels)
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return tables and what was trained for the model's file; torch calls this."""
