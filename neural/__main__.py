@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +23,7 @@ from rdp.operating_point import save_points
 
 HERE = Path(__file__).resolve().parent
 OVERLAY = HERE / "configs" / "overlay.toml"
+OVERLAY_FIGURES = ("codec_overlay", "gap_to_curve")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _train(experiment, given)
         if given.command in ("evaluate", "overlay"):
             _evaluate(experiment, given.runs, given.results, given.device)
+        if given.command == "overlay" and given.results is None:
+            _redraw(given.figures)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -58,13 +62,16 @@ def _parser() -> argparse.ArgumentParser:
         ("train", "train all stages and cells; goes on where it was interrupted"),
         ("evaluate", "measure what was trained, as operating points"),
         ("export", "write a trained codec as one file for others, which cannot run code"),
-        ("overlay", "train the codecs of the overlay figure afresh, and measure them"),
+        ("overlay", "train the codecs of the overlay figures afresh, measure them, and redraw"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         if name == "overlay":
             command.set_defaults(config=OVERLAY)
             command.add_argument(
                 "--resume", dest="fresh", action="store_false", help="go on with an earlier run"
+            )
+            command.add_argument(
+                "--figures", type=Path, default=Path("rdp-figures"), help="folder of the figures"
             )
         else:
             command.set_defaults(fresh=False)
@@ -158,6 +165,12 @@ def _validate(paths: Sequence[Path], table: Path | None) -> int:
     if table is not None:
         checks.to_csv(table)
     return 0 if checks.ok else 1
+
+
+def _redraw(folder: Path) -> None:
+    """Make the figures that show the points; they need more libraries than training does."""
+    command = [sys.executable, "-m", "figures", *OVERLAY_FIGURES, "--out", str(folder)]
+    subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":
