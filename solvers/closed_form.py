@@ -151,5 +151,5 @@ def _describe(problem: Problem) -> str:
     if problem.source.modes is not None:
         return "vector frames; use method='waterfilling'"
     what = "weights" if problem.weights is not None else f"thresholds {problem.thresholds}"
-    zero_joint = problem.plf == "JD" and not problem.thresholds.any()
-    return f"PLF-{problem.plf} with {what}; use method='{'causal' if zero_joint else 'newton'}'"
+    method = "newton" if problem.thresholds.any() else "causal"
+    return f"PLF-{problem.plf} with {what}; use method='{method}'"

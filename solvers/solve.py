@@ -173,8 +173,9 @@ def residuals(solution: Solution) -> dict[str, float]:
     }
     if problem.perception is not None:
         unit = 1.0 if problem.perception.metric == "kl" else float(source.variance.sum())
-        beyond = solution.perception - problem.thresholds
-        out["perception"] = max(0.0, float(np.max(beyond))) / unit
+        bound = np.isfinite(problem.thresholds)  # a free frame may be infinitely far in KL
+        beyond = solution.perception[bound] - problem.thresholds[bound]
+        out["perception"] = float(np.max(beyond, initial=0.0)) / unit
     return out
 
 

@@ -1,0 +1,140 @@
+"""`solve` chooses a method, recomputes what a backend claims, and refuses what is off."""
+
+import pickle
+from importlib import import_module
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from rdp import FMD, JD, SA, GaussMarkov, Problem, gaussian
+from rdp.mmse import estimate_factor
+from solvers import SolverError, solve
+from solvers.closed_form import solve_closed_form
+from solvers.solve import BACKENDS, choose, finish, residuals
+
+SOURCE = GaussMarkov.stationary(0.9, 3)
+PROBLEM = Problem(SOURCE, [0.5, 1.0, 0.2], JD(0.0))
+
+
+@pytest.mark.parametrize(
+    ("problem", "method"),
+    [
+        (Problem(SOURCE, 0.5), "closed-form"),
+        (Problem(SOURCE, 0.5, FMD(0.1), weights=1.0), "closed-form"),
+        (Problem(SOURCE, 0.5, JD(0.0)), "closed-form"),
+        (Problem(SOURCE, 0.5, JD(0.0), weights=1.0), "causal"),
+        (Problem(SOURCE, 0.5, SA(0.0), weights=1.0), "causal"),
+        (Problem(SOURCE, 0.5, JD(0.1)), "newton"),
+        (Problem(GaussMarkov.stationary([0.5, 0.9], 3), 0.5, JD(0.0)), "waterfilling"),
+    ],
+)
+def test_auto_takes_the_cheapest_exact_method(problem, method):
+    assert choose(problem) == method
+
+
+def test_solution_is_complete():
+    solution = solve(PROBLEM)
+    assert (solution.method, solution.status) == ("closed-form", "solved")
+    assert solution.message
+    assert solution.mode_rates is solution.mode_mmse is None
+    assert abs(solution.gap) < 1e-12
+    weighted = solve(Problem(SOURCE, [0.5, 1.0, 0.2], FMD(0.1), weights=[1.0, 0.0, 2.0]))
+    assert_allclose(weighted.objective, weighted.distortion @ [1.0, 0.0, 2.0])
+
+
+def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="problem: expected a Problem, got str"):
+        solve("JD")
+    with pytest.raises(ValueError, match=r"method: expected one of auto, closed-form, .*'fast'"):
+        solve(PROBLEM, method="fast")
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_every_backend_is_there(name):
+    module, function = BACKENDS[name]
+    assert callable(getattr(import_module(module), function))
+
+
+# What a backend hands over is not believed
+
+
+def scheme(**changes):
+    return solve_closed_form(PROBLEM)._replace(**changes)
+
+
+def test_a_true_scheme_passes():
+    found = residuals(finish(PROBLEM, scheme(), "test"))
+    assert set(found) == {"moments", "causality", "rate", "perception"}
+    assert max(found.values()) < 1e-12
+
+
+def test_an_impossible_joint_law_is_refused():
+    true = scheme()
+    with pytest.raises(SolverError, match="test: residual of moments") as info:
+        finish(PROBLEM, true._replace(cross=1.2 * true.cross), "test")
+    assert info.value.status == "inaccurate"
+
+
+def test_a_scheme_that_knows_the_future_is_refused():
+    """The first reconstruction made from the second estimate."""
+    true = scheme()
+    factor = estimate_factor(SOURCE, PROBLEM.rates)
+    decoder = np.linalg.solve(factor, true.cross.T).T
+    decoder[0] = [0.8, 0.6, 0.0]
+    cov = decoder @ decoder.T + 0.01 * np.eye(3)
+    with pytest.raises(SolverError, match="residual of causality"):
+        finish(PROBLEM, true._replace(cross=decoder @ factor.T, cov_xhat=cov), "test")
+
+
+def test_a_scheme_with_more_rate_is_refused():
+    richer = solve_closed_form(Problem(SOURCE, [0.6, 1.0, 0.2], JD(0.0)))
+    with pytest.raises(SolverError, match="residual of rate"):
+        finish(PROBLEM, richer, "test")
+
+
+def test_an_unrealistic_scheme_is_refused():
+    estimate = solve_closed_form(Problem(SOURCE, [0.5, 1.0, 0.2]))
+    with pytest.raises(SolverError, match="residual of perception"):
+        finish(PROBLEM, estimate, "test")
+
+
+def test_a_wrong_bound_is_refused():
+    bound = scheme().lower_bound
+    for claim in (0.9 * bound, 1.1 * bound):
+        with pytest.raises(SolverError, match="certified gap"):
+            finish(PROBLEM, scheme(lower_bound=claim), "test")
+
+
+def test_nan_is_refused():
+    true = scheme()
+    with pytest.raises((SolverError, ValueError, np.linalg.LinAlgError)):
+        finish(PROBLEM, true._replace(cov_xhat=true.cov_xhat * np.nan), "test")
+    with pytest.raises(SolverError, match="certified gap"):
+        finish(PROBLEM, true._replace(lower_bound=np.nan), "test")
+
+
+def test_distortion_is_recomputed_not_believed():
+    """A worse decoder is reported as worse, whatever the backend says of itself."""
+    true = scheme()
+    noise = 0.1 * np.eye(3)
+    worse = true._replace(cov_xhat=true.cov_xhat + noise, lower_bound=true.lower_bound + 0.3)
+    loose = PROBLEM.with_(perception=JD(1.0))
+    solution = finish(loose, worse, "test")
+    assert_allclose(solution.distortion, solve(PROBLEM).distortion + 0.1)
+    law = SOURCE.covariance()
+    assert_allclose(solution.perception[-1], gaussian.bures(law, law + noise))
+
+
+def test_errors_survive_the_way_back_from_a_worker():
+    error = SolverError("failed", "no progress")
+    other = pickle.loads(pickle.dumps(error))
+    assert (other.status, str(other)) == ("failed", "failed: no progress")
+
+
+def test_solutions_survive_the_way_back_from_a_worker():
+    solution = solve(PROBLEM)
+    other = pickle.loads(pickle.dumps(solution))
+    assert (other.distortion == solution.distortion).all()
+    first, again = solution.simulate(3, rng=0), other.simulate(3, rng=0)
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
