@@ -188,16 +188,35 @@ def best_bound(
 
 
 @njit(cache=True, error_model="numpy")
+def unexplained(
+    mats: Array, past: int, slope: int, cross: Array, row: int, size: int, variance: float
+) -> tuple[float, float]:
+    """E(Xtil_t - y . Xhat^(t-1))^2, y the last row of the slope, and the scale of its terms.
+
+    mats[past] is the covariance of the past, cross[row, s] = E[Xhat_s Xtil_t].
+    """
+    last = size - 1
+    value, scale = variance, variance
+    for i in range(last):
+        term = 2 * mats[slope, last, i] * cross[row, i]
+        value -= term
+        scale += abs(term)
+        for j in range(last):
+            term = mats[past, i, j] * mats[slope, last, i] * mats[slope, last, j]
+            value += term
+            scale += abs(term)
+    return value, scale
+
+
+@njit(cache=True, error_model="numpy")
 def frame_bound(
     mats: Array,
     target: int,
     past: int,
     slope: int,
-    cross: Array,
-    row: int,
     size: int,
-    variance: float,
-    mmse: float,
+    residual: tuple[float, float],
+    base: float,
     level: float,
     mu: float,
     cost: float,
@@ -205,40 +224,27 @@ def frame_bound(
     """Lower bound on D_t of the last of `size` frames, given those before.
 
     mats[target] is the law compared with, mats[past] the covariance of the past, mats[slope] the
-    slope N; cross[row, s] = E[Xhat_s Xtil_t], variance that of Xtil_t; cost is tr A L, or nan to
-    have it computed. With
-    N = [[N', y], [y^T, kappa - 1]] the minimum over Xhat_t is
-    const - (variance - 2 y^T cross + y^T past y) / kappa.
+    slope N = [[N', y], [y^T, kappa - 1]]; residual is :func:`unexplained`, base sigma_t^2, cost
+    tr A L or nan to have it computed. The minimum over Xhat_t is const - residual / kappa.
     """
     last = size - 1
     kappa = 1.0 + mats[slope, last, last]
     known = not np.isnan(cost)
     if not kappa > 0.0 or not (known or conjugate_slope(mats, slope, mu, size)):
         return -np.inf
-    value = mmse + variance
-    scale = value
+    value, scale = base, base
     if known:
         value += cost
         scale += abs(cost) + mu
     if mu < np.inf:
         value -= mu * level
         scale += mu * abs(level)
-    fit, fit_scale = variance, variance
     for i in range(size):
         for j in range(size):
             term = 0.0 if known else mats[target, i, j] * mats[BACK, i, j]
+            if i < last and j < last:
+                term += mats[past, i, j] * mats[slope, i, j]
             value += term
             scale += abs(term)
-            if i < last and j < last:
-                term = mats[past, i, j] * mats[slope, i, j]
-                value += term
-                scale += abs(term)
-                term = mats[past, i, j] * mats[slope, last, i] * mats[slope, last, j]
-                fit += term
-                fit_scale += abs(term)
-        if i < last:
-            term = 2 * mats[slope, last, i] * cross[row, i]
-            fit -= term
-            fit_scale += abs(term)
-    scale += fit_scale / kappa
-    return value - fit / kappa - 4 * (size + 2) * _EPS * scale
+    scale += residual[1] / kappa
+    return value - residual[0] / kappa - 4 * (size + 2) * _EPS * scale

@@ -209,18 +209,20 @@ def _sequential_bound(
         vecs[_layout.X0, :frames] = cross[:, t]
         values = [backbone.mmse[t]]
         for share in _SHARES if np.isfinite(levels[t]) and mu[t] > 0 else []:
-            mats[_layout.slope_slot(mats, t)] = (1 - share) * slope[t]
+            at = _layout.slope_slot(mats, t)
+            mats[at] = (1 - share) * slope[t]
+            residual = _dual.unexplained(
+                mats, given, at, vecs, _layout.X0, t + 1, backbone.variance[t]
+            )
             values.append(
                 _dual.frame_bound(
                     mats,
                     _layout.TARGET,
                     given,
-                    _layout.slope_slot(mats, t),
-                    vecs,
-                    _layout.X0,
+                    at,
                     t + 1,
-                    backbone.variance[t],
-                    backbone.mmse[t],
+                    residual,
+                    source.variance[t],
                     levels[t],
                     _lifted(mu[t], share),
                     np.nan,
