@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each makes the environment it needs, and repairs a stale one.
 .DEFAULT_GOAL := help
-.PHONY: help figures test lint bench dist clean core full
+.PHONY: help figures test lint bench docs dist clean core full
 .NOTPARALLEL:
 
 # The first of these that is Python >= 3.11 and can make environments; 3.11 is the one tested most.
@@ -13,7 +13,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 WORKERS ?= auto
 # For an interpreter without a torch wheel: make test EXTRAS=test, which skips the tests of neural.
-EXTRAS ?= test,neural
+EXTRAS ?= test,docs,neural
 
 # Parallelism is by process: one thread for each. Compiled kernels are kept between runs.
 export OMP_NUM_THREADS = 1
@@ -38,6 +38,11 @@ lint: full  ## check style, documentation and types
 bench: core  ## run every benchmark
 	for file in benchmarks/bench_*.py; do $(RUN) $$file || exit 1; done
 
+docs: full  ## build the documentation site in build/site; warnings are errors
+	rm -rf build/site
+	$(RUN) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -d build/doctrees docs build/site
+	$(RUN) docs/check_site.py build/site
+
 dist: full  ## build sdist and wheel, and run the README's examples from the wheel alone
 	rm -rf dist build/wheel
 	$(RUN) -m build --outdir dist
@@ -46,7 +51,7 @@ dist: full  ## build sdist and wheel, and run the README's examples from the whe
 	cd build/wheel && bin/python -P $(CURDIR)/tests/readme_examples.py && bin/rdp fit --sample
 
 clean:  ## remove everything that was made
-	rm -rf $(VENV) build dist .numba_cache .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/generated .numba_cache .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # core holds the package and what it needs; full adds torch and the test tools. A finished install

@@ -401,7 +401,7 @@ def gaussian_reference(x: object, rates: object) -> Array:
     Raises
     ------
     ValueError
-        See :meth:`GaussMarkov.from_samples` and :func:`rdp.closed_form.mmse`.
+        See :meth:`rdp.GaussMarkov.from_samples` and :func:`rdp.closed_form.mmse`.
 
     Notes
     -----

@@ -1,0 +1,46 @@
+"""The documentation site: `make docs` builds it, without a network and with warnings as errors."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from generate import PROJECT, generate  # noqa: E402
+from sphinx.application import Sphinx  # noqa: E402
+
+project = PROJECT["name"]
+version = release = PROJECT["version"]
+project_copyright = "the contributors, MIT licence"
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.extlinks",
+    "numpydoc",
+    "myst_nb",
+    "sphinx-mathjax-offline",  # formulas are drawn by a copy of MathJax that is part of the site
+]
+exclude_patterns = ["generated/parts/*"]  # included by pages
+nitpicky = True  # a reference to nothing is an error
+extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
+
+# Signatures show names and defaults; docstrings say shapes and units.
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+# The absolute value of rho is not a substitution.
+rst_prolog = "\n".join(rf".. |{name}| replace:: \|{name}\|" for name in ("rho", "rho_t"))
+
+myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # notebooks are shown as stored; the tests run them
+
+html_theme = "furo"
+html_title = project
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+
+
+def setup(app: Sphinx) -> None:
+    """Write what is computed before the pages are read."""
+    app.connect("builder-inited", lambda _: generate())

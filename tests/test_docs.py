@@ -1,0 +1,128 @@
+"""The documentation site: its examples run, it leaves nothing out, and it builds."""
+
+import doctest
+import importlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if "generated" not in path.parts)
+NAMES = [str(path.relative_to(DOCS)) for path in PAGES]
+CITATION = re.compile(r"arXiv:([a-z.-]*/?\d[\d.]*\d)")
+
+
+def script(name):
+    """Import a script of the site, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generate, check_site = script("generate"), script("check_site")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_examples_print_what_the_page_shows(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```pycon\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    test = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, str(page), 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert runner.run(test).failed == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_commands_exist(page):
+    from typer.main import get_command
+
+    from solvers.cli import app
+
+    known = get_command(app).commands
+    for command, options in re.findall(r"^    rdp (\w+)(.*)$", page.read_text(), re.MULTILINE):
+        given = {option for option in options.split() if option.startswith("--")}
+        assert given <= {opt for param in known[command].params for opt in param.opts}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_pages_that_are_referred_to_exist(page):
+    text = page.read_text()
+    targets = re.findall(r"\{doc\}`(?:[^`<]*<)?([^`<>]+)>?`", text)
+    if page.name == "index.md":
+        for block in re.findall(r"```\{toctree\}\n(.*?)```", text, flags=re.DOTALL):
+            targets += re.findall(r"^(?!:)(\S+)$", block, flags=re.MULTILINE)
+    notebooks = {f"generated/notebooks/{path.stem}" for path in ROOT.glob("notebooks/*.ipynb")}
+    made = {"generated/commands", *(f"generated/{name}" for name in generate.PACKAGES)}
+    for target in targets:
+        folder = DOCS if target.startswith("/") else page.parent
+        path = Path(os.path.normpath(folder / target.lstrip("/"))).relative_to(DOCS)
+        assert str(path) in made | notebooks or (DOCS / f"{path}.md").exists(), target
+
+
+@pytest.mark.parametrize("path", [*PAGES, *DOCS.glob("*.py")], ids=lambda path: path.name)
+def test_no_path_of_one_machine(path):
+    assert not re.search(r"(?<![\w.)}>])/(?:home|root|tmp|work|Users|usr)/", path.read_text())
+
+
+@pytest.mark.parametrize("package", generate.PACKAGES)
+def test_api_pages_show_every_public_name(package):
+    if package == "neural":
+        pytest.importorskip("torch")
+    top = importlib.import_module(package)
+    pages = dict(generate.module_pages(package))
+    shown = re.findall(r"^\.\. auto(?:class|function):: (\S+)$", "\n".join(pages.values()), re.M)
+    assert len(shown) == len(set(shown))
+    assert {f"{package}.{name}" for name in getattr(top, "__all__", ())} <= set(shown)
+    assert set(pages) == {package, *generate.public_modules(package)}
+    listed = re.findall(rf"^   ({package}\.\w+)$", pages[package], flags=re.MULTILINE)
+    assert set(listed) == set(pages) - {package}
+
+
+def test_every_cited_paper_is_in_the_references():
+    sources = [path for name in generate.PACKAGES for path in (ROOT / name).rglob("*.py")]
+    cited = {key for path in sources for key in CITATION.findall(path.read_text())}
+    pages = "".join(page.read_text() for page in PAGES if page.name != "references.md")
+    cited |= set(re.findall(r"\{arxiv\}`([^`]+)`", pages))
+    listed = re.findall(r"^\{arxiv\}`([^`]+)`$", (DOCS / "references.md").read_text(), re.M)
+    assert cited == set(listed)
+
+
+def test_every_benchmark_of_a_solver_is_rendered_from_its_results():
+    sections = list(generate.benchmarks(["causal"]))
+    assert "frames | loss" in sections[1]
+    assert len(sections[1].splitlines()) > 3
+
+
+def test_a_cell_with_a_bar_stays_one_cell():
+    assert generate.table([["|a|", 1]]).splitlines()[0] == r"| \|a\| | 1 |"
+
+
+def test_check_of_the_site_finds_lost_links_and_what_is_loaded_from_elsewhere(tmp_path):
+    (tmp_path / "good.html").write_text('<a id="here" href="good.html#here">ok</a>')
+    assert check_site.problems(tmp_path) == []
+    (tmp_path / "bad.html").write_text(
+        '<script src="https://example.com/x.js"></script><a href="good.html#there">a</a>'
+        '<a href="gone.html">b</a><a href="https://example.com">fine</a>'
+    )
+    assert check_site.problems(tmp_path) == [
+        "bad.html: loads https://example.com/x.js",
+        "bad.html: good.html#there leads nowhere",
+        "bad.html: gone.html leads nowhere",
+    ]
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path):
+    pytest.importorskip("sphinx")
+    pytest.importorskip("torch")  # the API pages of neural need it
+    site = tmp_path / "site"
+    build = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-E", str(DOCS), str(site)]
+    run = subprocess.run(build, env=os.environ, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert check_site.problems(site) == []
