@@ -27,6 +27,7 @@ Array = np.ndarray
 
 _ROUNDING = 1e-14  # what double precision leaves of a squared distance, relative to the variance
 _LIFTS = (1e-14, 1e-11, 1e-8)  # what a singular law is lifted by to have a transport map
+_EXACT = 1e-9  # violation of constraints that counts as none, in their own units
 _SAME = 1e-4  # relative distance of two rows that stand for the same optimum
 _RANK = 1e-9  # singular values below it, relative to the first, belong to no direction
 
@@ -335,31 +336,46 @@ class _Frame:
         frames.mmse[t] *= 1 + self.unit * eta
         frames.known[t, t] *= np.sqrt(power[self.used == t].sum()) if self.received else 1.0
         row = self._stationary(row, slope)
-        if frames.problem.plf == "JD" and self.level > 0:
+        if self.level > 0:
             row = self._at_threshold(row)
         frames.shown[t] = row
 
     def _stationary(self, row: Array, slope: Array) -> Array:
-        """The row at which the Lagrangian is least, where the multipliers determine it.
+        """The row that satisfies the conditions of an optimum, if it is the one that was found.
 
-        It is linear in multipliers known to 1e-10, while rows of nearly the same distortion differ
-        by the root of that; and what a frame fails to show moves the later ones to first order.
+        Rows of nearly the same distortion differ by the root of the solver's accuracy, and what a
+        frame fails to show moves the later ones to first order.
         """
+        found = self._along_estimate() if self.left == 0 else self._of_multipliers(slope)
+        far = found is None or np.linalg.norm(found - row) > _SAME * np.linalg.norm(row)
+        allowed = max(_EXACT, self._violation(row))
+        return row if far or self._violation(found) > allowed else found
+
+    def _along_estimate(self) -> Array:
+        """P_t = 0: what is free of the row points along what is known and not yet shown."""
+        t, frames = self.t, self.frames
+        free = frames.known[t] - (self.zeta @ frames.known[t]) @ self.zeta
+        size, sigma = np.linalg.norm(free), frames.problem.source.sigma[t]
+        if size <= _SAME * sigma:
+            free, size = np.eye(2 * frames.frames)[frames.frames + t], 1.0
+        missing = np.linalg.norm(self.new[~self._kept_mask()])
+        return self.kept @ self.zeta + missing / size * free
+
+    def _of_multipliers(self, slope: Array) -> Array | None:
+        """P_t > 0: the row at which the Lagrangian is least."""
         t, frames = self.t, self.frames
         kappa = 1 + slope[t]
         if kappa < 1e-3:
-            return row
-        found = (frames.known[t] - slope[:t] @ frames.shown[:t]) / kappa
-        far = np.linalg.norm(found - row) > _SAME * np.linalg.norm(row)
-        return row if far or self._violation(found) > self._violation(row) else found
+            return None
+        return (frames.known[t] - slope[:t] @ frames.shown[:t]) / kappa
 
     def _violation(self, row: Array) -> float:
         """How far a row is from its constraints: in covariances where P_t = 0, else in loss."""
+        sigma = self.frames.problem.source.sigma[self.t]
         if self.left > 0:
-            return max(self.frames.loss(self.t, row) - self.level, 0.0)
-        variance = self.frames.problem.source.variance[self.t]
-        matched = self.zeta @ row - self.new[: self.rank]
-        return float(np.abs(np.append(matched[self.matched], row @ row / variance - 1)).max())
+            return max(self.frames.loss(self.t, row) - self.level, 0.0) / self.left
+        matched = (self.zeta @ row - self.new[: self.rank])[self.matched] / sigma
+        return float(np.abs(np.append(matched, row @ row / sigma**2 - 1)).max())
 
     def _at_threshold(self, row: Array) -> Array:
         """The row moved towards the MMSE estimate until the threshold is met with equality."""

@@ -34,8 +34,7 @@ def close(value, expected, scale, rtol=1e-7):
 def test_sequential_program_is_the_closed_form_at_perfect_realism(problem):
     expected = FORMS[problem.plf](problem.source, problem.rates)
     found = solve(problem, "sdp")
-    # a frame known to 1e-10 moves the next one by as much
-    close(found.distortion, expected, problem.source.variance.max(), rtol=1e-6)
+    close(found.distortion, expected, problem.source.variance.max())
 
 
 @given(problems(plf=FMD, rates=RATES), st.sampled_from(["w2", "kl"]))
