@@ -1,7 +1,8 @@
 """Ten million evaluations of each closed form in one call, next to one exp and one sqrt of numpy.
 
 A frame is one evaluation: two frames are evaluated at 5 million pairs of rates. The budget is five
-times what numpy takes for `sqrt(exp(x))` on the same array.
+times what numpy takes for `sqrt(exp(x))` on the same array. KL with a level for each evaluation
+solves an equation ten million times and is above it, at about ten times.
 """
 
 import time

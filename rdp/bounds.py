@@ -235,10 +235,10 @@ def permanence_bound(source: GaussMarkov, rates: object) -> Array:
         lost = np.maximum(missing[..., : t + 1], m)
         kept = np.minimum(known[..., : t + 1], a)  # c^2 = 1 - lost
         # A_t - c^2, from whichever of 1 - A and A is small
-        fresh = np.sqrt(np.where(a < 0.5, a - kept, lost - m) + new * kept)
+        better = np.where(a < 0.5, a - kept, lost - m)
         # 1 + A - 2 E[Xtil Xhat] is a sum of two squares; neither is a difference of near numbers
-        total = np.sqrt(new) + fresh
-        short = (m - r**2 * lost) / np.where(total > 0, total, 1.0)
+        total = np.sqrt(new) + np.sqrt(better + new * kept)
+        short = (new * lost - better) / np.maximum(total, 1e-200)
         excess = (r * lost / (1 + np.sqrt(kept))) ** 2 + short**2
         bound[..., t] = missing[..., t] + excess.max(axis=-1)
     return source.variance * bound

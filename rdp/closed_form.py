@@ -384,13 +384,29 @@ def joint_tradeoff(source: GaussMarkov, rates: object, alpha: object) -> Array:
     share = _check.nonnegative("alpha", alpha)
     if (share > 1).any():
         raise ValueError(f"alpha: expected values in [0, 1], got {share.max():g}")
-    first, second = mmse_recursion(source, _check.array("rates", rates, ndim=1)).variance
-    first, second = first / source.variance[0], second / source.variance[1]
-    rho = source.rho[0]
-    kept = np.sqrt(first) * share
-    fresh = np.sqrt((1 - rho**2) * np.maximum(second - (rho * kept) ** 2, 0.0))
-    correlation = np.stack([kept, rho**2 * kept + fresh], axis=-1)
-    return 2 * source.variance * (1 - correlation)
+    bits = _check.array("rates", rates, ndim=1)
+    backbone = mmse_recursion(source, bits)
+    square, new = source.rho[0] ** 2, (1 - source.rho[0]) * (1 + source.rho[0])
+    missing, known = (
+        backbone.mmse[0] / source.variance[0],
+        backbone.variance[0] / source.variance[0],
+    )
+    captured, residual = backbone.gain[1] ** 2, np.exp2(-2 * bits[1])
+
+    def compute(block: Array) -> Iterator[Array]:
+        """D_t = m_t + excess, without cancellation; c is the share of frame 1 that is shown."""
+        part = block[0]
+        dropped = (1 - part) * (1 + part)
+        short = (dropped + part**2 * missing) / (1 + np.sqrt(known) * part)  # 1 - c
+        yield 2 * source.variance[0] * short
+        # A_2 - rho^2 c^2, and sqrt(1 - rho^2) less its root
+        waiting = square * known * dropped
+        fresh = captured * (new + square * missing) + waiting
+        total = np.maximum(np.sqrt(new) + np.sqrt(fresh), 1e-200)
+        lack = (residual * new - captured * square * missing - waiting) / total
+        yield backbone.mmse[1] + source.variance[1] * (square * short**2 + lack**2)
+
+    return over_blocks(source, compute, np.repeat(share[..., None], 2, axis=-1))
 
 
 def smallest_sd(sigma: object, levels: object, metric: str = "w2") -> Array:

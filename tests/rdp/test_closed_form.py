@@ -430,9 +430,24 @@ def test_zero_distortion_costs_an_infinite_rate_unless_nothing_is_new():
 def test_tradeoff_ends_at_the_sequential_scheme(pair, alpha):
     source, rates = pair
     ends = joint_tradeoff(source, rates, [1.0, alpha])
-    tolerance = 1e-7 * source.variance.max()
-    assert_allclose(ends[0], zero_perception_joint(source, rates), rtol=1e-7, atol=tolerance)
+    assert_allclose(ends[0], zero_perception_joint(source, rates), rtol=1e-12, atol=1e-300)
     assert ends[1, 0] >= ends[0, 0] * (1 - 1e-12)
+
+
+@given(sources_with_rates(min_frames=2, max_frames=2), st.floats(0, 1))
+def test_twelve_digits_of_the_tradeoff(pair, alpha):
+    source, rates = pair
+    with mpmath.workdps(700):
+        rho, share = mpmath.mpf(source.rho[0]), mpmath.mpf(alpha)
+        rest = [mpmath.mpf(0) if r == math.inf else mpmath.mpf(4) ** -mpmath.mpf(r) for r in rates]
+        first = 1 - rest[0]
+        second = 1 - rest[1] * (rho**2 * rest[0] + 1 - rho**2)
+        c1 = share * mpmath.sqrt(first)
+        fresh = mpmath.sqrt(abs(second - (rho * c1) ** 2))
+        c2 = rho**2 * c1 + mpmath.sqrt(1 - rho**2) * fresh
+        expected = [float(2 * v * (1 - c)) for v, c in zip(source.variance, (c1, c2), strict=True)]
+    found = joint_tradeoff(source, rates, alpha)
+    assert_allclose(found, expected, rtol=1e-12, atol=1e-300)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.4, 0.9])
