@@ -347,15 +347,15 @@ class _Frame:
         frame fails to show moves the later ones to first order.
         """
         found = self._along_estimate() if self.left == 0 else self._of_multipliers(slope)
-        far = found is None or np.linalg.norm(found - row) > _SAME * np.linalg.norm(row)
-        allowed = max(_EXACT, self._violation(row))
-        return row if far or self._violation(found) > allowed else found
+        if found is None or np.linalg.norm(found - row) > _SAME * np.linalg.norm(row):
+            return row
+        return found if self._violation(found) <= max(_EXACT, self._violation(row)) else row
 
     def _along_estimate(self) -> Array:
         """P_t = 0: what is free of the row points along what is known and not yet shown."""
         t, frames = self.t, self.frames
         free = frames.known[t] - (self.zeta @ frames.known[t]) @ self.zeta
-        size, sigma = np.linalg.norm(free), frames.problem.source.sigma[t]
+        size, sigma = float(np.linalg.norm(free)), frames.problem.source.sigma[t]
         if size <= _SAME * sigma:
             free, size = np.eye(2 * frames.frames)[frames.frames + t], 1.0
         missing = np.linalg.norm(self.new[~self._kept_mask()])

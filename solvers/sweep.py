@@ -345,18 +345,23 @@ def _closed_form(problem: Problem, rates: Array, levels: Array, out: Array) -> A
     if plf == "FMD" or source.frames == 1:
         _fill(problem, out, slice(None), *_framewise(problem, rates, levels))
         return np.ones(len(rates), dtype=bool)
-    loss = _mmse_loss(problem, rates)
-    explicit = np.all(loss <= levels, axis=1)
-    _fill(problem, out, explicit, closed_form.mmse(source, rates[explicit]), loss[explicit])
-    if problem.weights is None:
-        exact = ~explicit & (levels == 0).all(axis=1)
-        zero = {
-            "JD": closed_form.zero_perception_joint,
-            "SA": closed_form.zero_perception_self_adaptive,
-        }[plf]
-        _fill(problem, out, exact, zero(source, rates[exact]), 0.0)
-        explicit |= exact
-    return explicit
+    free = np.all(np.isinf(levels), axis=1)
+    _fill(
+        problem,
+        out,
+        free,
+        closed_form.mmse(source, rates[free]),
+        _mmse_loss(problem, rates[free]),
+    )
+    if problem.weights is not None:
+        return free
+    exact = np.all(levels == 0, axis=1)
+    zero = {
+        "JD": closed_form.zero_perception_joint,
+        "SA": closed_form.zero_perception_self_adaptive,
+    }[plf]
+    _fill(problem, out, exact, zero(source, rates[exact]), 0.0)
+    return free | exact
 
 
 def _fill(
