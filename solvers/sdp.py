@@ -260,7 +260,9 @@ class Whole:
             yield mu, slope
 
     def _question(self) -> Problem:
-        return self.problem.with_(weights=self.weights)
+        """The problem of the bound: weights near 0 are 0, which bounds the same from below."""
+        kept = np.where(self.weights > 1e-12 * self.weights.max(), self.weights, 0.0)
+        return self.problem.with_(weights=kept)
 
     def _eta(self, coefficients: Array) -> Array:
         return self.program.number(slice(0, self.free), coefficients)
@@ -365,6 +367,12 @@ class Whole:
         if self.fixed:
             block = slice(0, self.fixed)
             cov_xhat[block, block] = self.problem.source.covariance()[block, block]
+        perception = self.problem.perception
+        if isinstance(perception, FMD):  # noise for the variance that the solver is short of
+            least = closed_form.smallest_sd(
+                self.problem.source.sigma, self.levels, perception.metric
+            )
+            np.fill_diagonal(cov_xhat, np.maximum(np.diag(cov_xhat), least**2))
         return Scheme(
             0.5 * (cov_xhat + cov_xhat.T),
             joint @ self.known.T,
