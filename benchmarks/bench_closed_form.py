@@ -2,7 +2,7 @@
 
 A frame is one evaluation: two frames are evaluated at 5 million pairs of rates. The budget is five
 times what numpy takes for `sqrt(exp(x))` on the same array. KL with a level for each evaluation
-solves an equation ten million times and is above it, at about ten times.
+solves an equation ten million times and is above it, at about ten; `scalar_rate` is at about six.
 """
 
 import time

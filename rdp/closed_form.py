@@ -172,20 +172,25 @@ def framewise(
     def drops(level: Array) -> Iterator[Array]:
         """How far below sigma the standard deviation may fall, frame by frame."""
         for t in range(source.frames):
-            yield sigma[t] - smallest_sd(sigma[t], level[t], metric)
+            if metric == "w2":
+                yield np.minimum(np.sqrt(level[t]), sigma[t])
+            else:
+                yield sigma[t] - smallest_sd(sigma[t], level[t], metric)
 
-    def compute(block: Array, below: Iterable[Array]) -> Iterator[Array]:
+    def compute(block: Array, below: Iterable[Array | None]) -> Iterator[Array]:
         estimate: Array | float = 0.0
         for step, drop in zip(steps(source, block), below, strict=True):
             estimate = source.gain[step.t] ** 2 * estimate + step.captured() * step.v
             # sigma - sd of the estimate, without cancellation
             short = step.m / (sigma[step.t] + np.sqrt(estimate))
-            if np.any(drop):
+            if drop is not None:
                 short = np.maximum(short - drop, 0.0)
             yield step.m + short**2
 
     if allowed.ndim <= sigma.ndim:  # the same levels for all rates
-        same = list(drops(np.broadcast_to(allowed, sigma.shape)))
+        same = [
+            drop if np.any(drop) else None for drop in drops(np.broadcast_to(allowed, sigma.shape))
+        ]
         return over_blocks(source, lambda block: compute(block, same), given)
     return over_blocks(
         source,

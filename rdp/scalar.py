@@ -65,8 +65,11 @@ def scalar_distortion(
     1.0282
     """
     bits, unit_level, variance = _in_units(rate, level, sigma, metric, name="rate")
-    unit = framewise(_UNIT, bits[..., None], unit_level[..., None], metric)[..., 0]
-    return variance * unit
+    out = framewise(_UNIT, bits[..., None], unit_level[..., None], metric)[..., 0]
+    if variance.ndim:
+        return out * variance
+    out *= variance  # in place, which saves a pass over fresh memory
+    return out
 
 
 def scalar_rate(
