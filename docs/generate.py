@@ -27,7 +27,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 PACKAGES = ("rdp", "solvers", "neural", "figures")
-COMMANDS = ("cli", "__main__")  # documented by their own --help
+COMMANDS = ("cli", "explore", "__main__")  # documented by their own --help
 # Benchmarks that say which solver to take, in the order of the page.
 SOLVER_BENCHMARKS = ("newton", "agreement", "causal", "vector", "closed_form")
 
@@ -107,8 +107,10 @@ def benchmarks(names: Sequence[str]) -> Iterator[str]:
         rows = [list(found["rows"][0])]
         rows += [[number(row[key]) for key in rows[0]] for row in found["rows"]]
         yield table(rows)
+        timed = script.name.startswith("bench_")
+        where = f"benchmarks/{script.name}" if timed else f"-m benchmarks.{name}"
         yield (
-            f"`python benchmarks/{script.name}`, {made['date'][:10]}, {made['cores']} cores, "
+            f"`python {where}`, {made['date'][:10]}, {made['cores']} cores, "
             f"Python {made['python']}, {versions}.\n"
         )
 
