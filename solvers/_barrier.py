@@ -643,11 +643,11 @@ def dual_length(ints: Array, mats: Array, vecs: Array) -> float:
     step = 1.0
     for k in range(ints[DIMS, 3]):
         if vecs[STEP_MU, k] < 0.0:
-            step = min(step, -0.95 * vecs[MU, k] / vecs[STEP_MU, k])
+            step = min(step, -0.995 * vecs[MU, k] / vecs[STEP_MU, k])
     while step > 1e-10:
         for i in range(n):
             for j in range(i + 1):
-                move = (step / 0.95) * mats[STEP_DUAL, i, j]
+                move = (step / 0.995) * mats[STEP_DUAL, i, j]
                 mats[BACK, i, j] = mats[DUAL, i, j] + move
         if cholesky(mats, BACK, n):
             break
@@ -725,6 +725,18 @@ def accept(ints: Array, mats: Array, vecs: Array, dual: float) -> None:
 
 
 @njit(cache=True, error_model="numpy")
+def rounding(ints: Array, vecs: Array, objective: float, tau: float) -> float:
+    """What rounding may add to the barrier function: a slack is a difference of traces."""
+    slip = 1e-15 * objective
+    for k in range(ints[DIMS, 3]):
+        total = 0.0
+        for a in range(ints[SIZE, k] if ints[DIMS, 4] else ints[RANK, k]):
+            total += vecs[FIXED_VECS + k, a]
+        slip += 1e-15 * tau * total / vecs[SLACK, k]
+    return slip
+
+
+@njit(cache=True, error_model="numpy")
 def next_tau(mean: float, step: float) -> float:
     """Aim of the next step: bold after a long step, centring after a short one."""
     if step > 0.9:
@@ -749,7 +761,7 @@ def minimise(
     """Follow the path until nu * complementarity <= tolerance * objective + floor; a status."""
     nu = ints[DIMS, 0] + ints[DIMS, 3]
     objective = objective_of(ints, mats, vecs, GAINS, NOISE)
-    step, mean = 1.0, tau
+    step, mean = 1.0, complementarity(ints, mats, vecs)
     for iteration in range(limit):
         wanted = tolerance * (constant + objective) + floor
         if nu * mean <= wanted and step >= 0.5:
@@ -760,10 +772,10 @@ def minimise(
             return STALLED
         merit = objective + tau * log_barrier(ints, mats, vecs, NOISE)
         slope = newton_direction(ints, mats, vecs, big, tau)
-        if not slope < 0.0:
+        if not slope <= 0.0:
             return STALLED
         dual = dual_length(ints, mats, vecs)
-        slip = 1e-15 * (constant + objective)
+        slip = rounding(ints, vecs, constant + objective, tau)
         step = 1.0
         while True:
             if try_step(ints, mats, vecs, step):

@@ -219,23 +219,24 @@ def frame_bound(
     base: float,
     level: float,
     mu: float,
-    cost: float,
+    cost: tuple[float, float],
 ) -> float:
     """Lower bound on D_t of the last of `size` frames, given those before.
 
     mats[target] is the law compared with, mats[past] the covariance of the past, mats[slope] the
     slope N = [[N', y], [y^T, kappa - 1]]; residual is :func:`unexplained`, base sigma_t^2, cost
-    tr A L or nan to have it computed. The minimum over Xhat_t is const - residual / kappa.
+    tr A L and the scale of its terms, or nan to have it computed. The minimum over Xhat_t is
+    const - residual / kappa.
     """
     last = size - 1
     kappa = 1.0 + mats[slope, last, last]
-    known = not np.isnan(cost)
+    known = not np.isnan(cost[0])
     if not kappa > 0.0 or not (known or conjugate_slope(mats, slope, mu, size)):
         return -np.inf
     value, scale = base, base
     if known:
-        value += cost
-        scale += abs(cost) + mu
+        value += cost[0]
+        scale += cost[1]
     if mu < np.inf:
         value -= mu * level
         scale += mu * abs(level)

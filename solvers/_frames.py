@@ -15,11 +15,27 @@ import math
 import numpy as np
 from numba import njit
 
-from solvers._barrier import SOLVED, minimise, objective_of, start_dual
-from solvers._dense import append_row, orthogonalise_rows, squared_w2
+from solvers._barrier import (
+    SOLVED,
+    evaluate,
+    fill_shown,
+    minimise,
+    objective_of,
+    start_dual,
+)
+from solvers._dense import (
+    append_row,
+    cholesky,
+    orthogonalise_rows,
+    solve_lower,
+    solve_lower_transposed,
+    squared_w2,
+)
 from solvers._dual import JD, frame_bound
-from solvers._joint import ACCEPTED, CERTIFIED, FLOOR, TOLERANCE, Source
+from solvers._joint import CERTIFIED, FLOOR, TOLERANCE, Source
 from solvers._layout import (
+    ASIDE,
+    BACK,
     BASIS,
     COVARIANCE,
     DIMS,
@@ -41,12 +57,15 @@ from solvers._layout import (
     NOISE,
     PRODUCT,
     RANK,
+    ROOT,
     ROTATION,
     SCRATCH,
     SIZE,
     SLOPE,
+    STEP_OWN,
     TARGET,
     TIED,
+    WEIGHTED,
     WEIGHTS,
     WIDTH,
     X0,
@@ -58,19 +77,25 @@ from solvers._layout import (
 
 Array = np.ndarray
 
-ROOM = 1e-13  # slack, relative to the variances, below which a threshold leaves no choice
+# A frame that meets its threshold leaves to the next a slack of the order of rounding, to whose
+# root the next distortion is sensitive: the certificate is no sharper than that.
+ACCEPTED = 1e-5
+ROOM = 1e-14  # slack, relative to the variances, below which a threshold leaves no choice
 
 
 @njit(cache=True, error_model="numpy")
-def continuation(source: Source, t: int, rank: int, mats: Array, vecs: Array) -> None:
-    """JD: x of the frame that adds nothing to W2, E[y X_t] in the best coupling so far.
+def continuation(source: Source, t: int, rank: int, mats: Array, vecs: Array) -> float:
+    """JD: a frame that adds nothing to W2, X_t in the best coupling so far.
 
-    With B, G factors of X^(t-1), Xhat^(t-1) and B^T G = V S Z^T, the coupling is B V Z^T against G.
+    With B, G factors of X^(t-1), Xhat^(t-1) and B^T G = V S Z^T, the coupling is B V Z^T against G
+    and X = E[y X_t]. What X_t keeps besides, whose variance is returned, can be made of y_new and
+    of ASIDE, the part of X0 = E[y Xtil_t] outside Z.
     """
     for i in range(rank):
         vecs[X, i] = 0.0
+        vecs[ASIDE, i] = vecs[X0, i]
     if t == 0:
-        return
+        return source.variance[t]
     for i in range(t):
         for j in range(rank):
             value = 0.0
@@ -78,18 +103,30 @@ def continuation(source: Source, t: int, rank: int, mats: Array, vecs: Array) ->
                 value += source.root[k, i] * mats[FULL_ROOT, k, j]
             mats[PRODUCT, i, j] = value
     orthogonalise_rows(mats, PRODUCT, ROTATION, vecs, SCRATCH, t, rank)
-    top = 0.0
+    top, used, wanted = 0.0, 0, 0
     for i in range(t):
         top = max(top, vecs[SCRATCH, i])
+        wanted += 1 if source.root[i, i] > 0.0 else 0
     for i in range(t):
         if vecs[SCRATCH, i] <= 1e-14 * top:
             continue
-        along = 0.0
+        used += 1
+        along, inside = 0.0, 0.0
         for k in range(t):
             along += source.root[t - 1, k] * mats[ROTATION, k, i]
         for j in range(rank):
-            direction = mats[PRODUCT, i, j] / vecs[SCRATCH, i]
-            vecs[X, j] += source.gain[t] * along * direction
+            mats[PRODUCT, i, j] /= vecs[SCRATCH, i]
+            vecs[X, j] += source.gain[t] * along * mats[PRODUCT, i, j]
+            inside += mats[PRODUCT, i, j] * vecs[ASIDE, j]
+        for j in range(rank):
+            vecs[ASIDE, j] -= inside * mats[PRODUCT, i, j]
+    square = 0.0
+    for j in range(rank):
+        square += vecs[X, j] ** 2
+        if used == rank:
+            vecs[ASIDE, j] = 0.0
+    hidden = source.gain[t] ** 2 * source.variance[t - 1] - square
+    return source.innovation[t] + (0.0 if used == wanted else max(hidden, 0.0))
 
 
 @njit(cache=True, error_model="numpy")
@@ -135,34 +172,40 @@ def set_frame(
 
 
 @njit(cache=True, error_model="numpy")
-def bound_here(
-    rank: int, r0: float, mmse: float, level: float, ints: Array, mats: Array, vecs: Array
-) -> float:
-    """Lower bound on D_t from the iterate of the program of :func:`set_frame`."""
-    m, slope = rank + 1, slope_slot(mats, 0)
+def set_target(rank: int, r0: float, mats: Array, vecs: Array) -> float:
+    """MIDDLE = law A of the program; returns Var Xtil_t."""
     variance = r0 * r0
-    for i in range(m):
+    for i in range(rank + 1):
         if i < rank:
             variance += vecs[X0, i] ** 2
-        for j in range(m):
+        for j in range(rank + 1):
             value = 0.0
-            for k in range(m):
+            for k in range(rank + 1):
                 value += mats[FACTOR, i, k] * mats[FACTOR, j, k]
             mats[MIDDLE, i, j] = value
-            mats[slope, i, j] = vecs[MU, 0] * mats[threshold_slot(0) + SLOPE, i, j]
-    cost = 0.0
+    return variance
+
+
+@njit(cache=True, error_model="numpy")
+def bound_here(rank: int, r0: float, mmse: float, ints: Array, mats: Array, vecs: Array) -> float:
+    """Lower bound on D_t from the iterate of the program of :func:`set_frame`."""
+    m, slope = rank + 1, slope_slot(mats, 0)
+    variance, mu, level = set_target(rank, r0, mats, vecs), vecs[MU, 0], vecs[LEVEL, 0]
+    cost, scale = 0.0, 0.0
     for i in range(m):
+        # tr A Phi is the sum of the singular values
+        scale += mu * mats[MIDDLE, i, i]
         cost += mats[MIDDLE, i, i] - (vecs[FIXED_VECS, i] if i < ints[RANK, 0] else 0.0)
-    mu = vecs[MU, 0]
+        for j in range(m):
+            mats[slope, i, j] = mu * mats[threshold_slot(0) + SLOPE, i, j]
     cost *= mu
     best, share = -np.inf, 1e-15
     while share < 1.0:
+        fit = residual(rank, r0, slope, mats, vecs)
         value = frame_bound(
-            mats, MIDDLE, COVARIANCE, slope, vecs, X0, m, variance, mmse, level, mu, cost
+            mats, MIDDLE, COVARIANCE, slope, m, fit, mmse + variance, level, mu, (cost, scale)
         )
-        if value < best:
-            break
-        best = value
+        best = max(best, value)
         # towards the dual point 0
         mu, cost = (1.0 - share) * mu, (1.0 - share) * cost
         for i in range(m):
@@ -173,10 +216,123 @@ def bound_here(
 
 
 @njit(cache=True, error_model="numpy")
+def residual(rank: int, r0: float, slope: int, mats: Array, vecs: Array) -> tuple[float, float]:
+    """E(Xtil_t - y . past)^2 in orthonormal variables, a sum of squares."""
+    value = r0 * r0
+    for i in range(rank):
+        value += (vecs[X0, i] - mats[slope, rank, i]) ** 2
+    return value, value
+
+
+@njit(cache=True, error_model="numpy")
+def equality_slope(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: Array) -> None:
+    """Symmetric Z in PRODUCT whose slope N* = B Z B^T makes (X, b) the best continuation.
+
+    N* e_t = B v with v = Z c, c the last row of B. Stationarity, kappa x = x0 - y and
+    kappa b = r0 with [y, kappa - 1] = B v, determines v by least squares.
+    """
+    inner = ints[RANK, 0]
+    for i in range(inner):
+        for j in range(inner):
+            mats[ROOT, i, j] = 0.0
+    for k in range(rank + 1):
+        own = vecs[X, k] if k < rank else b
+        # kappa > 0 even where there is no news
+        wanted = (vecs[X0, k] if k < rank else max(r0, 1e-7 * b)) - own
+        for j in range(inner):
+            vecs[SCRATCH, j] = own * mats[FACTOR, rank, j]
+            if k < rank:
+                vecs[SCRATCH, j] += mats[FACTOR, k, j]
+        for i in range(inner):
+            for j in range(i + 1):
+                mats[ROOT, i, j] += vecs[SCRATCH, i] * vecs[SCRATCH, j]
+            vecs[STEP_OWN, i] = vecs[SCRATCH, i] * wanted + (vecs[STEP_OWN, i] if k > 0 else 0.0)
+    top, square, along = 0.0, 0.0, 0.0
+    for i in range(inner):
+        top = max(top, mats[ROOT, i, i])
+        mats[PRODUCT, 0, i] = vecs[STEP_OWN, i]
+        square += mats[FACTOR, rank, i] ** 2
+    for i in range(inner):
+        mats[ROOT, i, i] += 1e-14 * top
+    cholesky(mats, ROOT, inner)
+    solve_lower(mats, ROOT, PRODUCT, 0, inner)
+    solve_lower_transposed(mats, ROOT, PRODUCT, 0, inner)
+    for i in range(inner):
+        vecs[SCRATCH, i] = mats[PRODUCT, 0, i]
+        along += vecs[SCRATCH, i] * mats[FACTOR, rank, i] / square
+    for i in range(inner):
+        x = mats[FACTOR, rank, i]
+        for j in range(inner):
+            y = mats[FACTOR, rank, j]
+            cross = vecs[SCRATCH, i] * y + vecs[SCRATCH, j] * x
+            mats[PRODUCT, i, j] = (cross - along * x * y) / square
+
+
+@njit(cache=True, error_model="numpy")
+def tight_bound(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: Array) -> float:
+    """Bound on D_t - m_t where the threshold admits the continuation (X, b) alone.
+
+    Psi = mu I - N = B (mu M0 - Z) B^T, with Phi^-1 = B M0 B^T at the continuation and Z of
+    :func:`equality_slope`, is short of the optimum by the order 1 / mu. tr A L = mu tr A -
+    mu^2 tr (mu M0 - Z)^-1.
+    """
+    m, slope, inner = rank + 1, slope_slot(mats, 0), ints[RANK, 0]
+    level = vecs[LEVEL, 0]
+    fill_shown(ints, mats, vecs, GAINS, NOISE)
+    vecs[LEVEL, 0] = np.inf
+    if not evaluate(ints, mats, vecs):
+        return 0.0
+    # V of the evaluation, kept from the routines below
+    for i in range(inner):
+        for j in range(inner):
+            mats[BACK, i, j] = 0.0
+            for a in range(inner):
+                term = mats[ROTATION, i, a] * mats[ROTATION, j, a]
+                mats[BACK, i, j] += term / vecs[FIXED_VECS, a]
+    equality_slope(rank, r0, b, ints, mats, vecs)
+    variance = set_target(rank, r0, mats, vecs)
+    total = 0.0
+    for i in range(m):
+        total += mats[MIDDLE, i, i]
+    best, mu = 0.0, 1e2
+    while mu < 1e11:
+        for i in range(inner):
+            for j in range(inner):
+                value = mu * mats[BACK, i, j] - mats[PRODUCT, i, j]
+                mats[ROTATION, i, j] = value
+                mats[ROOT, i, j] = value
+        mu *= 3.0
+        if not cholesky(mats, ROOT, inner):
+            continue
+        for i in range(m):
+            for j in range(m):
+                value = mu / 3.0 if i == j else 0.0
+                for k in range(inner):
+                    for z in range(inner):
+                        weight = mats[FACTOR, i, k] * mats[FACTOR, j, z]
+                        value -= weight * mats[ROTATION, k, z]
+                mats[slope, i, j] = value
+        inverse = 0.0
+        for i in range(inner):
+            for j in range(inner):
+                mats[WEIGHTED, 0, j] = 1.0 if i == j else 0.0
+            solve_lower(mats, ROOT, WEIGHTED, 0, inner)
+            for j in range(inner):
+                inverse += mats[WEIGHTED, 0, j] ** 2
+        own = mu / 3.0
+        cost = (own * total - own * own * inverse, own * total)
+        fit = residual(rank, r0, slope, mats, vecs)
+        value = frame_bound(mats, MIDDLE, COVARIANCE, slope, m, fit, variance, level, own, cost)
+        best = max(best, value)
+    return best
+
+
+@njit(cache=True, error_model="numpy")
 def solve_frame(
     t: int,
     rank: int,
     r0: float,
+    spare: float,
     variance: float,
     level: float,
     before: float,
@@ -185,41 +341,65 @@ def solve_frame(
     vecs: Array,
     big: Array,
 ) -> tuple[float, float]:
-    """Replace the continuation in X by the best x; returns b and a lower bound on D_t."""
-    mmse, floor = vecs[MMSE, t], FLOOR * variance
-    spare, total = variance, 0.0
-    for i in range(rank):
-        spare -= vecs[X, i] ** 2
+    """Replace the continuation in X by the best (X, b); returns b and a lower bound on D_t.
+
+    The continuation has variance `spare` to spend on ASIDE and y_new.
+    """
+    mmse, total, free = vecs[MMSE, t], 0.0, r0 * r0
     for i in range(t + 1):
         for j in range(t + 1):
             total += mats[TARGET, i, j] ** 2
-    spare = max(spare, 0.0)
-    keep = math.sqrt(spare)
+    for i in range(rank):
+        free += vecs[ASIDE, i] ** 2
     room = level - before
     tight = not room > ROOM * total
     room = max(room, ROOM * total)
-    set_frame(t, rank, r0, before + room, ints, mats, vecs, big)
-    threshold = vecs[LEVEL, 0] + (level - before - room)
-    gain = 0.7 * min(r0, keep)
+    set_frame(t, rank, r0, level, ints, mats, vecs, big)
+    scale = math.sqrt(spare / free) if free > 0.0 else 0.0
+    share = 1.0 if tight else 0.7
     # noise of variance d adds at most 2 sqrt(before d) + d to W2^2
-    slip = math.sqrt(before + 0.5 * room) - math.sqrt(before)
+    slip = 1e-6 * math.sqrt(variance)
+    if not tight:
+        slip = math.sqrt(before + 0.5 * room) - math.sqrt(before)
     for i in range(rank):
+        vecs[X, i] += share * scale * vecs[ASIDE, i]
         mats[GAINS, 0, i] = vecs[X, i]
-    mats[GAINS, 0, rank] = gain
-    mats[NOISE, 0, 0] = max(spare - gain * gain, slip * slip)
-    bound, tau, tolerance = mmse, 0.15 * variance, TOLERANCE
+    b = share * scale * r0
+    mats[GAINS, 0, rank] = b
+    rest = spare * (1.0 - share * share) if free > 0.0 else spare
+    mats[NOISE, 0, 0] = max(rest, slip * slip)
+    if tight:
+        b = math.sqrt(b * b + rest)
+        return b, mmse + tight_bound(rank, r0, b, ints, mats, vecs)
+    return follow_frame(rank, r0, variance, room, mmse, ints, mats, vecs, big)
+
+
+@njit(cache=True, error_model="numpy")
+def follow_frame(
+    rank: int,
+    r0: float,
+    variance: float,
+    room: float,
+    mmse: float,
+    ints: Array,
+    mats: Array,
+    vecs: Array,
+    big: Array,
+) -> tuple[float, float]:
+    """Run the barrier method until its certificate is good; fills X, returns b and the bound."""
+    floor, bound, tolerance = FLOOR * variance, mmse, TOLERANCE
+    # little room, little to gain
+    tau = 0.15 * math.sqrt(variance * min(variance, room))
     if not start_dual(ints, mats, vecs, tau):
-        return keep, bound
+        return math.sqrt(mats[GAINS, 0, rank] ** 2 + mats[NOISE, 0, 0]), bound
     for _ in range(3):
         minimise(ints, mats, vecs, big, tau, mmse, tolerance, 0.1 * floor, 60)
-        bound = max(bound, bound_here(rank, r0, mmse, threshold, ints, mats, vecs))
+        bound = max(bound, bound_here(rank, r0, mmse, ints, mats, vecs))
         objective = mmse + objective_of(ints, mats, vecs, GAINS, NOISE)
         if objective - bound <= CERTIFIED * objective + floor:
             break
         tolerance *= 0.1
         tau = 0.05 * tolerance * objective
-    if tight:
-        return keep, bound
     for i in range(rank):
         vecs[X, i] = mats[GAINS, 0, i]
     return math.sqrt(mats[GAINS, 0, rank] ** 2 + mats[NOISE, 0, 0]), bound
@@ -234,6 +414,7 @@ def describe(source: Source, t: int, rank: int, r0: float, mats: Array, vecs: Ar
             value += mats[MEANING, i, j] * mats[FULL_ESTIMATE, t, j]
         vecs[X0, i] = value
         vecs[X, i] = value
+        vecs[ASIDE, i] = 0.0
     for s in range(t + 1):
         for j in range(len(source.gain)):
             mats[TARGET, s, j] = source.root[s, j] if source.plf == JD else mats[FULL_ROOT, s, j]
@@ -250,6 +431,45 @@ def loss_of(t: int, rank: int, b: float, mats: Array, vecs: Array) -> float:
         mats[FULL_ROOT, t, i] = vecs[X, i]
     mats[FULL_ROOT, t, rank] = b
     return squared_w2(mats, TARGET, FULL_ROOT, t + 1, PRODUCT, ROTATION, vecs, SCRATCH)
+
+
+@njit(cache=True, error_model="numpy")
+def touch(
+    variance: float, t: int, rank: int, b: float, r0: float, level: float, mats: Array, vecs: Array
+) -> float:
+    """Move (X, b) towards (X0, r0) until the threshold is met exactly; returns b.
+
+    Slack d left at a frame changes later frames by the order of sqrt(d), so an interior point is
+    not enough. Regula falsi (Illinois) on the way, which lowers D_t.
+    """
+    low, high, side = 0.0, 1.0, 0
+    below = loss_of(t, rank, b, mats, vecs) - level
+    if below >= 0.0:
+        return b
+    for i in range(rank):
+        vecs[STEP_OWN, i] = vecs[X, i]
+        vecs[X, i] = vecs[X0, i]
+    above = loss_of(t, rank, r0, mats, vecs) - level
+    for _ in range(60):
+        share = (low * above - high * below) / (above - below)
+        if not low < share < high:
+            break
+        for i in range(rank):
+            vecs[X, i] = vecs[STEP_OWN, i] + share * (vecs[X0, i] - vecs[STEP_OWN, i])
+        value = loss_of(t, rank, b + share * (r0 - b), mats, vecs) - level
+        if value > 0.0:
+            high, above = share, value
+            below *= 0.5 if side == 1 else 1.0
+            side = 1
+        else:
+            low, below = share, value
+            above *= 0.5 if side == -1 else 1.0
+            side = -1
+            if value > -4e-16 * variance:
+                break
+    for i in range(rank):
+        vecs[X, i] = vecs[STEP_OWN, i] + low * (vecs[X0, i] - vecs[STEP_OWN, i])
+    return b + low * (r0 - b)
 
 
 @njit(cache=True, error_model="numpy")
@@ -288,16 +508,18 @@ def solve_frames(
         b, least = r0, vecs[MMSE, t]
         loss = loss_of(t, rank, b, mats, vecs)
         if loss > level + 1e-15 * source.variance[t]:
+            spare = vecs[MMSE, t] + r0 * r0
             if joint:
-                continuation(source, t, rank, mats, vecs)
+                spare = continuation(source, t, rank, mats, vecs)
+            b = math.sqrt(spare)
             if level == 0.0:
-                b = math.sqrt(source.innovation[t]) if joint else mats[TARGET, t, rank]
                 least = np.inf  # the law leaves no choice but how to use what is new
             else:
                 before = perception[t - 1] if joint and t > 0 else 0.0
                 b, least = solve_frame(
-                    t, rank, r0, source.variance[t], level, before, ints, mats, vecs, big
+                    t, rank, r0, spare, source.variance[t], level, before, ints, mats, vecs, big
                 )
+                b = touch(source.variance[t], t, rank, b, r0, level, mats, vecs)
             loss = loss_of(t, rank, b, mats, vecs)
         distortion[t] = vecs[MMSE, t] + (b - r0) ** 2
         for i in range(rank):

@@ -78,7 +78,8 @@ LEFT = 16  # what of Xtil_t the past does not span, in u
 X0 = 17
 X = 18
 BOUND_COST = 19  # tr A_t L_t where the solver knows it, else nan
-FIXED_VECS = 20  # then the singular values of each threshold
+ASIDE = 20  # direction of a continuation that W2 leaves free
+FIXED_VECS = 21  # then the singular values of each threshold
 
 # -- ints ----------------------------------------------------------------------------------------
 DIMS = 0  # rows of K, its columns, frames in H, thresholds, moving target 0/1

@@ -225,7 +225,7 @@ def _sequential_bound(
                     source.variance[t],
                     levels[t],
                     _lifted(mu[t], share),
-                    np.nan,
+                    (np.nan, np.nan),
                 )
             )
         total += max(values)
