@@ -17,7 +17,7 @@ from torch import nn
 
 from neural.bitstream import encode, read
 from neural.critics import compared, critic_loss, distance
-from neural.digits import MovingDigits
+from neural.digits import DIGIT, FIELD, MovingDigits
 from neural.pictures import PictureCritic, halve
 from neural.train import freeze
 from neural.video import VideoCodec
@@ -151,7 +151,7 @@ def diversity(
 
 
 class Classifier(nn.Module):
-    """What digit a frame shows.
+    """What digit a frame shows. It looks at 32 x 32 pixels around the centre of brightness.
 
     Parameters
     ----------
@@ -161,15 +161,34 @@ class Classifier(nn.Module):
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
-        self.features = nn.Sequential(
-            halve(1, width), halve(width, 2 * width), halve(2 * width, 4 * width)
-        )
-        self.digit = nn.Linear(4 * width * 2, 10)
+        self.net = nn.Sequential(
+            halve(1, width), halve(width, 2 * width), halve(2 * width, 4 * width), nn.Flatten(),
+            nn.Linear(4 * width * 16, 10),
+        )  # fmt: skip
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return logits (n, 10) for (n, 1, 64, 64)."""
-        found = self.features(frames)
-        return self.digit(torch.cat([found.amax((2, 3)), found.mean((2, 3))], 1))
+        return self.net(centred(frames))
+
+
+def centred(frames: Tensor) -> Tensor:
+    """Cut 32 x 32 pixels around the centre of brightness of each frame.
+
+    Parameters
+    ----------
+    frames : (n, 1, 64, 64) tensor
+        Bright on black; outside is black.
+    """
+    half = DIGIT // 2
+    place = torch.arange(FIELD, device=frames.device) + 0.5
+    mass = frames.sum((2, 3)).clamp(min=1e-6)
+    row = ((frames.sum(3) * place).sum(2) / mass).round().long()
+    column = ((frames.sum(2) * place).sum(2) / mass).round().long()
+    padded = nn.functional.pad(frames, (half,) * 4)
+    along = torch.arange(DIGIT, device=frames.device)
+    rows, columns = (row + along)[:, :, None], (column + along)[:, None, :]
+    which = torch.arange(len(frames), device=frames.device)[:, None, None]
+    return padded[which, 0, rows, columns].unsqueeze(1)
 
 
 def train_classifier(source: MovingDigits, steps: int, seed: int, batch: int = 64) -> Classifier:

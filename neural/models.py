@@ -198,13 +198,17 @@ class BlockCodec(nn.Module):
         """
         return n, self.shape.frames, self.shape.block
 
-    def tabulate(self, draw: Callable[[int], Tensor] | None = None) -> None:
+    def tabulate(
+        self, draw: Callable[[int], Tensor] | None = None, frames: Iterable[int] | None = None
+    ) -> None:
         """Fix the tables that coding uses, from the entropy models as they are now.
 
         Parameters
         ----------
         draw : callable, or None
             Draws source frames; not needed here.
+        frames : iterable of int, or None
+            Frames whose encoders were trained; not needed here.
         """
         for model in self._models():
             model.tabulate()

@@ -2,7 +2,9 @@
 
 All are chains of convolutions that halve or double the resolution, 64 to 4 and back, with width,
 2, 4 and 4 times width channels. Normalisation is by groups of channels of one picture: it keeps no
-statistics, so that nothing of a frozen network can drift, and no picture depends on its batch.
+statistics, so that nothing of a frozen network can drift, and no picture depends on its batch. The
+exception are latents. Their scale over clips is kept at one in training: otherwise few bits can
+fall silent for good, drowned in the noise of the quantiser, or stuck at one level.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from torch import nn
 Tensor = torch.Tensor
 
 SMALLEST = 4  # resolution of the innermost features
+LOUD = 1.0  # standard deviation of latents at the start, in steps of the quantiser
 
 
 def _widths(width: int) -> list[int]:
@@ -65,10 +68,13 @@ class Analysis(nn.Module):
         steps = zip([pictures, *widths], widths, strict=False)
         self.features = nn.Sequential(*(halve(a, b, norm=a != pictures) for a, b in steps))
         self.latents = nn.Linear(widths[-1] * SMALLEST**2, latents)
+        self.scale = nn.BatchNorm1d(latents, affine=False)
+        self.gain = nn.Parameter(torch.full((latents,), LOUD))
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Map (n, pictures, 64, 64) to (n, latents)."""
-        return self.latents(self.features(pictures).flatten(1))
+        latents = self.latents(self.features(pictures).flatten(1))
+        return self.gain * self.scale(latents.float())
 
 
 class Synthesis(nn.Module):

@@ -196,6 +196,7 @@ def measure(
     critic_steps: int = 0,
     classifier_steps: int = 0,
     draws: int = 8,
+    frequencies: int = FREQUENCIES,
     kind: str = "measured",
     provenance: dict[str, Any] | None = None,
     **fields: Any,
@@ -222,6 +223,8 @@ def measure(
         Steps of the classifier of digits; 0 leaves it out.
     draws : int
         Draws of the common randomness for the diversity.
+    frequencies : int
+        DCT coefficients in each direction, for the Gelbrich distance.
     kind : {"measured", "reduced"}
         Whether the codec is of full size.
     provenance : dict or None
@@ -237,8 +240,8 @@ def measure(
     """
     needed = tuple(dict.fromkeys(("MMSE", *plfs)))
     shown = run_codec(codec, task, needed, clips, seed)
-    features = {plf: dct_features(frames) for plf, frames in shown.frames.items()}
-    features["source"] = dct_features(shown.x)
+    clips_by_name = {"source": shown.x, **shown.frames}
+    features = {name: dct_features(x, frequencies) for name, x in clips_by_name.items()}
     judge = None
     if classifier_steps and shown.labels is not None:
         judge = train_classifier(task.source("train"), classifier_steps, seed)
@@ -252,7 +255,7 @@ def measure(
         distortion, value, width = error.mean(axis=0), losses[own][:, 0], losses[own][:, 1]
         about = {
             **(provenance or {}),
-            "features": f"DCT {FREQUENCIES} x {FREQUENCIES}",
+            "features": f"DCT {frequencies} x {frequencies}",
             "losses": {loss: found.tolist() for loss, found in losses.items()},
             "coded_bits": shown.coded_bits.tolist(),
             "diversity": spread.get(plf),

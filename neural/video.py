@@ -306,7 +306,7 @@ class VideoCodec(nn.Module):
         """Limited latents of what is new in x."""
         if x is None:
             return None
-        return self.quantisers[k].limit(network(torch.cat([x, known], 1)).float())
+        return self.quantisers[k].limit(network(torch.cat([x - known, known], 1)).float())
 
     def _estimate(self, sent: Sent, t: int) -> Tensor:
         """MMSE reconstruction of frame t, (n, 1, 64, 64)."""
@@ -369,16 +369,30 @@ class VideoCodec(nn.Module):
         return torch.cat(shown, 1).float()
 
     @torch.no_grad()
-    def tabulate(self, draw: Callable[[int], Tensor], seed: int = 0) -> None:
-        """Fix the tables that coding uses, by counting what is sent for training clips.
+    def tabulate(
+        self, draw: Callable[[int], Tensor], frames: Iterable[int] | None = None, seed: int = 0
+    ) -> None:
+        """Fix what coding uses, on training clips: scales of latents, and tables by counting.
 
         Parameters
         ----------
         draw : callable
             Draws training clips.
+        frames : iterable of int, or None
+            Frames whose encoders were trained, from 0; None is all.
         seed : int
             Common randomness.
         """
+        analyses = [m for part in self.encoding_modules(frames) for m in part.modules()]
+        scales = [m.scale for m in analyses if isinstance(m, Analysis)]
+        for scale in scales:  # what they know is of the parameters on the way, before averaging
+            scale.reset_running_stats()
+            scale.momentum = None  # a plain mean over all clips that follow
+            scale.train()
+        for _ in range(COUNTED // CHUNK):
+            self.represent(draw(CHUNK), lambda k, y: y)
+        for scale in scales:
+            scale.eval()
         seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.quantisers]
         for part in range(COUNTED // CHUNK):
 
@@ -399,7 +413,8 @@ class VideoCodec(nn.Module):
         """Return tables and what was trained for the model's file; torch calls this."""
         known = {str(k): t for k, t in enumerate(self.tables) if isinstance(t, Table)}
         tables = {k: {"low": t.low, "pmf": torch.from_numpy(t.pmf)} for k, t in known.items()}
-        return {"tables": tables, "taught": {plf: list(t) for plf, t in self.taught.items()}}
+        taught = {plf: list(frames) for plf, frames in self.taught.items()}
+        return {"tables": tables, "taught": taught}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take tables and what was trained from a model's file; torch calls this.
