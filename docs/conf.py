@@ -22,6 +22,7 @@ extensions = [
 ]
 exclude_patterns = ["generated/parts/*"]  # included by pages
 nitpicky = True  # a reference to nothing is an error
+smartquotes = False  # options keep their two hyphens
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 
 # Signatures show names and defaults; docstrings say shapes and units.

@@ -135,7 +135,10 @@ def commands() -> str:
         re.sub(r"^#", "##", output("typer", module, "utils", "docs", "--name", name), flags=re.M)
         for module, name in (("solvers.cli", "rdp"), ("figures.__main__", "python -m figures"))
     ]
-    neural = [output("neural", *command, "--help") for command in ([], ["train"], ["overlay"])]
+    typer = [re.sub(r"^(?=rdp |python )", "    ", text, flags=re.M) for text in typer]  # examples
+    neural = [output("neural", "--help")]
+    for command in re.search(r"\{([\w,]+)\}", neural[0])[1].split(","):
+        neural.append(output("neural", command, "--help"))
     blocks = [f"```text\n{text}```\n" for text in neural]
     return "\n".join(["# Command line", *typer, "## `python -m neural`", *blocks])
 
