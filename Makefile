@@ -20,7 +20,8 @@ export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 export MKL_NUM_THREADS = 1
 export NUMBA_NUM_THREADS = 1
-export NUMBA_CACHE_DIR = $(CURDIR)/.numba_cache
+# Numba does not see that a kernel's callee has changed, so each state of the kernels has its cache.
+export NUMBA_CACHE_DIR = $(CURDIR)/.numba_cache/$(shell cat solvers/_*.py | cksum | cut -d' ' -f1)
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## */\1\t/p' Makefile

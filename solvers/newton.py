@@ -11,6 +11,8 @@ earlier rows of K and H given.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from rdp import _check
@@ -20,6 +22,9 @@ from rdp.problem import Problem
 from rdp.source import GaussMarkov
 from solvers.errors import SolverError
 from solvers.scheme import Scheme
+
+if TYPE_CHECKING:
+    from solvers._joint import Source
 
 Array = np.ndarray
 
@@ -60,7 +65,7 @@ def solve_newton(problem: Problem) -> Scheme:
     >>> source = GaussMarkov.stationary(rho=0.9, frames=3)
     >>> problem = Problem(source, [0.05, 8, 8], JD(0.1), weights=[0, 0, 1])
     >>> solve(problem, method="newton").distortion.round(3)
-    array([...])
+    array([1.446, 0.568, 0.078])
     """
     source = problem.source
     _scalar(source)
@@ -181,7 +186,7 @@ def _scalar(source: GaussMarkov) -> None:
         )
 
 
-def _kernel_source(source: GaussMarkov, plf: str) -> object:
+def _kernel_source(source: GaussMarkov, plf: str) -> Source:
     """What the kernels need of the source, as contiguous writable arrays of one type."""
     from solvers import _dual
     from solvers._joint import Source
