@@ -392,6 +392,7 @@ class VideoCodec(nn.Module):
         for _ in range(COUNTED // CHUNK):
             self.represent(draw(CHUNK), lambda k, y: y)
         for scale in scales:
+            scale.momentum = 0.1
             scale.eval()
         seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.quantisers]
         for part in range(COUNTED // CHUNK):
