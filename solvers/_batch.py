@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from solvers._dual import JD
 from solvers._frames import solve_frames
 from solvers._joint import Source, measure, set_backbone, solve_joint
 from solvers._layout import FULL_GAINS, FULL_ROOT, new_work
+from solvers._two_frames import solve_two
 
 Array = np.ndarray
 
@@ -28,12 +30,17 @@ def solve_points(
 
     Empty weights ask for the sequential objective.
     """
-    ints, mats, vecs, big = new_work(rates.shape[1])
+    frames = rates.shape[1]
+    ints, mats, vecs, big = new_work(frames)
     for i in range(len(rates)):
         set_backbone(source, rates[i], mats, vecs)
         if len(weights) == 0:
             bound[i], status[i] = solve_frames(
                 source, levels[i], ints, mats, vecs, big, distortion[i], perception[i]
+            )
+        elif frames == 2 and source.plf == JD and 0.0 < min(levels[i]) and levels[i, 1] < np.inf:
+            bound[i], status[i] = solve_two(
+                source, levels[i], weights, ints, mats, vecs, big, distortion[i], perception[i]
             )
         else:
             bound[i], status[i] = solve_joint(source, levels[i], weights, ints, mats, vecs, big)
