@@ -154,7 +154,7 @@ def newton_batch(
     >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
     >>> rates, levels = np.full((3, 2), 0.5), np.array([[np.inf, p] for p in (0.0, 0.1, 9.0)])
     >>> newton_batch(source, rates, levels, "JD", np.ones(2))[2].round(4)
-    array([0.9648, 0.8286, 0.7975])
+    array([0.9648, 0.801 , 0.7975])
     """
     _scalar(source)
     bits = np.ascontiguousarray(check_rates(source, rates))
