@@ -57,6 +57,7 @@ from solvers._layout import (
     TIED,
     TRIAL_GAINS,
     TRIAL_NOISE,
+    TURN,
     VARIANCE,
     WEAVE,
     WEIGHTS,
@@ -99,8 +100,11 @@ def fill_shown(ints: Array, mats: Array, vecs: Array, gains: int, noise: int) ->
 
 
 @njit(cache=True, error_model="numpy")
-def evaluate(ints: Array, mats: Array, vecs: Array) -> bool:
-    """Slacks, gradients and factors of all thresholds at SHOWN; False outside the domain."""
+def evaluate(ints: Array, mats: Array, vecs: Array, warm: bool = True) -> bool:
+    """Slacks, gradients and factors of all thresholds at SHOWN; False outside the domain.
+
+    If `warm`, the singular vectors of the last evaluation are a first guess.
+    """
     m, thresholds = ints[DIMS, 2], ints[DIMS, 3]
     for i in range(m):
         for j in range(i + 1):
@@ -108,6 +112,10 @@ def evaluate(ints: Array, mats: Array, vecs: Array) -> bool:
     if not cholesky(mats, ROOT, m):
         return False
     for k in range(thresholds):
+        if not warm:
+            for i in range(m):
+                for j in range(m):
+                    mats[threshold_slot(k) + TURN, i, j] = 1.0 if i == j else 0.0
         if not evaluate_one(ints, mats, vecs, k):
             return False
     return True
@@ -123,7 +131,7 @@ def evaluate_one(ints: Array, mats: Array, vecs: Array, k: int) -> bool:
     size, row = ints[SIZE, k], FIXED_VECS + k
     rank = size if moving else ints[RANK, k]
     slot = threshold_slot(k)
-    slope, scaled, weave = slot + SLOPE, slot + SCALED, slot + WEAVE
+    slope, scaled, weave, turn = slot + SLOPE, slot + SCALED, slot + WEAVE, slot + TURN
     total = 0.0
     for i in range(size):
         total += mats[SHOWN, i, i]
@@ -139,13 +147,20 @@ def evaluate_one(ints: Array, mats: Array, vecs: Array, k: int) -> bool:
                 value = mats[FACTOR, i, j]
                 mats[BACK, i, j] = value
                 total += value * value
+    # (B V)^T R with the V of the last evaluation
+    for i in range(size):
+        for a in range(rank):
+            value = 0.0
+            for b in range(i + 1 if moving else rank):
+                value += mats[BACK, i, b] * mats[turn, b, a]
+            mats[weave, i, a] = value
     for a in range(rank):
         for j in range(size):
             value = 0.0
-            for i in range(max(a, j) if moving else j, size):
-                value += mats[BACK, i, a] * mats[ROOT, i, j]
+            for i in range(j, size):
+                value += mats[weave, i, a] * mats[ROOT, i, j]
             mats[PRODUCT, a, j] = value
-    orthogonalise_rows(mats, PRODUCT, ROTATION, vecs, row, rank, size)
+    orthogonalise_rows(mats, PRODUCT, turn, vecs, row, rank, size, True)
     for a in range(rank):
         total -= 2.0 * vecs[row, a]
         if not vecs[row, a] > 0.0:
@@ -157,7 +172,7 @@ def evaluate_one(ints: Array, mats: Array, vecs: Array, k: int) -> bool:
         for a in range(rank):
             value = 0.0
             for b in range(i + 1 if moving else rank):
-                value += mats[BACK, i, b] * mats[ROTATION, b, a]
+                value += mats[BACK, i, b] * mats[turn, b, a]
             mats[weave, i, a] = value  # U
             mats[scaled, i, a] = value / vecs[row, a]
     for i in range(size):
@@ -194,10 +209,10 @@ def moving_factor(mats: Array, vecs: Array, size: int) -> bool:
 @njit(cache=True, error_model="numpy")
 def fill_other(mats: Array, vecs: Array, slot: int, row: int, size: int) -> None:
     """W = U^-T = B^-T V and the gradient I - W diag(values) W^T in a moving target."""
-    weave, other = slot + WEAVE, slot + OTHER
+    weave, other, turn = slot + WEAVE, slot + OTHER, slot + TURN
     for a in range(size):
         for i in range(size):
-            mats[PRODUCT, a, i] = mats[ROTATION, i, a]
+            mats[PRODUCT, a, i] = mats[turn, i, a]
         solve_lower_transposed(mats, BACK, PRODUCT, a, size)
         for i in range(size):
             mats[weave, i, a] = mats[PRODUCT, a, i]
@@ -313,7 +328,7 @@ def start_dual(ints: Array, mats: Array, vecs: Array, tau: float) -> bool:
     """Evaluate the point (GAINS, NOISE) and set Q = tau S^-1, mu = tau / slack."""
     n = ints[DIMS, 0]
     fill_shown(ints, mats, vecs, GAINS, NOISE)
-    if not evaluate(ints, mats, vecs):
+    if not evaluate(ints, mats, vecs, False):
         return False
     for i in range(n):
         for j in range(i + 1):

@@ -65,6 +65,7 @@ from solvers._layout import (
     STEP_OWN,
     TARGET,
     TIED,
+    TURN,
     WEIGHTED,
     WEIGHTS,
     WIDTH,
@@ -280,14 +281,14 @@ def tight_bound(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: 
     level = vecs[LEVEL, 0]
     fill_shown(ints, mats, vecs, GAINS, NOISE)
     vecs[LEVEL, 0] = np.inf
-    if not evaluate(ints, mats, vecs):
+    if not evaluate(ints, mats, vecs, False):
         return 0.0
-    # V of the evaluation, kept from the routines below
+    turn = threshold_slot(0) + TURN
     for i in range(inner):
         for j in range(inner):
             mats[BACK, i, j] = 0.0
             for a in range(inner):
-                term = mats[ROTATION, i, a] * mats[ROTATION, j, a]
+                term = mats[turn, i, a] * mats[turn, j, a]
                 mats[BACK, i, j] += term / vecs[FIXED_VECS, a]
     equality_slope(rank, r0, b, ints, mats, vecs)
     variance = set_target(rank, r0, mats, vecs)

@@ -50,11 +50,12 @@ TARGET = 26  # factor of the law compared with
 LAW = 27  # factor of the law of the source, without degenerate frames
 MEANING = 28  # E[y_i u_j]
 FIXED_SLOTS = 29
-# then for each threshold k: SLOPE, OTHER, SCALED, WEAVE at first_threshold + 4 k
+# then for each threshold k: SLOPE, OTHER, SCALED, WEAVE, TURN at threshold_slot(k)
 SLOPE = 0  # I - Phi^-1, gradient of f_k in its second argument
 OTHER = 1  # I - Phi, gradient in the first
 SCALED = 2  # Y = U / singular values
 WEAVE = 3  # W = U^-T
+TURN = 4  # V, left singular vectors of B^T R; those of one step are nearly those of the next
 # then for each frame t: TIES (row t of H in terms of K) and BOUND_SLOPE (N_t of the certificate)
 
 # -- vecs ----------------------------------------------------------------------------------------
@@ -104,7 +105,7 @@ def new_work(frames: int) -> tuple[Array, Array, Array, Array]:
     """Allocate ints, mats, vecs, big for up to `frames` frames."""
     count = max(frames * (frames + 1) + frames, 5)
     ints = np.zeros((FIXED_INTS + 2 * frames, count), np.int64)
-    mats = np.zeros((FIXED_SLOTS + 6 * frames, frames, frames))
+    mats = np.zeros((FIXED_SLOTS + 7 * frames, frames, frames))
     vecs = np.zeros((FIXED_VECS + frames, count))
     big = np.zeros((3, count + 2, count + 2))
     return ints, mats, vecs, big
@@ -112,17 +113,17 @@ def new_work(frames: int) -> tuple[Array, Array, Array, Array]:
 
 @njit(cache=True)
 def threshold_slot(k: int) -> int:
-    """First of the four matrices of threshold k."""
-    return FIXED_SLOTS + 4 * k
+    """First of the five matrices of threshold k."""
+    return FIXED_SLOTS + 5 * k
 
 
 @njit(cache=True)
 def tie_slot(mats: Array, i: int) -> int:
     """Matrix of the coefficients of row i of H: mats[slot, j, c] times K[row, c]."""
-    return FIXED_SLOTS + 4 * mats.shape[1] + i
+    return FIXED_SLOTS + 5 * mats.shape[1] + i
 
 
 @njit(cache=True)
 def slope_slot(mats: Array, t: int) -> int:
     """Matrix N_t of the certificate."""
-    return FIXED_SLOTS + 5 * mats.shape[1] + t
+    return FIXED_SLOTS + 6 * mats.shape[1] + t
