@@ -50,7 +50,12 @@ class ClipError(ValueError):
         return type(self), (self.path, self.reason)
 
 
-def read_luma(path: str | os.PathLike[str], start: int = 0, frames: int | None = None) -> Array:
+def read_luma(
+    path: str | os.PathLike[str],
+    start: int = 0,
+    frames: int | None = None,
+    kind: str | None = None,
+) -> Array:
     """Read the luma of a clip.
 
     Parameters
@@ -63,6 +68,9 @@ def read_luma(path: str | os.PathLike[str], start: int = 0, frames: int | None =
         Frames to leave out at the beginning.
     frames : int or None
         Frames to read; None reads to the end.
+    kind : str or None
+        Name of FFmpeg's reader for the file ("mov", "avi", ...); None lets FFmpeg guess, among
+        kinds that name other files too, such as playlists.
 
     Returns
     -------
@@ -87,7 +95,7 @@ def read_luma(path: str | os.PathLike[str], start: int = 0, frames: int | None =
         raise ClipError(place, "empty file")
     if place.suffix.lower() == ".npy":
         return _from_npy(place, start, last)
-    return _gather(place, _video(place, start, last))
+    return _gather(place, _video(place, start, last, kind))
 
 
 def _gather(path: Path, pictures: Iterable[Array]) -> Array:
@@ -137,10 +145,10 @@ def _folder(path: Path, first: int, last: int | None) -> Iterator[Array]:
             yield from _decoded(item)
 
 
-def _video(path: Path, first: int, last: int | None) -> Iterator[Array]:
+def _video(path: Path, first: int, last: int | None, kind: str | None) -> Iterator[Array]:
     """Yield the luma of frames first <= t < last of a video file."""
     with _reading(path):
-        for t, picture in enumerate(_decoded(path)):
+        for t, picture in enumerate(_decoded(path, kind)):
             if t >= first:
                 yield picture
             if last is not None and t + 1 == last:
@@ -160,11 +168,11 @@ def _reading(path: Path) -> Iterator[None]:
         raise ClipError(path, f"cannot be read ({error.strerror or error})") from error
 
 
-def _decoded(path: Path) -> Iterator[Array]:
+def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
     """Decode a whole file and yield its luma, or raise ClipError where data are missing."""
     import av
 
-    with av.open(str(path)) as container:
+    with av.open(str(path), format=kind) as container:
         # FFmpeg draws text files as pictures of a terminal
         if not container.streams.video or container.format.name == "tty":
             raise ClipError(path, _DAMAGED)

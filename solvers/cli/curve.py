@@ -7,12 +7,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from rdp.measure import perception_of
-from rdp.mmse import estimate_factor
 from rdp.perception import perception
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
+from solvers.curves import sweep_table, unbinding
 from solvers.errors import SolverError
 
 AXES = ("rate", "perception")
@@ -98,7 +97,7 @@ def curve(
         )
         for loss in names
     ]
-    last = stop if stop is not None else 4.0 if against == "rate" else _unbinding(templates)
+    last = stop if stop is not None else 4.0 if against == "rate" else unbinding(templates)
     grid = np.linspace(start, last, points or (21 if plot is None else 201))
     table = sweep_table(templates, name, grid, np.broadcast_to(mask, (source.frames,)))
     if csv is not None:
@@ -120,60 +119,13 @@ def curve(
         raise SolverError("failed", f"{failed} of {len(table)} points were not solved to tolerance")
 
 
-def _unbinding(templates: list[Problem]) -> float:
-    """Threshold that the MMSE estimate meets under every loss; one variance if none does."""
-    needed = [1e-3 * templates[0].source.variance.max()]
-    for problem in templates:
-        factor = estimate_factor(problem.source, problem.rates)
-        shown = factor @ factor.T
-        if problem.perception is not None:
-            needed.extend(perception_of(problem.source, shown, shown, problem.perception))
-    top = max(needed)
-    return float(top if np.isfinite(top) else templates[0].source.variance.max())
-
-
-def sweep_table(templates: list[Problem], name: str, grid: Any, mask: Any) -> Any:
-    """Sweep rates or levels of several problems.
-
-    Parameters
-    ----------
-    templates : list of Problem
-        One for each loss.
-    name : {"rates", "levels"}
-        What is swept.
-    grid : (N,) array
-        Values of it.
-    mask : (T,) bool array
-        Frames it holds for.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns x, plf, distortion_1.., gap, status.
-    """
-    import pandas as pd
-
-    from solvers.sweep import sweep
-
-    parts = []
-    for problem in templates:
-        rates = np.tile(problem.rates, (len(grid), 1))
-        levels = np.tile(problem.thresholds, (len(grid), 1))
-        np.copyto(rates if name == "rates" else levels, grid[:, None], where=mask)
-        found = sweep(problem, rates, None if problem.perception is None else levels)
-        columns = {"x": grid, "plf": problem.plf}
-        columns |= {f"distortion_{t + 1}": d for t, d in enumerate(found.distortion.T)}
-        parts.append(pd.DataFrame({**columns, "gap": found.gap, "status": found.status}))
-    return pd.concat(parts, ignore_index=True)
-
-
 def draw_curve(table: Any, name: str, frame: int, path: str) -> None:
     """Draw the distortion of one frame.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        From :func:`sweep_table`.
+        From `solvers.curves.sweep_table`.
     name : {"rates", "levels"}
         What is swept.
     frame : int

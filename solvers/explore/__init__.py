@@ -1,0 +1,1 @@
+"""`rdp explore`: an interactive page on this machine. Needs the extra `explore`."""

@@ -1,0 +1,134 @@
+// Plots of the tables that the server sends. Columns are arrays; null is a gap.
+
+const LABEL = (plf) => (plf === "MMSE" ? "MMSE" : `PLF-${plf}`);
+const GREY = "#b9c0c8";
+const CONFIG = { responsive: true, displayModeBar: false };
+const AXIS = { linecolor: "#8a939e", gridcolor: "#e6e9ed", zeroline: false, ticks: "outside",
+  tickcolor: "#8a939e", automargin: true, title: { standoff: 8 } };
+
+let styles = {};
+const hidden = new Set();
+
+// A legend for all plots: one entry for each loss, which can be hidden everywhere.
+export function legend(place, given, redraw) {
+  styles = given;
+  const entries = Object.keys(styles).map((plf) => {
+    const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
+    box.addEventListener("input", () => {
+      if (box.checked) hidden.delete(plf);
+      else hidden.add(plf);
+      redraw();
+    });
+    return entry(LABEL(plf), sample(styles[plf]), box);
+  });
+  place.replaceChildren(...entries, entry("source X", sample({ color: GREY, dash: "solid" }, 6)));
+}
+
+function entry(text, picture, box) {
+  const label = document.createElement(box ? "label" : "span");
+  if (!box) label.className = "entry";
+  label.append(...(box ? [box] : []), picture, text);
+  return label;
+}
+
+const PATTERN = { solid: "", dot: "2 3", dash: "7 4", dashdot: "8 3 2 3" };
+
+function sample({ color, dash }, width = 2.5) {
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  const line = document.createElementNS(space, "line");
+  for (const [name, value] of Object.entries({ width: 34, height: 10, "aria-hidden": true })) {
+    svg.setAttribute(name, value);
+  }
+  const drawn = { x1: 0, x2: 34, y1: 5, y2: 5, stroke: color, "stroke-width": width,
+    "stroke-dasharray": PATTERN[dash] };
+  for (const [name, value] of Object.entries(drawn)) line.setAttribute(name, value);
+  svg.append(line);
+  return svg;
+}
+
+// A ring around the others' symbols shows where curves coincide.
+function marker(color, symbol) {
+  return symbol === "circle" ? { color, symbol: "circle-open", size: 13, line: { width: 2 } }
+    : { color, symbol, size: 8 };
+}
+
+function rows(table, plf) {
+  return table.plf.flatMap((name, i) => (name === plf ? [i] : []));
+}
+
+function traces(table, x, y, markers) {
+  return [...new Set(table.plf)].filter((plf) => !hidden.has(plf)).map((plf) => {
+    const at = rows(table, plf);
+    const { color, dash, symbol } = styles[plf];
+    return {
+      name: LABEL(plf), x: at.map((i) => table[x][i]), y: at.map((i) => table[y][i]),
+      mode: markers ? "lines+markers" : "lines", line: { color, dash, width: 2 },
+      marker: marker(color, symbol), hovertemplate: "%{y:.5g}", connectgaps: false,
+    };
+  });
+}
+
+function layout(x, y, more = {}) {
+  const { xaxis, yaxis, ...rest } = more;
+  return {
+    font: { family: "system-ui, sans-serif", size: 12, color: "#1d2126" },
+    margin: { l: 52, r: 14, t: 12, b: 44 }, hovermode: "x", showlegend: false,
+    xaxis: { ...AXIS, ...xaxis, title: { text: x, standoff: 6 } },
+    yaxis: { ...AXIS, ...yaxis, title: { text: y, standoff: 6 } },
+    uirevision: "keep", ...rest,
+  };
+}
+
+const here = (x) => (x === null ? [] : [{
+  type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1,
+  line: { color: "#8a939e", width: 1, dash: "dot" },
+}]);
+
+function distortionAxis(log) {
+  return log ? { type: "log", exponentformat: "power", dtick: 1 } : { type: "linear", rangemode: "tozero" };
+}
+
+// Common part of the axis titles: which distortion a curve shows.
+const shownName = (shown) => (shown === "sum" ? "sum of distortions" : `distortion D of frame ${shown}`);
+
+export function draw(tables, { shown, moved, log, at }) {
+  const which = moved === null ? "every frame" : `frame ${moved}`;
+  const y = shown === "sum" ? "distortion_sum" : `distortion_${shown}`;
+  const yaxis = distortionAxis(log);
+  Plotly.react("plot-rate", traces(tables.rate, "rate", y),
+    layout(`rate R of ${which} (bits)`, shownName(shown),
+      { yaxis, shapes: here(at.rate) }), CONFIG);
+  Plotly.react("plot-perception", traces(tables.perception, "threshold", y),
+    layout(`threshold P of ${which} (squared W<sub>2</sub>)`,
+      shownName(shown), { yaxis, shapes: here(at.threshold) }), CONFIG);
+  const frames = { dtick: 1, range: [0.8, Math.max(...tables.paths.frame) + 0.2] };
+  Plotly.react("plot-frames", traces(tables.frames, "frame", "distortion", true),
+    layout("frame", "distortion D (squared units)",
+      { yaxis, xaxis: frames }), CONFIG);
+  Plotly.react("plot-paths", paths(tables.paths),
+    layout("frame", "value (units of the source)",
+      { xaxis: frames }), CONFIG);
+}
+
+function paths(table) {
+  const source = { name: "source X", x: table.frame, y: table.source, mode: "lines",
+    line: { color: GREY, width: 7 }, hovertemplate: "%{y:.3g}" };
+  const shown = Object.keys(table).filter((name) => name in styles && !hidden.has(name)).map((plf) => {
+    const { color, dash, symbol } = styles[plf];
+    return { name: LABEL(plf), x: table.frame, y: table[plf], mode: "lines+markers",
+      line: { color, dash, width: 2 }, marker: marker(color, symbol), hovertemplate: "%{y:.3g}" };
+  });
+  return table.source ? [source, ...shown] : shown;
+}
+
+export function picture(name) {
+  const { width, height } = document.getElementById(`plot-${name}`).getBoundingClientRect();
+  Plotly.downloadImage(`plot-${name}`, { format: "png", width, height, scale: 3, filename: `rdp-${name}` });
+}
+
+export function drawClip(curves) {
+  Plotly.react("plot-clip", traces(curves, "bits_per_pixel", "psnr_db", true),
+    layout("rate (bits per pixel)", "PSNR (dB)",
+      { xaxis: { type: "log", tickvals: [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2] } }), CONFIG);
+}

@@ -1,0 +1,157 @@
+"""What the page shows: tables behind its plots, and the question as Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rdp.perception import LOSSES
+from rdp.solution import Solution
+from solvers.curves import sweep_table, unbinding
+from solvers.errors import SolverError
+from solvers.explore.question import Question
+from solvers.solve import choose, solve
+
+Array = np.ndarray
+
+POINTS = 33  # of each curve
+LEAST_RATE = 6.0  # bits, where rate curves end unless the question asks for more
+
+
+def view(question: Question) -> dict[str, Any]:
+    """Compute everything that the page shows.
+
+    Parameters
+    ----------
+    question : Question
+        What was asked.
+
+    Returns
+    -------
+    dict
+        "tables": name -> column -> list, with None for what is undefined; "frames" has one row
+        for each loss and frame, "rate" and "perception" for each loss and value, "paths" for each
+        frame. "bounds": by loss, the objective and how far the certified bound is below it.
+        "code": the question as Python. "notes": what could not be computed, in words.
+
+    Examples
+    --------
+    >>> from solvers.explore.question import parse
+    >>> shown = view(parse({"frames": 2, "rho": 0.9, "rates": [0.5, 0.5], "levels": [0, 0]}))
+    >>> table = shown["tables"]["frames"]
+    >>> table["plf"][4:6], [round(d, 4) for d in table["distortion"][4:6]]
+    (['JD', 'JD'], [0.5858, 0.379])
+    """
+    notes: list[str] = []
+    found: dict[str, Solution] = {}
+    for plf in LOSSES:
+        try:
+            found[plf] = _solved(question, plf)
+        except SolverError as error:
+            notes.append(f"{_label(plf)} at this point: {error}")
+    problems = question.problems()
+    top = max(LEAST_RATE, 1.25 * question.rates.max())
+    # closer where a small threshold changes much
+    levels = np.linspace(0, 1, POINTS) ** 2 * unbinding(problems)
+    tables = {
+        "frames": _frames(question, found),
+        "rate": _curve(question, "rates", np.linspace(0, top, POINTS), notes),
+        "perception": _curve(question, "levels", levels, notes),
+        "paths": _paths(question, found),
+    }
+    return {
+        "tables": tables,
+        "bounds": {
+            plf: {"objective": s.objective, "gap": max(s.gap, 0.0)} for plf, s in found.items()
+        },
+        "code": code(question),
+        "notes": notes,
+    }
+
+
+def code(question: Question) -> str:
+    """Write a question as Python.
+
+    Parameters
+    ----------
+    question : Question
+        What was asked.
+
+    Returns
+    -------
+    str
+        A program that prints the distortions under every loss.
+    """
+    source, weights = question.source, question.weights
+    return f"""\
+from rdp import FMD, JD, SA, GaussMarkov, Problem
+from solvers import solve
+
+source = GaussMarkov(sigma={source.sigma.tolist()}, rho={source.rho.tolist()})
+rates = {question.rates.tolist()}  # bits per frame
+levels = {question.levels.tolist()}  # perception thresholds, squared Wasserstein-2
+weights = {None if weights is None else weights.tolist()}
+for perception in (None, FMD(levels), JD(levels), SA(levels)):
+    solution = solve(Problem(source, rates, perception, weights))
+    print(solution.problem.plf.ljust(5), *(f"{{d:.6f}}" for d in solution.distortion))
+"""
+
+
+def _solved(question: Question, plf: str) -> Solution:
+    """Solution at the point asked for, by the compiled solver where auto takes a slower one."""
+    problem = question.problem(plf)
+    if choose(problem) != "causal":
+        return solve(problem)
+    try:
+        return solve(problem, "newton")
+    except SolverError:
+        return solve(problem)
+
+
+def _label(plf: str) -> str:
+    return plf if plf == "MMSE" else f"PLF-{plf}"
+
+
+def _frames(question: Question, found: dict[str, Solution]) -> dict[str, list[Any]]:
+    """Distortion and perception of every frame."""
+    count, rows = question.source.frames, len(found)
+    solutions = found.values()
+    return {
+        "plf": [plf for plf in found for _ in range(count)],
+        "frame": list(range(1, count + 1)) * rows,
+        "rate": question.rates.tolist() * rows,
+        "threshold": _plain(np.concatenate([s.problem.thresholds for s in solutions])),
+        "distortion": _plain(np.concatenate([s.distortion for s in solutions])),
+        "perception": _plain(np.concatenate([s.perception for s in solutions])),
+    }
+
+
+def _curve(question: Question, name: str, grid: Array, notes: list[str]) -> dict[str, list[Any]]:
+    """Distortions along rates or thresholds of the frames that move."""
+    table = sweep_table(question.problems(), name, grid, question.moved)
+    failed = table[table.status != 0]
+    axis = {"rates": "rate", "levels": "threshold"}[name]
+    for plf, part in failed.groupby("plf", sort=False):
+        what = f"{_label(str(plf))} against {axis}"
+        notes.append(f"{what}: {len(part)} points not certified, left out")
+    table = table.rename(columns={"x": axis}).drop(columns="status")
+    return {column: _plain(table[column].to_numpy()) for column in table}
+
+
+def _paths(question: Question, found: dict[str, Solution]) -> dict[str, list[Any]]:
+    """One source sequence, and its reconstruction under every loss from the same randomness."""
+    columns: dict[str, list[Any]] = {"frame": list(range(1, question.source.frames + 1))}
+    for plf, solution in found.items():
+        x, shown = solution.simulate(1, question.seed)
+        columns.setdefault("source", x[0].tolist())
+        columns[plf] = shown[0].tolist()
+    return columns
+
+
+def _plain(values: Array) -> list[Any]:
+    """List for JSON, None where there is no number."""
+    if values.dtype.kind != "f":
+        return values.tolist()
+    known = np.isfinite(values)
+    return [value if there else None for value, there in zip(values.tolist(), known, strict=True)]

@@ -1,0 +1,235 @@
+"""The server: what it answers, and what it refuses."""
+
+import io
+import json
+import subprocess
+import sys
+import urllib.request
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+pytest.importorskip("flask")
+pytest.importorskip("plotly")
+
+from rdp.clip import fit_clip, sample_clip
+from solvers.cli import app as command
+from solvers.explore import upload
+from solvers.explore.app import Server, create_app
+from solvers.explore.question import parse
+from solvers.explore.view import view
+
+ASKED = {"frames": 2, "rho": 0.9, "rates": [0.5, 1], "levels": [0, 0]}
+
+
+@pytest.fixture(scope="module")
+def app():
+    return create_app()
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture
+def clip():
+    """Bytes of a small clip."""
+    frames = np.random.default_rng(0).random((5, 16, 24)).cumsum(axis=0) / 5
+    file = io.BytesIO()
+    np.save(file, frames)
+    return file.getvalue()
+
+
+def send(client, content, name="clip.npy", frames="5"):
+    return client.post("/clip", data={"frames": frames, "clip": (io.BytesIO(content), name)})
+
+
+def test_the_page_and_what_it_loads(client):
+    page = client.get("/", buffered=True)
+    assert page.status_code == 200
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    text = page.text
+    assert "//" not in text  # nothing from elsewhere
+    for part in ("plotly.js", "static/explore.css", "static/explore.js", "static/plots.js"):
+        assert f'"{part}"' in text
+        assert client.get(f"/{part}", buffered=True).status_code == 200
+
+
+def test_start_is_a_question_that_can_be_asked(client):
+    start = client.get("/start").json
+    assert set(start["styles"]) == {"MMSE", "FMD", "JD", "SA"}
+    parse(start["question"])
+
+
+def test_view_is_the_view(client):
+    answer = client.post("/view", json=ASKED)
+    assert answer.status_code == 200
+    expected = json.loads(json.dumps(view(parse(ASKED)), allow_nan=False))
+    assert answer.json == expected
+    assert list(answer.json["tables"]["rate"]) == [
+        *("rate", "plf", "distortion_1", "distortion_2", "gap")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "error"),
+    [
+        ({"json": {**ASKED, "rates": [-1, 1]}}, 400, "rates: expected values >= 0, got -1"),
+        ({"json": {**ASKED, "file": "x"}}, 400, "file: unknown"),
+        ({"data": "{", "content_type": "application/json"}, 400, "could not understand"),
+        ({"data": json.dumps(ASKED), "content_type": "text/plain"}, 415, ""),
+    ],
+)
+def test_a_bad_question_is_an_error_in_words(client, given, status, error):
+    answer = client.post("/view", **given)
+    assert answer.status_code == status
+    assert error in answer.json["error"]
+
+
+def test_an_unexpected_error_stays_in_the_terminal(client, monkeypatch, caplog):
+    def breaks(question):
+        raise RuntimeError("secret")
+
+    app = client.application
+    monkeypatch.setattr(sys.modules["solvers.explore.view"], "solve", breaks)
+    assert not app.debug
+    answer = client.post("/view", json=ASKED)
+    assert answer.status_code == 500
+    assert answer.json == {"error": "internal error; the terminal says more"}
+    assert "secret" in caplog.text
+
+
+def test_only_this_machine_and_this_page_are_answered(client):
+    assert client.get("/start", headers={"Host": "localhost:8421"}).status_code == 200
+    assert client.get("/start", headers={"Host": "rebound.example"}).status_code == 400
+    foreign = {"Origin": "http://elsewhere.example"}
+    assert client.post("/view", json=ASKED, headers=foreign).status_code == 403
+    own = {"Origin": "http://localhost"}
+    assert client.post("/view", json=ASKED, headers=own).status_code == 200
+
+
+def test_unknown_paths(client):
+    for path in ("/absent", "/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/passwd"):
+        assert client.get(path, follow_redirects=True).status_code == 404
+
+
+# --- clips ----------------------------------------------------------------------------------
+
+
+def test_a_clip_is_fitted(client, clip, tmp_path):
+    (tmp_path / "clip.npy").write_bytes(clip)
+    expected = fit_clip(tmp_path / "clip.npy")
+    answer = send(client, clip)
+    assert answer.status_code == 200
+    found = answer.json
+    assert found["summary"]["frames"] == 5
+    assert (found["summary"]["height"], found["summary"]["width"]) == (16, 24)
+    order = np.argsort(-(expected.sigma**2), kind="stable")[: upload.MODES]
+    np.testing.assert_allclose(found["modes"]["sigma"], expected.sigma[order])
+    np.testing.assert_allclose(found["modes"]["rho"], expected.rho[order])
+    assert found["curves"]["plf"][:: len(upload.BITS_PER_PIXEL)] == ["MMSE", "FMD", "JD", "SA"]
+
+
+def test_a_video_is_read_as_what_it_is(client):
+    answer = send(client, sample_clip().read_bytes(), "../../etc/passwd", "4")
+    assert answer.status_code == 200
+    assert answer.json["summary"]["frames"] == 4
+    sample = client.post("/clip", data={"frames": "4"}).json
+    assert sample == answer.json
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", "clip: expected a video file, mp4"),
+        (b"#EXTM3U\nfile:///etc/passwd\n", "clip: expected a video file, mp4"),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", "clip: expected a video file, mp4"),
+        (b"\x00\x00\x00\x18ftypisom", "clip: not a video, or truncated or damaged"),
+        (b"\x00\x00\x00\x18ftyp\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n", "clip: "),
+        (b"\x93NUMPY\x01\x00", "clip: not a .npy array"),
+    ],
+)
+def test_what_is_no_clip(client, content, error):
+    answer = send(client, content, "movie.mp4")
+    assert answer.status_code == 400
+    assert answer.json["error"].startswith(error)
+    assert "/tmp" not in answer.json["error"]
+    assert "passwd" not in answer.json["error"]
+
+
+def test_an_array_that_would_run_code_is_refused(client, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "made"), "w"))
+
+    file = io.BytesIO()
+    np.save(file, np.array([Evil()], dtype=object), allow_pickle=True)
+    assert send(client, file.getvalue()).status_code == 400
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_clip_that_is_too_large(client, monkeypatch, clip):
+    monkeypatch.setitem(client.application.config, "MAX_CONTENT_LENGTH", 1000)
+    answer = send(client, clip)
+    assert answer.status_code == 413
+    assert answer.json == {"error": "clip: expected at most 64 MiB"}
+
+
+@pytest.mark.parametrize("frames", ["0", "1", "301", "-2", "many", ""])
+def test_a_bad_number_of_frames(client, clip, frames):
+    answer = send(client, clip, frames=frames)
+    assert answer.status_code == 400
+    assert answer.json["error"].startswith("frames: expected")
+
+
+def test_nothing_of_a_clip_stays(client, clip, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert send(client, clip).status_code == 200
+    assert send(client, clip[:100]).status_code == 400
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- serving --------------------------------------------------------------------------------
+
+
+def test_a_server_on_loopback():
+    server = Server()
+    try:
+        assert server.url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(server.url + "start") as answer:
+            assert json.load(answer)["question"]["frames"] == 4
+        port = int(server.url.rstrip("/").rsplit(":", 1)[1])
+        with pytest.raises(OSError, match="in use"):
+            Server(port=port)
+    finally:
+        server.close()
+
+
+def test_no_address_of_every_network():
+    for host in ("", "0.0.0.0", "::"):
+        with pytest.raises(ValueError, match="host: expected the address of one network"):
+            Server(host)
+
+
+def test_without_the_extra_the_command_says_what_to_install():
+    code = (
+        "import sys; sys.modules['flask'] = None\n"
+        "from solvers.cli import main; sys.argv = ['rdp', 'explore', '--no-browser']; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 2
+    expected = "explore: flask is not installed; pip install 'gauss-markov-rdp[explore]'\n"
+    assert result.stderr == expected
+
+
+def test_the_command_serves_until_interrupted(monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr(Server, "wait", Server.close)
+    result = CliRunner().invoke(command, ["explore", "--port", "0"])
+    assert result.exit_code == 0, result.output
+    (url,) = opened
+    assert result.stderr == f"{url} (Ctrl-C ends it)\n"
+    assert CliRunner().invoke(command, ["explore", "--host", "0.0.0.0"]).exit_code == 2

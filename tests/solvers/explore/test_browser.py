@@ -1,0 +1,233 @@
+"""The page in a real browser: controls, plots, downloads, errors, and no request elsewhere."""
+
+import csv
+import io
+import time
+
+import numpy as np
+import pytest
+
+from rdp import GaussMarkov, closed_form
+from tests import browser as driver
+
+pytest.importorskip("flask")
+pytest.importorskip("plotly")
+pytestmark = pytest.mark.skipif(driver.missing() is not None, reason=str(driver.missing()))
+
+SET = """
+const [selector, value, kind] = arguments;
+const input = document.querySelector(selector);
+input.value = value;
+input.dispatchEvent(new Event("input", { bubbles: true }));
+"""
+UPDATES = "performance.getEntriesByName('update').length"
+
+
+@pytest.fixture(scope="module")
+def url():
+    from solvers.explore.app import Server
+
+    server = Server()
+    yield server.url
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with driver.browsing() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(browser, url):
+    """Return the page, freshly loaded, all plots drawn."""
+    browser.open(url)
+    browser.wait(f"{UPDATES} > 0", 300)  # compiles the solvers where they are not yet
+    return browser
+
+
+def change(page, selector, value):
+    """Set a control, and wait until the page has answered."""
+    before = page.run(f"return {UPDATES}")
+    page.run(SET, selector, str(value))
+    page.wait(f"{UPDATES} > {before}")
+
+
+def curve(page, plot, name):
+    """Return x and y of one curve as drawn."""
+    script = """
+    const [plot, name] = arguments;
+    const trace = document.getElementById(plot).data.find((trace) => trace.name === name);
+    return [trace.x, trace.y];
+    """
+    return np.array(page.run(script, plot, name), dtype=float)
+
+
+def test_the_page_draws_without_complaint(page):
+    assert page.complaints() == []
+    for plot in ("rate", "perception", "frames"):
+        names = page.run(f"return document.getElementById('plot-{plot}').data.map((t) => t.name)")
+        assert names == ["MMSE", "PLF-FMD", "PLF-JD", "PLF-SA"]
+    assert page.run("return document.querySelectorAll('.plot .main-svg').length") >= 4
+    assert page.run("return document.getElementById('error').hidden")
+    assert page.run("return document.querySelectorAll('#notes li').length") == 0
+
+
+def test_nothing_is_loaded_from_elsewhere(page, url):
+    loaded = page.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert len(loaded) > 4
+    assert all(name.startswith((url, "data:")) for name in loaded)
+
+
+def test_controls_redraw_the_curves(page):
+    for selector, value in {
+        "#rho": 0.5,
+        "#frame-table .rate[data-frame='1']": 0.7,
+        "#frame-table .rate-slider[data-frame='2']": 2,
+        "#frames": 2,
+    }.items():
+        change(page, selector, value)
+    frame, distortion = curve(page, "plot-frames", "PLF-JD")
+    source = GaussMarkov.stationary(rho=0.5, frames=2)
+    np.testing.assert_array_equal(frame, [1, 2])
+    expected = closed_form.zero_perception_joint(source, [0.7, 2])
+    np.testing.assert_allclose(distortion, expected, rtol=1e-9)
+    change(page, "#frame-table .all .threshold", 0.1)
+    expected = closed_form.framewise(source, [0.7, 2], 0.1)
+    np.testing.assert_allclose(curve(page, "plot-frames", "PLF-FMD")[1], expected, rtol=1e-9)
+    assert "levels = [0.1, 0.1]" in page.run("return document.getElementById('code').textContent")
+
+
+def test_weights_appear_when_they_count(page):
+    weight = "#frame-table .weight[data-frame='4']"
+    visible = "return document.querySelector(arguments[0]).offsetWidth > 0"
+    assert not page.run(visible, weight)
+    before = curve(page, "plot-frames", "PLF-JD")[1]
+    change(page, "#objective", "weighted")
+    assert page.run(visible, weight)
+    change(page, weight, 100)
+    after = curve(page, "plot-frames", "PLF-JD")[1]
+    assert after[3] < before[3] - 0.01  # the decoder looks ahead for frame 4
+
+
+def test_what_curves_show_and_sweep(page):
+    total = curve(page, "plot-rate", "PLF-SA")[1]
+    page.run(SET, "#shown", "1")
+    first = curve(page, "plot-rate", "PLF-SA")[1]
+    assert (first < total).all()
+    change(page, "#moved", "2")
+    moved = curve(page, "plot-rate", "PLF-SA")[1]
+    assert np.ptp(moved) == 0  # frame 1 knows nothing of the rate of frame 2
+    page.run(SET, "#log", "log")
+    assert page.run("return document.getElementById('plot-rate').layout.yaxis.type") == "log"
+
+
+def test_a_loss_can_be_hidden(page):
+    page.click("#legend label:nth-child(2) input")
+    names = page.run("return document.getElementById('plot-frames').data.map((t) => t.name)")
+    assert names == ["MMSE", "PLF-JD", "PLF-SA"]
+
+
+def test_another_sample_path(page):
+    before = curve(page, "plot-paths", "source X")[1]
+    updates = page.run(f"return {UPDATES}")
+    page.click("#redraw")
+    page.wait(f"{UPDATES} > {updates}")
+    assert not np.allclose(curve(page, "plot-paths", "source X")[1], before)
+
+
+def test_bad_input_is_shown_and_mended(page):
+    for selector, value, message in [
+        ("#frame-table .rate[data-frame='1']", "-1", "rates: expected values >= 0, got -1"),
+        ("#frame-table .rate[data-frame='1']", "", "rate of frame 1: expected a number"),
+        ("#rho-list", "0.9, 2, 0.9", "rho: expected |rho| <= 1, got 2"),
+        ("#rho-list", "0.9, 0.9", "rho: expected shape (3,) for 4 frames, got (2,)"),
+        ("#sigma-list", "one", "sigma: expected numbers separated by commas"),
+    ]:
+        good = page.run("return document.querySelector(arguments[0]).value", selector)
+        page.run(SET, selector, value)
+        error = "document.getElementById('error')"
+        assert page.wait(f"!{error}.hidden && {error}.textContent") == message
+        change(page, selector, good)
+        assert page.run(f"return {error}.hidden")
+
+
+def test_numbers_table(page):
+    text = page.run("return document.getElementById('numbers').innerText")
+    source = GaussMarkov.stationary(rho=0.9, frames=4)
+    for distortion in closed_form.zero_perception_joint(source, [0.1, 4, 4, 4]):
+        assert f"{distortion:.4g}" in text or f"{distortion:.5g}" in text
+
+
+def test_csv_is_what_is_drawn(page):
+    for name in ("rate", "perception", "frames", "paths"):
+        rows = downloaded(page, f"[data-csv='{name}']", f"rdp-{name}.csv")
+        if name == "paths":
+            found = [float(row["JD"]) for row in rows]
+        else:
+            column = "distortion" if name == "frames" else "distortion_sum"
+            found = [float(row[column]) for row in rows if row["plf"] == "JD"]
+        np.testing.assert_array_equal(found, curve(page, f"plot-{name}", "PLF-JD")[1])
+
+
+def downloaded(page, button, name):
+    """Return the rows of the CSV file that a button saves."""
+    file = page.folder / "downloads" / name
+    page.click(button)
+    for _ in range(200):
+        if file.exists():
+            return list(csv.DictReader(io.StringIO(file.read_text())))
+        time.sleep(0.05)
+    raise AssertionError(f"{name} was not saved")
+
+
+def test_a_clip_is_uploaded_and_fitted(page, tmp_path):
+    frames = np.random.default_rng(0).random((5, 32, 32)).cumsum(axis=0) / 5
+    np.save(tmp_path / "my clip.npy", frames)
+    page.type("#clip-file", str(tmp_path / "my clip.npy"))
+    page.click("#clip-fit")
+    page.wait("!document.getElementById('clip-result').hidden")
+    summary = page.run("return document.getElementById('clip-summary').textContent")
+    assert summary.startswith("my clip.npy: 5 frames of 32×32, 64 modes")
+    assert (np.diff(curve(page, "plot-clip", "PLF-JD")[1]) > 0).all()
+    updates = page.run(f"return {UPDATES}")
+    page.run("document.querySelector('#clip-modes tbody button').click()")
+    page.wait(f"{UPDATES} > {updates}")
+    rho = page.run("return document.getElementById('rho-number').value")
+    assert f"rho=[{rho}, {rho}, {rho}]" in page.run(
+        "return document.getElementById('code').textContent"
+    )
+
+
+def test_a_file_that_is_no_clip(page, tmp_path):
+    (tmp_path / "list.mp4").write_text("#EXTM3U\n/etc/passwd\n")
+    page.type("#clip-file", str(tmp_path / "list.mp4"))
+    page.click("#clip-fit")
+    page.wait("document.getElementById('clip-status').textContent.startsWith('clip: expected a')")
+    assert page.run("return document.getElementById('clip-result').hidden")
+
+
+def test_nothing_sticks_out(page):
+    try:
+        for width, height in [(1280, 800), (390, 844)]:
+            page.resize(width, height)
+            page.wait("document.documentElement.scrollWidth <= innerWidth", 5)
+            boxes = page.run(
+                "return [...document.querySelectorAll('#controls input, #controls select')]"
+                ".map((e) => e.getBoundingClientRect()).map((r) => [r.left, r.right])"
+            )
+            assert all(left >= 0 and right <= width for left, right in boxes)
+    finally:
+        page.resize(1280, 800)
+
+
+def test_a_stopped_server_is_said():
+    from solvers.explore.app import Server
+
+    server = Server()
+    with driver.browsing() as opened:
+        opened.open(server.url)
+        opened.wait(f"{UPDATES} > 0", 300)
+        server.close()
+        opened.run(SET, "#rho", "0.3")
+        opened.wait("document.getElementById('error').textContent.includes('still running')")

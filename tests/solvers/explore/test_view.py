@@ -1,0 +1,105 @@
+"""The tables behind the plots: the same numbers as the package gives."""
+
+import contextlib
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form
+from solvers import SolverError, solve
+from solvers.explore.question import parse
+from solvers.explore.view import POINTS, code, view
+
+ASKED = {"frames": 3, "rho": 0.9, "rates": [0.1, 4, 4], "levels": [0, 0, 0]}
+SOURCE = GaussMarkov.stationary(rho=0.9, frames=3)
+
+
+def column(table, plf, name):
+    return [value for value, of in zip(table[name], table["plf"], strict=True) if of == plf]
+
+
+@pytest.mark.parametrize("weights", [None, [1, 2, 1]])
+@pytest.mark.parametrize("level", [0.0, 0.05])
+def test_frames_are_those_of_solve(weights, level):
+    shown = view(parse({**ASKED, "rates": [0.5, 1, 1], "levels": [level] * 3, "weights": weights}))
+    assert shown["notes"] == []
+    for perception in (None, FMD(level), JD(level), SA(level)):
+        expected = solve(Problem(SOURCE, [0.5, 1, 1], perception, weights))
+        plf = expected.problem.plf
+        table = shown["tables"]["frames"]
+        assert column(table, plf, "distortion") == pytest.approx(expected.distortion, rel=1e-4)
+        bound = shown["bounds"][plf]
+        assert bound["objective"] == pytest.approx(expected.objective, rel=1e-6)
+        assert 0 <= bound["gap"] <= 1e-5 * expected.objective
+    assert column(shown["tables"]["frames"], "MMSE", "perception") == [None] * 3
+
+
+def test_rate_curves_move_the_frames_asked_for():
+    table = view(parse({**ASKED, "moved": 1}))["tables"]["rate"]
+    assert len(table["rate"]) == 4 * POINTS
+    rates = [[rate, 4, 4] for rate in column(table, "JD", "rate")]
+    expected = closed_form.zero_perception_joint(SOURCE, rates)
+    for t in range(3):
+        found = column(table, "JD", f"distortion_{t + 1}")
+        np.testing.assert_allclose(found, expected[:, t], rtol=1e-9)
+
+
+def test_perception_curves_end_where_no_loss_binds():
+    shown = view(parse({**ASKED, "rates": [0.5, 0.5, 0.5], "weights": [1, 1, 1]}))
+    table = shown["tables"]["perception"]
+    mmse = closed_form.mmse(SOURCE, [0.5, 0.5, 0.5])
+    for plf in ("FMD", "JD", "SA"):
+        assert column(table, plf, "threshold")[0] == 0
+        curve = np.array([column(table, plf, f"distortion_{t}") for t in (1, 2, 3)], dtype=float)
+        total = curve.sum(axis=0)
+        assert (np.diff(total) <= 1e-7).all()
+        np.testing.assert_allclose(curve[:, -1], mmse, atol=1e-6)
+
+
+def test_paths_share_the_source_and_follow_the_seed():
+    first, again, other = (
+        view(parse({**ASKED, "seed": seed}))["tables"]["paths"] for seed in (1, 1, 2)
+    )
+    assert first == again != other
+    assert set(first) == {"frame", "source", "MMSE", "FMD", "JD", "SA"}
+    x, xhat = solve(Problem(SOURCE, [0.1, 4, 4], JD(0))).simulate(1, 1)
+    np.testing.assert_allclose(first["source"], x[0])
+    np.testing.assert_allclose(first["JD"], xhat[0])
+
+
+def test_the_code_runs_and_prints_what_the_page_shows():
+    question = parse({**ASKED, "weights": [1, 0.5, 2], "levels": [0.1, 0.1, 0.1]})
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(code(question), {})
+    table = view(question)["tables"]["frames"]
+    for line in said.getvalue().splitlines():
+        plf, *numbers = line.split()
+        assert [float(number) for number in numbers] == pytest.approx(
+            column(table, plf, "distortion"), abs=2e-6
+        )
+    assert len(said.getvalue().splitlines()) == 4
+
+
+def test_everything_is_strict_json():
+    json.dumps(
+        view(parse({**ASKED, "frames": 1, "rho": 0, "rates": [0], "levels": [0]})), allow_nan=False
+    )
+
+
+def test_what_fails_is_left_out_and_said(monkeypatch):
+    module = sys.modules["solvers.explore.view"]
+
+    def fails(problem, method="auto"):
+        if problem.plf == "SA":
+            raise SolverError("inaccurate", "no")
+        return solve(problem, method)
+
+    monkeypatch.setattr(module, "solve", fails)
+    shown = view(parse(ASKED))
+    assert shown["notes"] == ["PLF-SA at this point: inaccurate: no"]
+    assert set(shown["bounds"]) == {"MMSE", "FMD", "JD"}
+    assert "SA" not in shown["tables"]["paths"]
