@@ -197,6 +197,7 @@ def measure(
     classifier_steps: int = 0,
     draws: int = 8,
     frequencies: int = FREQUENCIES,
+    reference_clips: int = 0,
     kind: str = "measured",
     provenance: dict[str, Any] | None = None,
     **fields: Any,
@@ -225,6 +226,8 @@ def measure(
         Draws of the common randomness for the diversity.
     frequencies : int
         DCT coefficients in each direction, for the Gelbrich distance.
+    reference_clips : int
+        Training clips that the Gaussian reference is fitted to; 0 leaves it out.
     kind : {"measured", "reduced"}
         Whether the codec is of full size.
     provenance : dict or None
@@ -246,6 +249,9 @@ def measure(
     if classifier_steps and shown.labels is not None:
         judge = train_classifier(task.source("train"), classifier_steps, seed)
     spread = diversity(codec, task, plfs, draws, seed) if draws > 1 else {}
+    reference = None
+    if reference_clips and math.isfinite(codec.shape.rates[0]):
+        reference = gaussian_reference(task, codec.shape.rates, reference_clips, seed).tolist()
     points = []
     for plf in plfs:
         own = plf if plf in PLFS else "FMD"
@@ -259,6 +265,7 @@ def measure(
             "losses": {loss: found.tolist() for loss, found in losses.items()},
             "coded_bits": shown.coded_bits.tolist(),
             "diversity": spread.get(plf),
+            "gaussian_reference": reference,
         }
         if about.get("encoder") != "own":  # of its own, and no MMSE decoder of it was trained
             about["bounds"] = bounds_of(shown, features, plf)

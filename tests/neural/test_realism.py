@@ -44,6 +44,7 @@ critic_steps = 4
 classifier_steps = 4
 draws = 2
 frequencies = 4
+reference_clips = 20
 kind = "reduced"
 
 [[stage]]
@@ -253,6 +254,7 @@ def test_the_commands_leave_points_that_say_what_they_are(trained):
     for point in points:
         assert point.rate.tolist() == [12, 2]
         assert point.kind == "reduced"
+        assert len(point.provenance["gaussian_reference"]) == 2
         assert point.intervals["distortion"].shape == (2, 2)
         assert ("bounds" in point.provenance) == (point.provenance["encoder"] == "shared")
         assert json.loads(trained[3].read_text())["version"] == 1
