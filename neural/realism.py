@@ -337,6 +337,8 @@ def bounds_of(shown: Shown, features: dict[str, Array], plf: str) -> dict[str, l
         - excess: :math:`D - D_{MMSE}`, and excess_half, half the width of its interval;
         - shared_encoder_gap: what excess is not below if the MMSE decoder is the best one;
         - factor_two: :math:`2 D_{MMSE}`, enough for perfect FMD and SA;
+        - reference: error of the MMSE reconstruction of the frame before, taken for this one, which
+          no bit of this frame is needed for; that of black for the first frame;
         - joint_support: for JD, what D is not below if realism is perfect: the distance of the
           source from the nearest shift of the frame shown before; and its half width.
     """
@@ -352,6 +354,8 @@ def bounds_of(shown: Shown, features: dict[str, Array], plf: str) -> dict[str, l
         ],
         "factor_two": (2 * mmse.mean(axis=0)).tolist(),
     }
+    before = torch.cat([torch.zeros_like(x[:, :1]), estimate[:, :-1]], 1)
+    out["reference"] = (x - before).square().mean((0, 2, 3)).tolist()
     if plf == "JD" and shown.labels is not None:
         nearest = [
             np.zeros(len(x)),

@@ -156,6 +156,8 @@ def test_shared_encoder_gap_is_no_more_than_the_excess():
     found = bounds_of(shown(x, None, MMSE=estimate, FMD=other), features, "FMD")
     distance = (estimate - other).square().mean((0, 2, 3))
     assert (np.array(found["shared_encoder_gap"]) <= distance.numpy() + 1e-9).all()
+    held = (x[:, 1] - 0.5 * x[:, 0]).square().mean()
+    assert found["reference"] == pytest.approx([float(x[:, 0].square().mean()), float(held)])
 
 
 def test_permanence_of_known_mistakes():
