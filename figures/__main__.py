@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from figures.build import FigureError, build, names
+from figures.build import FigureError, build, check, names
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -28,16 +28,17 @@ def main(
     if show:
         typer.echo("\n".join(names()))
         return
-    bar = tqdm(which or names(), unit="figure")
+    chosen, forms = which or names(), [form.strip() for form in formats.split(",")]
+    try:
+        check(chosen, forms)
+    except FigureError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    bar = tqdm(chosen, unit="figure")
     for name in bar:
         bar.set_description(name)
-        try:
-            build(name, out, [form.strip() for form in formats.split(",")])
-        except FigureError as error:
-            bar.close()
-            typer.echo(str(error), err=True)
-            raise typer.Exit(2) from None
-    typer.echo(f"{len(which or names())} figures in {out}")
+        build(name, out, forms)
+    typer.echo(f"{len(chosen)} figure{'s' * (len(chosen) > 1)} in {out}")
 
 
 if __name__ == "__main__":

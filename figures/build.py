@@ -61,11 +61,7 @@ def build(name: str, out: Path | str, formats: Sequence[str] = ("png",)) -> list
     FigureError
         Unknown figure or format.
     """
-    if name not in names():
-        raise FigureError(f"name: expected one of {', '.join(names())}, got {name!r}")
-    for form in formats:
-        if form not in FORMATS:
-            raise FigureError(f"format: expected one of {', '.join(FORMATS)}, got {form!r}")
+    check([name], formats)
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -87,3 +83,26 @@ def build(name: str, out: Path | str, formats: Sequence[str] = ("png",)) -> list
             figure.savefig(path, format=form, metadata=_METADATA[form])
             written.append(path)
     return written
+
+
+def check(which: Sequence[str], formats: Sequence[str]) -> None:
+    """Refuse unknown figures and image formats, before any work is done.
+
+    Parameters
+    ----------
+    which : sequence of str
+        Names of figures.
+    formats : sequence of str
+        Image formats.
+
+    Raises
+    ------
+    FigureError
+        Unknown figure or format.
+    """
+    for name in which:
+        if name not in names():
+            raise FigureError(f"name: expected one of {', '.join(names())}, got {name!r}")
+    for form in formats:
+        if form not in FORMATS:
+            raise FigureError(f"format: expected one of {', '.join(FORMATS)}, got {form!r}")

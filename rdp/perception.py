@@ -167,12 +167,11 @@ def perception(name: str, levels: ArrayLike = 0.0, metric: str = "w2") -> Percep
         Unknown name, or a metric the loss function does not take.
     """
     key = name.upper() if isinstance(name, str) else name
-    if key == "MMSE":
-        return None
-    if key not in PLFS:
+    if key not in LOSSES:
         raise ValueError(f"perception: expected one of {', '.join(LOSSES)}, got {name!r}")
-    if key == "FMD":
-        return FMD(levels, metric=metric)
+    if key in ("MMSE", "FMD"):
+        loss = FMD(levels, metric=metric)  # what MMSE has no use for is checked all the same
+        return loss if key == "FMD" else None
     if metric != "w2":
         raise ValueError(f"metric: expected 'w2' for {key}, got {metric!r}")
     return PLFS[key](levels)

@@ -77,7 +77,8 @@ class Problem:
         if self.perception is not None:
             if not isinstance(self.perception, Perception):
                 raise ValueError(
-                    f"perception: expected FMD, JD, SA or None, got {self.perception!r}"
+                    f"perception: expected FMD, JD, SA or None, such as JD(0.0), got "
+                    f"{self.perception!r}"
                 )
             self.perception.thresholds(self.source.frames)
         if self.encoder not in ("optimal", "mmse"):

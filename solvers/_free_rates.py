@@ -186,17 +186,24 @@ class _FreeRates(Whole):
 
     def _bound(self, weights: Array, price: float, mu: Array, slope: Array, unfelt: Array) -> float:
         """Dual value: bits of least total rate, or least weighted distortion."""
-        best = -np.inf
-        top = np.linalg.eigvalsh(slope)[:, -1]
-        for shrink in _SHRINK:
-            for lift in LIFTS:
-                lifted = (1 - shrink) * np.maximum(mu, (1 + lift) * top)
-                constant, gain = self._linear(weights, lifted, (1 - shrink) * slope)
-                best = max(
-                    best,
-                    self._least(weights, price, constant, gain),
-                    self._least(weights, price, constant, np.maximum(gain, unfelt)),
-                )
+        best, size = -np.inf, float(np.abs(slope).max())
+        equal = np.isinf(mu)[:, None, None] * np.tril(np.ones_like(slope[0]))[:, :, None]
+        curvature = size * equal * np.eye(self.frames)
+        # frames of no weight may leave Q singular; a multiplier of an equality can be raised
+        for raised in (0.0, *_SHRINK[1:]):
+            if np.isfinite(best):
+                break
+            moved = slope + raised * curvature
+            top = np.linalg.eigvalsh(moved)[:, -1]
+            for shrink in _SHRINK:
+                for lift in LIFTS:
+                    lifted = (1 - shrink) * np.maximum(mu, (1 + lift) * top)
+                    constant, gain = self._linear(weights, lifted, (1 - shrink) * moved)
+                    best = max(
+                        best,
+                        self._least(weights, price, constant, gain),
+                        self._least(weights, price, constant, np.maximum(gain, unfelt)),
+                    )
         return best
 
     def _linear(self, weights: Array, mu: Array, slope: Array) -> tuple[float, Array]:

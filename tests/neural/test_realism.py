@@ -1,5 +1,6 @@
 """What is measured on clips: against other routes, and on clips whose answer is known."""
 
+import io
 import json
 import pickle
 from functools import cache
@@ -239,7 +240,7 @@ def trained(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setattr("neural.video.COUNTED", 32)
     patch.setattr("neural.video.CHUNK", 32)
-    patch.setattr("sys.stderr", (folder / "bars").open("w"))
+    patch.setattr("sys.stderr", io.StringIO())  # progress bars
     for command in (["train"], ["evaluate", "--results", str(points)]):
         name, *rest = command
         arguments = [name, str(config), "--runs", str(runs), "--workers", "1", *rest]
