@@ -41,6 +41,7 @@ from solvers._layout import (
     DIMS,
     ESTIMATE,
     FACTOR,
+    FEATURE,
     FIXED_INTS,
     FIXED_VECS,
     FREE,
@@ -248,25 +249,62 @@ def equality_slope(rank: int, r0: float, b: float, ints: Array, mats: Array, vec
             for j in range(i + 1):
                 mats[ROOT, i, j] += vecs[SCRATCH, i] * vecs[SCRATCH, j]
             vecs[STEP_OWN, i] = vecs[SCRATCH, i] * wanted + (vecs[STEP_OWN, i] if k > 0 else 0.0)
-    top, square, along = 0.0, 0.0, 0.0
-    for i in range(inner):
+    solve_shifted(inner, mats, vecs)
+    least_symmetric(rank, inner, mats, vecs)
+
+
+@njit(cache=True, error_model="numpy")
+def solve_shifted(n: int, mats: Array, vecs: Array) -> None:
+    """Overwrite STEP_OWN by the solution of the positive semidefinite system in ROOT."""
+    top = 0.0
+    for i in range(n):
         top = max(top, mats[ROOT, i, i])
         mats[PRODUCT, 0, i] = vecs[STEP_OWN, i]
-        square += mats[FACTOR, rank, i] ** 2
-    for i in range(inner):
+    for i in range(n):
         mats[ROOT, i, i] += 1e-14 * top
-    cholesky(mats, ROOT, inner)
-    solve_lower(mats, ROOT, PRODUCT, 0, inner)
-    solve_lower_transposed(mats, ROOT, PRODUCT, 0, inner)
-    for i in range(inner):
-        vecs[SCRATCH, i] = mats[PRODUCT, 0, i]
-        along += vecs[SCRATCH, i] * mats[FACTOR, rank, i] / square
-    for i in range(inner):
-        x = mats[FACTOR, rank, i]
-        for j in range(inner):
-            y = mats[FACTOR, rank, j]
-            cross = vecs[SCRATCH, i] * y + vecs[SCRATCH, j] * x
-            mats[PRODUCT, i, j] = (cross - along * x * y) / square
+    cholesky(mats, ROOT, n)
+    solve_lower(mats, ROOT, PRODUCT, 0, n)
+    solve_lower_transposed(mats, ROOT, PRODUCT, 0, n)
+    for i in range(n):
+        vecs[STEP_OWN, i] = mats[PRODUCT, 0, i]
+
+
+@njit(cache=True, error_model="numpy")
+def least_symmetric(rank: int, n: int, mats: Array, vecs: Array) -> None:
+    """Z in PRODUCT with Z c = STEP_OWN, c the last row of B, that costs the bound the least.
+
+    The cost is tr(H N* Phi N*) / mu. With Z = V z V^T, V the singular vectors and s the values, it
+    is sum_ij weight_ij z_ij^2, weight_ij = s_i s_j (s_i + s_j) / 2, hence
+    z_ij = (a_i c_j + a_j c_i) / weight_ij in the basis V.
+    """
+    turn, values = threshold_slot(0) + TURN, FIXED_VECS
+    for i in range(n):
+        own, wanted = 0.0, 0.0
+        for k in range(n):
+            own += mats[turn, k, i] * mats[FACTOR, rank, k]
+            wanted += mats[turn, k, i] * vecs[STEP_OWN, k]
+        vecs[FEATURE, i] = own
+        vecs[SCRATCH, i] = wanted
+    for i in range(n):
+        vecs[STEP_OWN, i] = vecs[SCRATCH, i]
+        for j in range(n):
+            si, sj = vecs[values, i], vecs[values, j]
+            mats[WEIGHTED, i, j] = 2.0 / (si * sj * (si + sj))
+            mats[ROOT, i, j] = vecs[FEATURE, i] * vecs[FEATURE, j] * mats[WEIGHTED, i, j]
+        for k in range(n):
+            mats[ROOT, i, i] += vecs[FEATURE, k] ** 2 * mats[WEIGHTED, i, k]
+    solve_shifted(n, mats, vecs)
+    for i in range(n):
+        for j in range(n):
+            cross = vecs[STEP_OWN, i] * vecs[FEATURE, j] + vecs[STEP_OWN, j] * vecs[FEATURE, i]
+            mats[WEIGHTED, i, j] *= cross
+    for i in range(n):
+        for j in range(n):
+            value = 0.0
+            for k in range(n):
+                for z in range(n):
+                    value += mats[turn, i, k] * mats[WEIGHTED, k, z] * mats[turn, j, z]
+            mats[PRODUCT, i, j] = value
 
 
 @njit(cache=True, error_model="numpy")

@@ -11,13 +11,13 @@ earlier rows of K and H given.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from rdp import _check
 from rdp.closed_form import smallest_sd
-from rdp.mmse import check_rates, mmse_recursion
+from rdp.mmse import check_rates, estimate_factor, mmse_recursion
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
 from solvers.errors import SolverError
@@ -70,38 +70,24 @@ def solve_newton(problem: Problem) -> Scheme:
     source = problem.source
     _scalar(source)
     frames = source.frames
-    rates, levels = problem.rates[None], problem.thresholds[None]
-    backbone = mmse_recursion(source, problem.rates)
     if problem.plf in ("MMSE", "FMD"):
         return _framewise_scheme(problem)
-    from solvers import _batch
-
-    distortion, perception = np.empty((1, frames)), np.empty((1, frames))
-    bound, status = np.empty(1), np.empty(1, np.int64)
-    moments = np.zeros((2, frames, frames))
-    _batch.solve_points(
-        _kernel_source(source, problem.plf),
-        _kernel_weights(problem.weights),
-        np.ascontiguousarray(rates),
-        np.ascontiguousarray(levels),
-        distortion,
-        perception,
-        bound,
-        status,
-        moments,
+    points = _Points.empty(1, frames)
+    _run(
+        source, problem.rates[None], problem.thresholds[None], problem.plf, problem.weights, points
     )
-    if status[0] != 0:
+    bound = float(points.bound[0])
+    if points.status[0] != 0:
+        total = float(points.distortion[0] @ _weight(problem.weights, frames))
         raise SolverError(
-            "inaccurate", f"newton: no certified answer, status {status[0]}, bound {bound[0]:.6g}"
+            "inaccurate", f"newton: objective {total:.10g} has no certificate beyond {bound:.10g}"
         )
-    from rdp.mmse import estimate_factor
-
-    gains, root = moments
+    gains, root = points.scheme
     return Scheme(
         cov_xhat=root @ root.T,
         cross=gains @ estimate_factor(source, problem.rates).T,
-        mmse=backbone.mmse,
-        lower_bound=float(bound[0]),
+        mmse=mmse_recursion(source, problem.rates).mmse,
+        lower_bound=bound,
         message="primal-dual barrier",
     )
 
@@ -157,26 +143,72 @@ def newton_batch(
     array([0.9648, 0.801 , 0.7975])
     """
     _scalar(source)
-    bits = np.ascontiguousarray(check_rates(source, rates))
-    allowed = np.ascontiguousarray(_check.nonnegative("levels", levels))
+    bits = check_rates(source, rates)
+    allowed = _check.nonnegative("levels", levels)
     if bits.ndim != 2:
         raise ValueError(f"rates: expected shape (N, {source.frames}), got {bits.shape}")
     if allowed.shape != bits.shape:
         raise ValueError(f"levels: expected shape {bits.shape}, got {allowed.shape}")
+    if weights is not None and np.shape(weights) != (source.frames,):
+        raise ValueError(f"weights: expected shape ({source.frames},), got {np.shape(weights)}")
     if plf not in ("JD", "SA"):
         raise ValueError(f"plf: expected 'JD' or 'SA', got {plf!r}")
+    points = _Points.empty(*bits.shape)
+    _run(source, bits, allowed, plf, weights, points, parallel)
+    objective = points.distortion @ _weight(weights, source.frames)
+    return points.distortion, points.perception, objective, points.bound, points.status
+
+
+class _Points(NamedTuple):
+    """Answers of N points, and the scheme of the last one: gains K, and G with H = G G^T."""
+
+    distortion: Array  # (N, T)
+    perception: Array  # (N, T)
+    bound: Array  # (N,)
+    status: Array  # (N,)
+    scheme: Array  # (2, T, T)
+
+    @classmethod
+    def empty(cls, count: int, frames: int) -> _Points:
+        shape = (count, frames)
+        status = np.zeros(count, np.int64)
+        return cls(
+            np.zeros(shape), np.zeros(shape), np.zeros(count), status, np.zeros((2, frames, frames))
+        )
+
+
+def _run(
+    source: GaussMarkov,
+    rates: Array,
+    levels: Array,
+    plf: str,
+    weights: Array | None,
+    points: _Points,
+    parallel: bool = False,
+) -> None:
+    """Fill `points`. The kernels work in units in which the largest frame is of order one."""
     from solvers import _batch
 
-    distortion, perception = np.empty(bits.shape), np.empty(bits.shape)
-    bound, status = np.empty(len(bits)), np.empty(len(bits), np.int64)
-    head = (_kernel_source(source, plf), _kernel_weights(weights), bits, allowed)
-    tail = (distortion, perception, bound, status)
+    unit = 2.0 ** np.round(np.log2(source.sigma.max()))  # exact to divide and multiply by
+    head = (
+        _kernel_source(source.scaled(1 / unit), plf),
+        np.zeros(0) if weights is None else np.array(weights, dtype=np.float64),
+        np.ascontiguousarray(rates),
+        levels / unit**2,
+    )
+    answers = points[:4]
     if parallel:
-        _batch.solve_chunks(*head, *tail, _CHUNK)
+        _batch.solve_chunks(*head, *answers, _CHUNK)
     else:
-        _batch.solve_points(*head, *tail, np.zeros((2, source.frames, source.frames)))
-    weight = np.ones(source.frames) if weights is None else weights
-    return distortion, perception, distortion @ weight, bound, status
+        _batch.solve_points(*head, *answers, points.scheme)
+    for values, power in zip(points, (2, 2, 2, 0, 1), strict=True):
+        if power:
+            values *= unit**power
+
+
+def _weight(weights: Array | None, frames: int) -> Array:
+    """Weights of the frames in the objective."""
+    return np.ones(frames) if weights is None else np.asarray(weights)
 
 
 def _scalar(source: GaussMarkov) -> None:
@@ -202,14 +234,8 @@ def _kernel_source(source: GaussMarkov, plf: str) -> Source:
     )
 
 
-def _kernel_weights(weights: Array | None) -> Array:
-    """Weights of the frames; empty for the sequential objective."""
-    return np.zeros(0) if weights is None else np.array(weights, dtype=np.float64)
-
-
 def _framewise_scheme(problem: Problem) -> Scheme:
     """The estimate scaled to the smallest allowed spread; noise where there is no estimate."""
-    from rdp.mmse import estimate_factor
     from solvers.certificate import lower_bound
 
     source = problem.source

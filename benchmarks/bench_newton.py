@@ -1,0 +1,160 @@
+"""The compiled solver against cvxpy + Clarabel and against Clarabel alone, per point of a sweep.
+
+    python -m benchmarks.bench_newton
+
+Joint realism with a threshold on all frames, weights 1, at random rates and thresholds that bind.
+cvxpy solves a parametrised problem, compiled once; Clarabel gets the matrices of one prebuilt
+problem. All are timed in turns, within one run; the table gives times and their ratios.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.report import report
+from rdp import GaussMarkov
+from rdp.mmse import estimate_factor, mmse_recursion
+from solvers.newton import newton_batch
+
+RHO = 0.9
+
+
+def points(frames: int, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Rates (N, T) and thresholds (N, T) on the last frame, below the loss of the estimate."""
+    rng = np.random.default_rng(seed)
+    source = GaussMarkov.stationary(rho=RHO, frames=frames)
+    rates = rng.uniform(0.1, 2.0, (count, 1)) * np.ones(frames)
+    free = newton_batch(source, rates, np.full(rates.shape, np.inf), "JD", np.ones(frames))[1]
+    levels = np.full(rates.shape, np.inf)
+    levels[:, -1] = free[:, -1] * rng.uniform(0.05, 0.95, count)
+    return rates, levels
+
+
+class Model:
+    """The semidefinite program of one source with rates and threshold as parameters."""
+
+    def __init__(self, frames: int) -> None:
+        import cvxpy as cp
+
+        self.source = GaussMarkov.stationary(rho=RHO, frames=frames)
+        law, phi = self.source.covariance(), self.source.transition()
+        self.estimate = cp.Parameter((frames, frames), PSD=True)
+        self.level = cp.Parameter(nonneg=True)
+        shown = cp.Variable((frames, frames), symmetric=True)
+        cross = cp.Variable((frames, frames))
+        couple = cp.Variable((frames, frames))
+        future = [
+            cross[t, s] == cross[t, t] * phi[s, t]
+            for t in range(frames)
+            for s in range(t + 1, frames)
+        ]
+        constraints = [
+            cp.bmat([[self.estimate, cross.T], [cross, shown]]) >> 0,
+            cp.bmat([[law, couple], [couple.T, shown]]) >> 0,
+            np.trace(law) + cp.trace(shown) - 2 * cp.trace(couple) <= self.level,
+            *future,
+        ]
+        cost = cp.trace(shown) - 2 * cp.trace(cross) + np.trace(law)
+        self.problem = cp.Problem(cp.Minimize(cost), constraints)
+
+    def set(self, rates: np.ndarray, level: float) -> None:
+        factor = estimate_factor(self.source, rates)
+        self.estimate.value = factor @ factor.T
+        self.level.value = level
+
+    def solve(self) -> float:
+        return float(self.problem.solve(solver="CLARABEL"))
+
+    def prebuilt(self) -> Callable[[], float]:
+        """Solve the matrices of the present parameters by Clarabel alone."""
+        import clarabel
+        import scipy.sparse as sp
+
+        data, _, _ = self.problem.get_problem_data("CLARABEL")
+        dims = data["dims"]
+        cones = [clarabel.ZeroConeT(dims.zero), clarabel.NonnegativeConeT(dims.nonneg)]
+        cones += [clarabel.PSDTriangleConeT(size) for size in dims.psd]
+        settings = clarabel.DefaultSettings()
+        settings.verbose = False
+        zero = sp.csc_matrix((data["c"].size, data["c"].size))
+        offset = float(np.trace(self.source.covariance()))
+
+        def run() -> float:
+            args = (zero, data["c"], data["A"], data["b"], cones, settings)
+            return float(clarabel.DefaultSolver(*args).solve().obj_val) + offset
+
+        return run
+
+
+def seconds(run: Callable[[], object], repeats: int) -> float:
+    """Best of several runs."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def compare(frames: int, count: int, repeats: int) -> dict[str, object]:
+    """Time per point of the three, in turns."""
+    model = Model(frames)
+    rates, levels = points(frames, count)
+    weights = np.ones(frames)
+    compiled = newton_batch(model.source, rates, levels, "JD", weights)
+    few = range(min(10, count))
+    outer, inner, ours = [], [], []
+    error = 0.0
+    for turn in range(repeats):
+        index = turn % len(few)
+        model.set(rates[index], levels[index, -1])
+        model.solve()
+        outer.append(seconds(model.solve, 2))
+        direct = model.prebuilt()
+        inner.append(seconds(direct, 3))
+        start = time.perf_counter()
+        newton_batch(model.source, rates, levels, "JD", weights)
+        ours.append((time.perf_counter() - start) / count)
+        error = max(error, abs(compiled[2][index] / direct() - 1))
+    newton = min(ours)
+    return {
+        "frames": frames,
+        "newton, µs a point": newton * 1e6,
+        "cvxpy + Clarabel, ms": min(outer) * 1e3,
+        "Clarabel alone, ms": min(inner) * 1e3,
+        "ratio to cvxpy": min(outer) / newton,
+        "ratio to Clarabel": min(inner) / newton,
+        "largest difference": error,
+        "largest certified gap": float(np.max((compiled[2] - compiled[3]) / compiled[2])),
+    }
+
+
+def growth(frames: int, count: int) -> dict[str, object]:
+    """Time per point of the compiled solver on one core, for the growth with T."""
+    source = GaussMarkov.stationary(rho=RHO, frames=frames)
+    rates, levels = points(frames, count)
+    args = (source, rates, levels, "JD", np.ones(frames), False)
+    found = newton_batch(*args)
+    return {
+        "frames": frames,
+        "one core, ms a point": seconds(lambda: newton_batch(*args), 3) / count * 1e3,
+        "solved": float(np.mean(found[4] == 0)),
+        "largest certified gap": float(np.max((found[2] - found[3]) / found[2])),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=10, help="turns; the best one counts")
+    repeats = parser.parse_args().repeats
+    libraries = ("numba", "cvxpy", "clarabel")
+    sizes = ((2, 20_000), (3, 4_000), (8, 100))
+    report("newton", [compare(frames, count, repeats) for frames, count in sizes], libraries)
+    ladder = ((1, 500), (2, 500), (3, 200), (4, 100), (6, 50), (8, 20), (12, 6), (16, 3), (32, 1))
+    report("newton_growth", [growth(*step) for step in ladder], libraries)
+
+
+if __name__ == "__main__":
+    main()
