@@ -11,14 +11,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from neural.experiment import Experiment, one_thread, train_cell, workers
+from neural.experiment import Experiment, one_thread, train_stage, workers
 from rdp.operating_point import save_points
 
 HERE = Path(__file__).resolve().parent
@@ -107,23 +107,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(experiment: Experiment, given: argparse.Namespace) -> None:
-    cells = range(len(experiment.cells))
     options = {
         "device": given.device,
         "channels_last": given.channels_last,
         "compiled": given.compile,
     }
-    one = partial(train_cell, given.config, given.runs, options, given.seed)
+    one = partial(train_stage, given.config, given.runs, options, given.seed)
     together = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    count = 1 if together else given.workers or workers(len(cells))
-    if count > 1:
-        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-            for _ in pool.map(one, cells):
+    count = 1 if together else given.workers or workers(len(experiment.cells))
+    with ExitStack() as stack:
+        if together:
+            stack.enter_context(_process_group(given.device))
+        run: Callable[..., Iterable[None]] = map
+        if count > 1:
+            spawned = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+            run = stack.enter_context(spawned).map
+        for number in range(len(experiment.stages)):
+            for _ in run(partial(one, number), experiment.missing(given.runs, number)):
                 pass
-        return
-    with _process_group(given.device) if together else nullcontext():
-        for cell in cells:
-            one(cell)
 
 
 @contextmanager

@@ -75,10 +75,10 @@ class ClipTask:
         Parameters
         ----------
         rates : sequence of float
-            Bits of each frame.
+            Bits of each frame; fewer than the clips have make a codec of the first frames.
         """
-        if len(rates) != self.frames:
-            raise ValueError(f"rates: expected {self.frames} frames, got {len(rates)}")
+        if not 1 <= len(rates) <= self.frames:
+            raise ValueError(f"rates: expected up to {self.frames} frames, got {len(rates)}")
         return VideoCodec(VideoShape(tuple(rates), **self.codec))
 
     def make_critic(self, frames: int) -> nn.Module:

@@ -1,7 +1,9 @@
 """Experiments: a TOML file names the task, the cells and the stages; a folder holds the results.
 
-A cell is one setting of the rates. Each cell runs all stages in order, in its own folder, which
-keeps for every stage a checkpoint, a log and the trained model.
+A cell is one setting of the rates. Each cell runs all stages in order; the folder of a stage keeps
+a checkpoint, a log and the trained model. A stage that trains the first frames only does not know
+the rates of the others, so that cells which begin alike share it: one codec of first frames serves
+all rates of the second.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from rdp.operating_point import OperatingPoint, environment
 
 TASKS: dict[str, Callable[..., Any]] = {"blocks": BlockTask, "clips": ClipTask}
 LIBRARIES = ("numpy", "torch", "constriction")
+MODEL = "model.pt"  # of a finished stage
 
 
 @dataclass(frozen=True)
@@ -91,66 +94,116 @@ class Experiment:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from None
 
-    def folder(self, root: Path, cell: int) -> Path:
-        """Return the folder of a cell.
+    def rates(self, stage: Stage, cell: int) -> tuple[float, ...]:
+        """Return the rates of the frames that a stage knows: those up to the last one it trains.
 
         Parameters
         ----------
-        root : Path
-            Folder of all experiments.
+        stage : Stage
+            One of the stages.
         cell : int
             Which cell.
         """
-        return root / self.name / "-".join(f"{rate:g}" for rate in self.cells[cell])
+        return self.cells[cell][: None if stage.frames is None else max(stage.frames)]
 
-    def train(self, root: Path, cell: int, **options: Any) -> None:
-        """Run all stages of a cell; those that are finished are left as they are.
+    def folder(self, root: Path, stage: Stage, cell: int) -> Path:
+        """Return the folder of a stage; cells whose rates agree so far have the same.
 
         Parameters
         ----------
         root : Path
             Folder of all experiments.
+        stage : Stage
+            One of the stages.
+        cell : int
+            Which cell.
+        """
+        rates = "-".join(f"{rate:g}" for rate in self.rates(stage, cell))
+        return root / self.name / rates / stage.name
+
+    def missing(self, root: Path, number: int) -> list[int]:
+        """Return the cells for which a stage is still to be trained, one for each of its folders.
+
+        Parameters
+        ----------
+        root : Path
+            Folder of all experiments.
+        number : int
+            Which stage, from 0.
+        """
+        first: dict[Path, int] = {}
+        for cell in range(len(self.cells)):
+            first.setdefault(self.folder(root, self.stages[number], cell), cell)
+        return [cell for folder, cell in first.items() if not (folder / MODEL).exists()]
+
+    def train(self, root: Path, number: int, cell: int, **options: Any) -> None:
+        """Run a stage of a cell; the stage that it starts from is finished.
+
+        Parameters
+        ----------
+        root : Path
+            Folder of all experiments.
+        number : int
+            Which stage, from 0.
         cell : int
             Which cell.
         **options : Any
             Of `neural.train.train`.
         """
-        folder = self.folder(root, cell)
+        template = self.stages[number]
+        known = self.rates(template, cell)
+        rates = known if self.task.prescribes_rates else None
+        stage = dataclasses.replace(template, rates=rates, seed=self.seed + 1000 * cell + number)
+        folder = self.folder(root, template, cell)
         self.task.to(options.get("device", "cpu"))
-        for number, template in enumerate(self.stages):
-            seed = self.seed + 1000 * cell + number
-            rates = self.cells[cell] if self.task.prescribes_rates else None
-            stage = dataclasses.replace(template, rates=rates, seed=seed)
-            if (folder / stage.name / "model.pt").exists():
-                continue
-            codec = self._initial(stage, folder, cell)
-            train(
-                stage, codec, self.task.batch, self.task.make_critic, folder / stage.name, **options
-            )
-            if is_first_process():
-                state = {"decoders": list(codec.decoders), "state": codec.state_dict()}
-                save(folder / stage.name / "model.pt", state)
-            barrier()
+        codec = self._initial(root, stage, known, cell)
+        train(stage, codec, self.task.batch, self.task.make_critic, folder, **options)
+        if is_first_process():
+            save(folder / MODEL, {"decoders": list(codec.decoders), "state": codec.state_dict()})
+        barrier()
 
-    def _initial(self, stage: Stage, folder: Path, cell: int) -> Any:
-        if stage.start is None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(stage.seed)
-                codec = self.task.make_codec(self.cells[cell])
-        else:
-            codec = self.model(folder, stage.start, cell)
+    def _initial(self, root: Path, stage: Stage, rates: tuple[float, ...], cell: int) -> Any:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stage.seed)
+            codec = self.task.make_codec(rates)
+        if stage.start is not None:
+            before = self.stage(stage.start)
+            _fill(
+                codec,
+                _load(self.folder(root, before, cell) / MODEL),
+                grown=rates != self.rates(before, cell),
+            )
         codec.prepare(stage.plfs, stage.trained)
         return codec
 
-    def model(self, folder: Path, stage: str, cell: int) -> Any:
+    def stage(self, name: str) -> Stage:
+        """Return the stage of a name.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+
+        Raises
+        ------
+        ValueError
+            There is none.
+        """
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        known = ", ".join(stage.name for stage in self.stages)
+        raise ValueError(f"stage: expected one of {known}, got {name!r}")
+
+    def model(self, root: Path, stage: Stage, cell: int) -> Any:
         """Load the codec that a stage trained.
 
         Parameters
         ----------
-        folder : Path
-            Folder of the cell.
-        stage : str
-            Name of the stage.
+        root : Path
+            Folder of all experiments.
+        stage : Stage
+            One of the stages.
         cell : int
             Which cell.
 
@@ -159,11 +212,8 @@ class Experiment:
         torch.nn.Module
             Frozen.
         """
-        path = folder / stage / "model.pt"
-        if not path.exists():
-            raise ValueError(f"{path}: not trained yet")
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        return _filled(self.task.make_codec(self.cells[cell]), saved)
+        codec = self.task.make_codec(self.rates(stage, cell))
+        return freeze(_fill(codec, _load(self.folder(root, stage, cell) / MODEL)))
 
     def export(self, root: Path, cell: int, stage: str, target: Path) -> None:
         """Write a trained codec as one file that `load_codec` reads.
@@ -181,11 +231,12 @@ class Experiment:
         """
         if not 0 <= cell < len(self.cells):
             raise ValueError(f"cell: expected 0..{len(self.cells) - 1}, got {cell}")
-        codec = self.model(self.folder(root, cell), stage, cell)
+        trained = self.stage(stage)
+        codec = self.model(root, trained, cell)
         content = {
             "task": self.kind,
             "options": json.dumps(self.options),
-            "rates": list(self.cells[cell]),
+            "rates": list(self.rates(trained, cell)),
             "decoders": list(codec.decoders),
             "state": codec.state_dict(),
         }
@@ -207,7 +258,6 @@ class Experiment:
         -------
         list of OperatingPoint
         """
-        folder = self.folder(root, cell)
         self.task.to(device)
         frozen = {stage.start for stage in self.stages if stage.encoder == "frozen"}
         points = []
@@ -216,9 +266,9 @@ class Experiment:
                 continue
             if stage.frames is not None and max(stage.frames) < len(self.cells[cell]):
                 continue  # a codec of the first frames only
-            codec = self.model(folder, stage.name, cell).to(device)
+            codec = self.model(root, stage, cell).to(device)
             shared = stage.encoder == "frozen"
-            log = (folder / stage.name / "log.jsonl").read_text().splitlines()
+            log = (self.folder(root, stage, cell) / "log.jsonl").read_text().splitlines()
             about = {
                 "encoder": "shared" if shared else "own",
                 "experiment": self.name,
@@ -238,13 +288,20 @@ class Experiment:
         return points
 
 
-def _filled(codec: Any, saved: dict[str, Any]) -> Any:
-    """Put trained parameters into a new codec, and freeze it."""
+def _load(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise ValueError(f"{path}: not trained yet")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _fill(codec: Any, saved: dict[str, Any], grown: bool = False) -> Any:
+    """Put trained parameters into a new codec; one that has grown has more frames than they do."""
     for plf in saved["decoders"]:
         if plf not in codec.decoders:
             codec.add_decoder(plf)
-    codec.load_state_dict(saved["state"])
-    return freeze(codec)
+    own = codec.state_dict() if grown else {}
+    codec.load_state_dict(own | saved["state"])
+    return codec
 
 
 def load_codec(path: Path | str) -> Any:
@@ -268,7 +325,7 @@ def load_codec(path: Path | str) -> Any:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         task = TASKS[saved["task"]](**json.loads(saved["options"]))
-        return _filled(task.make_codec(saved["rates"]), saved)
+        return freeze(_fill(task.make_codec(saved["rates"]), saved))
     except FileNotFoundError:
         raise
     except (
@@ -291,10 +348,10 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def train_cell(
-    config: Path, root: Path, options: dict[str, Any], seed: int | None, cell: int
+def train_stage(
+    config: Path, root: Path, options: dict[str, Any], seed: int | None, number: int, cell: int
 ) -> None:
-    """Train one cell of an experiment, in a process of its own.
+    """Train one stage of one cell, in a process of its own.
 
     Parameters
     ----------
@@ -306,11 +363,13 @@ def train_cell(
         Of `neural.train.train`.
     seed : int or None
         In place of the seed in the file.
+    number : int
+        Which stage, from 0.
     cell : int
         Which cell.
     """
     one_thread()
-    Experiment.load(config, seed).train(root, cell, position=cell, **options)
+    Experiment.load(config, seed).train(root, number, cell, position=cell, **options)
 
 
 def one_thread() -> None:

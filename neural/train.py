@@ -440,7 +440,8 @@ class Run:
         if self.trains_encoder:
             seed = _step_seed(self.stage.seed, self.stage.steps)
             data = torch.Generator().manual_seed(seed)
-            self.codec.tabulate(lambda n: batch(data, n).to(self.device), self.frames)
+            last = max(self.frames) + 1
+            self.codec.tabulate(lambda n: batch(data, n)[:, :last].to(self.device), self.frames)
 
 
 def freeze(module: nn.Module) -> nn.Module:

@@ -285,7 +285,7 @@ def test_an_exported_codec_reads_the_same_bytes(trained, tmp_path):
     arguments = ["export", str(config), "--runs", str(runs), "--stage", "universal"]
     assert main([*arguments, "--out", str(out)]) == 0
     experiment = Experiment.load(config)
-    own = experiment.model(experiment.folder(runs, 0), "universal", 0)
+    own = experiment.model(runs, experiment.stage("universal"), 0)
     other = load_codec(out)
     x = clips(3).frames
     stream = encode(own, x, 5)
