@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from figures.build import FigureError, build, check, names
+from figures.build import FigureError, MissingResults, build, check, names
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -24,7 +24,10 @@ def main(
     ] = "png",
     show: Annotated[bool, typer.Option("--list", help="List the figures and stop.")] = False,
 ) -> None:
-    """Make theory figures, each with the numbers behind it as CSV."""
+    """Make figures, each with the numbers behind it as CSV.
+
+    Without names, a figure of results that are not there is left out; the command says so.
+    """
     if show:
         typer.echo("\n".join(names()))
         return
@@ -35,10 +38,18 @@ def main(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     bar = tqdm(chosen, unit="figure")
+    missing = []
     for name in bar:
         bar.set_description(name)
-        build(name, out, forms)
-    typer.echo(f"{len(chosen)} figure{'s' * (len(chosen) > 1)} in {out}")
+        try:
+            build(name, out, forms)
+        except MissingResults as error:
+            missing.append(f"{name}: left out: {error}")
+    made = len(chosen) - len(missing)
+    typer.echo(f"{made} figure{'s' * (made != 1)} in {out}")
+    if missing:
+        typer.echo("\n".join(missing), err=True)
+        raise typer.Exit(1 if which else 0)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,14 @@ import pkgutil
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
+
+import numpy as np
 
 FORMATS = ("png", "pdf", "svg")
 _NOT_FIGURES = ("build",)
+STEP_MS = 700  # of an animation
 
 # No dates in the files: the same numbers give the same bytes.
 _METADATA: dict[str, dict[str, None]] = {
@@ -21,6 +25,10 @@ _METADATA: dict[str, dict[str, None]] = {
 
 class FigureError(ValueError):
     """An unknown figure or image format was asked for."""
+
+
+class MissingResults(FigureError):
+    """What a figure shows has not been measured."""
 
 
 def names() -> list[str]:
@@ -54,12 +62,14 @@ def build(name: str, out: Path | str, formats: Sequence[str] = ("png",)) -> list
     Returns
     -------
     list of Path
-        The files written: the table first, then the images.
+        The files written: the table first, then the images, and a GIF of a figure that moves.
 
     Raises
     ------
     FigureError
         Unknown figure or format.
+    MissingResults
+        A figure of measured points, and none are there; nothing is written.
     """
     check([name], formats)
     import matplotlib as mpl
@@ -69,9 +79,9 @@ def build(name: str, out: Path | str, formats: Sequence[str] = ("png",)) -> list
     from solvers.plotting import RC
 
     module = import_module(f"figures.{name}")
+    table = module.compute()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    table = module.compute()
     written = [folder / f"{name}.csv"]
     table.to_csv(written[0], index=False, float_format="%.10g")
     with mpl.rc_context(cast(Any, RC)):
@@ -82,7 +92,25 @@ def build(name: str, out: Path | str, formats: Sequence[str] = ("png",)) -> list
             path = folder / f"{name}.{form}"
             figure.savefig(path, format=form, metadata=_METADATA[form])
             written.append(path)
+        if hasattr(module, "animate"):
+            written.append(_animated(module, table, folder / f"{name}.gif"))
     return written
+
+
+def _animated(module: ModuleType, table: Any, path: Path) -> Path:
+    """Save what `animate` leaves on its figure at each step."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    figure = Figure(figsize=module.STRIP, dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    pictures = []
+    for _ in module.animate(table, figure):
+        canvas.draw()
+        pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("L"))
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=STEP_MS, loop=0)
+    return path
 
 
 def check(which: Sequence[str], formats: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from figures import FigureError, build, names
 from figures.__main__ import app
+from figures.build import MissingResults
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,10 @@ def gallery(tmp_path_factory):
 
 @pytest.mark.parametrize("name", names())
 def test_a_figure_has_its_numbers_beside_it(name, gallery):
-    table_path, image = build(name, gallery)
+    try:
+        table_path, image, *_ = build(name, gallery)
+    except MissingResults as error:
+        pytest.skip(str(error))
     table = pd.read_csv(table_path)
     assert len(table) > 1
     assert not table.isna().all().any()

@@ -1,0 +1,90 @@
+"""Codecs of moving digits: distortion against perception at fixed rate, one encoder or several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from figures import _video
+from rdp.operating_point import OperatingPoint
+from solvers.plotting import STYLES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TITLE = "Distortion and perception of moving digits at fixed rate"
+SIZE = (7.0, 2.9)
+
+UNIVERSAL = "mixture of decoders"
+
+
+def compute() -> pd.DataFrame:
+    """Ends and mixtures of each shared encoder, and the points of encoders made for a loss."""
+    rows = [row for point in _video.points("digits") for row in _rows(point)]
+    return pd.DataFrame(rows)
+
+
+def _rows(point: OperatingPoint) -> Iterator[dict[str, Any]]:
+    """Points in the plane of one loss, that of the decoder."""
+    if point.plf == "MMSE":  # where the mixtures of each loss begin
+        return
+    assert point.perception is not None
+    base = {
+        "plf": point.plf, "cell": _video.cell(point), "rate_bits": point.rate[-1],
+        "kind": point.kind, "seed": point.provenance["training_seed"],
+    }  # fmt: skip
+    mixtures = point.provenance.get("mixtures")
+    if mixtures:
+        for share, distortion, perception in zip(
+            mixtures["share"], mixtures["distortion"], mixtures["perception"], strict=True
+        ):
+            yield base | {
+                "series": UNIVERSAL, "share": share,
+                "distortion": distortion[-1], "perception": perception[-1],
+            }  # fmt: skip
+    row = {"distortion": point.distortion[-1], "perception": point.perception[-1]}
+    for name, ends in point.intervals.items():
+        if name in row:
+            row[f"{name}_low"], row[f"{name}_high"] = ends[-1]
+    yield base | row | {"series": point.label}
+
+
+def draw(table: pd.DataFrame, figure: Figure) -> None:
+    """One panel for each rate."""
+    rates = table.drop_duplicates("cell").sort_values("rate_bits")
+    axes = figure.subplots(1, len(rates), sharey=True, squeeze=False)[0]
+    for ax, (name, rate) in zip(axes, rates[["cell", "rate_bits"]].to_numpy(), strict=True):
+        here = table[table.cell == name]
+        for plf in _video.PLFS:
+            style = STYLES[plf]
+            part = here[here.plf == plf]
+            for _, curve in part[part.series == UNIVERSAL].groupby("seed"):
+                curve = curve.sort_values("share")
+                ax.plot(
+                    curve.perception, curve.distortion, color=style["color"],
+                    linestyle=style["linestyle"], linewidth=0.9,
+                )  # fmt: skip
+            for series in _video.SERIES:
+                _crosses(ax, part[part.series == series], plf, series)
+        ax.set(title=f"$R_2$ = {rate:g} bits", xlabel="$P_2$ (Gelbrich distance)")
+        ax.set_xlim(left=0)
+    axes[0].set_ylabel("$D_2$ (mean squared error of a pixel)")
+    handles = _video.key(axes[0], _video.PLFS) + _video.markers(axes[0])
+    _video.legend(figure, handles, f"Moving digits{_video.size(table)}")
+    _video.note(
+        figure,
+        "Lines: the MMSE decoder and the decoder of the loss, both of the shared encoder, mixed "
+        "pixel by pixel; one for each seed. $P_2$ under the loss itself.",
+    )
+
+
+def _crosses(ax: Any, part: pd.DataFrame, plf: str, series: str) -> None:
+    """Points with both of their intervals."""
+    across = [part.perception - part.perception_low, part.perception_high - part.perception]
+    along = [part.distortion - part.distortion_low, part.distortion_high - part.distortion]
+    ax.errorbar(
+        part.perception, part.distortion, along, across, color=STYLES[plf]["color"],
+        linestyle="none", elinewidth=0.7, **_video.MARKERS[series],
+    )  # fmt: skip

@@ -1,0 +1,60 @@
+"""Error permanence in video: what each loss pays above the MMSE, and whether errors stay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from figures import _video
+from solvers.plotting import STYLES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TITLE = "Error permanence in moving digits"
+SIZE = (7.0, 2.8)
+
+STAY = "share of wrong digits\nthat stay wrong"
+
+
+def compute() -> pd.DataFrame:
+    """Frame 2 of the shared encoder: D_2 over the MMSE, and wrong digits that stay wrong."""
+    rows = _video.last_frame(_video.table("digits"))
+    return permanence(rows[rows.series == _video.SHARED])
+
+
+def permanence(rows: pd.DataFrame) -> pd.DataFrame:
+    """What a table of the last frame says of errors made before."""
+    kept = ["series", "plf", "kind", "seed", "cell", "rate_bits", "distortion"]
+    digits = ["wrong_before", "wrong_now", "stay_wrong", "stay_wrong_half", "accuracy"]
+    out = rows.assign(over_mmse=_video.over_mmse(rows)).reindex(
+        columns=[*kept, "over_mmse", *digits]
+    )
+    half = out.pop("stay_wrong_half")
+    return out.assign(stay_wrong_low=out.stay_wrong - half, stay_wrong_high=out.stay_wrong + half)
+
+
+def draw(table: pd.DataFrame, figure: Figure) -> None:
+    """Left: distortion over the MMSE. Right: of the digits wrong in frame 1, those still wrong."""
+    left, right = figure.subplots(1, 2)
+    for plf in _video.PLFS:
+        _video.draw_runs(left, table, "rate_bits", "over_mmse", plf)
+    left.axhline(2, color="black", linewidth=0.8)
+    left.annotate(
+        "twice the MMSE: enough for FMD and SA", (0.02, 2), xycoords=("axes fraction", "data"),
+        xytext=(0, 2), textcoords="offset points", fontsize=6,
+    )  # fmt: skip
+    left.set(ylabel="$D_2$ / MMSE distortion")
+    for plf in STYLES:
+        _video.draw_runs(right, table, "rate_bits", "stay_wrong", plf)
+    right.set(ylabel=STAY, ylim=(0, 1.02))
+    for ax in (left, right):
+        _video.rate_axis(ax, table, 2)
+    handles = _video.key(right, tuple(STYLES), **_video.MARKERS[_video.SHARED])
+    _video.legend(figure, handles, f"Moving digits, 12 bits for frame 1{_video.size(table)}")
+    _video.note(
+        figure,
+        "Wrong: a classifier sees another digit than the source shows; it is right on "
+        f"{100 * table.accuracy.min():.0f}% of source frames or more. Lines: mean over seeds.",
+    )

@@ -1,0 +1,244 @@
+"""Figures of video codecs: on made-up results whose answer is known, and on the committed ones."""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+from typer.testing import CliRunner
+
+import figures.__main__ as command
+from figures import _video, build, names
+from figures.build import STEP_MS, MissingResults
+from rdp.operating_point import load_points, save_points
+from tests.figures import toy_video
+
+ROOT = Path(__file__).resolve().parents[2]
+VIDEO = [name for name in names() if name.startswith("video_")]
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """Folder to put results in, which the figures then read."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    monkeypatch.setattr(_video, "RESULTS", folder)
+    return folder
+
+
+@pytest.fixture
+def toy(results):
+    toy_video.write(results)
+    return results
+
+
+def computed(name):
+    return import_module(f"figures.{name}").compute()
+
+
+def drawn(name):
+    """Figure of a name, and all text on it."""
+    module = import_module(f"figures.{name}")
+    figure = Figure(figsize=module.SIZE)
+    module.draw(module.compute(), figure)
+    found = [legend.get_title().get_text() for legend in figure.legends]
+    found += [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    found += [figure.get_suptitle(), figure.get_supxlabel()]
+    return figure, " ".join(found)
+
+
+def test_there_are_six():
+    assert len(VIDEO) == 6
+
+
+@pytest.mark.parametrize("name", VIDEO)
+@pytest.mark.usefixtures("toy")
+def test_results_of_a_cpu_are_marked(name):
+    assert "reduced (CPU)" in drawn(name)[1]
+
+
+@pytest.mark.parametrize("name", VIDEO)
+def test_results_of_full_size_take_the_place_of_reduced_ones(name, toy):
+    toy_video.write(toy, kind="measured", seeds=(5,))
+    _, text = drawn(name)
+    assert "reduced" not in text
+    table = computed(name)
+    if "seed" in table:
+        seeds = table[table.get("kind", "measured") == "measured"].seed.dropna()
+        assert set(seeds) == {5}
+
+
+@pytest.mark.parametrize("name", VIDEO)
+@pytest.mark.usefixtures("toy")
+def test_axes_of_numbers_are_labelled(name):
+    figure, _ = drawn(name)
+    if name != "video_samples":
+        assert all(ax.get_xlabel() for ax in figure.axes)
+        assert figure.axes[0].get_ylabel()
+        assert figure.legends
+
+
+@pytest.mark.parametrize("name", VIDEO)
+def test_a_figure_without_results_is_refused_and_leaves_nothing(name, results, tmp_path):
+    with pytest.raises(MissingResults, match="neural/results"):
+        build(name, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("results")
+def test_the_command_leaves_out_what_has_no_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "names", lambda: ["factor_two", "video_rate"])
+    run = CliRunner().invoke(command.app, ["--out", str(tmp_path)])
+    assert run.exit_code == 0
+    assert "1 figure in" in run.output
+    assert "video_rate: left out: no results of digits" in run.output
+    assert {path.name for path in tmp_path.glob("*.*")} == {"factor_two.csv", "factor_two.png"}
+
+
+@pytest.mark.usefixtures("results")
+def test_the_command_fails_if_a_figure_that_it_was_asked_for_has_no_results(tmp_path):
+    run = CliRunner().invoke(command.app, ["video_rate", "--out", str(tmp_path)])
+    assert run.exit_code == 1
+    assert "left out" in run.output
+    assert "Traceback" not in run.output
+
+
+def test_nothing_needs_torch(toy, tmp_path):
+    code = f"""
+import sys
+from pathlib import Path
+sys.modules["torch"] = None  # an import fails as if it was not installed
+from figures import _video, build
+_video.RESULTS = Path({str(toy)!r})
+for name in {VIDEO!r}:
+    build(name, {str(tmp_path / "out")!r})
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    assert len(list((tmp_path / "out").glob("*.png"))) == len(VIDEO)
+
+
+@pytest.mark.usefixtures("toy")
+def test_rate_shows_all_seeds_bounds_and_runs_of_one_weight():
+    table = computed("video_rate").set_index("series")
+    shared = table.loc[_video.SHARED]
+    assert set(shared.seed) == {1, 2}
+    assert set(shared.rate_bits) == set(toy_video.MMSE)
+    twice = table.loc["twice the MMSE"]
+    assert set(twice.plf) == {"FMD", "SA"}
+    np.testing.assert_allclose(twice.distortion, 2 * twice.rate_bits.map(toy_video.MMSE))
+    assert set(table.loc["joint support"].plf) == {"JD"}
+    assert set(table.loc["Gaussian model, long codes"].plf) == {"MMSE"}
+    runs = table.loc["published"]
+    assert sorted(zip(runs.plf, runs.distortion, strict=True)) == [("FMD", 0.024), ("MMSE", 0.0143)]
+
+
+@pytest.mark.usefixtures("toy")
+def test_caveats_of_published_runs_are_on_the_figure():
+    _, text = drawn("video_rate")
+    for caveat in ("training digits", "BatchNorm", "weight 0.01", "50 epochs", "held-out"):
+        assert caveat in text
+
+
+@pytest.mark.usefixtures("toy")
+def test_perception_starts_and_ends_at_decoders():
+    table = computed("video_perception")
+    mixed = table[table.series == "mixture of decoders"]
+    assert len(mixed) == 3 * 3 * 3 * 2  # shares, losses, rates, seeds
+    end = mixed[mixed.share == 1].set_index(["plf", "cell", "seed"]).sort_index()
+    keys = ["plf", "cell", "seed"]
+    shared = table[table.series == _video.SHARED].set_index(keys).sort_index()
+    np.testing.assert_allclose(end.distortion, shared.distortion)
+    assert (table[table.series != "mixture of decoders"].perception_high > 0).all()
+
+
+@pytest.mark.usefixtures("toy")
+def test_permanence_is_over_the_mmse_of_the_same_bytes():
+    table = computed("video_permanence")
+    np.testing.assert_allclose(table.over_mmse, table.plf.map(toy_video.FACTOR))
+    np.testing.assert_allclose(table.stay_wrong_high - table.stay_wrong_low, 0.1)
+
+
+@pytest.mark.usefixtures("toy")
+def test_recovery_has_two_frames_and_judges_the_last():
+    table = computed("video_recovery")
+    assert set(table.frame) == {2, 3}
+    assert set(table.cell) == {"inf-2-2", "inf-2-16"}
+    assert table[table.frame == 3].stay_wrong.notna().all()
+    assert table[table.frame == 2].stay_wrong.isna().all()
+    last = table[(table.frame == 3) & (table.cell == "inf-2-16")].set_index("plf").distortion
+    assert last["JD"] == pytest.approx(toy_video.MMSE[16.0] * toy_video.FACTOR["JD"])
+
+
+@pytest.mark.usefixtures("toy")
+def test_samples_stand_beside_what_they_are_samples_of():
+    table = computed("video_samples")
+    steps = {"source": 0, "MMSE": 5, "FMD": 10, "JD": 15, "SA": 20}
+    np.testing.assert_allclose(table.mse, (table.decoder.map(steps) / 255) ** 2)
+    figure, _ = drawn("video_samples")
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["source", "MMSE", "PLF-FMD", "PLF-JD", "PLF-SA"]
+    image = figure.axes[0].images[0].get_array()
+    rows = np.split(np.asarray(image), len(labels))
+    assert [row[1, 1] for row in rows] == [100 + steps[key] for key in _video.SHOWN]
+
+
+@pytest.mark.parametrize(("recovery", "frames"), [(True, 3), (False, 2)])
+def test_the_film_shows_every_frame_of_the_longest_clips(recovery, frames, results, tmp_path):
+    toy_video.write(results, recovery=recovery)
+    path = build("video_samples", tmp_path)[-1]
+    with Image.open(path) as film:
+        assert film.format == "GIF"
+        assert film.info["loop"] == 0
+        assert film.info["duration"] == STEP_MS
+        assert film.n_frames == 4 * frames  # no clip is like the next
+    assert build("video_samples", tmp_path / "again")[-1].read_bytes() == path.read_bytes()
+
+
+def test_figures_but_that_of_recovery_do_without_it(results, tmp_path):
+    toy_video.write(results, recovery=False)
+    for name in VIDEO:
+        if name == "video_recovery":
+            with pytest.raises(MissingResults, match="recovery"):
+                build(name, tmp_path)
+        else:
+            build(name, tmp_path)
+
+
+def test_a_rate_without_wrong_digits_is_left_out(results):
+    toy_video.write(results, seeds=(1,))
+    points = load_points(results / "digits-reduced.json")
+    for point in points:
+        if point.rate[1] == 16:
+            point.provenance["digits"] |= {"stay_wrong": None, "stay_wrong_half": None}
+    save_points(results / "digits-reduced.json", points)
+    table = computed("video_permanence")
+    assert table[table.rate_bits == 16].stay_wrong.isna().all()
+    figure, _ = drawn("video_permanence")
+    lines = [line for line in figure.axes[1].lines if len(line.get_xdata()) > 1]
+    assert all(max(line.get_xdata()) == 8 for line in lines)
+
+
+@pytest.mark.usefixtures("toy")
+def test_theory_puts_points_over_curves():
+    table = computed("video_theory").set_index("series")
+    for series in ("Gauss-Markov model", _video.SHARED):
+        rows = table.loc[series]
+        np.testing.assert_allclose(rows.over_mmse, rows.plf.map(toy_video.FACTOR))
+
+
+@pytest.mark.slow
+def test_committed_curves_are_those_of_the_model():
+    pytest.importorskip("torch")
+    from figures import video_theory
+
+    stored = {
+        (point.plf, point.rate[1]): point
+        for point in load_points(ROOT / "neural" / "results" / video_theory.CURVES)
+    }
+    assert set(stored) == {(plf, rate) for plf in _video.STYLES for rate in video_theory.RATES}
+    for point in video_theory.model(rates=(8.0,)):
+        np.testing.assert_allclose(stored[point.plf, 8.0].distortion, point.distortion, rtol=1e-6)

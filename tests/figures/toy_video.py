@@ -1,0 +1,92 @@
+"""Made-up results of video codecs in the format of the real ones, for tests of what shows them."""
+
+import numpy as np
+
+from rdp.operating_point import OperatingPoint, save_points
+
+PLFS = ("FMD", "JD", "SA")
+SHARED, OWN = "neural, shared encoder", "neural, own encoder"
+HALF = 2e-4
+# Distortion of the MMSE decoder by rate, and what each loss pays for realism, as a factor.
+MMSE = {2.0: 0.014, 8.0: 0.011, 16.0: 0.008}
+FACTOR = {"MMSE": 1.0, "FMD": 1.6, "JD": 2.2, "SA": 1.8}
+
+
+def point(label, plf, rates, seed=1, kind="reduced", stay_wrong=0.4):
+    """One point whose numbers follow from the tables above."""
+    frames = len(rates)
+    distortion = np.array([0.012, *(MMSE[rate] * FACTOR[plf] for rate in rates[1:])])
+    perception = np.full(frames, 0.008 if plf == "MMSE" else 0.0005)
+    about = {
+        "experiment": "toy", "stage": "universal",
+        "training_seed": seed, "encoder": "shared" if label == SHARED else "own",
+        "gaussian_reference": [0.018] * frames if np.isfinite(rates[0]) else None,
+        "digits": {
+            "accuracy": 0.95, "wrong_before": 0.1, "wrong_now": 0.1,
+            "stay_wrong": stay_wrong, "stay_wrong_half": 0.05,
+        },
+    }  # fmt: skip
+    if label == SHARED:
+        about["bounds"] = {"reference": [0.04, *[0.02] * (frames - 1)]}
+        if plf == "JD":
+            about["bounds"]["joint_support"] = [0.0, *[0.015] * (frames - 1)]
+        if plf != "MMSE":
+            shares = [0.0, 0.5, 1.0]
+            about["mixtures"] = {
+                "share": shares,
+                "distortion": [(distortion * (0.8 + 0.2 * s)).tolist() for s in shares],
+                "perception": [[0.008 * (1 - s) + 0.0005] * frames for s in shares],
+            }
+    else:
+        about["universal_gap"] = {"gap": 1e-4, "half": 2e-4, "outside": 0.0}
+    return OperatingPoint(
+        label, plf, np.array(rates), distortion, perception, metric="gelbrich", kind=kind,
+        units="mean squared error of a pixel", seed=7, samples=2000, provenance=about,
+        intervals={
+            name: np.stack([np.maximum(value - HALF, 0), value + HALF], 1)
+            for name, value in (("distortion", distortion), ("perception", perception))
+        },
+    )  # fmt: skip
+
+
+def cell(rates, own=True, **options):
+    """All points of a cell."""
+    shared = [point(SHARED, plf, rates, **options) for plf in ("MMSE", *PLFS)]
+    return shared + [point(OWN, plf, rates, **options) for plf in PLFS if own]
+
+
+def pictures(rates, clips=4):
+    """Samples of a cell: the source, and decoders that are off by a constant."""
+    name = "-".join(f"{rate:g}" for rate in rates)
+    source = np.full((clips, len(rates), 64, 64), 100, np.uint8)
+    source[:, :, 20:40, 20:40] = 200
+    shown = {"source": 0, "MMSE": 5, "FMD": 10, "JD": 15, "SA": 20}
+    return {f"{name}/{key}": source + np.uint8(step) for key, step in shown.items()}
+
+
+def write(folder, *, kind="reduced", seeds=(1, 2), recovery=True, published=True):
+    """Fill a folder with results."""
+    size = "-reduced" if kind == "reduced" else ""
+    for seed in seeds:
+        ending = "" if seed == 1 else f"-seed{seed}"
+        points = [p for r in MMSE for p in cell((12.0, r), seed=seed, kind=kind)]
+        save_points(folder / f"digits{size}{ending}.json", points)
+    samples = pictures((12.0, 2.0)) | pictures((12.0, 16.0))
+    np.savez_compressed(folder / f"digits{size}-samples.npz", **samples)
+    if recovery:
+        name = "digits-reduced-recovery" if size else "digits-inf-2-recovery"
+        rates = [(np.inf, 2.0, 2.0), (np.inf, 2.0, 16.0)]
+        points = [p for r in rates for p in cell(r, own=False, seed=seeds[0], kind=kind)]
+        save_points(folder / f"{name}.json", points)
+        np.savez_compressed(folder / f"{name}-samples.npz", **pictures(rates[1]))
+    curves = [
+        OperatingPoint("Gauss-Markov model", plf, [12.0, r], [0.02, m * FACTOR[plf] * 1.5],
+                       kind="computed", seed=7)
+        for plf in ("MMSE", *PLFS)
+        for r, m in MMSE.items()
+    ]  # fmt: skip
+    save_points(folder / "digits-model.json", curves)
+    if published:
+        head = "rate1_bits,rate2_bits,plf,lambda,epochs,critic_w1,mse\n"
+        rows = "12,2,MMSE,0,50,,0.0143\n12,2,FMD,0.01,80,0.7,0.024\n12,2,FMD,0.001,50,5.1,0.015\n"
+        (folder / "published_moving_mnist.csv").write_text(head + rows)
