@@ -4,6 +4,8 @@ All of it goes to docs/generated. A number on a page comes from here or from a t
 is typed. ``python docs/generate.py`` writes the files without building the site.
 """
 
+from __future__ import annotations
+
 import ast
 import importlib
 import inspect
@@ -15,9 +17,14 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -28,6 +35,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 PACKAGES = ("rdp", "solvers", "neural", "figures")
 COMMANDS = ("cli", "explore", "__main__")  # documented by their own --help
+Rows = Iterator[Sequence[object]]  # of a table, the head first
 # Benchmarks that say which solver to take, in the order of the page.
 SOLVER_BENCHMARKS = ("newton", "agreement", "causal", "vector", "closed_form")
 
@@ -40,6 +48,8 @@ def generate() -> None:
     (PARTS / "which_plf.md").write_text(which_plf())
     (PARTS / "solver_benchmarks.md").write_text("\n".join(benchmarks(SOLVER_BENCHMARKS)))
     (PARTS / "coding_benchmark.md").write_text("\n".join(benchmarks(["coding"])))
+    for name, text in experiments():
+        (PARTS / f"{name}.md").write_text(text)
     (GENERATED / "commands.md").write_text(commands())
     for package in PACKAGES:
         for name, text in module_pages(package):
@@ -113,6 +123,247 @@ def benchmarks(names: Sequence[str]) -> Iterator[str]:
             f"`python {where}`, {made['date'][:10]}, {made['cores']} cores, "
             f"Python {made['python']}, {versions}.\n"
         )
+
+
+def experiments() -> Iterator[tuple[str, str]]:
+    """Yield name and text of the parts about video codecs: figures, and tables of results."""
+    from figures import build
+    from figures.build import MissingResults
+
+    shown: dict[str, tuple[str | None, Callable[[], Rows] | None]] = {
+        "runs": (None, video_runs),
+        "cells": (None, video_cells),
+        "targets": (None, video_targets),
+        "rate": ("video_rate", video_distortion),
+        "perception": ("video_perception", video_gap),
+        "permanence": ("video_permanence", video_permanence),
+        "recovery": ("video_recovery", video_recovery),
+        "samples": ("video_samples", None),
+        "theory": ("video_theory", None),
+        "people": (None, video_people),
+        "checks": (None, video_checks),
+        "failures": (None, video_failures),
+    }
+    for name, (figure, rows) in shown.items():
+        try:
+            made = build(figure, GENERATED, ["svg"])[1:] if figure else []
+            text = [f"![{path.stem}](/generated/{path.name})\n" for path in made]
+            text += [table(rows())] if rows else []
+        except MissingResults as error:
+            text = [f"*Not here: {error}.*\n"]
+        yield f"video_{name}", "\n".join(text)
+
+
+def results() -> dict[str, pd.DataFrame]:
+    """Tables of the experiments that have results."""
+    from figures import _video
+    from figures.build import MissingResults
+
+    found = {}
+    for name in _video.EXPERIMENTS:
+        with suppress(MissingResults):
+            found[name] = _video.table(name)
+    if not found:
+        raise MissingResults("no results of video codecs in neural/results")
+    return found
+
+
+def video_runs() -> Rows:
+    """What was run, and on how many clips it was measured."""
+    from figures import _video
+
+    yield ["Experiment", "Size", "Cells", "Seeds", "Held-out clips", "Device"]
+    for name in results():
+        points = _video.points(name)
+        about = [point.provenance for point in points]
+        yield [
+            ", ".join(sorted({a["experiment"] for a in about})),
+            ", ".join(sorted({"reduced (CPU)" if p.kind == "reduced" else "full" for p in points})),
+            ", ".join(dict.fromkeys(_video.cell(point) for point in points)),
+            len({a["training_seed"] for a in about}),
+            ", ".join(sorted({str(point.samples) for point in points})),
+            ", ".join(sorted({str(a.get("device")) for a in about})),
+        ]
+
+
+def video_cells() -> Rows:
+    """Cells of the full grid, and what of them there is."""
+    found = results()
+    yield ["Configuration", "Cell (bits)", "Full size", "Reduced (CPU)"]
+    for name, experiment in (
+        ("digits", "digits"), ("digits-inf-2", ""), ("digits-inf-2-recovery", "recovery"),
+        ("people", "people"),
+    ):  # fmt: skip
+        config = tomllib.loads((ROOT / "neural" / "configs" / f"{name}.toml").read_text())
+        for rates in config["rates"]:
+            cell = "-".join(f"{rate:g}" for rate in rates)
+            rows = found.get(experiment)
+            kinds = set() if rows is None else set(rows[rows.cell == cell].kind)
+            there = ["yes" if kind in kinds else "missing" for kind in ("measured", "reduced")]
+            yield [f"`{name}.toml`", cell.replace("-", ", "), *there]
+
+
+def spread(rows: pd.DataFrame, column: str = "distortion", digits: int = 4) -> str:
+    """Mean over seeds, and the range of all their intervals."""
+    if rows.empty or rows[column].isna().all():
+        return ""
+    low, high = rows[f"{column}_low"].min(), rows[f"{column}_high"].max()
+    return f"{rows[column].mean():.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def digits() -> pd.DataFrame:
+    """Frame 2 of the decoders of shared encoders."""
+    from figures import _video
+
+    rows = _video.last_frame(_video.table("digits"))
+    return rows[rows.series == _video.SHARED]
+
+
+def video_distortion() -> Rows:
+    """Distortion of frame 2, here and in the published runs."""
+    from figures import _video
+
+    rows, runs = digits(), _video.published()
+    yield ["$R_2$ (bits)", *(who + plf for plf in _video.STYLES for who in ("", "published "))]
+    for rate, here in rows.groupby("rate_bits"):
+        line: list[object] = [f"{rate:g}"]
+        for plf in _video.STYLES:
+            run = runs[(runs.plf == plf) & (runs.rate2_bits == rate)].mse
+            line += [spread(here[here.plf == plf]), f"{run.iloc[0]:.4f}" if len(run) else "–"]
+        yield line
+
+
+def verdict(margins: Sequence[tuple[float, float]]) -> str:
+    """Whether margins, as intervals, one for each seed, are above zero: in all, in none, or so."""
+    if all(low >= 0 for low, _ in margins):
+        return "yes"
+    return "no" if all(high < 0 for _, high in margins) else "open"
+
+
+def video_targets() -> Rows:
+    """What the experiments were to reach, and whether they did, in every seed."""
+    from figures import _video
+
+    rows, runs = digits(), _video.published()
+    yield ["Expected", "$R_2$ (bits)", "Measured", "Compared with", "Holds"]
+    for plf in _video.STYLES:
+        for rate, here in rows[rows.plf == plf].groupby("rate_bits"):
+            run = runs[(runs.plf == plf) & (runs.rate2_bits == rate)].mse
+            if len(run):
+                limit = run.iloc[0]
+                margins = list(zip(limit - here.distortion_high, limit - here.distortion_low,
+                                   strict=True))  # fmt: skip
+                told = f"{_video.name(plf)} at or below the published run"
+                yield [told, f"{rate:g}", spread(here), f"{limit:.4f}", verdict(margins)]
+    lowest, *_, highest = sorted(set(rows.rate_bits))
+    for less, more, rate in (
+        ("FMD", "JD", lowest), ("JD", "SA", lowest), ("FMD", "JD", highest), ("SA", "JD", highest),
+    ):  # fmt: skip
+        one, other = (
+            rows[(rows.plf == plf) & (rows.rate_bits == rate)].set_index("seed")
+            for plf in (less, more)
+        )
+        margins = list(zip(other.distortion_low - one.distortion_high,
+                           other.distortion_high - one.distortion_low, strict=True))  # fmt: skip
+        told = f"{_video.name(less)} not above {_video.name(more)}"
+        yield [told, f"{rate:g}", spread(one), spread(other), verdict(margins)]
+
+
+def video_gap() -> Rows:
+    """Own encoders against the curve of the shared one, at equal perception."""
+    from figures import _video
+
+    yield [
+        "$R_2$ (bits)",
+        "Loss",
+        "Seed",
+        "Gap in $D_2$",
+        "±",
+        "% of $D_2$",
+        "On the curve's range",
+    ]
+    points = [point for point in _video.points("digits") if "universal_gap" in point.provenance]
+    for point in sorted(points, key=lambda point: (point.rate[-1], point.plf)):
+        found = point.provenance["universal_gap"]
+        gap, half = found["gap"][-1], found["half"][-1]
+        yield [
+            f"{point.rate[-1]:g}", point.plf, point.provenance["training_seed"],
+            f"{gap:+.5f}", f"{half:.5f}", f"{100 * gap / point.distortion[-1]:+.1f}",
+            "no" if found["outside"] else "yes",
+        ]  # fmt: skip
+
+
+def judged(rows: pd.DataFrame, frame: int) -> Rows:
+    """Cost over the MMSE, and wrong digits that stay wrong."""
+    yield [
+        f"$R_{frame}$ (bits)", "Decoder", f"$D_{frame}$ / MMSE", f"wrong in frame {frame - 1}",
+        f"of these wrong in frame {frame}",
+    ]  # fmt: skip
+    for (rate, plf), here in rows.groupby(["rate_bits", "plf"], sort=False):
+        yield [
+            f"{rate:g}", plf, f"{here.over_mmse.mean():.3f}", f"{here.wrong_before.mean():.3f}",
+            spread(here, "stay_wrong", 2),
+        ]  # fmt: skip
+
+
+def video_permanence() -> Rows:
+    """Frame 2: the first is poor."""
+    from figures import video_permanence
+
+    yield from judged(video_permanence.compute(), 2)
+
+
+def video_recovery() -> Rows:
+    """Frame 3: the second is starved."""
+    from figures import _video, video_recovery
+
+    yield from judged(_video.last_frame(video_recovery.compute()), 3)
+
+
+def video_people() -> Rows:
+    """Recordings of people: each frame and decoder."""
+    from figures import _video
+
+    yield ["Decoder", "Encoder", "Frame", "Bits", "Distortion", "Perception (Gelbrich)"]
+    rows = _video.table("people")
+    for (series, plf, frame, bits), one in rows.groupby(
+        ["series", "plf", "frame", "rate_bits"], sort=False
+    ):
+        encoder = series.removeprefix("neural, ").removesuffix(" encoder")
+        measured = [spread(one, digits=5), spread(one, "perception", 5)]
+        yield [plf, encoder, frame, f"{bits:g}", *measured]
+
+
+def checks() -> pd.DataFrame:
+    """Verdicts on all committed points."""
+    import pandas as pd
+
+    from figures import _video
+    from figures.build import MissingResults
+
+    path = _video.RESULTS / "checks.csv"
+    if not path.is_file():
+        raise MissingResults("no checks.csv in neural/results; python -m neural validate writes it")
+    return pd.read_csv(path)
+
+
+def video_checks() -> Rows:
+    """How many points pass each bound."""
+    verdicts = ("pass", "inconclusive", "fail")
+    yield ["Bound", "Decoder", *verdicts]
+    for (bound, plf), rows in checks().groupby(["bound", "plf"], sort=False):
+        yield [bound, plf, *(int((rows.verdict == found).sum()) for found in verdicts)]
+
+
+def video_failures() -> Rows:
+    """Every check that fails."""
+    yield ["Experiment", "Bits", "Seed", "Decoder", "Frame", "Bound", "Measured", "", "Limit"]
+    failed = checks()
+    for row in failed[failed.verdict == "fail"].itertuples():
+        yield [
+            row.experiment, row.rates, row.seed, f"{row.plf}, {row.stage}", row.frame, row.bound,
+            number(row.measured), row.relation, number(row.limit),
+        ]  # fmt: skip
 
 
 def docstring(path: Path) -> str:

@@ -1,5 +1,7 @@
 """Figures of video codecs: on made-up results whose answer is known, and on the committed ones."""
 
+import importlib.util
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -242,3 +244,77 @@ def test_committed_curves_are_those_of_the_model():
     assert set(stored) == {(plf, rate) for plf in _video.STYLES for rate in video_theory.RATES}
     for point in video_theory.model(rates=(8.0,)):
         np.testing.assert_allclose(stored[point.plf, 8.0].distortion, point.distortion, rtol=1e-6)
+
+
+@pytest.fixture
+def page(monkeypatch, tmp_path):
+    """Script that writes the parts of the documentation about video codecs."""
+    path = ROOT / "docs" / "generate.py"
+    spec = importlib.util.spec_from_file_location("docs_generate_video", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "GENERATED", tmp_path / "generated")
+    return module
+
+
+@pytest.mark.parametrize(
+    ("margins", "said"),
+    [
+        ([(0.1, 0.2), (0.0, 0.3)], "yes"),
+        ([(-0.3, -0.1), (-0.2, -0.1)], "no"),
+        ([(0.1, 0.2), (-0.1, 0.3)], "open"),
+        ([(0.1, 0.2), (-0.2, -0.1)], "open"),
+    ],
+)
+def test_seeds_have_to_agree_with_their_intervals(page, margins, said):
+    assert page.verdict(margins) == said
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_page_says_what_holds(page):
+    _, *rows = page.video_targets()
+    held = {(claim, rate): verdict for claim, rate, _, _, verdict in rows}
+    assert held["PLF-FMD at or below the published run", "2"] == "yes"
+    assert held["MMSE at or below the published run", "2"] == "yes"  # 0.0142 at most, and 0.0143
+    assert held["PLF-FMD not above PLF-JD", "2"] == "yes"
+    assert held["PLF-JD not above PLF-SA", "2"] == "no"
+    assert held["PLF-SA not above PLF-JD", "16"] == "yes"
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_page_shows_means_and_the_range_of_all_intervals(page):
+    _, first, *_ = page.video_distortion()
+    assert first[:3] == ["2", "0.0140 (0.0138–0.0142)", "0.0143"]
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_page_lists_missing_cells(page):
+    rows = {(config, cell): there for config, cell, *there in page.video_cells()}
+    assert rows["`digits.toml`", "12, 8"] == ["missing", "yes"]
+    assert rows["`digits.toml`", "12, 24"] == ["missing", "missing"]
+    assert rows["`digits-inf-2-recovery.toml`", "inf, 2, 16"] == ["missing", "yes"]
+    assert rows["`people.toml`", "16, 16"] == ["missing", "missing"]
+
+
+@pytest.mark.usefixtures("toy")
+def test_every_part_of_the_page_is_a_table_or_says_what_is_not_here(page):
+    parts = dict(page.experiments())
+    included = set(re.findall(r"parts/(video_\w+)\.md", (ROOT / "docs/experiments.md").read_text()))
+    assert included == set(parts)
+    assert parts.pop("video_people").startswith("*Not here: no results of people")
+    pictures = parts.pop("video_samples") + parts.pop("video_theory")
+    for name in ("samples.svg", "samples.gif", "theory.svg"):
+        assert f"(/generated/video_{name})" in pictures
+    for name, text in parts.items():
+        assert "| --- |" in text, name
+    assert "| factor two | FMD | 1 | 0 | 0 |" in parts["video_checks"]
+    assert "split" in parts["video_failures"]
+    assert "factor two" not in parts["video_failures"]
+    assert "generated/video_recovery.svg" in parts["video_recovery"]
+
+
+@pytest.mark.usefixtures("results")
+def test_a_page_without_results_says_so(page):
+    parts = dict(page.experiments())
+    for name in ("runs", "cells", "targets", "rate", "recovery"):
+        assert parts[f"video_{name}"].startswith("*Not here: no results of")

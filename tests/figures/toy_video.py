@@ -38,7 +38,12 @@ def point(label, plf, rates, seed=1, kind="reduced", stay_wrong=0.4):
                 "perception": [[0.008 * (1 - s) + 0.0005] * frames for s in shares],
             }
     else:
-        about["universal_gap"] = {"gap": 1e-4, "half": 2e-4, "outside": 0.0}
+        about["universal_gap"] = {
+            "frames": [frames],
+            "gap": [1e-4],
+            "half": [2e-4],
+            "outside": False,
+        }
     return OperatingPoint(
         label, plf, np.array(rates), distortion, perception, metric="gelbrich", kind=kind,
         units="mean squared error of a pixel", seed=7, samples=2000, provenance=about,
@@ -85,8 +90,14 @@ def write(folder, *, kind="reduced", seeds=(1, 2), recovery=True, published=True
         for plf in ("MMSE", *PLFS)
         for r, m in MMSE.items()
     ]  # fmt: skip
-    save_points(folder / "digits-model.json", curves)
+    save_points(folder / "model-digits.json", curves)
     if published:
         head = "rate1_bits,rate2_bits,plf,lambda,epochs,critic_w1,mse\n"
         rows = "12,2,MMSE,0,50,,0.0143\n12,2,FMD,0.01,80,0.7,0.024\n12,2,FMD,0.001,50,5.1,0.015\n"
         (folder / "published_moving_mnist.csv").write_text(head + rows)
+    (folder / "checks.csv").write_text(
+        "experiment,rates,stage,seed,point,label,plf,frame,bound,relation,measured,low,high,"
+        "limit,limit_low,limit_high,verdict\n"
+        "toy,12-2,universal,1,1,x,FMD,2,factor two,<=,0.02,0.02,0.02,0.03,0.03,0.03,pass\n"
+        "toy,12-2,universal,1,1,x,FMD,,split,>=,0.02,0.02,0.02,0.03,0.03,0.03,fail\n"
+    )
