@@ -27,9 +27,17 @@ def point(label, plf, rates, seed=1, kind="reduced", stay_wrong=0.4):
         },
     }  # fmt: skip
     if label == SHARED:
-        about["bounds"] = {"reference": [0.04, *[0.02] * (frames - 1)]}
+        mmse = np.array([0.012, *(MMSE[rate] for rate in rates[1:])])
+        about["bounds"] = {
+            "reference": [0.04, *[0.02] * (frames - 1)],
+            "factor_two": (2 * mmse).tolist(),
+            "excess": (distortion - mmse).tolist(),
+            "excess_half": [HALF] * frames,
+            "shared_encoder_gap": [0.0, *[0.001] * (frames - 1)],
+        }
         if plf == "JD":
             about["bounds"]["joint_support"] = [0.0, *[0.015] * (frames - 1)]
+            about["bounds"]["joint_support_half"] = [HALF] * frames
         if plf != "MMSE":
             shares = [0.0, 0.5, 1.0]
             about["mixtures"] = {
