@@ -125,6 +125,12 @@ def size(rows: pd.DataFrame) -> str:
     return ", reduced (CPU)" if (rows.kind == "reduced").any() else ""
 
 
+def title(rows: pd.DataFrame) -> str:
+    """What codecs of two frames were given, and their size."""
+    first = rows.cell.str.partition("-")[0].unique()
+    return f"Moving digits, {' or '.join(first)} bits for frame 1{size(rows)}"
+
+
 def draw_runs(ax: Axes, rows: pd.DataFrame, x: str, y: str, plf: str, series: str = SHARED) -> None:
     """Every seed as a point, with its interval if there is one, and a line through the means."""
     style = STYLES[plf]

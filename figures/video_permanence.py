@@ -52,7 +52,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     for ax in (left, right):
         _video.rate_axis(ax, table, 2)
     handles = _video.key(right, tuple(STYLES), **_video.MARKERS[_video.SHARED])
-    _video.legend(figure, handles, f"Moving digits, 12 bits for frame 1{_video.size(table)}")
+    _video.legend(figure, handles, _video.title(table))
     _video.note(
         figure,
         "Wrong: a classifier sees another digit than the source shows; it is right on "

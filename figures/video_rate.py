@@ -24,7 +24,7 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 PUBLISHED = {"marker": "*", "fillstyle": "none", "markersize": 6, "linewidth": 0.6}
 KEPT = [
-    "series", "plf", "kind", "seed", "rate_bits", "distortion", "distortion_low",
+    "series", "plf", "kind", "cell", "seed", "rate_bits", "distortion", "distortion_low",
     "distortion_high", "epochs",
 ]  # fmt: skip
 
@@ -55,7 +55,7 @@ def compute() -> pd.DataFrame:
 def draw(table: pd.DataFrame, figure: Figure) -> None:
     """One panel for each loss; the MMSE decoder again in each of them."""
     measured = table[table.series == _video.SHARED]
-    axes = figure.subplots(1, len(STYLES), sharey=True)
+    axes = figure.subplots(1, len(STYLES), sharex=True, sharey=True)
     for ax, plf in zip(axes, STYLES, strict=True):
         part = table[table.plf == plf]
         for series, style in LIMITS.items():
@@ -69,13 +69,12 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
             _video.draw_runs(ax, table, "rate_bits", "distortion", name)
         _video.draw_runs(ax, table, "rate_bits", "distortion", plf, _video.OWN)
         ax.set(title=_video.name(plf))
-        _video.rate_axis(ax, measured, 2)
+        _video.rate_axis(ax, table, 2)
     axes[0].set(ylim=(0, None), ylabel="$D_2$ (mean squared error of a pixel)")
     handles = _video.markers(axes[0])
     for label, style in ({"published": PUBLISHED | {"linestyle": ":"}} | LIMITS).items():
         handles += axes[0].plot([], [], label=label, **({"color": "black"} | style))
-    title = f"Moving digits, 12 bits for frame 1{_video.size(measured)}"
-    _video.legend(figure, handles, title, columns=4)
+    _video.legend(figure, handles, _video.title(measured), columns=4)
     _video.note(figure, note(table))
 
 

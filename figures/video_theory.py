@@ -97,14 +97,12 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
                 part.rate_bits, part[column], color=STYLES[plf]["color"],
                 marker=STYLES[plf]["marker"], linestyle="none", fillstyle="none",
             )  # fmt: skip
-        _video.rate_axis(ax, measured, 2)
+        _video.rate_axis(ax, curves, 2)
     left.set(ylim=(0, None), ylabel="$D_2$ (mean squared error of a pixel)")
     right.set(ylabel="$D_2$ / MMSE distortion")
     handles = _video.key(left, tuple(STYLES))
     handles += left.plot([], [], "s", color="black", fillstyle="none", label=_video.SHARED)
-    _video.legend(
-        figure, handles, f"Moving digits, {FIRST:g} bits for frame 1{_video.size(measured)}"
-    )
+    _video.legend(figure, handles, _video.title(measured))
     _video.note(
         figure,
         "Lines: Gauss-Markov source with the second moments of the DCT modes. Its MMSE curve is an "
