@@ -1,4 +1,4 @@
-"""``python -m neural {train,evaluate,validate,export,overlay}``.
+"""``python -m neural {train,status,evaluate,validate,table,export,overlay}``.
 
 Training needs no more than torch, numpy, scipy, tqdm and the entropy coder. Started by
 ``torchrun``, the processes train together, each on its share of every batch.
@@ -11,17 +11,20 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from neural.experiment import Experiment, one_thread, train_stage, workers
-from rdp.operating_point import save_points
+from rdp.operating_point import OperatingPoint, load_points, save_points
 
 HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
 OVERLAY = HERE / "configs" / "overlay.toml"
 OVERLAY_FIGURES = ("codec_overlay", "gap_to_curve")
 
@@ -38,9 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.command == "validate":
             return _validate(given.points, given.csv)
+        if given.command == "table":
+            return _table(given.points, given.csv)
         experiment = Experiment.load(given.config, given.seed)
         if given.fresh:
             shutil.rmtree(given.runs / experiment.name, ignore_errors=True)
+        if given.command == "status":
+            return _status(experiment, given.runs)
         if given.command == "export":
             experiment.export(given.runs, given.cell, given.stage, given.out)
         if given.command in ("train", "overlay"):
@@ -60,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
         ("train", "train all stages and cells; goes on where it was interrupted"),
+        ("status", "say which stages are done, under way or missing, and how long they took"),
         ("evaluate", "measure what was trained, as operating points"),
         ("export", "write a trained codec as one file for others, which cannot run code"),
         ("overlay", "train the codecs of the overlay figures afresh, measure them, and redraw"),
@@ -101,8 +109,15 @@ def _parser() -> argparse.ArgumentParser:
             "if one fails."
         ),
     )  # fmt: skip
-    validate.add_argument("points", type=Path, nargs="+", help="JSON files of operating points")
-    validate.add_argument("--csv", type=Path, default=None, help="write the table to this file")
+    table = commands.add_parser(
+        "table", help="write operating points as one table", description=(
+            "Write the operating points of JSON files as one CSV file, a row for each frame."
+        ),
+    )  # fmt: skip
+    for command in (validate, table):
+        command.add_argument("points", type=Path, nargs="+", help="JSON files of operating points")
+    validate.add_argument("--csv", type=Path, default=None, help="write the checks to this file")
+    table.add_argument("--csv", type=Path, required=True, help="file to write")
     return parser
 
 
@@ -144,28 +159,68 @@ def _process_group(device: str) -> Iterator[None]:
 
 def _evaluate(experiment: Experiment, runs: Path, results: Path | None, device: str) -> None:
     one_thread()
-    target = results or HERE / "results" / f"{experiment.name}.json"
-    points = []
+    target = results or RESULTS / f"{experiment.name}.json"
+    points: list[OperatingPoint] = []
+    pictures: dict[str, Any] = {}
     for cell in range(len(experiment.cells)):
-        points += experiment.evaluate(runs, cell, device)
-    save_points(target, points)
+        found, seen = experiment.evaluate(runs, cell, device)
+        points += found
+        pictures |= seen
+        save_points(target, points)  # a later cell may fail
     print(f"{len(points)} operating points in {target}")
+    if pictures:
+        import numpy as np
+
+        samples = target.with_name(f"{target.stem}-samples.npz")
+        np.savez_compressed(samples, **pictures)
+        print(f"{len(pictures)} sets of clips in {samples}")
+
+
+def _status(experiment: Experiment, runs: Path) -> int:
+    """Print how far each stage is; the exit status is 1 until all are done."""
+    found = experiment.progress(runs)
+    for one in found:
+        print(
+            f"{one.rates:12} {one.stage:16} {one.state:9} {one.step:6} of {one.steps:6} steps, "
+            f"{one.seconds / 60:7.1f} min"
+        )
+    minutes = sum(one.seconds for one in found) / 60
+    done = sum(one.state == "done" for one in found)
+    print(f"{done} of {len(found)} stages done, {minutes:.1f} min")
+    return 0 if done == len(found) else 1
 
 
 def _validate(paths: Sequence[Path], table: Path | None) -> int:
     from neural.bounds import hold
-    from rdp.operating_point import load_points
+    from neural.tables import check_rows, write_csv
 
-    checks = hold([point for path in paths for point in load_points(path)])
-    for check in checks:
-        frame = "sum" if check.frame is None else check.frame
+    rows: list[dict[str, Any]] = []
+    ok = True
+    for path in paths:  # each by itself: the points of another run are no siblings
+        points = load_points(path)
+        checks = hold(points)
+        ok &= checks.ok
+        rows += check_rows(points, checks)
+    for row in rows:
         print(
-            f"{check.verdict:12} {check.label} {check.plf} {frame}: {check.bound}: "
-            f"{check.measured:.5g} {check.relation} {check.limit:.5g}"
+            f"{row['verdict']:12} {row['experiment']} {row['rates']} {row['label']} {row['plf']} "
+            f"{row['frame'] or 'sum'}: {row['bound']}: "
+            f"{row['measured']:.5g} {row['relation']} {row['limit']:.5g}"
         )
+    verdicts = Counter(row["verdict"] for row in rows)
+    print(", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
     if table is not None:
-        checks.to_csv(table)
-    return 0 if checks.ok else 1
+        write_csv(table, rows)
+    return 0 if ok else 1
+
+
+def _table(paths: Sequence[Path], table: Path) -> int:
+    from neural.tables import point_rows, write_csv
+
+    rows = [row for path in paths for row in point_rows(load_points(path))]
+    write_csv(table, rows)
+    print(f"{len(rows)} rows in {table}")
+    return 0
 
 
 def _redraw(folder: Path) -> None:

@@ -95,9 +95,14 @@ class BlockTask:
         return self._factor.to(generator.device) @ white
 
     def measure(
-        self, codec: nn.Module, label: str, plfs: tuple[str, ...], **fields: Any
-    ) -> list[OperatingPoint]:
-        """Measure a trained codec on fresh samples.
+        self,
+        codec: nn.Module,
+        label: str,
+        plfs: tuple[str, ...],
+        universal: None = None,
+        **fields: Any,
+    ) -> tuple[list[OperatingPoint], None]:
+        """Measure a trained codec on fresh samples; nothing is kept of them.
 
         Parameters
         ----------
@@ -107,8 +112,11 @@ class BlockTask:
             Name of the codec.
         plfs : tuple of str
             Decoders to use.
+        universal : None
+            Not used.
         **fields : Any
             Other fields of OperatingPoint.
         """
         assert isinstance(codec, BlockCodec)
-        return measure(codec, self.source, plfs=plfs, label=label, **self.evaluation, **fields)
+        options = self.evaluation | fields
+        return measure(codec, self.source, plfs=plfs, label=label, **options), None

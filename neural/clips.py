@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -15,6 +15,9 @@ from neural.kth import SPLITS, load_people
 from neural.pictures import PictureCritic
 from neural.video import VideoCodec, VideoShape
 from rdp.operating_point import OperatingPoint
+
+if TYPE_CHECKING:
+    from neural.shown import Shown
 
 Tensor = torch.Tensor
 
@@ -127,9 +130,14 @@ class ClipTask:
         return load_people(folder, self.data.get(split, SPLITS[split]), **options)
 
     def measure(
-        self, codec: nn.Module, label: str, plfs: tuple[str, ...], **fields: Any
-    ) -> list[OperatingPoint]:
-        """Measure a trained codec on held-out clips.
+        self,
+        codec: nn.Module,
+        label: str,
+        plfs: tuple[str, ...],
+        universal: Shown | None = None,
+        **fields: Any,
+    ) -> tuple[list[OperatingPoint], Shown]:
+        """Measure a trained codec on held-out clips, which are returned with what it shows.
 
         Parameters
         ----------
@@ -139,13 +147,21 @@ class ClipTask:
             Name of the codec.
         plfs : tuple of str
             Decoders to use.
+        universal : Shown or None
+            What the decoders of a shared encoder at the same rates show.
         **fields : Any
             Other fields of OperatingPoint.
         """
         from neural.realism import measure
 
         assert isinstance(codec, VideoCodec)
-        return measure(codec, self, label, plfs, **self.evaluation, **fields)
+        options = self.evaluation | fields
+        return measure(codec, self, label, plfs, universal=universal, **options)
+
+    @property
+    def may_be_published(self) -> bool:
+        """Whether pictures of the clips may be passed on: recordings of people may not."""
+        return self.data["kind"] == "digits"
 
 
 def _expand(folder: str | None) -> Path | None:

@@ -11,13 +11,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import platform
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from neural.blocks import BlockTask
@@ -26,6 +29,7 @@ from neural.train import Stage, barrier, freeze, is_first_process, save, train
 from rdp.operating_point import OperatingPoint, environment
 
 TASKS: dict[str, Callable[..., Any]] = {"blocks": BlockTask, "clips": ClipTask}
+Array = np.ndarray
 LIBRARIES = ("numpy", "torch", "constriction")
 MODEL = "model.pt"  # of a finished stage
 
@@ -118,8 +122,7 @@ class Experiment:
         cell : int
             Which cell.
         """
-        rates = "-".join(f"{rate:g}" for rate in self.rates(stage, cell))
-        return root / self.name / rates / stage.name
+        return root / self.name / _name(self.rates(stage, cell)) / stage.name
 
     def missing(self, root: Path, number: int) -> list[int]:
         """Return the cells for which a stage is still to be trained, one for each of its folders.
@@ -242,7 +245,9 @@ class Experiment:
         }
         save(target, content)
 
-    def evaluate(self, root: Path, cell: int, device: str = "cpu") -> list[OperatingPoint]:
+    def evaluate(
+        self, root: Path, cell: int, device: str = "cpu"
+    ) -> tuple[list[OperatingPoint], dict[str, Array]]:
         """Measure every codec that a cell trained, the decoders of one encoder on the same bytes.
 
         Parameters
@@ -256,11 +261,16 @@ class Experiment:
 
         Returns
         -------
-        list of OperatingPoint
+        points : list of OperatingPoint
+        pictures : dict of (n, T, 64, 64) uint8 arrays
+            The first clips, the same in all cells: "12-8/source", "12-8/JD" by a shared encoder,
+            "12-8/own-JD" by one for this loss alone. Empty if the data may not be passed on.
         """
         self.task.to(device)
         frozen = {stage.start for stage in self.stages if stage.encoder == "frozen"}
-        points = []
+        points: list[OperatingPoint] = []
+        pictures: dict[str, Array] = {}
+        universal = None
         for stage in self.stages:
             if stage.name in frozen:  # its decoder comes again with the others of its encoder
                 continue
@@ -268,30 +278,121 @@ class Experiment:
                 continue  # a codec of the first frames only
             codec = self.model(root, stage, cell).to(device)
             shared = stage.encoder == "frozen"
-            log = (self.folder(root, stage, cell) / "log.jsonl").read_text().splitlines()
+            folder = self.folder(root, stage, cell)
             about = {
                 "encoder": "shared" if shared else "own",
                 "experiment": self.name,
                 "stage": stage.name,
                 "rates": list(self.cells[cell]),
+                "frames": list(stage.frames or range(1, len(self.cells[cell]) + 1)),
                 "training_seed": self.seed,
                 "steps": stage.steps,
-                "training_seconds": round(json.loads(log[-1])["seconds"], 1),
+                "training_seconds": round(trained_seconds(folder), 1),
+                "device": _name_of(device),
             }
-            points += self.task.measure(
+            found, shown = self.task.measure(
                 codec,
                 f"neural, {about['encoder']} encoder",
                 tuple(codec.decoders) if shared else stage.plfs,
+                universal,
                 provenance=about,
                 **environment(LIBRARIES),
             )
-        return points
+            points += found
+            universal = shown if shared else universal
+            if shown is not None and self.task.may_be_published:
+                for name, clips in shown.pictures().items():
+                    own = not shared and name != "source"
+                    pictures[f"{_name(self.cells[cell])}/{'own-' if own else ''}{name}"] = clips
+        return points, pictures
+
+    def progress(self, root: Path) -> list[Progress]:
+        """Return how far each stage is, once for the cells that share it.
+
+        Parameters
+        ----------
+        root : Path
+            Folder of all experiments.
+        """
+        found: dict[Path, Progress] = {}
+        for stage in self.stages:
+            for cell in range(len(self.cells)):
+                folder = self.folder(root, stage, cell)
+                log = _read_log(folder)
+                step = log[-1]["step"] if log else 0
+                state = "under way" if (folder / "log.jsonl").exists() else "missing"
+                if (folder / MODEL).exists():
+                    state, step = "done", stage.steps
+                rates = _name(self.rates(stage, cell))
+                found[folder] = Progress(
+                    rates, stage.name, state, step, stage.steps, trained_seconds(folder)
+                )
+        return list(found.values())
+
+
+class Progress(NamedTuple):
+    """How far a stage is.
+
+    Parameters
+    ----------
+    rates : str
+        Rates of the frames that it knows.
+    stage : str
+        Its name.
+    state : {"done", "under way", "missing"}
+        Under way is what has begun, whether or not it is running.
+    step, steps : int
+        Steps made by the last checkpoint, and in all.
+    seconds : float
+        Time they took.
+    """
+
+    rates: str
+    stage: str
+    state: str
+    step: int
+    steps: int
+    seconds: float
+
+
+def trained_seconds(folder: Path) -> float:
+    """Return how long a stage was trained, by its log; interruptions do not count.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the stage.
+    """
+    clock = [0.0, *(line["seconds"] for line in _read_log(folder))]
+    # the clock starts again where training was interrupted
+    return sum(now - before if now >= before else now for before, now in pairwise(clock))
+
+
+def _read_log(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "log.jsonl"
+    text = path.read_text() if path.exists() else ""
+    whole = text[: text.rfind("\n") + 1]  # a line may be on its way
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _name(rates: Sequence[float]) -> str:
+    return "-".join(f"{rate:g}" for rate in rates)
+
+
+def _name_of(device: str) -> str:
+    """What a device is, as far as its speed depends on it."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU {platform.machine()}, {torch.get_num_threads()} of {os.cpu_count()} cores"
 
 
 def _load(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ValueError(f"{path}: not trained yet")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (EOFError, OSError, RuntimeError, UnpicklingError) as error:
+        raise ValueError(f"{path}: expected a trained model, got {error}") from None
 
 
 def _fill(codec: Any, saved: dict[str, Any], grown: bool = False) -> Any:

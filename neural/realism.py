@@ -8,27 +8,27 @@ Distortion is the mean squared error of a pixel. Perception is measured in three
   on held-out ones: the largest it finds, so that it is a lower bound but for its own error;
 - for digits: a classifier's view of whether a wrong digit in one frame stays wrong in the next.
 
-Bounds are evaluated on the same clips; see `bounds_of`.
+Bounds are evaluated on the same clips; see `bounds_of`. So is what decoders between MMSE and full
+realism reach, without training any; see `neural.universal`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from neural.bitstream import encode, read
-from neural.critics import compared
-from neural.digits import FIELD, MovingDigits
+from neural.digits import FIELD
+from neural.gelbrich import FREQUENCIES, dct_features, gelbrich_interval, laws
 from neural.judges import diversity, fresh_w1, half_width, permanence, train_classifier
+from neural.shown import Shown, run_codec, training_clips
+from neural.universal import mixtures, universal_gap
 from neural.video import VideoCodec
 from rdp.bounds import joint_support_bound, shared_encoder_gap
-from rdp.gaussian import gelbrich
 from rdp.operating_point import OperatingPoint
 from rdp.perception import PLFS
 
@@ -38,151 +38,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 Tensor = torch.Tensor
 
-FREQUENCIES = 12  # in each direction; 144 features of a frame
 UNITS = "mean squared error of a pixel, values in [0, 1]"
-
-
-def dct_features(frames: Tensor, frequencies: int = FREQUENCIES) -> Array:
-    """Lowest coefficients of the orthonormal DCT of each frame, over the square root of pixels.
-
-    Parameters
-    ----------
-    frames : (n, t, h, w) tensor
-        Clips.
-    frequencies : int
-        How many to keep in each direction.
-
-    Returns
-    -------
-    (n, t, frequencies**2) float64 array; with all of them, the sum of squares of a frame's
-    features is the mean square of its pixels
-    """
-    rows, columns = (_dct(size, frequencies, frames.device) for size in frames.shape[2:])
-    found = rows @ frames.double() @ columns.T / math.sqrt(frames.shape[2] * frames.shape[3])
-    return found.flatten(2).cpu().numpy()
-
-
-def _dct(size: int, frequencies: int, device: torch.device) -> Tensor:
-    k = torch.arange(frequencies, dtype=torch.float64)[:, None]
-    place = torch.arange(size, dtype=torch.float64) + 0.5
-    waves = torch.cos(math.pi / size * k * place) * math.sqrt(2 / size)
-    waves[0] /= math.sqrt(2)
-    return waves.to(device)
-
-
-def gelbrich_interval(
-    wanted: Array, shown: Array, batches: int = 10, quantile: float = 1.96
-) -> tuple[float, float]:
-    """Gelbrich distance of samples of two laws, and half the width of its interval.
-
-    Parameters
-    ----------
-    wanted, shown : (n, k) arrays
-        Features, sample i of both from the same clip.
-    batches : int
-        Groups of clips for the jackknife.
-    quantile : float
-        Width in standard errors.
-
-    Returns
-    -------
-    value, half width : float
-        The value is that of all clips, less the bias that the jackknife sees, not below zero.
-    """
-    both = np.concatenate([wanted, shown], axis=1)
-    shift = both.mean(axis=0)  # taken out, so that moments are not differences of large numbers
-    parts = np.array_split(both - shift, batches)
-    counts = np.array([len(part) for part in parts])
-    first = np.array([part.sum(axis=0) for part in parts])
-    second = np.array([part.T @ part for part in parts])
-    total = counts.sum(), first.sum(axis=0), second.sum(axis=0)
-    full = _gelbrich(*total, shift)
-    left = np.array(
-        [
-            _gelbrich(total[0] - counts[b], total[1] - first[b], total[2] - second[b], shift)
-            for b in range(batches)
-        ]
-    )
-    spread = math.sqrt((batches - 1) / batches * ((left - left.mean()) ** 2).sum())
-    value = batches * full - (batches - 1) * left.mean()
-    return max(float(value), 0.0), quantile * spread
-
-
-def _gelbrich(count: int, first: Array, second: Array, shift: Array) -> float:
-    mean = first / count
-    cov = second / count - np.outer(mean, mean)
-    mean = mean + shift
-    k = len(mean) // 2
-    return float(gelbrich(mean[:k], cov[:k, :k], mean[k:], cov[k:, k:]))
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """Held-out clips, and what the decoders of one codec made of their bytes.
-
-    Parameters
-    ----------
-    x : (n, T, 64, 64) tensor
-        Source.
-    labels : (n,) tensor or None
-        What the digits are.
-    frames : dict of (n, T, 64, 64) tensors
-        Reconstructions by loss.
-    coded_bits : (T,) array
-        Bits of a frame in the file, container and all.
-    """
-
-    x: Tensor
-    labels: Tensor | None
-    frames: dict[str, Tensor]
-    coded_bits: Array
-
-
-def run_codec(
-    codec: VideoCodec, task: ClipTask, plfs: Sequence[str], clips: int, seed: int, chunk: int = 500
-) -> Shown:
-    """Send held-out clips as bytes, and decode them.
-
-    Parameters
-    ----------
-    codec : VideoCodec
-        Trained codec.
-    task : ClipTask
-        Where the clips come from.
-    plfs : sequence of str
-        Decoders to use.
-    clips : int
-        How many clips.
-    seed : int
-        Seed of the clips and, counted on, of the streams.
-    chunk : int
-        Clips of one stream.
-
-    Returns
-    -------
-    Shown
-    """
-    generator = torch.Generator().manual_seed(seed)
-    source = task.source("heldout")
-    kept: dict[str, list[Tensor]] = {plf: [] for plf in plfs}
-    xs, labels, bits, sizes = [], [], [], []
-    for start in range(0, clips, chunk):
-        n = min(chunk, clips - start)
-        if isinstance(source, MovingDigits):
-            drawn = source.draw(generator, n)
-            x = drawn.frames
-            labels.append(drawn.labels)
-        else:
-            x = source.batch(generator, n)
-        message = read(codec, encode(codec, x, seed + 1 + start // chunk))
-        for plf in plfs:
-            kept[plf].append(message.show(plf).cpu())
-        xs.append(x.cpu())
-        bits.append(message.bits)
-        sizes.append(n)
-    coded = np.average(np.array(bits), axis=0, weights=sizes)
-    frames = {plf: torch.cat(parts) for plf, parts in kept.items()}
-    return Shown(torch.cat(xs), torch.cat(labels) if labels else None, frames, coded)
 
 
 def measure(
@@ -194,14 +50,17 @@ def measure(
     clips: int = 2000,
     seed: int = 7,
     critic_steps: int = 0,
+    critic_batch: int = 64,
+    critic_clips: int = 2000,
     classifier_steps: int = 0,
     draws: int = 8,
     frequencies: int = FREQUENCIES,
     reference_clips: int = 0,
     kind: str = "measured",
     provenance: dict[str, Any] | None = None,
+    universal: Shown | None = None,
     **fields: Any,
-) -> list[OperatingPoint]:
+) -> tuple[list[OperatingPoint], Shown]:
     """Measure a trained codec on held-out clips: one point for each decoder, on the same bytes.
 
     Parameters
@@ -220,6 +79,8 @@ def measure(
         Seed of clips, bytes, fresh critics and classifier.
     critic_steps : int
         Steps of a fresh critic; 0 leaves W1 out.
+    critic_batch, critic_clips : int
+        Clips in each of its steps, and training clips in all.
     classifier_steps : int
         Steps of the classifier of digits; 0 leaves it out.
     draws : int
@@ -231,17 +92,24 @@ def measure(
     kind : {"measured", "reduced"}
         Whether the codec is of full size.
     provenance : dict or None
-        More about the codec.
+        More about the codec: "encoder" is "own" if no MMSE decoder of it was trained, "frames" are
+        those that were trained.
+    universal : Shown or None
+        What the decoders of a shared encoder at the same rates made of the same clips.
     **fields : Any
         Other fields of OperatingPoint.
 
     Returns
     -------
-    list of OperatingPoint
+    points : list of OperatingPoint
         With metric "gelbrich" under the loss of each decoder (FMD for MMSE); provenance holds
         everything else that was measured.
+    shown : Shown
+        What they were measured on.
     """
-    needed = tuple(dict.fromkeys(("MMSE", *plfs)))
+    given = provenance or {}
+    own_encoder = given.get("encoder") == "own"
+    needed = plfs if own_encoder else tuple(dict.fromkeys(("MMSE", *plfs)))
     shown = run_codec(codec, task, needed, clips, seed)
     clips_by_name = {"source": shown.x, **shown.frames}
     features = {name: dct_features(x, frequencies) for name, x in clips_by_name.items()}
@@ -252,6 +120,8 @@ def measure(
     reference = None
     if reference_clips and math.isfinite(codec.shape.rates[0]):
         reference = gaussian_reference(task, codec.shape.rates, reference_clips, seed).tolist()
+    if critic_steps:
+        seen = training_clips(codec, task, plfs, critic_clips, seed)
     points = []
     for plf in plfs:
         own = plf if plf in PLFS else "FMD"
@@ -260,19 +130,28 @@ def measure(
         half = half_width(error)
         distortion, value, width = error.mean(axis=0), losses[own][:, 0], losses[own][:, 1]
         about = {
-            **(provenance or {}),
+            **given,
             "features": f"DCT {frequencies} x {frequencies}",
             "losses": {loss: found.tolist() for loss, found in losses.items()},
             "coded_bits": shown.coded_bits.tolist(),
             "diversity": spread.get(plf),
             "gaussian_reference": reference,
         }
-        if about.get("encoder") != "own":  # of its own, and no MMSE decoder of it was trained
+        if not own_encoder:
             about["bounds"] = bounds_of(shown, features, plf)
+        if plf != "MMSE" and not own_encoder:
+            about["mixtures"] = mixtures(shown, features, plf)
+        elif plf != "MMSE" and universal is not None and plf in universal.frames:
+            path = dict(features)
+            for name in ("MMSE", plf):
+                path[name] = dct_features(universal.frames[name], frequencies)
+            trained = given.get("frames", range(1, codec.shape.frames + 1))
+            about["universal_gap"] = universal_gap(shown, features, universal, path, plf, trained)
         if critic_steps:
             wanted = PLFS if plf == "MMSE" else (plf,)
             about["fresh_w1"] = {
-                loss: fresh_w1(codec, task, shown, plf, loss, critic_steps, seed) for loss in wanted
+                loss: fresh_w1(task, seen, shown, plf, loss, critic_steps, seed, critic_batch)
+                for loss in wanted
             }
         if judge is not None:
             about["digits"] = permanence(judge, shown, plf)
@@ -297,7 +176,7 @@ def measure(
                 **fields,
             )
         )
-    return points
+    return points, shown
 
 
 def _ends(center: Array, half: Array) -> Array:
@@ -311,12 +190,8 @@ def _describe(task: ClipTask) -> str:
 
 def _losses(features: dict[str, Array], plf: str, loss: str) -> Array:
     """Gelbrich distance and half width for each frame, (T, 2)."""
-    x, xhat = (torch.from_numpy(features[name]) for name in ("source", plf))
-    found = []
-    for t in range(x.shape[1]):
-        wanted, shown = compared(loss, t, x, xhat)
-        found.append(gelbrich_interval(wanted.flatten(1).numpy(), shown.flatten(1).numpy()))
-    return np.array(found)
+    x, xhat = features["source"], features[plf]
+    return np.array([gelbrich_interval(*laws(loss, t, x, xhat)) for t in range(x.shape[1])])
 
 
 def bounds_of(shown: Shown, features: dict[str, Array], plf: str) -> dict[str, list[float]]:
@@ -379,14 +254,15 @@ def _nearest_shift(x: Tensor, before: Tensor, reach: int = 4, chunk: int = 500) 
     return np.concatenate(out) / FIELD**2
 
 
-def gaussian_reference(task: ClipTask, rates: Sequence[float], clips: int, seed: int) -> Array:
+@lru_cache(maxsize=8)  # the codecs of a cell share it
+def gaussian_reference(task: ClipTask, rates: tuple[float, ...], clips: int, seed: int) -> Array:
     """Distortion of each frame that long codes reach, by the Gaussian model of the DCT modes.
 
     Parameters
     ----------
     task : ClipTask
         Where the clips come from: training clips.
-    rates : (T,) sequence of float
+    rates : (T,) tuple of float
         Bits of each frame.
     clips : int
         How many clips to fit.

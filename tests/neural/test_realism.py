@@ -19,8 +19,10 @@ from neural.bounds import hold  # noqa: E402
 from neural.clips import ClipTask  # noqa: E402
 from neural.digits import MovingDigits, load_digits  # noqa: E402
 from neural.experiment import Experiment, load_codec  # noqa: E402
+from neural.gelbrich import dct_features, gelbrich_interval  # noqa: E402
 from neural.judges import centred, fresh_w1, permanence, train_classifier  # noqa: E402
-from neural.realism import Shown, bounds_of, dct_features, gelbrich_interval  # noqa: E402
+from neural.realism import bounds_of  # noqa: E402
+from neural.shown import Shown, training_clips  # noqa: E402
 from rdp.gaussian import gelbrich  # noqa: E402
 from rdp.operating_point import load_points  # noqa: E402
 
@@ -42,6 +44,8 @@ width = 4
 [options.evaluation]
 clips = 40
 critic_steps = 4
+critic_batch = 8
+critic_clips = 40
 classifier_steps = 4
 draws = 2
 frequencies = 4
@@ -206,28 +210,49 @@ def test_the_classifier_learns():
 
 
 def test_a_fresh_critic_tells_dark_frames_from_digits():
+    made = ClipTask({"kind": "digits"}, {"width": 4}, {"width": 4}, {})
+    seen, held = (
+        shown(x, None, FMD=torch.zeros_like(x), SA=x)
+        for x in (clips(200).frames, clips(100, 1).frames)
+    )
+    dark = fresh_w1(made, seen, held, "FMD", "FMD", 40, 0, batch=16)
+    same = fresh_w1(made, seen, held, "SA", "SA", 40, 0, batch=16)
+    assert dark["value"][0] - dark["interval"][0] > 0.5
+    assert len(dark["path"]) == 4
+    assert dark["path"][0] < dark["path"][-1] == pytest.approx(dark["value"][0], rel=1e-4)
+    assert abs(same["value"][0]) <= same["interval"][0] + 1e-6
+
+
+def test_training_clips_are_what_the_decoders_make_of_them():
     class Codec:
-        """Shows what it was given, or darkness."""
+        """Shows what it was given plus the noise of its quantiser, or darkness."""
 
         class shape:
             frames = 2
 
+        class Noisy:
+            def noisy(self, y, generator):
+                return y + torch.rand(y.shape, generator=generator)
+
+        quantisers = (Noisy(),)
+
         def represent(self, x, channel):
-            return x
+            return channel(0, x)
 
         def noise_shape(self, n):
             return n, 2, 1
 
         def show(self, plf, sent, noise):
-            return sent if plf == "SA" else torch.zeros_like(sent)
+            return sent if plf == "JD" else noise[:, :, :, None].expand(-1, -1, 64, 64)
 
     made = ClipTask({"kind": "digits"}, {"width": 4}, {"width": 4}, {})
-    x = clips(100).frames
-    out = shown(x, None, FMD=torch.zeros_like(x), SA=x)
-    dark = fresh_w1(Codec(), made, out, "FMD", "FMD", 40, 0, batch=16)
-    same = fresh_w1(Codec(), made, out, "SA", "SA", 40, 0, batch=16)
-    assert dark["value"][0] - dark["interval"][0] > 0.5
-    assert abs(same["value"][0]) <= same["interval"][0] + 1e-6
+    seen = training_clips(Codec(), made, ("JD", "SA"), 7, seed=3, chunk=3)
+    assert seen.x.shape == seen.frames["JD"].shape == seen.frames["SA"].shape == (7, 2, 64, 64)
+    rest = seen.frames["JD"] - seen.x
+    assert 0 <= rest.min() < 0.01 < 0.99 < rest.max() <= 1
+    assert len(seen.x.flatten(1).unique(dim=0)) == 7
+    again = training_clips(Codec(), made, ("JD", "SA"), 7, seed=3, chunk=3)
+    assert torch.equal(again.frames["SA"], seen.frames["SA"])
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +284,12 @@ def test_the_commands_leave_points_that_say_what_they_are(trained):
         assert point.kind == "reduced"
         assert len(point.provenance["gaussian_reference"]) == 2
         assert point.intervals["distortion"].shape == (2, 2)
-        assert ("bounds" in point.provenance) == (point.provenance["encoder"] == "shared")
+        about = point.provenance
+        assert ("bounds" in about) == (about["encoder"] == "shared")
+        assert ("mixtures" in about) == (about["encoder"] == "shared" and point.plf != "MMSE")
+        assert ("universal_gap" in about) == (about["encoder"] == "own")
+        assert about["frames"] == [2]
+        assert about["device"].startswith("CPU")
         assert json.loads(trained[3].read_text())["version"] == 1
     bounds = {check.bound for check in hold(points)}
     assert bounds == {"split", "factor two", "shared encoder", "joint support"}
