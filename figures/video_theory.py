@@ -40,7 +40,8 @@ def model(
 
     from neural.digits import FIELD
     from neural.experiment import Experiment
-    from neural.realism import UNITS, dct_features
+    from neural.gelbrich import dct_features
+    from neural.realism import UNITS
     from rdp.source import GaussMarkov
     from solvers.vector import waterfill
 
