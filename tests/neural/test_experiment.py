@@ -1,6 +1,12 @@
 """Experiments from the command line: train, evaluate, resume."""
 
+import json
 import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +61,10 @@ def config(tmp_path):
     return path
 
 
+def run_plain(command, config, folder):
+    return main([command, str(config), "--runs", str(folder / "runs")])
+
+
 def run(command, config, folder):
     runs, results = str(folder / "runs"), str(folder / "points.json")
     return main([command, str(config), "--runs", runs, "--results", results, "--workers", "1"])
@@ -78,6 +88,32 @@ def test_train_and_evaluate(config, tmp_path, capsys):
     for point in points:
         assert point.versions["torch"] == torch.__version__
         assert point.provenance["training_seed"] == 1
+
+
+def test_status_says_what_is_done(config, tmp_path, capsys):
+    def status():
+        code = run_plain("status", config, tmp_path)
+        lines = capsys.readouterr().out.splitlines()
+        return code, {line.split()[1]: " ".join(line.split()[2:]) for line in lines[:-1]}
+
+    code, found = status()
+    assert code == 1
+    assert found["mmse"].startswith("missing 0 of 20 steps, 0.0 min")
+    experiment = Experiment.load(config)
+    experiment.train(tmp_path / "runs", 0, 0, progress=False)
+    folder = tmp_path / "runs" / "tiny" / "0.7-0.9"
+    (folder / "own").mkdir()
+    lines = [{"step": 3, "seconds": 60.0}, {"step": 5, "seconds": 90.0}, {"step": 7, "seconds": 30}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "own" / "log.jsonl").write_text(text + '{"step": 9, "sec')  # a line on its way
+    code, found = status()
+    assert code == 1
+    assert found["mmse"].startswith("done 20 of 20 steps")
+    assert found["universal"].startswith("missing")
+    assert found["own"] == "under way 7 of 10 steps, 2.0 min"  # 90 s, interrupted, 30 s
+    shutil.rmtree(folder / "own")
+    assert run("train", config, tmp_path) == 0
+    assert status()[0] == 0
 
 
 def test_the_same_seed_gives_the_same_model(config, tmp_path):
@@ -108,7 +144,54 @@ def test_a_malformed_file_is_explained(old, new, message, tmp_path):
         Experiment.load(path)
 
 
-def test_configurations_that_come_along_load():
-    folder = Path(OVERLAY).parent
-    assert OVERLAY in list(folder.glob("*.toml"))
-    assert len(Experiment.load(OVERLAY).cells) >= 4
+CONFIGURATIONS = sorted(Path(OVERLAY).parent.glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
+def test_configurations_that_come_along_load(path):
+    experiment = Experiment.load(path)
+    assert experiment.name == path.stem
+    for cell in range(len(experiment.cells)):
+        for stage in experiment.stages:  # every stage has a codec, and something to start from
+            experiment.task.make_codec(experiment.rates(stage, cell))
+            assert stage.start is None or experiment.stage(stage.start)
+
+
+KILLABLE = """
+import sys
+from pathlib import Path
+from neural.experiment import Experiment
+Experiment.load(sys.argv[1]).train(
+    Path(sys.argv[2]), 0, 0, checkpoint_seconds=0, log_every=1, progress=False
+)
+"""
+
+
+def test_a_process_that_is_killed_loses_nothing(config, tmp_path):
+    """SIGKILL at any moment, then the same command: the model of an uninterrupted run."""
+    config.write_text(TINY.replace("steps = 20", "steps = 150", 1))
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    Experiment.load(config).train(whole, 0, 0, progress=False)
+    log = cut / "tiny" / "0.7-0.9" / "mmse" / "log.jsonl"
+    command = [sys.executable, "-c", KILLABLE, str(config), str(cut)]
+    steps = []
+    for wanted in (20, 60):
+        process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+        deadline = time.monotonic() + 120
+        while not log.exists() or len(log.read_text().splitlines()) < wanted:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        steps.append(len(log.read_text().splitlines()))
+    assert 20 <= steps[0] < steps[1] < 150
+    Experiment.load(config).train(cut, 0, 0, progress=False, log_every=1)
+    one, other = (
+        torch.load(root / "tiny" / "0.7-0.9" / "mmse" / "model.pt", weights_only=True)["state"]
+        for root in (whole, cut)
+    )
+    for key, value in one.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, other[key]), key
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [*range(1, 151)]

@@ -1,8 +1,11 @@
 """What is measured on clips: against other routes, and on clips whose answer is known."""
 
+import ast
+import csv
 import io
 import json
 import pickle
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -307,6 +310,73 @@ def test_validate_fails_where_a_bound_does(trained, capsys, tmp_path):
     assert "joint support" in (tmp_path / "checks.csv").read_text()
 
 
+def test_files_are_held_against_the_bounds_one_by_one(trained, capsys, tmp_path):
+    """A run with another seed has the same labels and rates; its MMSE decoder is no sibling."""
+    content = json.loads(trained[3].read_text())
+    for point in content["points"]:
+        point["provenance"]["training_seed"] = 2
+        if point["plf"] == "MMSE":
+            point["distortion"] = [1e-6, 1e-6]
+            del point["intervals"]["distortion"]
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(content))
+    verdicts = {}
+    for number, paths in enumerate(([trained[3]], [trained[3], other], [other, trained[3]])):
+        table = tmp_path / f"{number}.csv"
+        main(["validate", *map(str, paths), "--csv", str(table)])
+        with table.open() as file:
+            rows = [row for row in csv.DictReader(file) if row["bound"] == "factor two"]
+        for row in rows:
+            assert row["rates"] == "12-2"
+            key = row["seed"], row["plf"], row["frame"]
+            assert verdicts.setdefault(key, row["verdict"]) == row["verdict"]
+    assert {key[0]: value for key, value in verdicts.items()} == {"1": "pass", "2": "fail"}
+    assert "fail" in capsys.readouterr().out
+
+
+def test_the_table_of_points_has_a_row_for_each_frame(trained, tmp_path):
+    table = tmp_path / "points.csv"
+    assert main(["table", str(trained[3]), "--csv", str(table)]) == 0
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    points = load_points(trained[3])
+    assert len(rows) == 2 * len(points)
+    for number, row in enumerate(rows):
+        point, t = points[number // 2], number % 2
+        about = point.provenance
+        assert row["experiment"], row["rates"] == ("tiny", "12-2")
+        assert (row["plf"], row["encoder"], row["seed"]) == (point.plf, about["encoder"], "1")
+        assert float(row["distortion"]) == point.distortion[t]
+        assert float(row["perception_high"]) == point.intervals["perception"][t, 1]
+        assert float(row["coded_bits"]) == about["coded_bits"][t]
+        assert row["torch"] == torch.__version__
+        assert (row["fresh_w1"] == "") == (t == 0)
+        if t == 1:
+            assert float(row["fresh_w1"]) == about["fresh_w1"][row["loss"]]["value"][0]
+            stay = about["digits"]["stay_wrong"]
+            assert row["stay_wrong"] == ("" if stay is None else str(stay))
+        gap = about.get("universal_gap")
+        assert row["universal_gap"] == ("" if gap is None or t == 0 else str(gap["gap"][0]))
+
+
+def test_samples_are_the_first_clips_and_small(trained):
+    with np.load(trained[3].with_name("points-samples.npz")) as stored:
+        pictures = dict(stored)
+    shared = {f"12-2/{name}" for name in ("source", "MMSE", "FMD", "JD", "SA")}
+    assert set(pictures) == shared | {"12-2/own-JD"}
+    for clip in pictures.values():
+        assert clip.shape == (8, 2, 64, 64)
+        assert clip.dtype == np.uint8
+    source = clips(40, seed=7).frames[:8]  # as many as are measured, with their seed
+    assert np.abs(pictures["12-2/source"] - 255 * source.numpy()).max() <= 2.51
+
+
+def test_no_pictures_of_recordings_are_kept():
+    people = ClipTask({"kind": "people"}, {}, {}, {})
+    assert not people.may_be_published
+    assert ClipTask({"kind": "digits"}, {}, {}, {}).may_be_published
+
+
 def test_an_exported_codec_reads_the_same_bytes(trained, tmp_path):
     from neural.bitstream import encode, read
 
@@ -339,6 +409,38 @@ def test_a_codec_from_elsewhere_cannot_run_code(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=name):
             load_codec(tmp_path / name)
     assert not (tmp_path / "pwned").exists()
+
+
+def test_a_trained_model_from_elsewhere_cannot_run_code(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runs = tmp_path / "runs"
+    shutil.copytree(trained[2], runs)
+    arguments = [str(trained[1]), "--runs", str(runs)]
+    for content in (pickle.dumps(Evil(), protocol=2), b"", b"nothing of the kind"):
+        (runs / "tiny" / "12-2" / "universal" / "model.pt").write_bytes(content)
+        assert main(["export", *arguments, "--stage", "universal"]) == 2
+        assert "model.pt: expected a trained model" in capsys.readouterr().err
+    torch.save(Evil(), runs / "tiny" / "12-2" / "universal" / "model.pt")
+    assert main(["export", *arguments, "--stage", "universal"]) == 2
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_every_file_is_read_without_running_code():
+    """Every call of torch.load and np.load in the package says so, and nothing unpickles."""
+    safe = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}
+    calls = []
+    for path in sorted(Path(realism.__file__).parent.rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and (name := ast.unparse(node.func)) in safe:
+                given = {word.arg: ast.literal_eval(word.value) for word in node.keywords
+                         if word.arg == safe[name][0]}  # fmt: skip
+                calls.append((path.name, name, given == dict([safe[name]])))
+            if isinstance(node, ast.Import):
+                assert "pickle" not in [alias.name for alias in node.names], path
+            assert ast.unparse(node) not in ("torch.jit.load", "eval", "exec"), path
+    assert {name for _, name, _ in calls} == set(safe)
+    assert all(ok for *_, ok in calls), calls
 
 
 def test_a_config_may_name_a_base_and_a_seed_is_part_of_the_name(tmp_path):

@@ -1,9 +1,11 @@
 """The codec of clips: bytes, causality, what each stage trains, and that it learns."""
 
 import copy
+import dataclasses
 import math
 import shutil
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +15,14 @@ torch = pytest.importorskip("torch")
 from neural.bitstream import encode, read  # noqa: E402
 from neural.clips import ClipTask  # noqa: E402
 from neural.critics import adversarial_loss, compared  # noqa: E402
+from neural.experiment import Experiment  # noqa: E402
 from neural.quantiser import shared_dither, shared_noise  # noqa: E402
 from neural.train import Run, Stage, train  # noqa: E402
 from neural.video import VideoCodec, VideoShape  # noqa: E402
 from rdp.coding import CorruptStream  # noqa: E402
 from rdp.perception import PLFS  # noqa: E402
 
+REDUCED = Path(__file__).parents[2] / "neural" / "configs" / "digits-reduced.toml"
 SMALL = {"steps": 4, "batch": 2, "frames": (2,), "lr": 1e-3}
 
 
@@ -239,6 +243,29 @@ def test_it_learns_in_seconds(tmp_path):
     error = (codec.show("MMSE", sent, message_noise) - x).square().mean()
     mean = made.batch(torch.Generator().manual_seed(3), 500)[:, :1].mean(0)
     assert error < 0.95 * (x - mean).square().mean()
+
+
+@pytest.mark.slow
+def test_it_shows_digits_within_a_minute(tmp_path):
+    """Both frames at width 16 in bfloat16: what the bytes of held-out clips show is the digit."""
+    experiment = Experiment.load(REDUCED)
+    short = {"first": 250, "mmse": 60}
+    stages = [
+        dataclasses.replace(
+            experiment.stage(name), steps=steps, batch=32, average=0.95, start=before
+        )
+        for (name, steps), before in zip(short.items(), (None, "first"), strict=True)
+    ]
+    experiment = dataclasses.replace(experiment, cells=((12.0, 16.0),), stages=tuple(stages))
+    for number in range(len(stages)):
+        experiment.train(tmp_path, number, 0, progress=False)
+    codec = experiment.model(tmp_path, stages[-1], 0)
+    x = clips(300)
+    message = read(codec, encode(codec, x, 0))
+    error = (message.show("MMSE") - x).square().mean((0, 2, 3))
+    mean = experiment.task.batch(torch.Generator().manual_seed(3), 500).mean((0, 1))
+    assert (error < 0.7 * (x - mean).square().mean((0, 2, 3))).all()
+    assert error[1] < 0.9 * (x[:, 1] - x[:, 0]).square().mean()  # even if that came for free
 
 
 def test_channels_last_changes_speed_only():
