@@ -197,7 +197,7 @@ def _validate(paths: Sequence[Path], table: Path | None) -> int:
     rows: list[dict[str, Any]] = []
     ok = True
     for path in paths:  # each by itself: the points of another run are no siblings
-        points = load_points(path)
+        points = _of_codecs(path)
         checks = hold(points)
         ok &= checks.ok
         rows += check_rows(points, checks)
@@ -217,10 +217,15 @@ def _validate(paths: Sequence[Path], table: Path | None) -> int:
 def _table(paths: Sequence[Path], table: Path) -> int:
     from neural.tables import point_rows, write_csv
 
-    rows = [row for path in paths for row in point_rows(load_points(path))]
+    rows = [row for path in paths for row in point_rows(_of_codecs(path))]
     write_csv(table, rows)
     print(f"{len(rows)} rows in {table}")
     return 0
+
+
+def _of_codecs(path: Path) -> list[OperatingPoint]:
+    """Points of a file, but not the curves in it, which no codec reached."""
+    return [point for point in load_points(path) if point.kind != "computed"]
 
 
 def _redraw(folder: Path) -> None:

@@ -359,6 +359,18 @@ def test_the_table_of_points_has_a_row_for_each_frame(trained, tmp_path):
         assert row["universal_gap"] == ("" if gap is None or t == 0 else str(gap["gap"][0]))
 
 
+def test_curves_are_no_points_of_codecs(trained, tmp_path, capsys):
+    content = json.loads(trained[3].read_text())
+    for point in content["points"]:
+        point["kind"] = "computed"
+    curves = tmp_path / "curves.json"
+    curves.write_text(json.dumps(content))
+    assert main(["table", str(curves), "--csv", str(tmp_path / "points.csv")]) == 2
+    assert "expected at least one row" in capsys.readouterr().err
+    assert main(["table", str(curves), str(trained[3]), "--csv", str(tmp_path / "all.csv")]) == 0
+    assert main(["validate", str(curves), "--csv", str(tmp_path / "checks.csv")]) == 2
+
+
 def test_samples_are_the_first_clips_and_small(trained):
     with np.load(trained[3].with_name("points-samples.npz")) as stored:
         pictures = dict(stored)
