@@ -65,13 +65,14 @@ def sweep_table(templates: list[Problem], name: str, grid: Any, mask: Any) -> An
 
     from solvers.sweep import sweep
 
-    parts = []
+    columns: dict[str, list[Any]] = {}
     for problem in templates:
         rates = np.tile(problem.rates, (len(grid), 1))
         levels = np.tile(problem.thresholds, (len(grid), 1))
         np.copyto(rates if name == "rates" else levels, grid[:, None], where=mask)
         found = sweep(problem, rates, None if problem.perception is None else levels)
-        columns = {"x": grid, "plf": problem.plf}
-        columns |= {f"distortion_{t + 1}": d for t, d in enumerate(found.distortion.T)}
-        parts.append(pd.DataFrame({**columns, "gap": found.gap, "status": found.status}))
-    return pd.concat(parts, ignore_index=True)
+        part = {"x": grid, "plf": [problem.plf] * len(grid)}
+        part |= {f"distortion_{t + 1}": d for t, d in enumerate(found.distortion.T)}
+        for column, values in {**part, "gap": found.gap, "status": found.status}.items():
+            columns.setdefault(column, []).append(values)
+    return pd.DataFrame({column: np.concatenate(parts) for column, parts in columns.items()})

@@ -69,7 +69,7 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
 
     from solvers.explore import upload
     from solvers.explore.question import MOST_FRAMES, parse
-    from solvers.explore.view import view
+    from solvers.explore.view import PARTS
     from solvers.plotting import STYLES
 
     app = Flask(__name__)
@@ -117,11 +117,11 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
         }
         return jsonify(question=FIRST, styles=styles, most_frames=MOST_FRAMES)
 
-    @app.post("/view")
-    def answer() -> Response:
+    @app.post(f"/view/<any({', '.join(PARTS)}):part>")
+    def answer(part: str) -> Response:
         question = parse(request.get_json())
         with busy:
-            return jsonify(view(question))
+            return jsonify(PARTS[part](question))
 
     @app.post("/clip")
     def clip() -> Response:

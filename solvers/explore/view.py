@@ -16,11 +16,12 @@ from solvers.solve import choose, solve
 Array = np.ndarray
 
 POINTS = 33  # of each curve
+FEWER_POINTS = 21  # of more than 4 frames, which take longer
 LEAST_RATE = 6.0  # bits, where rate curves end unless the question asks for more
 
 
-def view(question: Question) -> dict[str, Any]:
-    """Compute everything that the page shows.
+def point(question: Question) -> dict[str, Any]:
+    """Solve the problem as asked, under every loss.
 
     Parameters
     ----------
@@ -31,15 +32,15 @@ def view(question: Question) -> dict[str, Any]:
     -------
     dict
         "tables": name -> column -> list, with None for what is undefined; "frames" has one row
-        for each loss and frame, "rate" and "perception" for each loss and value, "paths" for each
-        frame. "bounds": by loss, the objective and how far the certified bound is below it.
-        "code": the question as Python. "notes": what could not be computed, in words.
+        for each loss and frame, "paths" for each frame. "bounds": by loss, the objective and how
+        far the certified bound is below it. "code": the question as Python. "notes": what could
+        not be computed, in words.
 
     Examples
     --------
     >>> from solvers.explore.question import parse
-    >>> shown = view(parse({"frames": 2, "rho": 0.9, "rates": [0.5, 0.5], "levels": [0, 0]}))
-    >>> table = shown["tables"]["frames"]
+    >>> question = parse({"frames": 2, "rho": 0.9, "rates": [0.5, 0.5], "levels": [0, 0]})
+    >>> table = point(question)["tables"]["frames"]
     >>> table["plf"][4:6], [round(d, 4) for d in table["distortion"][4:6]]
     (['JD', 'JD'], [0.5858, 0.379])
     """
@@ -50,24 +51,53 @@ def view(question: Question) -> dict[str, Any]:
             found[plf] = _solved(question, plf)
         except SolverError as error:
             notes.append(f"{_label(plf)} at this point: {error}")
-    problems = question.problems()
-    top = max(LEAST_RATE, 1.25 * question.rates.max())
-    # closer where a small threshold changes much
-    levels = np.linspace(0, 1, POINTS) ** 2 * unbinding(problems)
-    tables = {
-        "frames": _frames(question, found),
-        "rate": _curve(question, "rates", np.linspace(0, top, POINTS), notes),
-        "perception": _curve(question, "levels", levels, notes),
-        "paths": _paths(question, found),
-    }
     return {
-        "tables": tables,
+        "tables": {"frames": _frames(question, found), "paths": _paths(question, found)},
         "bounds": {
             plf: {"objective": s.objective, "gap": max(s.gap, 0.0)} for plf, s in found.items()
         },
         "code": code(question),
         "notes": notes,
     }
+
+
+def rate(question: Question) -> dict[str, Any]:
+    """Sweep the rate of the frames that move.
+
+    Parameters
+    ----------
+    question : Question
+        What was asked.
+
+    Returns
+    -------
+    dict
+        "tables": "rate", with one row for each loss and rate. "notes" as of :func:`point`.
+    """
+    top = max(LEAST_RATE, 1.25 * question.rates.max())
+    return _curve(question, "rate", "rates", "rate", top)
+
+
+def perception(question: Question) -> dict[str, Any]:
+    """Sweep the threshold of the frames that move, up to where no loss binds.
+
+    Parameters
+    ----------
+    question : Question
+        What was asked.
+
+    Returns
+    -------
+    dict
+        "tables": "perception", with one row for each loss and threshold. "notes" as of
+        :func:`point`.
+    """
+    top = unbinding(question.problems())
+    return _curve(question, "perception", "levels", "threshold", top)
+
+
+# What the page asks for, one request each: a part is drawn while the next is computed.
+PARTS = {"point": point, "rate": rate, "perception": perception}
 
 
 def code(question: Question) -> str:
@@ -96,6 +126,25 @@ for perception in (None, FMD(levels), JD(levels), SA(levels)):
     solution = solve(Problem(source, rates, perception, weights))
     print(solution.problem.plf.ljust(5), *(f"{{d:.6f}}" for d in solution.distortion))
 """
+
+
+def _point(question: Question) -> dict[str, Any]:
+    """Distortion and perception of every frame, sample paths, bounds and code."""
+    notes: list[str] = []
+    found: dict[str, Solution] = {}
+    for plf in LOSSES:
+        try:
+            found[plf] = _solved(question, plf)
+        except SolverError as error:
+            notes.append(f"{_label(plf)} at this point: {error}")
+    return {
+        "tables": {"frames": _frames(question, found), "paths": _paths(question, found)},
+        "bounds": {
+            plf: {"objective": s.objective, "gap": max(s.gap, 0.0)} for plf, s in found.items()
+        },
+        "code": code(question),
+        "notes": notes,
+    }
 
 
 def _solved(question: Question, plf: str) -> Solution:
@@ -127,16 +176,19 @@ def _frames(question: Question, found: dict[str, Solution]) -> dict[str, list[An
     }
 
 
-def _curve(question: Question, name: str, grid: Array, notes: list[str]) -> dict[str, list[Any]]:
-    """Distortions along rates or thresholds of the frames that move."""
-    table = sweep_table(question.problems(), name, grid, question.moved)
-    failed = table[table.status != 0]
-    axis = {"rates": "rate", "levels": "threshold"}[name]
-    for plf, part in failed.groupby("plf", sort=False):
-        what = f"{_label(str(plf))} against {axis}"
-        notes.append(f"{what}: {len(part)} points not certified, left out")
+def _curve(question: Question, name: str, swept: str, axis: str, top: float) -> dict[str, Any]:
+    """Table of distortions from 0 to the top of what is swept, closer where they change most."""
+    points = POINTS if question.source.frames <= 4 else FEWER_POINTS
+    grid = np.linspace(0, 1, points) ** 2 * top
+    table = sweep_table(question.problems(), swept, grid, question.moved)
+    failed = table.plf[table.status != 0].value_counts(sort=False)
+    notes = [
+        f"{_label(str(plf))} against {axis}: {count} points not certified, left out"
+        for plf, count in failed.items()
+    ]
     table = table.rename(columns={"x": axis}).drop(columns="status")
-    return {column: _plain(table[column].to_numpy()) for column in table}
+    columns = {column: _plain(table[column].to_numpy()) for column in table}
+    return {"tables": {name: columns}, "notes": notes}
 
 
 def _paths(question: Question, found: dict[str, Solution]) -> dict[str, list[Any]]:

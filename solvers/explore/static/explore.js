@@ -3,6 +3,7 @@
 import { draw, drawClip, legend, picture } from "./plots.js";
 
 const $ = (id) => document.getElementById(id);
+const PARTS = ["point", "rate", "perception"]; // one request each: drawn while the next is computed
 const MOST_RATE = 6; // of a slider; a number may be larger
 const known = {}; // tables by name, for CSV
 let start; // what the server says first
@@ -60,7 +61,7 @@ export function ask() {
   since ??= performance.now();
   if (asking) { again = true; return; }
   asking = true;
-  requestAnimationFrame(round);
+  queueMicrotask(round); // when all listeners of this event have run
 }
 
 async function round() {
@@ -69,9 +70,13 @@ async function round() {
   since = null;
   try {
     const asked = question();
+    const body = JSON.stringify(asked);
     busy("computing\u2026");
-    const answer = await post("view", JSON.stringify(asked), { "Content-Type": "application/json" });
-    show(asked, answer);
+    const parts = await Promise.allSettled(PARTS.map(async (part) => {
+      show(part, asked, await post(`view/${part}`, body, { "Content-Type": "application/json" }));
+    }));
+    const failed = parts.find(({ status }) => status === "rejected");
+    if (failed) throw failed.reason;
     fault(null);
     requestAnimationFrame(() => setTimeout(() => { // after the browser has painted
       const spent = performance.measure("update", { start: began, end: performance.now() });
@@ -81,7 +86,7 @@ async function round() {
     fault(error.message);
     said("");
   }
-  if (again) requestAnimationFrame(round);
+  if (again) queueMicrotask(round);
   else asking = false;
 }
 
@@ -114,30 +119,35 @@ function fault(text) {
 
 // --- showing --------------------------------------------------------------------------------
 
-let last = null;
+const shown = {}; // the answer of each part, and what it answers
 
-function show(asked, answer) {
-  for (const name of ["rate", "perception"]) addSum(answer.tables[name], asked);
-  last = { asked, answer };
+function show(part, asked, answer) {
+  if (part !== "point") addSum(answer.tables[part], asked);
+  shown[part] = { asked, answer };
   Object.assign(known, answer.tables);
-  redraw();
-  $("code").textContent = answer.code;
-  $("notes").replaceChildren(...answer.notes.map((text) => element("li", { textContent: text })));
-  showNumbers(asked, answer);
+  redraw(part);
+  const notes = Object.values(shown).flatMap((of) => of.answer.notes);
+  $("notes").replaceChildren(...notes.map((text) => element("li", { textContent: text })));
+  if (part === "point") {
+    $("code").textContent = answer.code;
+    showNumbers(asked, answer);
+  }
 }
 
-function redraw() {
-  if (!last) return;
-  const { asked, answer } = last;
+function redraw(part) {
+  const { asked, answer } = shown[part];
   const moving = (values) => {
     const chosen = asked.moved === null ? values : [values[asked.moved - 1]];
     return chosen.every((value) => value === chosen[0]) ? chosen[0] : null;
   };
-  draw(answer.tables, {
+  const options = {
     shown: $("shown").value, moved: asked.moved, log: $("log").value === "log",
     at: { rate: moving(asked.rates), threshold: moving(asked.levels) },
-  });
+  };
+  for (const [name, table] of Object.entries(answer.tables)) draw(name, table, options);
 }
+
+const redrawAll = () => Object.keys(shown).forEach(redraw);
 
 function addSum(table, asked) {
   const weights = asked.weights ?? Array(asked.frames).fill(1);
@@ -287,7 +297,7 @@ function tie() {
   });
   $("redraw").addEventListener("click", () => { state.seed += 1; ask(); });
   $("copy").addEventListener("click", copy);
-  for (const id of ["shown", "log"]) $(id).addEventListener("input", redraw);
+  for (const id of ["shown", "log"]) $(id).addEventListener("input", redrawAll);
   $("controls").addEventListener("input", (event) => {
     if (!["shown", "log"].includes(event.target.id)) ask();
   });
@@ -360,7 +370,7 @@ function tieClip() {
 async function begin() {
   start = await (await fetch("start")).json();
   const { question: first } = start;
-  legend($("legend"), start.styles, () => { redraw(); redrawClip(); });
+  legend($("legend"), start.styles, () => { redrawAll(); redrawClip(); });
   const longer = (values, more) => Array.from({ length: start.most_frames }, (_, t) => values[t] ?? more);
   state = {
     seed: first.seed,

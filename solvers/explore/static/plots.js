@@ -3,8 +3,9 @@
 const LABEL = (plf) => (plf === "MMSE" ? "MMSE" : `PLF-${plf}`);
 const GREY = "#b9c0c8";
 const CONFIG = { responsive: true, displayModeBar: false };
+// Labels are not measured to fit the margin, which would take a quarter of the time of a drawing.
 const AXIS = { linecolor: "#8a939e", gridcolor: "#e6e9ed", zeroline: false, ticks: "outside",
-  tickcolor: "#8a939e", automargin: true, title: { standoff: 8 } };
+  tickcolor: "#8a939e", automargin: false, ticklabeloverflow: "allow" };
 
 let styles = {};
 const hidden = new Set();
@@ -73,7 +74,7 @@ function layout(x, y, more = {}) {
   const { xaxis, yaxis, ...rest } = more;
   return {
     font: { family: "system-ui, sans-serif", size: 12, color: "#1d2126" },
-    margin: { l: 52, r: 14, t: 12, b: 44 }, hovermode: "x", showlegend: false,
+    margin: { l: 70, r: 14, t: 12, b: 44 }, hovermode: "x", showlegend: false,
     xaxis: { ...AXIS, ...xaxis, title: { text: x, standoff: 6 } },
     yaxis: { ...AXIS, ...yaxis, title: { text: y, standoff: 6 } },
     uirevision: "keep", ...rest,
@@ -86,29 +87,34 @@ const here = (x) => (x === null ? [] : [{
 }]);
 
 function distortionAxis(log) {
-  return log ? { type: "log", exponentformat: "power", dtick: 1 } : { type: "linear", rangemode: "tozero" };
+  return log ? { type: "log", exponentformat: "e" } : { type: "linear", rangemode: "tozero" };
 }
 
-// Common part of the axis titles: which distortion a curve shows.
-const shownName = (shown) => (shown === "sum" ? "sum of distortions" : `distortion D of frame ${shown}`);
+// --- one plot for each table ------------------------------------------------------------------
 
-export function draw(tables, { shown, moved, log, at }) {
-  const which = moved === null ? "every frame" : `frame ${moved}`;
-  const y = shown === "sum" ? "distortion_sum" : `distortion_${shown}`;
-  const yaxis = distortionAxis(log);
-  Plotly.react("plot-rate", traces(tables.rate, "rate", y),
-    layout(`rate R of ${which} (bits)`, shownName(shown),
-      { yaxis, shapes: here(at.rate) }), CONFIG);
-  Plotly.react("plot-perception", traces(tables.perception, "threshold", y),
-    layout(`threshold P of ${which} (squared W<sub>2</sub>)`,
-      shownName(shown), { yaxis, shapes: here(at.threshold) }), CONFIG);
-  const frames = { dtick: 1, range: [0.8, Math.max(...tables.paths.frame) + 0.2] };
-  Plotly.react("plot-frames", traces(tables.frames, "frame", "distortion", true),
+const which = (moved) => (moved === null ? "every frame" : `frame ${moved}`);
+const frameAxis = (frames) => ({ dtick: 1, range: [0.8, Math.max(...frames) + 0.2] });
+
+function curves(table, x, title, at, { shown, log }) {
+  const y = shown === "sum" ? "sum of distortions" : `distortion D of frame ${shown}`;
+  return [traces(table, x, `distortion_${shown}`),
+    layout(title, y, { yaxis: distortionAxis(log), shapes: here(at <= Math.max(...table[x]) ? at : null) })];
+}
+
+const PLOTS = {
+  rate: (table, options) => curves(table, "rate",
+    `rate R of ${which(options.moved)} (bits)`, options.at.rate, options),
+  perception: (table, options) => curves(table, "threshold",
+    `threshold P of ${which(options.moved)} (squared W<sub>2</sub>)`, options.at.threshold, options),
+  frames: (table, { log }) => [traces(table, "frame", "distortion", true),
     layout("frame", "distortion D (squared units)",
-      { yaxis, xaxis: frames }), CONFIG);
-  Plotly.react("plot-paths", paths(tables.paths),
-    layout("frame", "value (units of the source)",
-      { xaxis: frames }), CONFIG);
+      { yaxis: distortionAxis(log), xaxis: frameAxis(table.frame) })],
+  paths: (table) => [paths(table),
+    layout("frame", "value (units of the source)", { xaxis: frameAxis(table.frame) })],
+};
+
+export function draw(name, table, options) {
+  Plotly.react(`plot-${name}`, ...PLOTS[name](table, options), CONFIG);
 }
 
 function paths(table) {

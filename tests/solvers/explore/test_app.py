@@ -18,7 +18,7 @@ from solvers.cli import app as command
 from solvers.explore import upload
 from solvers.explore.app import Server, create_app
 from solvers.explore.question import parse
-from solvers.explore.view import view
+from solvers.explore.view import PARTS
 
 ASKED = {"frames": 2, "rho": 0.9, "rates": [0.5, 1], "levels": [0, 0]}
 
@@ -63,14 +63,16 @@ def test_start_is_a_question_that_can_be_asked(client):
     parse(start["question"])
 
 
-def test_view_is_the_view(client):
-    answer = client.post("/view", json=ASKED)
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_is_answered(client, part):
+    answer = client.post(f"/view/{part}", json=ASKED)
     assert answer.status_code == 200
-    expected = json.loads(json.dumps(view(parse(ASKED)), allow_nan=False))
-    assert answer.json == expected
-    assert list(answer.json["tables"]["rate"]) == [
-        *("rate", "plf", "distortion_1", "distortion_2", "gap")
-    ]
+    assert answer.json == json.loads(json.dumps(PARTS[part](parse(ASKED)), allow_nan=False))
+
+
+def test_columns_keep_their_order(client):
+    table = client.post("/view/rate", json=ASKED).json["tables"]["rate"]
+    assert list(table) == ["rate", "plf", "distortion_1", "distortion_2", "gap"]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_view_is_the_view(client):
     ],
 )
 def test_a_bad_question_is_an_error_in_words(client, given, status, error):
-    answer = client.post("/view", **given)
+    answer = client.post("/view/point", **given)
     assert answer.status_code == status
     assert error in answer.json["error"]
 
@@ -95,7 +97,7 @@ def test_an_unexpected_error_stays_in_the_terminal(client, monkeypatch, caplog):
     app = client.application
     monkeypatch.setattr(sys.modules["solvers.explore.view"], "solve", breaks)
     assert not app.debug
-    answer = client.post("/view", json=ASKED)
+    answer = client.post("/view/point", json=ASKED)
     assert answer.status_code == 500
     assert answer.json == {"error": "internal error; the terminal says more"}
     assert "secret" in caplog.text
@@ -105,12 +107,13 @@ def test_only_this_machine_and_this_page_are_answered(client):
     assert client.get("/start", headers={"Host": "localhost:8421"}).status_code == 200
     assert client.get("/start", headers={"Host": "rebound.example"}).status_code == 400
     foreign = {"Origin": "http://elsewhere.example"}
-    assert client.post("/view", json=ASKED, headers=foreign).status_code == 403
+    assert client.post("/view/point", json=ASKED, headers=foreign).status_code == 403
     own = {"Origin": "http://localhost"}
-    assert client.post("/view", json=ASKED, headers=own).status_code == 200
+    assert client.post("/view/point", json=ASKED, headers=own).status_code == 200
 
 
 def test_unknown_paths(client):
+    assert client.post("/view/absent", json=ASKED).status_code == 404
     for path in ("/absent", "/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/passwd"):
         assert client.get(path, follow_redirects=True).status_code == 404
 

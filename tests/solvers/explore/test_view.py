@@ -11,7 +11,7 @@ import pytest
 from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form
 from solvers import SolverError, solve
 from solvers.explore.question import parse
-from solvers.explore.view import POINTS, code, view
+from solvers.explore.view import PARTS, POINTS, code, perception, point, rate
 
 ASKED = {"frames": 3, "rho": 0.9, "rates": [0.1, 4, 4], "levels": [0, 0, 0]}
 SOURCE = GaussMarkov.stationary(rho=0.9, frames=3)
@@ -24,10 +24,10 @@ def column(table, plf, name):
 @pytest.mark.parametrize("weights", [None, [1, 2, 1]])
 @pytest.mark.parametrize("level", [0.0, 0.05])
 def test_frames_are_those_of_solve(weights, level):
-    shown = view(parse({**ASKED, "rates": [0.5, 1, 1], "levels": [level] * 3, "weights": weights}))
+    shown = point(parse({**ASKED, "rates": [0.5, 1, 1], "levels": [level] * 3, "weights": weights}))
     assert shown["notes"] == []
-    for perception in (None, FMD(level), JD(level), SA(level)):
-        expected = solve(Problem(SOURCE, [0.5, 1, 1], perception, weights))
+    for loss in (None, FMD(level), JD(level), SA(level)):
+        expected = solve(Problem(SOURCE, [0.5, 1, 1], loss, weights))
         plf = expected.problem.plf
         table = shown["tables"]["frames"]
         assert column(table, plf, "distortion") == pytest.approx(expected.distortion, rel=1e-4)
@@ -38,9 +38,9 @@ def test_frames_are_those_of_solve(weights, level):
 
 
 def test_rate_curves_move_the_frames_asked_for():
-    table = view(parse({**ASKED, "moved": 1}))["tables"]["rate"]
+    table = rate(parse({**ASKED, "moved": 1}))["tables"]["rate"]
     assert len(table["rate"]) == 4 * POINTS
-    rates = [[rate, 4, 4] for rate in column(table, "JD", "rate")]
+    rates = [[first, 4, 4] for first in column(table, "JD", "rate")]
     expected = closed_form.zero_perception_joint(SOURCE, rates)
     for t in range(3):
         found = column(table, "JD", f"distortion_{t + 1}")
@@ -48,7 +48,7 @@ def test_rate_curves_move_the_frames_asked_for():
 
 
 def test_perception_curves_end_where_no_loss_binds():
-    shown = view(parse({**ASKED, "rates": [0.5, 0.5, 0.5], "weights": [1, 1, 1]}))
+    shown = perception(parse({**ASKED, "rates": [0.5, 0.5, 0.5], "weights": [1, 1, 1]}))
     table = shown["tables"]["perception"]
     mmse = closed_form.mmse(SOURCE, [0.5, 0.5, 0.5])
     for plf in ("FMD", "JD", "SA"):
@@ -61,7 +61,7 @@ def test_perception_curves_end_where_no_loss_binds():
 
 def test_paths_share_the_source_and_follow_the_seed():
     first, again, other = (
-        view(parse({**ASKED, "seed": seed}))["tables"]["paths"] for seed in (1, 1, 2)
+        point(parse({**ASKED, "seed": seed}))["tables"]["paths"] for seed in (1, 1, 2)
     )
     assert first == again != other
     assert set(first) == {"frame", "source", "MMSE", "FMD", "JD", "SA"}
@@ -75,7 +75,7 @@ def test_the_code_runs_and_prints_what_the_page_shows():
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         exec(code(question), {})
-    table = view(question)["tables"]["frames"]
+    table = point(question)["tables"]["frames"]
     for line in said.getvalue().splitlines():
         plf, *numbers = line.split()
         assert [float(number) for number in numbers] == pytest.approx(
@@ -85,9 +85,9 @@ def test_the_code_runs_and_prints_what_the_page_shows():
 
 
 def test_everything_is_strict_json():
-    json.dumps(
-        view(parse({**ASKED, "frames": 1, "rho": 0, "rates": [0], "levels": [0]})), allow_nan=False
-    )
+    question = parse({**ASKED, "frames": 1, "rho": 0, "rates": [0], "levels": [0]})
+    for part in PARTS.values():
+        json.dumps(part(question), allow_nan=False)
 
 
 def test_what_fails_is_left_out_and_said(monkeypatch):
@@ -99,7 +99,7 @@ def test_what_fails_is_left_out_and_said(monkeypatch):
         return solve(problem, method)
 
     monkeypatch.setattr(module, "solve", fails)
-    shown = view(parse(ASKED))
+    shown = point(parse(ASKED))
     assert shown["notes"] == ["PLF-SA at this point: inaccurate: no"]
     assert set(shown["bounds"]) == {"MMSE", "FMD", "JD"}
     assert "SA" not in shown["tables"]["paths"]
