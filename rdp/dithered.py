@@ -31,7 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rdp import _check
-from rdp.coding import CorruptStream, Decoder, Encoder, Reader, pack, unpack, varints
+from rdp.coding import MAX_RANGE, CorruptStream, Decoder, Encoder, Reader, pack, unpack, varints
 from rdp.lattice import LATTICES, lattice
 from rdp.lattice_coding import code_points
 from rdp.mmse import factor_from_mmse, mmse_recursion
@@ -195,7 +195,8 @@ class DitheredCodec:
         Raises
         ------
         ValueError
-            Samples of the wrong shape, NaN or infinite, or a seed out of range.
+            Samples of the wrong shape, NaN, infinite or too far off the source for the entropy
+            coder, or a seed out of range.
         """
         x = _check.finite("x", _check.array("x", x))
         if x.shape[1:] != self.source.sigma.shape or len(x) == 0:
@@ -287,6 +288,12 @@ class DitheredCodec:
         dither = _dither(*stream, (grid.dimension, blocks)) * grid.period
         points = None
         if error is not None:
+            reach, farthest = step * (MAX_RANGE // 4), np.abs(error).max()
+            if farthest > reach:
+                raise ValueError(
+                    f"x: expected values within {reach:g} of the prediction at frame "
+                    f"{stream[1]}, got one {farthest:g} away"
+                )
             padded = np.zeros(dither.size)
             padded[:n] = error
             points = grid.nearest(padded.reshape(dither.shape) / step + dither)

@@ -252,10 +252,15 @@ def load_points(path: str | os.PathLike[str]) -> list[OperatingPoint]:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: expected a JSON file, got {error}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: expected a JSON file, got bytes that are no text") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"{path}: expected a JSON file, got {error.msg!r} at {where}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: expected a JSON file, got one nested too deeply") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise ValueError(f"{path}: expected schema {SCHEMA!r}")
+        raise ValueError(f"{path}: schema: expected {SCHEMA!r}, as save_points writes it")
     version = content.get("version")
     if type(version) is not int or version != SCHEMA_VERSION:
         raise ValueError(f"{path}: version: expected {SCHEMA_VERSION}, got {version!r}")

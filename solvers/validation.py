@@ -134,7 +134,7 @@ class Validation:
 
     @property
     def ok(self) -> bool:
-        """Whether no check failed."""
+        """Whether no check failed; true where there are none."""
         return not self.with_verdict("fail")
 
     def to_dataframe(self) -> Any:

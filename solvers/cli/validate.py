@@ -12,6 +12,7 @@ from solvers.cli import inputs, output
 from solvers.cli.errors import FAILED
 
 VERDICTS = ("pass", "fail", "inconclusive")
+GIVE_SOURCE = "give a source by --rho (and --sigma), or in the file as the source of each point"
 
 
 def register(app: typer.Typer) -> None:
@@ -42,18 +43,24 @@ def validate(
 ) -> None:
     """Hold measured operating points against every bound and the exact curves.
 
-    Exit status 1 if a check fails. The source is the one that each point names, unless --rho or
-    --sigma give one for all; points of other data get the checks that need none.
+    Exit status 1 if a check fails, 2 if nothing could be checked. The source is the one that each
+    point names, unless --rho or --sigma give one for all; points of other data get the checks that
+    need none.
 
     rdp validate points.json --rho 0.9
     """
     from rdp.operating_point import load_points
     from solvers.validation import validate as check
 
-    measured = load_points(points)
+    try:
+        measured = load_points(points)
+    except OSError as error:
+        raise ValueError(f"{points}: {error.strerror}") from error
     if not measured:
         raise ValueError(f"{points}: points: expected at least one, got none")
     found = check(measured, _source(rho, sigma, measured[0].frames))
+    if not len(found):
+        raise ValueError(f"{points}: nothing could be checked; {GIVE_SOURCE}")
     counts = {verdict: len(found.with_verdict(verdict)) for verdict in VERDICTS}
     if csv is not None:
         output.write_csv(found.to_dataframe(), csv)
@@ -77,6 +84,10 @@ def validate(
         output.show_table(heads, rows)
         said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
         typer.echo(f"points: {len(measured)}; checks: {said}")
+        unchecked = sorted(set(range(len(measured))) - {item.point for item in found})
+        if unchecked:
+            which = ", ".join(map(str, unchecked))
+            typer.echo(f"not checked: points {which}; {GIVE_SOURCE}")
     if not found.ok:
         raise typer.Exit(FAILED)
 

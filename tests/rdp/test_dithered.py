@@ -257,6 +257,16 @@ def test_other_seeds_give_other_bytes():
     assert codec.encode(x, 1) != codec.encode(x, 2)
 
 
+@pytest.mark.parametrize("name", ["Z", "E8", "BW16"])
+def test_values_far_off_the_source_are_carried(name):
+    codec = ok(name)
+    x = np.zeros((20, 3))
+    x[3, 0] = 1e6
+    error = x - read(codec.encode(x, 1)).decode("MMSE")
+    assert np.abs(error[3, 0]) < 0.51e6  # the linear estimate, half of what was told
+    assert np.abs(np.delete(error, 3, axis=0)).max() < 10
+
+
 def test_bytes_have_not_changed():
     """The format is fixed: this stream was written by version 1."""
     source = GaussMarkov([1.0, 2.0], [0.5])
@@ -281,6 +291,10 @@ FIXED = {"Z": "b78c0521944bdb64", "E8": "b2ec1bd1adf408b1", "BW16": "cbe9e464cba
         (lambda: ok().encode(np.zeros((0, 3)), 0), r"x: expected shape \(n, 3\)"),
         (lambda: ok().encode(np.full((4, 3), np.inf), 0), "x: expected finite"),
         (lambda: ok().encode(np.zeros((4, 3)), -1), "seed: expected"),
+        (
+            lambda: ok().encode([[0, 1e9, 0]], 0),
+            "x: expected values within .* at frame 1, got one 1e",
+        ),
         (lambda: ok().decoder("WGAN"), "plf: expected one of"),
         (lambda: ok("E8").quadrature_rates(), "lattice: expected 'Z'"),
     ],

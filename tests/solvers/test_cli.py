@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from rdp import FMD, JD, GaussMarkov, Problem, closed_form, perception
 from rdp.clip import fit_clip, sample_clip
-from rdp.operating_point import OperatingPoint, save_points
+from rdp.operating_point import OperatingPoint, load_points, save_points
 from solvers import allocate, minimum_rate, pareto, solve, universality
 from solvers.cli import app
 from solvers.cli.output import plain
@@ -669,16 +669,44 @@ def test_validate_fails_what_is_impossible(points, tmp_path):
     assert [row["verdict"] for row in rows] == [item["verdict"] for item in found["checks"]]
 
 
-def test_validate_without_a_source_has_nothing_to_check(points):
-    assert "points: 1; checks: 0 pass, 0 fail" in run("validate", points(1.0)).stdout
+def test_validate_without_a_source_says_that_nothing_was_checked(points):
+    path = points(1.0)
+    said = refused("validate", path)
+    assert said.startswith(f"{path}: nothing could be checked; give a source by --rho")
+    assert refused("validate", path, "--json") == said
+
+
+def test_validate_says_which_points_were_not_checked(points):
+    path = points(1.1, GaussMarkov.stationary(rho=0.9, frames=2))
+    save_points(path, [*load_points(path), OperatingPoint("other", "JD", [1], [1])])
+    result = run("validate", path)
+    assert result.exit_code == 0
+    assert "points: 2; checks: 4 pass" in result.stdout
+    assert "not checked: points 1; give a source by --rho" in result.stdout
 
 
 def test_validate_names_bad_input(points, tmp_path):
     path = points(1.0)
     assert refused("validate", path, "--rho", ".9,.9").startswith("rho: expected shape (1,)")
     assert refused("validate", path, "--sigma", "1") == "rho: expected --rho with --sigma, got none"
-    path.write_text("{}")
-    assert refused("validate", path).startswith(f"{path}: expected schema")
     save_points(path, [])
     assert refused("validate", path) == f"{path}: points: expected at least one, got none"
-    assert "absent.json" in refused("validate", tmp_path / "absent.json")
+    assert refused("validate", absent := tmp_path / "absent.json") == (
+        f"{absent}: No such file or directory"
+    )
+    assert refused("validate", tmp_path) == f"{tmp_path}: Is a directory"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "expected a JSON file, got 'Expecting value' at line 1, column 1"),
+        (b'{\n"a": x', "expected a JSON file, got 'Expecting value' at line 2, column 6"),
+        (b"\x7fELF\xff\x00", "expected a JSON file, got bytes that are no text"),
+        (b"[" * 100_000, "expected a JSON file, got one nested too deeply"),
+        (b"{}", "schema: expected 'gauss-markov-rdp/operating-points', as save_points writes it"),
+    ],
+)
+def test_validate_names_a_malformed_file(tmp_path, content, said):
+    (tmp_path / "points.json").write_bytes(content)
+    assert refused("validate", tmp_path / "points.json") == f"{tmp_path / 'points.json'}: {said}"
