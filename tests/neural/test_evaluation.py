@@ -44,6 +44,6 @@ def test_a_point_is_what_the_bytes_say():
 def test_a_short_training_already_comes_near_the_curve():
     """Within 0.4 bit a frame: the quantiser alone costs 0.25."""
     made = task()
-    (point,) = made.measure(trained(), "small", ("MMSE",))
+    (point,), _ = made.measure(trained(), "small", ("MMSE",))
     gap = point.rate.sum() - rate_for_distortion(made.source, point.distortion).sum()
     assert 0 < gap / 2 < 0.4
