@@ -335,7 +335,7 @@ def video_people() -> Rows:
 
 
 def checks() -> pd.DataFrame:
-    """Verdicts on all committed points."""
+    """Verdicts on the points that the page shows."""
     import pandas as pd
 
     from figures import _video
@@ -344,7 +344,9 @@ def checks() -> pd.DataFrame:
     path = _video.RESULTS / "checks.csv"
     if not path.is_file():
         raise MissingResults("no checks.csv in neural/results; python -m neural validate writes it")
-    return pd.read_csv(path)
+    shown = {p.provenance["experiment"] for name in results() for p in _video.points(name)}
+    found = pd.read_csv(path)
+    return found[found.experiment.isin(shown)]
 
 
 def video_checks() -> Rows:

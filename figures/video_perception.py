@@ -70,6 +70,8 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
                 _crosses(ax, part[part.series == series], plf, series)
         ax.set(title=f"$R_2$ = {rate:g} bits", xlabel="$P_2$ (Gelbrich distance)")
         ax.set_xlim(left=0)
+        ax.locator_params(axis="x", nbins=4)
+        ax.xaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel("$D_2$ (mean squared error of a pixel)")
     handles = _video.key(axes[0], _video.PLFS) + _video.markers(axes[0])
     _video.legend(figure, handles, f"Moving digits{_video.size(table)}")

@@ -310,6 +310,7 @@ def test_every_part_of_the_page_is_a_table_or_says_what_is_not_here(page):
     assert "| factor two | FMD | 1 | 0 | 0 |" in parts["video_checks"]
     assert "split" in parts["video_failures"]
     assert "factor two" not in parts["video_failures"]
+    assert "another page" not in parts["video_checks"] + parts["video_failures"]
     assert "generated/video_recovery.svg" in parts["video_recovery"]
 
 

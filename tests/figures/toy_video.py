@@ -107,5 +107,6 @@ def write(folder, *, kind="reduced", seeds=(1, 2), recovery=True, published=True
         "experiment,rates,stage,seed,point,label,plf,frame,bound,relation,measured,low,high,"
         "limit,limit_low,limit_high,verdict\n"
         "toy,12-2,universal,1,1,x,FMD,2,factor two,<=,0.02,0.02,0.02,0.03,0.03,0.03,pass\n"
+        "other,12-2,universal,1,1,x,JD,2,one of another page,>=,0,0,0,1,1,1,fail\n"
         "toy,12-2,universal,1,1,x,FMD,,split,>=,0.02,0.02,0.02,0.03,0.03,0.03,fail\n"
     )

@@ -1,0 +1,65 @@
+"""What an answer costs, and how exactly it is known, against the number of frames."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from figures.build import MissingResults
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TITLE = "Solvers compared"
+SIZE = (7.0, 2.6)
+
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+# For each series: benchmark, column of the time in ms, column of the gap.
+SERIES = {
+    "newton (compiled), P > 0": ("newton_growth", "newton, ms a point", "newton, certified gap"),
+    "sdp (cvxpy + Clarabel), P > 0": ("newton_growth", "sdp, ms a point", "sdp, certified gap"),
+    "causal, P = 0": ("causal", "ms", "relative gap"),
+}
+STYLE = {
+    "newton (compiled), P > 0": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    "sdp (cvxpy + Clarabel), P > 0": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+    "causal, P = 0": {"color": "#009E73", "marker": "^", "linestyle": ":"},
+}
+LEAST_GAP = 1e-16  # where gaps of zero are drawn
+
+
+def _rows(benchmark: str) -> pd.DataFrame:
+    path = RESULTS / f"{benchmark}.json"
+    if not path.exists():
+        raise MissingResults(f"no results of {benchmark} in {RESULTS}; benchmarks write them")
+    return pd.DataFrame(json.loads(path.read_text())["rows"])
+
+
+def compute() -> pd.DataFrame:
+    """Read what the benchmarks measured: they run on one core, PLF-JD with weights 1."""
+    parts = []
+    for series, (benchmark, time, gap) in SERIES.items():
+        rows = _rows(benchmark)
+        rows = rows[rows.loss == "JD"] if "loss" in rows else rows
+        part = pd.DataFrame(
+            {"series": series, "frames": rows.frames, "ms_a_point": rows[time], "gap": rows[gap]}
+        )
+        parts.append(part.dropna())
+    return pd.concat(parts, ignore_index=True)
+
+
+def draw(table: pd.DataFrame, figure: Figure) -> None:
+    """Left: time. Right: certified gap."""
+    left, right = figure.subplots(1, 2)
+    for series, part in table.groupby("series", sort=False):
+        style = STYLE[str(series)]
+        left.loglog(part.frames, part.ms_a_point, label=series, **style)
+        right.loglog(part.frames, part.gap.clip(lower=LEAST_GAP), **style)
+    left.set(xlabel="frames T", ylabel="time per point (ms)")
+    right.set(xlabel="frames T", ylabel="certified gap / objective")
+    for ax in (left, right):
+        ax.xaxis.set_major_formatter("{x:g}")
+    figure.legend(loc="outside upper center", ncols=3)
