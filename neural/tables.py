@@ -127,14 +127,13 @@ def _measured(point: OperatingPoint, name: str, t: int) -> Row:
 
 
 def _gap(found: Mapping[str, Any] | None, frame: int) -> Row:
-    names = {"universal_gap": "gap", "universal_gap_half": "half"}
-    known = found is not None and frame in found["frames"]
-    out: Row = {column: None for column in (*names, "universal_gap_outside")}
-    if found is not None and known:
+    names = {"": "gap", "_half": "half", "_unmixed": "unmixed", "_unmixed_half": "unmixed_half"}
+    if found is None or frame not in found["frames"]:
+        values: list[Any] = [None] * (len(names) + 1)
+    else:
         place = found["frames"].index(frame)
-        out = {column: found[name][place] for column, name in names.items()}
-        out["universal_gap_outside"] = found["outside"]
-    return out
+        values = [*(found[name][place] for name in names.values()), found["outside"]]
+    return {f"universal_gap{end}": v for end, v in zip([*names, "_outside"], values, strict=True)}
 
 
 def _at(values: Any, t: int) -> float | None:

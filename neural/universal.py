@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from neural.gelbrich import gelbrich_interval, gelbrich_without, jackknife, laws
+from neural.judges import half_width
 from neural.shown import Shown
 
 Array = np.ndarray
@@ -87,6 +88,9 @@ def universal_gap(
         "frames"; for each of them the "gap" in distortion, below zero if the own encoder is better,
         and "half" the width of its interval, by a jackknife over clips, the same for both; whether
         its perception is "outside" the curve, whose nearer end is then taken, at any of them.
+        Mixing takes out noise, which helps the curve and not the own encoder, so that the gap is
+        also about decoders: "unmixed", with "unmixed_half", is the distortion less that of the
+        decoder for the loss at the end of the curve, whatever the perception of both.
     """
     if not torch.equal(own.x, universal.x):
         raise ValueError("universal: expected what was shown for the same clips")
@@ -111,7 +115,15 @@ def universal_gap(
         gaps.append(gap)
         halves.append(half)
         outside.append(not levels[:, 0].min() <= level[0] <= levels[:, 0].max())
-    return {"frames": chosen, "gap": gaps, "half": halves, "outside": any(outside)}
+    extra = (error - errors[1])[:, [frame - 1 for frame in chosen]]
+    return {
+        "frames": chosen,
+        "gap": gaps,
+        "half": halves,
+        "outside": any(outside),
+        "unmixed": extra.mean(axis=0).tolist(),
+        "unmixed_half": half_width(extra).tolist(),
+    }
 
 
 def _errors(shown: Shown, plf: str) -> tuple[Array, Array, Array]:

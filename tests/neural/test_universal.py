@@ -80,6 +80,9 @@ def test_no_gap_to_itself_and_the_right_one_to_a_worse_codec():
         assert abs(out["gap"][0] - (at[0] - at[1])) <= 2 * out["half"][0]
         assert 0 < out["half"][0] < 0.2 * out["gap"][0]
         assert out["outside"] is False
+        errors = [(s.x - s.frames[plf])[:, 1].square().mean() for s in (worse, shown)]
+        assert out["unmixed"][0] == pytest.approx(float(errors[0] - errors[1]), rel=1e-4)
+        assert 0 < out["unmixed_half"][0] < 0.2 * out["unmixed"][0]
 
 
 def test_a_perception_off_the_curve_is_flagged_and_the_nearer_end_taken():
