@@ -68,6 +68,7 @@ from solvers._layout import (
 Array = np.ndarray
 
 SOLVED, STALLED, LIMIT = 0, 1, 2
+ROOM = 0.98  # share of the way to the boundary that a step may take
 
 
 @njit(cache=True, error_model="numpy")
@@ -100,22 +101,28 @@ def fill_shown(ints: Array, mats: Array, vecs: Array, gains: int, noise: int) ->
 
 
 @njit(cache=True, error_model="numpy")
-def evaluate(ints: Array, mats: Array, vecs: Array, warm: bool = True) -> bool:
+def forget_turns(ints: Array, mats: Array) -> None:
+    """Let the next evaluation begin without singular vectors of one before."""
+    m = ints[DIMS, 2]
+    for k in range(ints[DIMS, 3]):
+        for i in range(m):
+            for j in range(m):
+                mats[threshold_slot(k) + TURN, i, j] = 1.0 if i == j else 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def evaluate(ints: Array, mats: Array, vecs: Array) -> bool:
     """Slacks, gradients and factors of all thresholds at SHOWN; False outside the domain.
 
-    If `warm`, the singular vectors of the last evaluation are a first guess.
+    The singular vectors of the last evaluation are a first guess.
     """
-    m, thresholds = ints[DIMS, 2], ints[DIMS, 3]
+    m = ints[DIMS, 2]
     for i in range(m):
         for j in range(i + 1):
             mats[ROOT, i, j] = mats[SHOWN, i, j]
     if not cholesky(mats, ROOT, m):
         return False
-    for k in range(thresholds):
-        if not warm:
-            for i in range(m):
-                for j in range(m):
-                    mats[threshold_slot(k) + TURN, i, j] = 1.0 if i == j else 0.0
+    for k in range(ints[DIMS, 3]):
         if not evaluate_one(ints, mats, vecs, k):
             return False
     return True
@@ -328,7 +335,8 @@ def start_dual(ints: Array, mats: Array, vecs: Array, tau: float) -> bool:
     """Evaluate the point (GAINS, NOISE) and set Q = tau S^-1, mu = tau / slack."""
     n = ints[DIMS, 0]
     fill_shown(ints, mats, vecs, GAINS, NOISE)
-    if not evaluate(ints, mats, vecs, False):
+    forget_turns(ints, mats)
+    if not evaluate(ints, mats, vecs):
         return False
     for i in range(n):
         for j in range(i + 1):
@@ -349,18 +357,41 @@ def start_dual(ints: Array, mats: Array, vecs: Array, tau: float) -> bool:
 
 
 @njit(cache=True, error_model="numpy")
-def try_step(ints: Array, mats: Array, vecs: Array, step: float) -> bool:
-    """TRIAL point at `step`, evaluated; False outside the domain."""
+def fill_trial_noise(ints: Array, mats: Array, step: float) -> None:
+    """TRIAL_NOISE = S at `step`, in which H and K move on straight lines."""
     n, columns = ints[DIMS, 0], ints[DIMS, 1]
     for i in range(n):
-        for a in range(columns):
-            mats[TRIAL_GAINS, i, a] = mats[GAINS, i, a] + step * mats[STEP_GAINS, i, a]
         for j in range(i + 1):
             value = mats[NOISE, i, j] + step * mats[STEP_NOISE, i, j]
             for a in range(columns):
                 value -= step * step * mats[STEP_GAINS, i, a] * mats[STEP_GAINS, j, a]
             mats[TRIAL_NOISE, i, j] = value
             mats[TRIAL_NOISE, j, i] = value
+
+
+@njit(cache=True, error_model="numpy")
+def primal_length(ints: Array, mats: Array) -> float:
+    """Longest step, up to one, that keeps S > 0 with some room: nearly always what ends a step."""
+    n = ints[DIMS, 0]
+    step = 1.0
+    while step > 1e-8:
+        fill_trial_noise(ints, mats, step / ROOM)
+        for i in range(n):
+            for j in range(i + 1):
+                mats[BACK, i, j] = mats[TRIAL_NOISE, i, j]
+        if cholesky(mats, BACK, n):
+            break
+        step *= 0.9
+    return step
+
+
+@njit(cache=True, error_model="numpy")
+def try_step(ints: Array, mats: Array, vecs: Array, step: float) -> bool:
+    """TRIAL point at `step`, evaluated; False outside the domain."""
+    for i in range(ints[DIMS, 0]):
+        for a in range(ints[DIMS, 1]):
+            mats[TRIAL_GAINS, i, a] = mats[GAINS, i, a] + step * mats[STEP_GAINS, i, a]
+    fill_trial_noise(ints, mats, step)
     fill_shown(ints, mats, vecs, TRIAL_GAINS, TRIAL_NOISE)
     return evaluate(ints, mats, vecs)
 
@@ -394,11 +425,7 @@ def rounding(ints: Array, vecs: Array, objective: float, tau: float) -> float:
 @njit(cache=True, error_model="numpy")
 def next_tau(mean: float, step: float) -> float:
     """Aim of the next step: bold after a long step, centring after a short one."""
-    if step > 0.9:
-        return 0.02 * mean
-    if step > 0.5:
-        return 0.1 * mean
-    return 0.5 * mean if step > 0.1 else mean
+    return max(0.03, 1.0 - step) * mean
 
 
 @njit(cache=True, error_model="numpy")
@@ -431,7 +458,7 @@ def minimise(
             return STALLED
         dual = dual_length(ints, mats, vecs)
         slip = rounding(ints, vecs, constant + objective, tau)
-        step = 1.0
+        step = primal_length(ints, mats)
         while True:
             if try_step(ints, mats, vecs, step):
                 objective = objective_of(ints, mats, vecs, TRIAL_GAINS, TRIAL_NOISE)

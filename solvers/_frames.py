@@ -19,6 +19,7 @@ from solvers._barrier import (
     SOLVED,
     evaluate,
     fill_shown,
+    forget_turns,
     minimise,
     objective_of,
     start_dual,
@@ -146,7 +147,7 @@ def set_frame(
             traces += mats[TARGET, i, j] ** 2
             if i < t:
                 traces += mats[FULL_ROOT, i, j] ** 2
-    inner, row = 0, m + 1
+    inner, row = int(np.int64(0)), m + 1
     reduced = float(rank)
     for i in range(m):
         for c in range(t + 1):
@@ -319,7 +320,8 @@ def tight_bound(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: 
     level = vecs[LEVEL, 0]
     fill_shown(ints, mats, vecs, GAINS, NOISE)
     vecs[LEVEL, 0] = np.inf
-    if not evaluate(ints, mats, vecs, False):
+    forget_turns(ints, mats)
+    if not evaluate(ints, mats, vecs):
         return 0.0
     turn = threshold_slot(0) + TURN
     for i in range(inner):
@@ -527,7 +529,8 @@ def solve_frames(
     Returns the sum of the bounds of the frames and a status.
     """
     frames, joint = len(levels), source.plf == JD
-    rank, unspanned, bound, total, weight = 0, 0.0, 0.0, 0.0, 0.0
+    unspanned, bound, total, weight = 0.0, 0.0, 0.0, 0.0
+    rank = int(np.int64(0))  # not a literal, for which all kernels would be compiled once more
     for t in range(frames):
         vecs[LEFT, t] = 0.0
         for j in range(frames):

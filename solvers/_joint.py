@@ -82,7 +82,8 @@ TOLERANCE = 1e-8  # of the barrier, relative to the objective
 CERTIFIED = 1e-7  # gap, relative to the objective, that ends the search
 ACCEPTED = 1e-6  # gap above which a point is reported as failed
 FLOOR = 1e-13  # relative to the weighted variance: what double precision resolves
-SHRINK = 0.7  # share of the gains of a perfect-realism decoder that the start uses
+SHRINK = 0.9  # share of the gains of a perfect-realism decoder that the start uses
+START = 0.03  # barrier parameter at the start, relative to the weighted variance of a constraint
 SHOWS_ESTIMATE, SHOWS_NOTHING = -2, -1
 
 
@@ -124,7 +125,7 @@ def reduce(
             last = t
             if levels[t] == 0.0 and joint:
                 given = t + 1
-    n, exact = 0, 0
+    n, exact = int(np.int64(0)), 0
     for t in range(last + 1):
         vecs[SCALE, t] = 1.0
         if 0 < t < given and source.innovation[t] <= 1e-14 * source.variance[t]:
@@ -231,7 +232,9 @@ def set_program(plf: int, n: int, exact: int, ints: Array, mats: Array, vecs: Ar
 
 
 @njit(cache=True, error_model="numpy")
-def set_start(plf: int, n: int, exact: int, ints: Array, mats: Array, vecs: Array) -> None:
+def set_start(
+    plf: int, n: int, exact: int, shrink: float, ints: Array, mats: Array, vecs: Array
+) -> None:
     """Interior point: the gains of a perfect-realism decoder shrunk, the rest noise."""
     room = 0.1
     for k in range(ints[DIMS, 3]):
@@ -242,15 +245,15 @@ def set_start(plf: int, n: int, exact: int, ints: Array, mats: Array, vecs: Arra
     for j in range(n):
         own = mats[ESTIMATE, j, j]
         if plf == JD:
-            gain = SHRINK * min(mats[LAW, j, j], own)
+            gain = shrink * min(mats[LAW, j, j], own)
         else:
-            gain = SHRINK * math.sqrt(own * own + vecs[MMSE, ints[FRAME, j]])
+            gain = shrink * math.sqrt(own * own + vecs[MMSE, ints[FRAME, j]])
         for i in range(n):
             value = 0.0
             if i == j:
                 value = gain
             elif i > j:
-                value = mats[PHI, i, j] * gain if plf == JD else SHRINK * mats[ESTIMATE, i, j]
+                value = mats[PHI, i, j] * gain if plf == JD else shrink * mats[ESTIMATE, i, j]
             mats[GAINS, i, j] = value
     for i in range(n):
         for j in range(i + 1):
@@ -260,11 +263,11 @@ def set_start(plf: int, n: int, exact: int, ints: Array, mats: Array, vecs: Arra
                 if plf == JD:
                     value += mats[LAW, i, k] * mats[LAW, j, k] - square
                 else:
-                    value += (1.0 - SHRINK) / SHRINK * square
+                    value += (1.0 - shrink) / shrink * square
             mats[NOISE, i, j] = value
             mats[NOISE, j, i] = value
         if plf != JD:
-            mats[NOISE, i, i] += (1.0 - SHRINK) * mats[COVARIANCE, i, i]
+            mats[NOISE, i, i] += (1.0 - shrink) * mats[COVARIANCE, i, i]
         elif i >= exact:
             mats[NOISE, i, i] += room * mats[COVARIANCE, i, i]
 
@@ -334,10 +337,15 @@ def solve_joint(
     if estimate_suffices(plf, n, ints, mats, vecs):
         return inside + outside, SOLVED
     set_program(plf, n, exact, ints, mats, vecs)
-    set_start(plf, n, exact, ints, mats, vecs)
     bound, status = outside, SOLVED
-    if total > 0.0:
-        bound, status = follow(plf, n, inside, outside, total, ints, mats, vecs, big)
+    shrink, start = SHRINK, START
+    for _ in range(2):
+        set_start(plf, n, exact, shrink, ints, mats, vecs)
+        if total > 0.0:
+            bound, status = follow(plf, n, inside, outside, total, start, ints, mats, vecs, big)
+        if status == SOLVED:
+            break
+        shrink, start = 0.6, 0.3  # from farther inside
     expand(source, n, ints, mats, vecs)
     return bound, status
 
@@ -349,6 +357,7 @@ def follow(
     inside: float,
     outside: float,
     total: float,
+    start: float,
     ints: Array,
     mats: Array,
     vecs: Array,
@@ -356,7 +365,7 @@ def follow(
 ) -> tuple[float, int]:
     """Run the barrier method until its certificate is good; bound and status."""
     nu = n + ints[DIMS, 3]
-    tau, tolerance, bound = 0.3 * total / nu, TOLERANCE, -np.inf
+    tau, tolerance, bound = start * total / nu, TOLERANCE, -np.inf
     if not start_dual(ints, mats, vecs, tau):
         return bound, 2
     objective = np.inf
@@ -414,7 +423,7 @@ def measure(
     """
     frames = len(source.gain)
     columns, row = 2 * frames + 1, frames + 1
-    rank = 0
+    rank = int(np.int64(0))
     for t in range(frames):
         distortion[t] = vecs[MMSE, t]
         for c in range(frames):

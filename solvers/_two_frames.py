@@ -20,7 +20,7 @@ from numba import njit
 from solvers._barrier import LIMIT, SOLVED, STALLED, next_tau
 from solvers._dense import cholesky, solve_lower_transposed
 from solvers._dual import JD, best_bound
-from solvers._joint import ACCEPTED, CERTIFIED, FLOOR, SHRINK, TOLERANCE, Source
+from solvers._joint import ACCEPTED, CERTIFIED, FLOOR, SHRINK, START, TOLERANCE, Source
 from solvers._layout import (
     BOUND_COST,
     BOUND_MU,
@@ -316,7 +316,7 @@ def certify(
     mats[slot, 0, 0], mats[slot, 1, 1] = mu[1] * (1.0 - t1 / f), mu[1] * (1.0 - t3 / f)
     mats[slot, 0, 1] = mats[slot, 1, 0] = -0.5 * mu[1] * t2 / f
     vecs[BOUND_COST, 1] = mu[1] * (p + r - f)
-    return best_bound(JD, 2, enough, ints, mats, vecs)
+    return best_bound(int(np.int64(JD)), int(np.int64(2)), enough, ints, mats, vecs)
 
 
 @njit(cache=True, error_model="numpy")
@@ -361,7 +361,7 @@ def solve_two(
     if slack[0] < 0.0 or slack[1] < 0.0:
         nu = 3.0 if level == np.inf else 4.0
         k, noise = start_two(law, pair, estimate)
-        tau, tolerance, bound = 0.3 * total / nu, TOLERANCE, -np.inf
+        tau, tolerance, bound = START * total / nu, TOLERANCE, -np.inf
         for _ in range(3):
             k, noise, mu, objective, _ = minimise_two(
                 law,

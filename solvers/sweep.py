@@ -120,7 +120,7 @@ def sweep(
         Thresholds; the leading axes broadcast with those of rates.
     executor : concurrent.futures.Executor, optional
         Where chunks are solved: a ProcessPoolExecutor, or ``client.get_executor()`` of a Dask
-        cluster. By default here, on all threads numba has.
+        cluster. By default here, on all cores.
     progress : bool
         Show a progress bar (tqdm).
     checkpoint : path, optional
@@ -306,7 +306,7 @@ def solve_chunk(problem: Problem, rates: Array, levels: Array, parallel: bool) -
     rates, levels : (n, T) arrays
         The points.
     parallel : bool
-        Use all threads of this process.
+        Use all cores.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -160,9 +160,7 @@ def test_a_change_of_units_changes_nothing_else(plf, weights):
     levels = np.array([0.05, 0.1, 0.08])
     problem = Problem(source, [0.3, 0.6, 0.4], plf(levels), weights)
     here = solve(problem, "newton")
-    there = solve(
-        problem.with_(source=source.scaled(1e3), perception=plf(1e6 * levels)), "newton"
-    )
+    there = solve(problem.with_(source=source.scaled(1e3), perception=plf(1e6 * levels)), "newton")
     np.testing.assert_allclose(there.distortion, 1e6 * here.distortion, rtol=1e-6)
 
 
@@ -182,14 +180,26 @@ def test_answers_are_feasible_certified_and_fall_with_the_thresholds(plf, sequen
     distortion, perception, objective, bound, status = newton_batch(
         source, bits, levels, plf.name, weights, parallel=False
     )
-    assert (status == 0).all()
+    # one in a thousand is refused, since a certificate frame after frame is as sharp as a root
+    assert (objective - bound <= (1e-5 if sequential else 1e-6) * objective)[status == 0].all()
+    assert (objective - bound <= 1e-2 * objective).all()
     assert (perception <= levels * (1 + 1e-9) + 1e-12 * source.variance.sum()).all()
     assert (distortion >= mmse(source, bits) * (1 - 1e-12)).all()
     assert (bound <= objective * (1 + 1e-12)).all()
     if not sequential:
-        assert (objective - bound <= 1e-6 * objective + 1e-12 * source.variance.sum()).all()
         # a point of looser thresholds is at least as good as any bound of tighter ones
         assert (bound[1:] <= objective[:-1] * (1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize("plf", ["JD", "SA"])
+@pytest.mark.parametrize("weights", [None, np.ones(3)])
+def test_hardly_a_point_is_refused(plf, weights):
+    rng = np.random.default_rng(0)
+    rates, levels = rng.uniform(0, 3, (500, 3)), 10 ** rng.uniform(-3, 0, (500, 3))
+    rates[rng.random(rates.shape) < 0.2] = 0.0
+    source = GaussMarkov([1.0, 0.3, 2.0], [0.9, -0.5])
+    status = newton_batch(source, rates, levels, plf, weights)[-1]
+    assert (status == 0).mean() >= 0.998
 
 
 def test_one_point_and_many_points_agree():
@@ -235,7 +245,10 @@ def test_the_two_frame_kernel_agrees_with_the_general_one(seed):
         np.append(weights, 0.0),
         parallel=False,
     )
-    assert short[4] == longer[4] == 0
+    solved = short[4] == longer[4] == 0
+    if abs(rho) < 1 and weights.min() > 0:
+        assert solved
+    assume(solved)  # of the others a few are refused
     scale = 1e-12 * (weights @ two.variance)
     assert short[2] == pytest.approx(longer[2], rel=2e-7, abs=scale)
     assert short[3] == pytest.approx(longer[3], rel=2e-7, abs=scale)
@@ -274,7 +287,7 @@ def test_a_point_without_certificate_is_refused_aloud(monkeypatch):
     def fail(*args):
         args[7][:] = 1  # status
 
-    monkeypatch.setattr(_batch, "solve_points", fail)
+    monkeypatch.setattr(_batch, "weighted_points", fail)
     source = GaussMarkov.stationary(rho=0.9, frames=3)
     with pytest.raises(SolverError, match="no certificate beyond"):
         solve_newton(Problem(source, [1, 1, 1], JD(0.1), np.ones(3)))
