@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command in ("train", "overlay"):
             _train(experiment, given)
         if given.command in ("evaluate", "overlay"):
-            _evaluate(experiment, given.runs, given.results, given.device)
+            _evaluate(experiment, given)
         if given.command == "overlay" and given.results is None:
             _redraw(given.figures)
     except ValueError as error:
@@ -103,6 +103,11 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--cell", type=int, default=0, help="number of the cell, from 0")
             command.add_argument("--stage", required=True, help="stage that trained the codec")
             command.add_argument("--out", type=Path, default=Path("codec.pt"), help="file to write")
+        else:
+            command.add_argument(
+                "--cell", dest="cells", type=int, action="append",
+                help="number of a cell, from 0; may be repeated; all if not given",
+            )  # fmt: skip
     validate = commands.add_parser(
         "validate", help="hold measured points against all bounds", description=(
             "Hold the operating points of a JSON file against all bounds; the exit status is 1 "
@@ -138,7 +143,7 @@ def _train(experiment: Experiment, given: argparse.Namespace) -> None:
             spawned = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
             run = stack.enter_context(spawned).map
         for number in range(len(experiment.stages)):
-            for _ in run(partial(one, number), experiment.missing(given.runs, number)):
+            for _ in run(partial(one, number), experiment.missing(given.runs, number, given.cells)):
                 pass
 
 
@@ -157,13 +162,13 @@ def _process_group(device: str) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def _evaluate(experiment: Experiment, runs: Path, results: Path | None, device: str) -> None:
+def _evaluate(experiment: Experiment, given: argparse.Namespace) -> None:
     one_thread()
-    target = results or RESULTS / f"{experiment.name}.json"
+    target = given.results or RESULTS / f"{experiment.name}.json"
     points: list[OperatingPoint] = []
     pictures: dict[str, Any] = {}
-    for cell in range(len(experiment.cells)):
-        found, seen = experiment.evaluate(runs, cell, device)
+    for cell in experiment.chosen(given.cells):
+        found, seen = experiment.evaluate(given.runs, cell, given.device)
         points += found
         pictures |= seen
         save_points(target, points)  # a later cell may fail

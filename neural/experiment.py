@@ -14,7 +14,7 @@ import math
 import os
 import platform
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -125,7 +125,7 @@ class Experiment:
         """
         return root / self.name / _name(self.rates(stage, cell)) / stage.name
 
-    def missing(self, root: Path, number: int) -> list[int]:
+    def missing(self, root: Path, number: int, cells: Iterable[int] | None = None) -> list[int]:
         """Return the cells for which a stage is still to be trained, one for each of its folders.
 
         Parameters
@@ -134,11 +134,37 @@ class Experiment:
             Folder of all experiments.
         number : int
             Which stage, from 0.
+        cells : iterable of int, or None
+            Cells to look at; None is all.
         """
-        first: dict[Path, int] = {}
-        for cell in range(len(self.cells)):
-            first.setdefault(self.folder(root, self.stages[number], cell), cell)
-        return [cell for folder, cell in first.items() if not (folder / MODEL).exists()]
+        stage = self.stages[number]
+        chosen = self.chosen(cells)
+        first = dict.fromkeys(self._first_alike(stage, cell) for cell in chosen)
+        return [cell for cell in first if not (self.folder(root, stage, cell) / MODEL).exists()]
+
+    def chosen(self, cells: Iterable[int] | None) -> list[int]:
+        """Return the cells asked for.
+
+        Parameters
+        ----------
+        cells : iterable of int, or None
+            Numbers from 0; None is all.
+
+        Raises
+        ------
+        ValueError
+            There is no such cell.
+        """
+        every = range(len(self.cells))
+        for cell in cells or ():
+            if cell not in every:
+                raise ValueError(f"cell: expected 0..{every[-1]}, got {cell}")
+        return list(cells or every)
+
+    def _first_alike(self, stage: Stage, cell: int) -> int:
+        """First of the cells that share a stage; the seed is its, whichever cells are trained."""
+        rates = self.rates(stage, cell)
+        return next(c for c in range(len(self.cells)) if self.rates(stage, c) == rates)
 
     def train(self, root: Path, number: int, cell: int, **options: Any) -> None:
         """Run a stage of a cell; the stage that it starts from is finished.
@@ -233,8 +259,7 @@ class Experiment:
         target : Path
             File to write.
         """
-        if not 0 <= cell < len(self.cells):
-            raise ValueError(f"cell: expected 0..{len(self.cells) - 1}, got {cell}")
+        self.chosen([cell])
         trained = self.stage(stage)
         codec = self.model(root, trained, cell)
         content = {

@@ -195,3 +195,22 @@ def test_a_process_that_is_killed_loses_nothing(config, tmp_path):
         if isinstance(value, torch.Tensor):
             assert torch.equal(value, other[key]), key
     assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [*range(1, 151)]
+
+
+def test_one_cell_of_several_is_the_same_alone(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY.replace("[[0.7, 0.9]]", "[[0.7, 0.9], [0.7, 1.2]]"))
+    commands = ["--workers", "1", "--cell", "1"]
+    assert main(["train", str(path), "--runs", str(tmp_path / "one"), *commands]) == 0
+    assert [folder.name for folder in (tmp_path / "one/tiny").iterdir()] == ["0.7-1.2"]
+    assert main(["train", str(path), "--runs", str(tmp_path / "all"), "--workers", "1"]) == 0
+    alone, among = (
+        torch.load(tmp_path / name / "tiny/0.7-1.2/own/model.pt", weights_only=True)["state"]
+        for name in ("one", "all")
+    )
+    assert all(torch.equal(value, among[key]) for key, value in alone.items() if "extra" not in key)
+
+
+def test_a_cell_that_is_not_there_is_named(config, tmp_path, capsys):
+    assert main(["train", str(config), "--runs", str(tmp_path), "--cell", "4"]) == 2
+    assert "cell: expected 0..0, got 4" in capsys.readouterr().err
