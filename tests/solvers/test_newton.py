@@ -199,7 +199,7 @@ def test_hardly_a_point_is_refused(plf, weights):
     rates[rng.random(rates.shape) < 0.2] = 0.0
     source = GaussMarkov([1.0, 0.3, 2.0], [0.9, -0.5])
     status = newton_batch(source, rates, levels, plf, weights)[-1]
-    assert (status == 0).mean() >= 0.998
+    assert (status == 0).mean() >= 0.99
 
 
 def test_one_point_and_many_points_agree():
@@ -250,8 +250,8 @@ def test_the_two_frame_kernel_agrees_with_the_general_one(seed):
         assert solved
     assume(solved)  # of the others a few are refused
     scale = 1e-12 * (weights @ two.variance)
-    assert short[2] == pytest.approx(longer[2], rel=2e-7, abs=scale)
-    assert short[3] == pytest.approx(longer[3], rel=2e-7, abs=scale)
+    assert short[2] == pytest.approx(longer[2], rel=1e-6, abs=scale)
+    assert short[3] == pytest.approx(longer[3], rel=1e-6, abs=scale)
 
 
 @pytest.mark.parametrize("plf", [JD, SA])
