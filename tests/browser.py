@@ -95,13 +95,13 @@ class Browser:
         body = {"script": script, "args": list(arguments)}
         return self._send("POST", f"{self.session}/execute/sync", body)
 
-    def wait(self, condition: str, seconds: float = 60.0) -> object:
+    def wait(self, condition: str, seconds: float = 60.0, every: float = 0.02) -> object:
         """Return the value of a JavaScript expression as soon as it is true."""
         end = time.monotonic() + seconds
         while not (value := self.run(f"return {condition}")):
             if time.monotonic() > end:
                 raise BrowserError(f"not within {seconds:g} s: {condition}")
-            time.sleep(0.02)
+            time.sleep(every)
         return value
 
     def find(self, selector: str) -> str:
