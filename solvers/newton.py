@@ -220,7 +220,7 @@ def _run(
             points.scheme[:] = part.scheme
 
     def spread(kernel: Callable[..., None], chosen: Array) -> None:
-        tasks = min(8 * workers if workers > 1 else 1, -(-len(chosen) // _CHUNK))
+        tasks = min(4 * workers if workers > 1 else 1, -(-len(chosen) // _CHUNK))
         parts = np.array_split(chosen, tasks) if tasks else []
         with ThreadPoolExecutor(workers) if tasks > 1 else nullcontext() as pool:
             list((pool.map if pool else map)(partial(solve, kernel), parts))
