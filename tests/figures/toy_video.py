@@ -47,11 +47,9 @@ def point(label, plf, rates, seed=1, kind="reduced", stay_wrong=0.4):
             }
     else:
         about["universal_gap"] = {
-            "frames": [frames],
-            "gap": [1e-4],
-            "half": [2e-4],
-            "outside": False,
-        }
+            "frames": [frames], "gap": [1e-4], "half": [2e-4], "outside": False,
+            "unmixed": [-1e-4], "unmixed_half": [1e-4],
+        }  # fmt: skip
     return OperatingPoint(
         label, plf, np.array(rates), distortion, perception, metric="gelbrich", kind=kind,
         units="mean squared error of a pixel", seed=7, samples=2000, provenance=about,
