@@ -319,3 +319,82 @@ def test_a_page_without_results_says_so(page):
     parts = dict(page.experiments())
     for name in ("runs", "cells", "targets", "rate", "recovery"):
         assert parts[f"video_{name}"].startswith("*Not here: no results of")
+
+
+@pytest.fixture(scope="module")
+def committed():
+    """Frame 2 of the committed codecs of moving digits at less than full size, and their points."""
+    try:
+        rows = _video.table("digits")
+    except MissingResults as error:
+        pytest.skip(str(error))
+    if set(rows.kind) != {"reduced"}:
+        pytest.skip("the page speaks of the reduced experiments")
+    rows = rows.assign(over_mmse=_video.over_mmse(rows))
+    return rows[rows.frame == 2], _video.points("digits")
+
+
+def test_factor_two_holds_and_the_gaussian_model_is_an_upper_bound(committed):
+    rows, _ = committed
+    assert (rows[rows.plf.isin(["FMD", "SA"])].over_mmse < 2).all()
+    mmse = rows[rows.plf == "MMSE"]
+    assert (mmse.distortion_high < mmse.gaussian_reference).all()
+
+
+def test_sharing_the_encoder_costs_little(committed):
+    _, points = committed
+    own = [point for point in points if point.label == _video.OWN]
+    assert {point.plf for point in own} == set(_video.PLFS)
+    for point in own:
+        assert abs(point.provenance["universal_gap"]["unmixed"][-1]) < 0.1 * point.distortion[-1]
+
+
+def test_mixtures_keep_the_perception_and_lose_distortion(committed):
+    _, points = committed
+    for point in points:
+        if "mixtures" in point.provenance:
+            mixed = point.provenance["mixtures"]
+            three_quarters = mixed["share"].index(0.75)
+            assert mixed["distortion"][three_quarters][-1] < 0.9 * point.distortion[-1]
+            assert mixed["perception"][three_quarters][-1] < 1.2 * point.perception[-1]
+
+
+def test_joint_realism_is_not_reached_and_its_bound_says_so(committed):
+    rows, points = committed
+    joint = rows[(rows.plf == "JD") & (rows.series == _video.SHARED)]
+    joint = joint[joint.rate_bits == joint.rate_bits.max()]
+    assert (joint.distortion_high < joint.joint_support).all()
+    loss = {
+        (point.provenance["training_seed"], _video.cell(point), point.plf): point.provenance[
+            "losses"
+        ]["JD"][-1][0]
+        for point in points
+        if point.label == _video.SHARED
+    }
+    for seed, cell, plf in loss:
+        if plf == "JD":
+            assert loss[seed, cell, "JD"] > 0.75 * loss[seed, cell, "FMD"]
+
+
+def test_most_wrong_digits_stay_wrong_under_every_decoder(committed):
+    rows, _ = committed
+    assert (rows.stay_wrong > 0.5).all()
+
+
+def test_the_committed_curves_go_through_the_reference_of_the_points(committed):
+    """Both are of the Gaussian model, one computed with the codecs and one for the figure."""
+    rows, _ = committed
+    table = computed("video_theory")
+    curve = table[(table.series == "Gauss-Markov model") & (table.plf == "MMSE")]
+    curve = curve.set_index("rate_bits").distortion
+    np.testing.assert_allclose(rows.gaussian_reference, rows.rate_bits.map(curve), rtol=1e-6)
+
+
+def test_one_person_does_not_teach_a_codec_the_next_one():
+    try:
+        rows = _video.table("people")
+    except MissingResults as error:
+        pytest.skip(str(error))
+    if set(rows.kind) == {"reduced"}:
+        mmse = rows[rows.plf == "MMSE"]
+        assert (mmse.perception > 0.9 * mmse.distortion).all()
