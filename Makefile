@@ -36,8 +36,10 @@ lint: full  ## check style, documentation and types
 	$(RUN) -m ruff check
 	$(RUN) -m mypy
 
-bench: core  ## run every benchmark
-	for file in benchmarks/bench_*.py; do $(RUN) $$file || exit 1; done
+bench: full  ## run every benchmark
+	for file in benchmarks/bench_*.py; do \
+		$(RUN) -m benchmarks.$$(basename $$file .py) || exit 1; \
+	done
 
 docs: full  ## build the documentation site in build/site; warnings are errors
 	rm -rf build/site

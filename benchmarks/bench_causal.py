@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from report import report
 
+from benchmarks.report import report
 from rdp import GaussMarkov
 from rdp.mmse import estimate_factor
 from solvers.causal import lookahead

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from report import report
 
+from benchmarks.report import report
 from rdp import GaussMarkov, scalar_distortion, scalar_rate
 from rdp.closed_form import (
     framewise,

@@ -10,9 +10,9 @@ baseline.
 import time
 
 import numpy as np
-from report import report
 from scipy.stats import norm
 
+from benchmarks.report import report
 from rdp import closed_form
 from rdp.dithered import DitheredCodec, read
 from rdp.lattice import LATTICES, lattice

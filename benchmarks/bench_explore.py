@@ -15,8 +15,8 @@ from pathlib import Path
 os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # as rdp explore does
 
 import numpy as np
-from report import report
 
+from benchmarks.report import report
 from solvers.explore.app import Server
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for the driver of the tests

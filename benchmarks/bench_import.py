@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from report import report
+from benchmarks.report import report
 
 STATEMENTS = ("pass", "import numpy", "import rdp", "import solvers")
 ROUNDS = 15

@@ -9,8 +9,8 @@ import os
 import time
 
 import numpy as np
-from report import report
 
+from benchmarks.report import report
 from rdp import GaussMarkov
 from solvers.vector import waterfill
 

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from report import report
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from benchmarks.report import report
 from neural.digits import MovingDigits, load_digits
 from neural.pictures import PictureCritic
 from neural.train import Run, Stage

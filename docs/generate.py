@@ -117,8 +117,7 @@ def benchmarks(names: Sequence[str]) -> Iterator[str]:
         rows = [list(found["rows"][0])]
         rows += [[number(row[key]) for key in rows[0]] for row in found["rows"]]
         yield table(rows)
-        timed = script.name.startswith("bench_")
-        where = f"benchmarks/{script.name}" if timed else f"-m benchmarks.{name}"
+        where = f"-m benchmarks.{script.stem}"
         yield (
             f"`python {where}`, {made['date'][:10]}, {made['cores']} cores, "
             f"Python {made['python']}, {versions}.\n"

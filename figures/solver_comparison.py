@@ -28,7 +28,7 @@ STYLE = {
     "sdp (cvxpy + Clarabel), P > 0": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "causal, P = 0": {"color": "#009E73", "marker": "^", "linestyle": ":"},
 }
-LEAST_GAP = 1e-16  # where gaps of zero are drawn
+LEAST_GAP = 1e-16  # where gaps of zero, or of rounding, are drawn
 
 
 def _rows(benchmark: str) -> pd.DataFrame:
@@ -39,7 +39,10 @@ def _rows(benchmark: str) -> pd.DataFrame:
 
 
 def compute() -> pd.DataFrame:
-    """Read what the benchmarks measured: they run on one core, PLF-JD with weights 1."""
+    """Read what the benchmarks measured for PLF-JD on one core.
+
+    Thresholds P > 0: weights 1, equal rates. P = 0: random weights, and rates that fluctuate.
+    """
     parts = []
     for series, (benchmark, time, gap) in SERIES.items():
         rows = _rows(benchmark)

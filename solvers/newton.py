@@ -21,7 +21,6 @@ order, in any chunks.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -133,7 +132,7 @@ def newton_batch(
     weights : (T,) array, >= 0, or None
         Weights of the distortions; None is the sequential objective.
     parallel : bool
-        Use all cores.
+        Use all threads that numba may (NUMBA_NUM_THREADS, by default one for each core).
 
     Returns
     -------
@@ -164,8 +163,10 @@ def newton_batch(
         raise ValueError(f"rates: expected shape (N, {source.frames}), got {bits.shape}")
     if allowed.shape != bits.shape:
         raise ValueError(f"levels: expected shape {bits.shape}, got {allowed.shape}")
-    if weights is not None and np.shape(weights) != (source.frames,):
-        raise ValueError(f"weights: expected shape ({source.frames},), got {np.shape(weights)}")
+    if weights is not None:
+        weights = _check.nonnegative("weights", weights)
+        if weights.shape != (source.frames,) or not np.isfinite(weights).all():
+            raise ValueError(f"weights: expected {source.frames} finite values, got {weights}")
     if plf not in ("JD", "SA"):
         raise ValueError(f"plf: expected 'JD' or 'SA', got {plf!r}")
     points = _Points.empty(*bits.shape)
@@ -202,6 +203,8 @@ def _run(
     parallel: bool = False,
 ) -> None:
     """Fill `points`. The kernels work in units in which the largest frame is of order one."""
+    from numba import config
+
     from solvers import _batch
 
     unit = 2.0 ** np.round(np.log2(source.sigma.max()))  # exact to divide and multiply by
@@ -210,6 +213,7 @@ def _run(
         np.zeros(0) if weights is None else np.array(weights, dtype=np.float64),
     )
     levels = levels / unit**2
+    workers = config.NUMBA_NUM_THREADS if parallel else 1  # type: ignore[attr-defined]
 
     def solve(kernel: Callable[..., None], chosen: Array) -> None:
         part = _Points.empty(len(chosen), source.frames)
@@ -225,7 +229,6 @@ def _run(
         with ThreadPoolExecutor(workers) if tasks > 1 else nullcontext() as pool:
             list((pool.map if pool else map)(partial(solve, kernel), parts))
 
-    workers = (os.cpu_count() or 1) if parallel else 1
     two = np.zeros(len(levels), dtype=bool)
     if weights is not None and plf == "JD" and source.frames == 2:
         two = (levels.min(axis=1) > 0) & (levels[:, 1] < np.inf)

@@ -387,6 +387,8 @@ def pareto(
            [0.947, 0.514]])
     """
     count = problem.source.frames
+    if np.shape(frames) != (2,):
+        raise ValueError(f"frames: expected two positions, got {frames!r}")
     i, j = frames
     if i == j or not (0 <= i < count and 0 <= j < count):
         raise ValueError(f"frames: expected two different positions below {count}, got {frames}")

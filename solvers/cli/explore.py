@@ -29,9 +29,9 @@ def explore(
         bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
     ] = True,
 ) -> None:
-    """Serve a page on this machine where every control redraws the tradeoffs at once.
+    r"""Serve a page on this machine where every control redraws the tradeoffs at once.
 
-    Needs the extra explore: pip install 'gauss-markov-rdp[explore]'
+    Needs the extra explore: pip install '.\[explore]'
     """
     from solvers.explore.app import Server
 

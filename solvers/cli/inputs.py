@@ -29,6 +29,10 @@ Rates = Annotated[str, typer.Option(metavar=LIST, help="Bits of each frame; inf 
 Loss = Annotated[str, typer.Option(metavar="MMSE|FMD|JD|SA", help="Perception loss; MMSE is none.")]
 Losses = Annotated[str, typer.Option(metavar="all|MMSE,FMD,...", help="Perception losses.")]
 Levels = Annotated[str, typer.Option(metavar=LIST, help="Thresholds: 0 perfect realism, inf free.")]
+OptionalLevels = Annotated[
+    str | None,
+    typer.Option(metavar=LIST, help="Thresholds: 0 (perfect realism) if not given, inf is free."),
+]
 Metric = Annotated[str, typer.Option(metavar="w2|kl", help="Divergence; kl (nats) for FMD only.")]
 Encoder = Annotated[
     str,

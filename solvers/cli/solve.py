@@ -29,7 +29,7 @@ def solve(
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
     plf: inputs.Loss = "MMSE",
-    levels: inputs.Levels = "0",
+    levels: inputs.OptionalLevels = None,
     metric: inputs.Metric = "w2",
     weights: inputs.Weights = None,
     encoder: inputs.Encoder = "optimal",
@@ -48,7 +48,9 @@ def solve(
     from solvers.solve import solve as run
 
     given = inputs.numbers("rates", rates)
-    allowed = inputs.numbers("levels", levels)
+    if levels is not None and plf == "MMSE":
+        raise ValueError("levels: expected none without a perception loss; choose one by --plf")
+    allowed = inputs.numbers("levels", levels or "0")
     importance = None if weights is None else inputs.numbers("weights", weights)
     source = inputs.source(rho, sigma, frames, rates=given, levels=allowed, weights=importance)
     loss = perception(plf, allowed, metric)

@@ -128,25 +128,6 @@ for perception in (None, FMD(levels), JD(levels), SA(levels)):
 """
 
 
-def _point(question: Question) -> dict[str, Any]:
-    """Distortion and perception of every frame, sample paths, bounds and code."""
-    notes: list[str] = []
-    found: dict[str, Solution] = {}
-    for plf in LOSSES:
-        try:
-            found[plf] = _solved(question, plf)
-        except SolverError as error:
-            notes.append(f"{_label(plf)} at this point: {error}")
-    return {
-        "tables": {"frames": _frames(question, found), "paths": _paths(question, found)},
-        "bounds": {
-            plf: {"objective": s.objective, "gap": max(s.gap, 0.0)} for plf, s in found.items()
-        },
-        "code": code(question),
-        "notes": notes,
-    }
-
-
 def _solved(question: Question, plf: str) -> Solution:
     """Solution at the point asked for, by the compiled solver where auto takes a slower one."""
     problem = question.problem(plf)

@@ -265,12 +265,19 @@ def test_zero_weights_and_no_thresholds_in_between(plf):
     assert solution.objective <= even.distortion[[0, 3]].sum() * (1 + 1e-9)
 
 
-def test_both_encoders_have_the_same_answer():
-    source = GaussMarkov.stationary(rho=0.7, frames=3)
-    problem = Problem(source, [0.5, 1.0, 0.2], JD(0.1), np.ones(3))
-    free = solve(problem, "newton")
-    fixed = solve(problem.with_(encoder="mmse"), "newton")
-    assert free.objective == fixed.objective
+def test_ordinary_points_of_two_frames_need_no_second_kernel(monkeypatch):
+    from solvers import _batch
+
+    def refuse(*args):
+        raise AssertionError("the general kernel was asked")
+
+    monkeypatch.setattr(_batch, "weighted_points", refuse)
+    rng = np.random.default_rng(1)
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    rates, levels = rng.uniform(0.05, 3, (200, 2)), rng.uniform(0.01, 0.5, (200, 2))
+    levels[:50, 0] = np.inf
+    for parallel in (False, True):
+        assert (newton_batch(source, rates, levels, "JD", np.ones(2), parallel)[-1] == 0).all()
 
 
 @pytest.mark.slow
@@ -306,7 +313,11 @@ def test_wrong_arguments_are_named():
         newton_batch(source, good, -good, "JD")
     with pytest.raises(ValueError, match="plf: expected"):
         newton_batch(source, good, good, "FMD")
-    with pytest.raises(ValueError, match="weights: expected shape"):
+    with pytest.raises(ValueError, match="weights: expected 2 finite"):
         newton_batch(source, good, good, "JD", np.ones(3))
+    with pytest.raises(ValueError, match="weights: expected values >= 0"):
+        newton_batch(source, good, good, "JD", [-1, 1])
+    with pytest.raises(ValueError, match="weights: expected"):
+        newton_batch(source, good, good, "JD", [np.nan, 1])
     with pytest.raises(SolverError, match="scalar frames"):
         solve_newton(Problem(GaussMarkov(np.ones((2, 2)), np.ones((1, 2))), [1, 1], JD(0.1)))
