@@ -212,15 +212,22 @@ def _run(
         _kernel_source(source.scaled(1 / unit), plf),
         np.zeros(0) if weights is None else np.array(weights, dtype=np.float64),
     )
-    levels = levels / unit**2
+    rates, levels = np.ascontiguousarray(rates), np.ascontiguousarray(levels / unit**2)
     workers = config.NUMBA_NUM_THREADS if parallel else 1  # type: ignore[attr-defined]
 
     def solve(kernel: Callable[..., None], chosen: Array) -> None:
-        part = _Points.empty(len(chosen), source.frames)
-        kernel(*given, rates[chosen], levels[chosen], *part)
+        span = _span(chosen)
+        part = _Points(
+            points.distortion[span],
+            points.perception[span],
+            points.bound[span],
+            points.status[span],
+            np.empty_like(points.scheme),
+        )
+        kernel(*given, rates[span], levels[span], *part)
         for values, found in zip(points[:4], part[:4], strict=True):
-            values[chosen] = found
-        if chosen[-1] == len(rates) - 1:
+            values[span] = found
+        if chosen[-1] == len(rates) - 1:  # the scheme is that of the last point
             points.scheme[:] = part.scheme
 
     def spread(kernel: Callable[..., None], chosen: Array) -> None:
@@ -239,6 +246,12 @@ def _run(
     for values, power in zip(points, (2, 2, 2, 0, 1), strict=True):
         if power:
             values *= unit**power
+
+
+def _span(chosen: Array) -> Array | slice:
+    """Indices as a slice where they follow one another: then nothing is copied."""
+    first, stop = chosen[0], chosen[-1] + 1
+    return slice(first, stop) if stop - first == len(chosen) else chosen
 
 
 def _weight(weights: Array | None, frames: int) -> Array:
