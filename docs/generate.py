@@ -171,18 +171,16 @@ def video_runs() -> Rows:
     """What was run, and on how many clips it was measured."""
     from figures import _video
 
-    yield ["Experiment", "Size", "Cells", "Seeds", "Held-out clips", "Device"]
-    for name in results():
-        points = _video.points(name)
-        about = [point.provenance for point in points]
+    yield ["Experiment", "Size", "Cells", "Seed", "Held-out clips", "Device"]
+    found = [point for name in results() for point in _video.points(name)]
+    for experiment in dict.fromkeys(point.provenance["experiment"] for point in found):
+        points = [point for point in found if point.provenance["experiment"] == experiment]
+        first = points[0]
         yield [
-            ", ".join(sorted({a["experiment"] for a in about})),
-            ", ".join(sorted({"reduced (CPU)" if p.kind == "reduced" else "full" for p in points})),
+            experiment, "reduced (CPU)" if first.kind == "reduced" else "full",
             ", ".join(dict.fromkeys(_video.cell(point) for point in points)),
-            len({a["training_seed"] for a in about}),
-            ", ".join(sorted({str(point.samples) for point in points})),
-            ", ".join(sorted({str(a.get("device")) for a in about})),
-        ]
+            first.provenance["training_seed"], first.samples, first.provenance.get("device"),
+        ]  # fmt: skip
 
 
 def video_cells() -> Rows:
@@ -279,7 +277,7 @@ def video_gap() -> Rows:
         "Gap of the decoders", "% of $D_2$",
     ]  # fmt: skip
     points = [point for point in _video.points("digits") if "universal_gap" in point.provenance]
-    for point in sorted(points, key=lambda point: (point.rate[-1], point.plf)):
+    for point in sorted(points, key=lambda p: (p.rate[-1], p.plf, p.provenance["training_seed"])):
         found = point.provenance["universal_gap"]
         gap, half, unmixed, unmixed_half = (
             found[key][-1] for key in ("gap", "half", "unmixed", "unmixed_half")
