@@ -398,3 +398,16 @@ def test_one_person_does_not_teach_a_codec_the_next_one():
     if set(rows.kind) == {"reduced"}:
         mmse = rows[rows.plf == "MMSE"]
         assert (mmse.perception > 0.9 * mmse.distortion).all()
+
+
+def test_framewise_realism_spoils_the_fewest_digits_and_no_decoder_recovers_often():
+    try:
+        rows = _video.last_frame(_video.table("recovery"))
+    except MissingResults as error:
+        pytest.skip(str(error))
+    if set(rows.kind) == {"reduced"}:
+        wrong = rows.groupby("plf").wrong_before.max()
+        assert wrong["FMD"] < 0.6 * wrong["MMSE"]
+        assert (rows.stay_wrong > 0.5).all()
+        bounded = rows.plf.isin(["FMD", "SA"])
+        assert (_video.over_mmse(rows)[bounded] < 2).all()
