@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 from scipy.fft import dctn  # noqa: E402
 
 from neural import realism  # noqa: E402
-from neural.__main__ import main  # noqa: E402
+from neural.__main__ import RESULTS, main  # noqa: E402
 from neural.bounds import hold  # noqa: E402
 from neural.clips import ClipTask  # noqa: E402
 from neural.digits import MovingDigits, load_digits  # noqa: E402
@@ -484,3 +484,10 @@ def test_gaussian_reference_is_below_the_variance_and_falls_with_rate():
     variance = float((x - x.mean(0)).square().mean())
     assert low[0] == pytest.approx(high[0])
     assert high[1] < low[1] < variance
+
+
+def test_frames_sent_as_they_are_fail_no_bound_by_rounding():
+    points = load_points(RESULTS / "digits-reduced-recovery.json")
+    checks = [check for check in hold(points).checks if check.frame == 1]
+    assert checks
+    assert all(check.verdict == "pass" for check in checks)
