@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from neural.experiment import Experiment, one_thread, train_stage, workers
+from neural.experiment import Experiment, cell_name, one_thread, train_stage, workers
 from rdp.operating_point import OperatingPoint, load_points, save_points
 
 HERE = Path(__file__).resolve().parent
@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command == "table":
             return _table(given.points, given.csv)
         experiment = Experiment.load(given.config, given.seed)
+        if given.device.startswith("cuda"):
+            _require_cuda(given.device)
         if given.fresh:
             shutil.rmtree(given.runs / experiment.name, ignore_errors=True)
         if given.command == "status":
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _evaluate(experiment, given)
         if given.command == "overlay" and given.results is None:
             _redraw(given.figures)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
@@ -126,6 +128,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _require_cuda(device: str) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ValueError(f"device: expected cpu, got {device!r}, and torch finds no CUDA device")
+
+
 def _train(experiment: Experiment, given: argparse.Namespace) -> None:
     options = {
         "device": given.device,
@@ -165,20 +174,40 @@ def _process_group(device: str) -> Iterator[None]:
 def _evaluate(experiment: Experiment, given: argparse.Namespace) -> None:
     one_thread()
     target = given.results or RESULTS / f"{experiment.name}.json"
-    points: list[OperatingPoint] = []
-    pictures: dict[str, Any] = {}
+    samples = target.with_name(f"{target.stem}-samples.npz")
+    names = [cell_name(rates) for rates in experiment.cells]
+    # points of cells that are not measured now, or not yet, stay
+    points = [p for p in _stored_points(target) if _cell_of(p) in names]
+    pictures = {k: v for k, v in _stored_arrays(samples).items() if k.split("/")[0] in names}
     for cell in experiment.chosen(given.cells):
         found, seen = experiment.evaluate(given.runs, cell, given.device)
-        points += found
+        points = [p for p in points if _cell_of(p) != names[cell]] + found
+        points.sort(key=lambda point: names.index(_cell_of(point)))
         pictures |= seen
-        save_points(target, points)  # a later cell may fail
+        save_points(target, points)
     print(f"{len(points)} operating points in {target}")
     if pictures:
         import numpy as np
 
-        samples = target.with_name(f"{target.stem}-samples.npz")
         np.savez_compressed(samples, **pictures)
         print(f"{len(pictures)} sets of clips in {samples}")
+
+
+def _cell_of(point: OperatingPoint) -> str:
+    return cell_name([float(rate) for rate in point.provenance.get("rates", ())])
+
+
+def _stored_points(path: Path) -> list[OperatingPoint]:
+    return load_points(path) if path.exists() else []
+
+
+def _stored_arrays(path: Path) -> dict[str, Any]:
+    import numpy as np
+
+    if not path.exists():
+        return {}
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
 
 
 def _status(experiment: Experiment, runs: Path) -> int:

@@ -123,7 +123,7 @@ class Experiment:
         cell : int
             Which cell.
         """
-        return root / self.name / _name(self.rates(stage, cell)) / stage.name
+        return root / self.name / cell_name(self.rates(stage, cell)) / stage.name
 
     def missing(self, root: Path, number: int, cells: Iterable[int] | None = None) -> list[int]:
         """Return the cells for which a stage is still to be trained, one for each of its folders.
@@ -312,7 +312,7 @@ class Experiment:
                 "rates": [rate if math.isfinite(rate) else "inf" for rate in self.cells[cell]],
                 "frames": list(stage.frames or range(1, len(self.cells[cell]) + 1)),
                 "training_seed": self.seed,
-                "steps": stage.steps,
+                "steps": _read_log(folder)[-1]["step"],
                 "training_seconds": round(trained_seconds(folder), 1),
                 "device": _name_of(device),
             }
@@ -329,7 +329,7 @@ class Experiment:
             if shown is not None and self.task.may_be_published:
                 for name, clips in shown.pictures().items():
                     own = not shared and name != "source"
-                    pictures[f"{_name(self.cells[cell])}/{'own-' if own else ''}{name}"] = clips
+                    pictures[f"{cell_name(self.cells[cell])}/{'own-' if own else ''}{name}"] = clips
         return points, pictures
 
     def progress(self, root: Path) -> list[Progress]:
@@ -348,8 +348,8 @@ class Experiment:
                 step = log[-1]["step"] if log else 0
                 state = "under way" if (folder / "log.jsonl").exists() else "missing"
                 if (folder / MODEL).exists():
-                    state, step = "done", stage.steps
-                rates = _name(self.rates(stage, cell))
+                    state = "done"
+                rates = cell_name(self.rates(stage, cell))
                 found[folder] = Progress(
                     rates, stage.name, state, step, stage.steps, trained_seconds(folder)
                 )
@@ -401,7 +401,14 @@ def _read_log(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole.splitlines()]
 
 
-def _name(rates: Sequence[float]) -> str:
+def cell_name(rates: Sequence[float]) -> str:
+    """Return the name of a cell, or of what begins like it: in folders, and of its clips.
+
+    Parameters
+    ----------
+    rates : sequence of float
+        Bits of each frame.
+    """
     return "-".join(f"{rate:g}" for rate in rates)
 
 

@@ -214,3 +214,23 @@ def test_one_cell_of_several_is_the_same_alone(tmp_path):
 def test_a_cell_that_is_not_there_is_named(config, tmp_path, capsys):
     assert main(["train", str(config), "--runs", str(tmp_path), "--cell", "4"]) == 2
     assert "cell: expected 0..0, got 4" in capsys.readouterr().err
+
+
+def test_measuring_one_cell_keeps_the_points_of_others(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY.replace("[[0.7, 0.9]]", "[[0.7, 0.9], [0.7, 1.2]]"))
+    runs, target = ["--runs", str(tmp_path), "--workers", "1"], tmp_path / "points.json"
+    assert main(["train", str(path), *runs]) == 0
+    assert main(["evaluate", str(path), *runs, "--results", str(target)]) == 0
+    whole = [(p.provenance["rates"], p.plf) for p in load_points(target)]
+    assert main(["evaluate", str(path), *runs, "--results", str(target), "--cell", "0"]) == 0
+    again = [(p.provenance["rates"], p.plf) for p in load_points(target)]
+    assert sorted(again) == sorted(whole)
+
+
+def test_errors_of_files_and_devices_take_one_line(tmp_path, config, capsys):
+    assert main(["train", str(tmp_path / "nothing.toml")]) == 2
+    assert "nothing.toml" in capsys.readouterr().err
+    if not torch.cuda.is_available():
+        assert main(["train", str(config), "--runs", str(tmp_path), "--device", "cuda"]) == 2
+        assert "no CUDA device" in capsys.readouterr().err

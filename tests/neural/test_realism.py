@@ -344,7 +344,7 @@ def test_the_table_of_points_has_a_row_for_each_frame(trained, tmp_path):
     for number, row in enumerate(rows):
         point, t = points[number // 2], number % 2
         about = point.provenance
-        assert row["experiment"], row["rates"] == ("tiny", "12-2")
+        assert (row["experiment"], row["rates"]) == ("tiny", "12-2")
         assert (row["plf"], row["encoder"], row["seed"]) == (point.plf, about["encoder"], "1")
         assert float(row["distortion"]) == point.distortion[t]
         assert float(row["perception_high"]) == point.intervals["perception"][t, 1]
