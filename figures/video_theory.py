@@ -101,13 +101,17 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         _video.rate_axis(ax, curves, 2)
     left.set(ylim=(0, None), ylabel="$D_2$ (mean squared error of a pixel)")
     right.set(ylabel="$D_2$ / MMSE distortion")
-    handles = _video.key(left, tuple(STYLES))
-    handles += left.plot([], [], "s", color="black", fillstyle="none", label=_video.SHARED)
+    handles = [
+        handle
+        for plf in STYLES
+        for handle in left.plot([], [], **line(plf), marker=STYLES[plf]["marker"], fillstyle="none")
+    ]
     _video.legend(figure, handles, _video.title(measured))
     _video.note(
         figure,
-        "Lines: Gauss-Markov source with the second moments of the DCT modes. Its MMSE curve is an "
-        "upper bound of what long codes need;\nthose of the losses are predictions.",
+        "Symbols: codecs with a shared encoder. Lines: Gauss-Markov source with the second moments "
+        "of the DCT modes.\nIts MMSE curve is an upper bound of what long codes need; those of the "
+        "losses are predictions.",
     )
 
 
