@@ -19,6 +19,7 @@ from benchmarks.bench_newton import RHO, points
 from benchmarks.report import report
 from rdp import GaussMarkov
 from solvers import _barrier, _direction, _joint
+from solvers._dual import JD
 from solvers._layout import DIMS, MMSE, NOISE, RANK, new_work
 from solvers.newton import _kernel_source
 
@@ -35,11 +36,11 @@ def work(frames: int) -> tuple[Array, Array, Array, Array]:
     kernel = _kernel_source(source, "JD")
     _joint.set_backbone(kernel, rates[0], mats, vecs)
     left, exact = _joint.reduce(kernel, levels[0], weights, ints, mats, vecs)
-    _joint.set_program(1, left, exact, ints, mats, vecs)
-    _joint.set_start(1, left, exact, 0.9, ints, mats, vecs)
-    _barrier.start_dual(ints, mats, vecs, 0.03)
+    _joint.set_program(JD, left, exact, ints, mats, vecs)
+    _joint.set_start(JD, left, exact, _joint.SHRINK, ints, mats, vecs)
+    _barrier.start_dual(ints, mats, vecs, _joint.START)
     inside = float(vecs[MMSE, :frames].sum())
-    _barrier.minimise(ints, mats, vecs, big, 0.03, inside, 1e-3, 1e-14, 60)
+    _barrier.minimise(ints, mats, vecs, big, _joint.START, inside, 1e-3, 1e-14, 60)
     _barrier.scaling(mats, vecs, frames)
     _direction.newton_direction(ints, mats, vecs, big, 1e-4)
     return ints, mats, vecs, big

@@ -36,19 +36,13 @@ def model(
     rates: Sequence[float] = RATES, plfs: Sequence[str] = tuple(STYLES), clips: int = CLIPS
 ) -> list[OperatingPoint]:
     """Fit DCT modes of training clips, and fill them by the water level of each loss."""
-    import torch
-
-    from neural.digits import FIELD
     from neural.experiment import Experiment
-    from neural.gelbrich import dct_features
-    from neural.realism import UNITS
-    from rdp.source import GaussMarkov
+    from neural.realism import UNITS, gaussian_model
     from solvers.vector import waterfill
 
     with as_file(files("neural") / "configs" / CONFIG) as path:
         task = Experiment.load(path).task
-    x = task.source("train").batch(torch.Generator().manual_seed(SEED), clips)
-    source = GaussMarkov.from_samples(dct_features(x, FIELD)).source
+    source = gaussian_model(task, clips, SEED)
     return [
         OperatingPoint(
             MODEL, plf, np.array([FIRST, rate]), waterfill(source, (FIRST, rate), plf).distortion,

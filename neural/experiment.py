@@ -136,11 +136,25 @@ class Experiment:
             Which stage, from 0.
         cells : iterable of int, or None
             Cells to look at; None is all.
+
+        Raises
+        ------
+        ValueError
+            A finished stage took another number of steps than the file says now.
         """
         stage = self.stages[number]
         chosen = self.chosen(cells)
         first = dict.fromkeys(self._first_alike(stage, cell) for cell in chosen)
-        return [cell for cell in first if not (self.folder(root, stage, cell) / MODEL).exists()]
+        return [cell for cell in first if not self._finished(root, stage, cell)]
+
+    def _finished(self, root: Path, stage: Stage, cell: int) -> bool:
+        folder = self.folder(root, stage, cell)
+        if not (folder / MODEL).exists():
+            return False
+        step = _read_log(folder)[-1]["step"]
+        if step != stage.steps:
+            raise ValueError(f"{folder}: steps: expected {stage.steps}, got a model after {step}")
+        return True
 
     def chosen(self, cells: Iterable[int] | None) -> list[int]:
         """Return the cells asked for.

@@ -34,6 +34,7 @@ from rdp.perception import PLFS
 
 if TYPE_CHECKING:
     from neural.clips import ClipTask
+    from rdp.source import GaussMarkov
 
 Array = np.ndarray
 Tensor = torch.Tensor
@@ -273,11 +274,26 @@ def gaussian_reference(task: ClipTask, rates: tuple[float, ...], clips: int, see
     -------
     (T,) array, mean squared error of a pixel; an upper bound on the best (long-block) code
     """
-    from rdp.source import GaussMarkov
     from solvers.vector import waterfill
+
+    return waterfill(gaussian_model(task, clips, seed), rates, "MMSE").distortion
+
+
+def gaussian_model(task: ClipTask, clips: int, seed: int) -> GaussMarkov:
+    """Fit the Gauss-Markov source of the DCT modes of training clips, those that vary at all.
+
+    Parameters
+    ----------
+    task : ClipTask
+        Where the clips come from.
+    clips : int
+        How many clips to fit.
+    seed : int
+        Which clips.
+    """
+    from rdp.source import GaussMarkov
 
     x = task.source("train").batch(torch.Generator().manual_seed(seed), clips)
     modes = dct_features(x, FIELD)
     moving = (modes.std(axis=0) > 1e-12).all(axis=0)
-    fit = GaussMarkov.from_samples(modes[:, :, moving]).source
-    return waterfill(fit, rates, "MMSE").distortion
+    return GaussMarkov.from_samples(modes[:, :, moving]).source

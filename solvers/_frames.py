@@ -147,7 +147,7 @@ def set_frame(
             traces += mats[TARGET, i, j] ** 2
             if i < t:
                 traces += mats[FULL_ROOT, i, j] ** 2
-    inner, row = int(np.int64(0)), m + 1
+    inner, row = int(np.int64(0)), m + 1  # no literal: see solve_frames
     reduced = float(rank)
     for i in range(m):
         for c in range(t + 1):

@@ -125,7 +125,7 @@ def reduce(
             last = t
             if levels[t] == 0.0 and joint:
                 given = t + 1
-    n, exact = int(np.int64(0)), 0
+    n, exact = int(np.int64(0)), 0  # no literal: see solve_frames
     for t in range(last + 1):
         vecs[SCALE, t] = 1.0
         if 0 < t < given and source.innovation[t] <= 1e-14 * source.variance[t]:
@@ -423,7 +423,7 @@ def measure(
     """
     frames = len(source.gain)
     columns, row = 2 * frames + 1, frames + 1
-    rank = int(np.int64(0))
+    rank = int(np.int64(0))  # no literal: see solve_frames
     for t in range(frames):
         distortion[t] = vecs[MMSE, t]
         for c in range(frames):

@@ -323,7 +323,8 @@ def certify(
     mats[slot, 0, 0], mats[slot, 1, 1] = mu[1] * (1.0 - t1 / f), mu[1] * (1.0 - t3 / f)
     mats[slot, 0, 1] = mats[slot, 1, 0] = -0.5 * mu[1] * t2 / f
     vecs[BOUND_COST, 1] = mu[1] * (p + r - f)
-    return best_bound(int(np.int64(JD)), int(np.int64(2)), enough, ints, mats, vecs)
+    plf, frames = int(np.int64(JD)), int(np.int64(2))  # no literals: see solve_frames in _frames
+    return best_bound(plf, frames, enough, ints, mats, vecs)
 
 
 @njit(cache=True, error_model="numpy")

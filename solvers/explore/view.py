@@ -16,7 +16,7 @@ from solvers.solve import choose, solve
 Array = np.ndarray
 
 POINTS = 33  # of each curve, at most
-FRAMES = 132  # of all points of a curve, at most: more frames take longer
+POINT_FRAMES = 132  # points of a curve times frames, at most: more frames take longer
 LEAST_RATE = 6.0  # bits, where rate curves end unless the question asks for more
 
 
@@ -159,7 +159,7 @@ def _frames(question: Question, found: dict[str, Solution]) -> dict[str, list[An
 
 def _curve(question: Question, name: str, swept: str, axis: str, top: float) -> dict[str, Any]:
     """Table of distortions from 0 to the top of what is swept, closer where they change most."""
-    grid = np.linspace(0, 1, min(POINTS, FRAMES // question.source.frames)) ** 2 * top
+    grid = np.linspace(0, 1, min(POINTS, POINT_FRAMES // question.source.frames)) ** 2 * top
     table = sweep_table(question.problems(), swept, grid, question.moved)
     failed = table.plf[table.status != 0].value_counts(sort=False)
     notes = [

@@ -234,3 +234,10 @@ def test_errors_of_files_and_devices_take_one_line(tmp_path, config, capsys):
     if not torch.cuda.is_available():
         assert main(["train", str(config), "--runs", str(tmp_path), "--device", "cuda"]) == 2
         assert "no CUDA device" in capsys.readouterr().err
+
+
+def test_a_changed_configuration_does_not_pass_for_what_was_trained(config, tmp_path, capsys):
+    assert run("train", config, tmp_path) == 0
+    config.write_text(TINY.replace("steps = 20", "steps = 30"))
+    assert run("train", config, tmp_path) == 2
+    assert "steps: expected 30, got a model after 20" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The compiled solver: against brute force, closed forms, symmetries and its own certificate."""
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -199,10 +200,13 @@ def test_hardly_a_point_is_refused(plf, weights):
     rates[rng.random(rates.shape) < 0.2] = 0.0
     source = GaussMarkov([1.0, 0.3, 2.0], [0.9, -0.5])
     status = newton_batch(source, rates, levels, plf, weights)[-1]
-    assert (status == 0).mean() >= 0.99
+    solved = (status == 0).mean()
+    # a certificate frame after frame is as sharp as a root: under JD a few are not sharp enough
+    assert solved >= (0.99 if weights is None and plf == "JD" else 1.0)
 
 
-def test_one_point_and_many_points_agree():
+def test_one_point_and_many_points_agree(monkeypatch):
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 3)  # tests allow one, else
     rng = np.random.default_rng(3)
     for frames in (2, 3):
         source = GaussMarkov.stationary(rho=0.9, frames=frames)
@@ -249,9 +253,12 @@ def test_the_two_frame_kernel_agrees_with_the_general_one(seed):
     if abs(rho) < 1 and weights.min() > 0:
         assert solved
     assume(solved)  # of the others a few are refused
+    # objectives are above the one truth, bounds below it, both within the gap
     scale = 1e-12 * (weights @ two.variance)
-    assert short[2] == pytest.approx(longer[2], rel=1e-6, abs=scale)
-    assert short[3] == pytest.approx(longer[3], rel=1e-6, abs=scale)
+    gap = max(short[2] - short[3], longer[2] - longer[3]) + scale
+    assert gap <= 1e-6 * short[2] + 2 * scale
+    assert abs(short[2] - longer[2]) <= gap
+    assert abs(short[3] - longer[3]) <= gap
 
 
 @pytest.mark.parametrize("plf", [JD, SA])

@@ -11,7 +11,7 @@ import pytest
 from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form
 from solvers import SolverError, solve
 from solvers.explore.question import parse
-from solvers.explore.view import FRAMES, PARTS, POINTS, code, perception, point, rate
+from solvers.explore.view import PARTS, POINT_FRAMES, POINTS, code, perception, point, rate
 
 ASKED = {"frames": 3, "rho": 0.9, "rates": [0.1, 4, 4], "levels": [0, 0, 0]}
 SOURCE = GaussMarkov.stationary(rho=0.9, frames=3)
@@ -50,7 +50,7 @@ def test_rate_curves_move_the_frames_asked_for():
 def test_curves_of_many_frames_have_fewer_points():
     asked = {"frames": 8, "rho": 0.9, "rates": [1] * 8, "levels": [0] * 8}
     rates = np.array(column(rate(parse(asked))["tables"]["rate"], "FMD", "rate"))
-    assert len(rates) == FRAMES // 8 < POINTS
+    assert len(rates) == POINT_FRAMES // 8 < POINTS
     assert rates[0] == 0
     assert rates[-1] == 6
     assert (np.diff(rates, 2) > 0).all()  # closer where distortion changes most
