@@ -109,7 +109,8 @@ class Experiment:
         cell : int
             Which cell.
         """
-        return self.cells[cell][: None if stage.frames is None else max(stage.frames)]
+        known = self.cells[cell] if stage.cell is None else stage.cell
+        return known[: None if stage.frames is None else max(stage.frames)]
 
     def folder(self, root: Path, stage: Stage, cell: int) -> Path:
         """Return the folder of a stage; cells whose rates agree so far have the same.
@@ -212,11 +213,13 @@ class Experiment:
             codec = self.task.make_codec(rates)
         if stage.start is not None:
             before = self.stage(stage.start)
-            _fill(
-                codec,
-                _load(self.folder(root, before, cell) / MODEL),
-                grown=rates != self.rates(before, cell),
-            )
+            other = rates != self.rates(before, cell)
+            if other and stage.encoder == "frozen":
+                raise ValueError(
+                    f"encoder: expected 'train' in stage {stage.name!r}, "
+                    f"whose start {before.name!r} is of other rates"
+                )
+            _fill(codec, _load(self.folder(root, before, cell) / MODEL), other)
         codec.prepare(stage.plfs, stage.trained)
         return codec
 
@@ -314,8 +317,8 @@ class Experiment:
         for stage in self.stages:
             if stage.name in frozen:  # its decoder comes again with the others of its encoder
                 continue
-            if stage.frames is not None and max(stage.frames) < len(self.cells[cell]):
-                continue  # a codec of the first frames only
+            if stage.cell is not None or self.rates(stage, cell) != self.cells[cell]:
+                continue  # a codec of other rates, or of the first frames only
             codec = self.model(root, stage, cell).to(device)
             shared = stage.encoder == "frozen"
             folder = self.folder(root, stage, cell)
@@ -442,14 +445,23 @@ def _load(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected a trained model, got {error}") from None
 
 
-def _fill(codec: Any, saved: dict[str, Any], grown: bool = False) -> Any:
-    """Put trained parameters into a new codec; one that has grown has more frames than they do."""
+def _fill(codec: Any, saved: dict[str, Any], other: bool = False) -> Any:
+    """Put trained parameters into a new codec; into one of other rates, those that fit."""
     for plf in saved["decoders"]:
         if plf not in codec.decoders:
             codec.add_decoder(plf)
-    own = codec.state_dict() if grown else {}
-    codec.load_state_dict(own | saved["state"])
+    state = saved["state"]
+    if other:
+        own = codec.state_dict()
+        fits = {key: value for key, value in state.items() if _size(value) == _size(own[key])}
+        state = own | fits
+    codec.load_state_dict(state)
     return codec
+
+
+def _size(value: Any) -> tuple[int, ...] | None:
+    """Shape of a parameter; None of what is not a tensor."""
+    return tuple(value.shape) if isinstance(value, torch.Tensor) else None
 
 
 def load_codec(path: Path | str) -> Any:

@@ -76,6 +76,9 @@ class Stage:
         Seed of everything random.
     start : str or None
         Stage whose result this one starts from.
+    cell : tuple of float, or None
+        Rates of the frames, bits, that it is trained at whatever the cell: all cells then share it.
+        What of a codec depends on the rates begins anew in a stage that starts from it.
 
     Raises
     ------
@@ -99,6 +102,7 @@ class Stage:
     frames: tuple[int, ...] | None = None
     seed: int = 0
     start: str | None = None
+    cell: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         """Validate every field."""
@@ -118,6 +122,8 @@ class Stage:
             object.__setattr__(self, "frames", tuple(self.frames))
             if not self.frames or min(self.frames) < 1:
                 raise ValueError(f"frames: expected numbers from 1, got {self.frames}")
+        if self.cell is not None:
+            object.__setattr__(self, "cell", tuple(float(rate) for rate in self.cell))
         if self.rates is not None:
             object.__setattr__(self, "rates", tuple(float(rate) for rate in self.rates))
             if not all(math.isfinite(rate) and rate > 0 for rate in self.rates):
