@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TITLE = "Moving digits over the fitted Gauss-Markov model"
 SIZE = (7.0, 2.8)
 
-CONFIG = "digits-reduced.toml"  # its training clips are fitted
+CONFIG = "digits-trial.toml"  # its training clips are fitted
 CURVES = "model-digits.json"
 FIRST = 12.0  # bits
 RATES = tuple(float(rate) for rate in range(0, 25, 2))  # bits of frame 2

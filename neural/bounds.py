@@ -36,7 +36,7 @@ def hold(points: Sequence[OperatingPoint]) -> Validation:
         found = point.provenance.get("bounds")
         if not isinstance(found, dict):
             continue
-        if point.plf != "MMSE":
+        if point.plf != "MMSE" and "excess" in found:
             checks += _frames(
                 number, point, "shared encoder", found["excess"], found["excess_half"],
                 found["shared_encoder_gap"], [0.0] * point.frames,

@@ -138,8 +138,7 @@ def measure(
             "diversity": spread.get(plf),
             "gaussian_reference": reference,
         }
-        if not own_encoder:
-            about["bounds"] = bounds_of(shown, features, plf)
+        about["bounds"] = bounds_of(shown, features, plf)
         if plf != "MMSE" and not own_encoder:
             about["mixtures"] = mixtures(shown, features, plf)
         elif plf != "MMSE" and universal is not None and plf in universal.frames:
@@ -210,6 +209,8 @@ def bounds_of(shown: Shown, features: dict[str, Array], plf: str) -> dict[str, l
     Returns
     -------
     dict of (T,) lists
+        Without an MMSE decoder of the same bytes the last alone:
+
         - excess: :math:`D - D_{MMSE}`, and excess_half, half the width of its interval;
         - shared_encoder_gap: what excess is not below if the MMSE decoder is the best one;
         - factor_two: :math:`2 D_{MMSE}`, enough for perfect FMD and SA;
@@ -218,28 +219,33 @@ def bounds_of(shown: Shown, features: dict[str, Array], plf: str) -> dict[str, l
         - joint_support: for JD, what D is not below if realism is perfect: the distance of the
           source from the nearest shift of the frame shown before; and its half width.
     """
-    x, estimate, frames = shown.x, shown.frames["MMSE"], shown.frames[plf]
-    mmse = (x - estimate).square().mean((2, 3)).double().numpy()
-    extra = (x - frames).square().mean((2, 3)).double().numpy() - mmse
-    steps = range(x.shape[1])
-    out = {
-        "excess": extra.mean(axis=0).tolist(),
-        "excess_half": half_width(extra).tolist(),
-        "shared_encoder_gap": [
-            shared_encoder_gap(features["MMSE"][:, t], features[plf][:, t]) for t in steps
-        ],
-        "factor_two": (2 * mmse.mean(axis=0)).tolist(),
-    }
-    before = torch.cat([torch.zeros_like(x[:, :1]), estimate[:, :-1]], 1)
-    out["reference"] = (x - before).square().mean((0, 2, 3)).tolist()
+    out = _bounds_of_mmse(shown, features, plf) if "MMSE" in shown.frames else {}
     if plf == "JD" and shown.labels is not None:
+        x, frames = shown.x, shown.frames[plf]
         nearest = [
             np.zeros(len(x)),
-            *(_nearest_shift(x[:, t], frames[:, t - 1]) for t in steps[1:]),
+            *(_nearest_shift(x[:, t], frames[:, t - 1]) for t in range(1, x.shape[1])),
         ]
         out["joint_support"] = [float(value.mean()) for value in nearest]
         out["joint_support_half"] = [float(half_width(value)) for value in nearest]
     return out
+
+
+def _bounds_of_mmse(shown: Shown, features: dict[str, Array], plf: str) -> dict[str, list[float]]:
+    x, estimate, frames = shown.x, shown.frames["MMSE"], shown.frames[plf]
+    mmse = (x - estimate).square().mean((2, 3)).double().numpy()
+    extra = (x - frames).square().mean((2, 3)).double().numpy() - mmse
+    before = torch.cat([torch.zeros_like(x[:, :1]), estimate[:, :-1]], 1)
+    return {
+        "excess": extra.mean(axis=0).tolist(),
+        "excess_half": half_width(extra).tolist(),
+        "shared_encoder_gap": [
+            shared_encoder_gap(features["MMSE"][:, t], features[plf][:, t])
+            for t in range(x.shape[1])
+        ],
+        "factor_two": (2 * mmse.mean(axis=0)).tolist(),
+        "reference": (x - before).square().mean((0, 2, 3)).tolist(),
+    }
 
 
 def _nearest_shift(x: Tensor, before: Tensor, reach: int = 4, chunk: int = 500) -> Array:

@@ -211,6 +211,78 @@ def test_one_cell_of_several_is_the_same_alone(tmp_path):
     assert all(torch.equal(value, among[key]) for key, value in alone.items() if "extra" not in key)
 
 
+CLIPS = """
+task = "clips"
+seed = 1
+rates = [[12, 2], [12, 4]]
+[options.data]
+kind = "digits"
+[options.codec]
+width = 4
+noise = 2
+[options.critic]
+[options.evaluation]
+clips = 20
+draws = 1
+frequencies = 4
+[[stage]]
+name = "first"
+frames = [1]
+steps = 2
+batch = 4
+[[stage]]
+name = "trunk"
+start = "first"
+cell = [12, 4]
+frames = [2]
+steps = 2
+batch = 4
+[[stage]]
+name = "mmse"
+start = "trunk"
+frames = [2]
+steps = 1
+lr = 0
+batch = 4
+"""
+
+
+def test_all_cells_begin_from_a_stage_of_one_cell(tmp_path, monkeypatch):
+    """What has no latents in its shape is taken over; the rest begins anew."""
+    monkeypatch.setattr("neural.video.COUNTED", 32)
+    monkeypatch.setattr("neural.video.CHUNK", 32)
+    path, points = tmp_path / "clips.toml", tmp_path / "points.json"
+    path.write_text(CLIPS)
+    runs = ["--runs", str(tmp_path), "--workers", "1"]
+    assert main(["train", str(path), *runs]) == 0
+    assert main(["evaluate", str(path), *runs, "--results", str(points)]) == 0
+    assert [p.provenance["stage"] for p in load_points(points)] == ["mmse", "mmse"]
+    experiment = Experiment.load(path)
+    trunk = experiment.model(tmp_path, experiment.stage("trunk"), 0).state_dict()
+    two, four = (experiment.model(tmp_path, experiment.stage("mmse"), k) for k in (0, 1))
+    for name, value in trunk.items():
+        if isinstance(value, torch.Tensor) and "scale" not in name:  # those are counted anew
+            assert torch.equal(four.state_dict()[name], value), name
+            if two.state_dict()[name].shape == value.shape:
+                assert torch.equal(two.state_dict()[name], value), name
+    kept = {
+        name for name, value in two.state_dict().items() if _shape(value) == _shape(trunk[name])
+    }
+    assert {"later.0.motion.features.0.0.weight", "decoders.MMSE.1.maps.weight"} <= kept
+    assert "later.0.motion.latents.weight" not in kept
+
+
+def _shape(value):
+    return getattr(value, "shape", None)
+
+
+def test_an_encoder_of_other_rates_cannot_be_frozen(tmp_path, capsys):
+    path = tmp_path / "clips.toml"
+    path.write_text(CLIPS.replace("lr = 0", 'encoder = "frozen"'))
+    assert main(["train", str(path), "--runs", str(tmp_path), "--workers", "1"]) == 2
+    assert "encoder: expected 'train' in stage 'mmse'" in capsys.readouterr().err
+
+
 def test_a_cell_that_is_not_there_is_named(config, tmp_path, capsys):
     assert main(["train", str(config), "--runs", str(tmp_path), "--cell", "4"]) == 2
     assert "cell: expected 0..0, got 4" in capsys.readouterr().err

@@ -288,7 +288,8 @@ def test_the_commands_leave_points_that_say_what_they_are(trained):
         assert len(point.provenance["gaussian_reference"]) == 2
         assert point.intervals["distortion"].shape == (2, 2)
         about = point.provenance
-        assert ("bounds" in about) == (about["encoder"] == "shared")
+        assert ("excess" in about["bounds"]) == (about["encoder"] == "shared")
+        assert ("joint_support" in about["bounds"]) == (point.plf == "JD")
         assert ("mixtures" in about) == (about["encoder"] == "shared" and point.plf != "MMSE")
         assert ("universal_gap" in about) == (about["encoder"] == "own")
         assert about["frames"] == [2]
@@ -301,7 +302,7 @@ def test_the_commands_leave_points_that_say_what_they_are(trained):
 def test_validate_fails_where_a_bound_does(trained, capsys, tmp_path):
     content = json.loads(trained[3].read_text())
     for point in content["points"]:
-        if point["plf"] == "JD" and "bounds" in point["provenance"]:
+        if point["plf"] == "JD":
             point["provenance"]["bounds"]["joint_support"][1] = 9.0
     broken = tmp_path / "broken.json"
     broken.write_text(json.dumps(content))
