@@ -139,6 +139,8 @@ def experiments() -> Iterator[tuple[str, str]]:
         "recovery": ("video_recovery", video_recovery),
         "samples": ("video_samples", None),
         "theory": ("video_theory", None),
+        "learning": (None, video_learning),
+        "exact": (None, video_exact),
         "people": (None, video_people),
         "checks": (None, video_checks),
         "failures": (None, video_failures),
@@ -188,7 +190,7 @@ def video_cells() -> Rows:
     found = results()
     yield ["Configuration", "Cell (bits)", "Full size", "Reduced (CPU)"]
     for name, experiment in (
-        ("digits", "digits"), ("digits-inf-2", ""), ("digits-inf-2-recovery", "recovery"),
+        ("digits", "digits"), ("digits-inf-2", "exact"), ("digits-inf-2-recovery", "recovery"),
         ("people", "people"),
     ):  # fmt: skip
         config = tomllib.loads((ROOT / "neural" / "configs" / f"{name}.toml").read_text())
@@ -316,18 +318,49 @@ def video_recovery() -> Rows:
     yield from judged(_video.last_frame(video_recovery.compute()), 3)
 
 
+def video_learning() -> Rows:
+    """What more steps still gained codecs made for squared error, by the logs of training."""
+    import pandas as pd
+
+    from figures import _video
+    from figures.build import MissingResults
+
+    tables = sorted(_video.RESULTS.glob("*-learning.csv"))
+    if not tables:
+        raise MissingResults("no *-learning.csv in neural/results; python -m neural learning")
+    yield ["Experiment", "Rates (bits)", "Stage", "Frame", "Clips so far (thousands)", "Distortion"]
+    found = pd.concat([pd.read_csv(path) for path in tables])
+    found = found[(found.plf == "MMSE") & (found.to_steps >= found.to_steps.max() // 16)]
+    for row in found.itertuples():
+        yield [
+            row.experiment, row.rates.replace("-", ", "), row.stage, row.frame,
+            f"{row.clips / 1000:.0f}", f"{row.distortion:.4f} ± {row.distortion_half:.4f}",
+        ]  # fmt: skip
+
+
+def video_exact() -> Rows:
+    """Digits whose first frame is sent as it is: the second."""
+    from figures import _video
+
+    yield from measured(_video.last_frame(_video.table("exact")), 4)
+
+
 def video_people() -> Rows:
     """Recordings of people: each frame and decoder."""
     from figures import _video
 
+    yield from measured(_video.table("people"), 5)
+
+
+def measured(rows: pd.DataFrame, digits: int) -> Rows:
+    """Distortion and perception of each frame and decoder."""
     yield ["Decoder", "Encoder", "Frame", "Bits", "Distortion", "Perception (Gelbrich)"]
-    rows = _video.table("people")
     for (series, plf, frame, bits), one in rows.groupby(
         ["series", "plf", "frame", "rate_bits"], sort=False
     ):
         encoder = series.removeprefix("neural, ").removesuffix(" encoder")
-        measured = [spread(one, digits=5), spread(one, "perception", 5)]
-        yield [plf, encoder, frame, f"{bits:g}", *measured]
+        values = [spread(one, digits=digits), spread(one, "perception", 5)]
+        yield [plf, encoder, frame, f"{bits:g}", *values]
 
 
 def checks() -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TITLE = "Distortion and perception of moving digits at fixed rate"
-SIZE = (7.0, 2.9)
+SIZE = (7.0, 4.6)
+COLUMNS = 3
 
 UNIVERSAL = "mixture of decoders"
 
@@ -54,8 +56,11 @@ def _rows(point: OperatingPoint) -> Iterator[dict[str, Any]]:
 def draw(table: pd.DataFrame, figure: Figure) -> None:
     """One panel for each rate."""
     rates = table.drop_duplicates("cell").sort_values("rate_bits")
-    axes = figure.subplots(1, len(rates), sharey=True, squeeze=False)[0]
-    for ax, (name, rate) in zip(axes, rates[["cell", "rate_bits"]].to_numpy(), strict=True):
+    columns = min(COLUMNS, len(rates))
+    axes = figure.subplots(math.ceil(len(rates) / columns), columns, sharey=True, squeeze=False)
+    for spare in axes.flat[len(rates) :]:
+        spare.remove()
+    for ax, (name, rate) in zip(axes.flat, rates[["cell", "rate_bits"]].to_numpy(), strict=False):
         here = table[table.cell == name]
         for plf in _video.PLFS:
             style = STYLES[plf]
@@ -72,8 +77,9 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         ax.set_xlim(left=0)
         ax.locator_params(axis="x", nbins=4)
         ax.xaxis.set_major_formatter("{x:g}")
-    axes[0].set_ylabel("$D_2$ (mean squared error of a pixel)")
-    handles = _video.key(axes[0], _video.PLFS) + _video.markers(axes[0])
+    for ax in axes[:, 0]:
+        ax.set_ylabel("$D_2$ (squared error of a pixel)")
+    handles = _video.key(axes[0, 0], _video.PLFS) + _video.markers(axes[0, 0])
     _video.legend(figure, handles, f"Moving digits{_video.size(table)}")
     _video.note(
         figure,

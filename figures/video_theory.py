@@ -1,6 +1,7 @@
 """Codecs of moving digits over the curves of a Gauss-Markov source fitted to the same clips.
 
-The curves are committed; ``python -m figures.video_theory`` computes them anew (needs torch).
+The curves are committed; ``python -m figures.video_theory`` computes them anew (needs torch, and
+``MNIST_FOLDER``).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 TITLE = "Moving digits over the fitted Gauss-Markov model"
 SIZE = (7.0, 2.8)
 
-CONFIG = "digits-trial.toml"  # its training clips are fitted
+CONFIG = "digits-reduced.toml"  # its training clips are fitted
 CURVES = "model-digits.json"
 FIRST = 12.0  # bits
 RATES = tuple(float(rate) for rate in range(0, 25, 2))  # bits of frame 2

@@ -1,4 +1,4 @@
-"""``python -m neural {train,status,evaluate,validate,table,export,overlay}``.
+"""``python -m neural {train,status,evaluate,validate,table,learning,export,overlay}``.
 
 Training needs no more than torch, numpy, scipy, tqdm and the entropy coder. Started by
 ``torchrun``, the processes train together, each on its share of every batch.
@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shutil.rmtree(given.runs / experiment.name, ignore_errors=True)
         if given.command == "status":
             return _status(experiment, given.runs)
+        if given.command == "learning":
+            return _learning(experiment, given.runs, given.csv)
         if given.command == "export":
             experiment.export(given.runs, given.cell, given.stage, given.out)
         if given.command in ("train", "overlay"):
@@ -71,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         ("train", "train all stages and cells; goes on where it was interrupted"),
         ("status", "say which stages are done, under way or missing, and how long they took"),
         ("evaluate", "measure what was trained, as operating points"),
+        ("learning", "write as a table what training was still gaining when it ended"),
         ("export", "write a trained codec as one file for others, which cannot run code"),
         ("overlay", "train the codecs of the overlay figures afresh, measure them, and redraw"),
     ):
@@ -101,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
             "--channels-last", action="store_true", help="layout that tensor cores like"
         )
         command.add_argument("--compile", action="store_true", help="compile the codec's networks")
+        if name == "learning":
+            command.add_argument("--csv", type=Path, required=True, help="file to write")
         if name == "export":
             command.add_argument("--cell", type=int, default=0, help="number of the cell, from 0")
             command.add_argument("--stage", required=True, help="stage that trained the codec")
@@ -252,6 +257,15 @@ def _table(paths: Sequence[Path], table: Path) -> int:
     from neural.tables import point_rows, write_csv
 
     rows = [row for path in paths for row in point_rows(_of_codecs(path))]
+    write_csv(table, rows)
+    print(f"{len(rows)} rows in {table}")
+    return 0
+
+
+def _learning(experiment: Experiment, runs: Path, table: Path) -> int:
+    from neural.tables import learning_rows, write_csv
+
+    rows = list(learning_rows(experiment, runs))
     write_csv(table, rows)
     print(f"{len(rows)} rows in {table}")
     return 0

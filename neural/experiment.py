@@ -14,7 +14,7 @@ import math
 import os
 import platform
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -357,20 +357,39 @@ class Experiment:
         root : Path
             Folder of all experiments.
         """
-        found: dict[Path, Progress] = {}
-        for stage in self.stages:
-            for cell in range(len(self.cells)):
-                folder = self.folder(root, stage, cell)
-                log = _read_log(folder)
-                step = log[-1]["step"] if log else 0
-                state = "under way" if (folder / "log.jsonl").exists() else "missing"
-                if (folder / MODEL).exists():
-                    state = "done"
-                rates = cell_name(self.rates(stage, cell))
-                found[folder] = Progress(
-                    rates, stage.name, state, step, stage.steps, trained_seconds(folder)
+        found = []
+        for folder, (rates, stage) in self._folders(root).items():
+            log = _read_log(folder)
+            step = log[-1]["step"] if log else 0
+            state = "under way" if (folder / "log.jsonl").exists() else "missing"
+            if (folder / MODEL).exists():
+                state = "done"
+            found.append(
+                Progress(
+                    cell_name(rates), stage.name, state, step, stage.steps, trained_seconds(folder)
                 )
-        return list(found.values())
+            )
+        return found
+
+    def logs(self, root: Path) -> Iterator[tuple[tuple[float, ...], Stage, list[dict[str, Any]]]]:
+        """Yield rates, stage and lines of the log of what is being trained or was.
+
+        Parameters
+        ----------
+        root : Path
+            Folder of all experiments.
+        """
+        for folder, (rates, stage) in self._folders(root).items():
+            if log := _read_log(folder):
+                yield rates, stage, log
+
+    def _folders(self, root: Path) -> dict[Path, tuple[tuple[float, ...], Stage]]:
+        """Rates and stage of each folder, once for the cells that share it."""
+        return {
+            self.folder(root, stage, cell): (self.rates(stage, cell), stage)
+            for stage in self.stages
+            for cell in range(len(self.cells))
+        }
 
 
 class Progress(NamedTuple):

@@ -6,12 +6,18 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rdp.operating_point import OperatingPoint
 from solvers.validation import Check
 
+if TYPE_CHECKING:
+    from neural.experiment import Experiment
+
 Row = dict[str, Any]
+FEWEST = 4  # lines of a log that make an average
 
 
 def point_rows(points: Iterable[OperatingPoint]) -> Iterator[Row]:
@@ -74,6 +80,51 @@ def check_rows(points: Sequence[OperatingPoint], checks: Iterable[Check]) -> Ite
     """
     for check in checks:
         yield _origin(points[check.point]) | asdict(check)
+
+
+def learning_rows(experiment: Experiment, root: Path) -> Iterator[Row]:
+    """Yield what codecs still learnt: distortion of training clips over time, by octaves of steps.
+
+    The clips are those of the steps themselves, new ones each time, under the noise that training
+    puts in place of quantisation.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What was trained; stages without a log are left out.
+    root : Path
+        Folder of all experiments.
+
+    Yields
+    ------
+    dict
+        For every trained frame and decoder the mean over the second half of the steps, over the
+        second quarter, and so on; the earliest has `FEWEST` lines of the log or more.
+    """
+    from neural.judges import half_width  # needs torch, as training does
+
+    for rates, stage, log in experiment.logs(root):
+        steps = np.array([line["step"] for line in log])
+        last = stage.steps
+        while ((steps > last // 2) & (steps <= last)).sum() >= FEWEST:
+            inside = (steps > last // 2) & (steps <= last)
+            for plf in stage.plfs:
+                seen = np.array([line["distortion"][plf] for line in log])[inside]
+                for frame in stage.frames or range(1, len(rates) + 1):
+                    yield {
+                        "experiment": experiment.name,
+                        "rates": "-".join(f"{rate:g}" for rate in rates),
+                        "stage": stage.name,
+                        "seed": experiment.seed,
+                        "plf": plf,
+                        "frame": frame,
+                        "after_steps": last // 2,
+                        "to_steps": last,
+                        "clips": last * stage.batch,
+                        "distortion": seen[:, frame - 1].mean(),
+                        "distortion_half": float(half_width(seen[:, frame - 1])),
+                    }
+            last //= 2
 
 
 def write_csv(path: Path | str, rows: Iterable[Row]) -> None:

@@ -1,6 +1,7 @@
 """Figures of video codecs: on made-up results whose answer is known, and on the committed ones."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -235,6 +236,8 @@ def test_theory_puts_points_over_curves():
 @pytest.mark.slow
 def test_committed_curves_are_those_of_the_model():
     pytest.importorskip("torch")
+    if "MNIST_FOLDER" not in os.environ:
+        pytest.skip("needs MNIST_FOLDER, the folder of all digits")
     from figures import video_theory
 
     stored = {
@@ -297,11 +300,21 @@ def test_the_page_lists_missing_cells(page):
 
 
 @pytest.mark.usefixtures("toy")
+def test_the_page_shows_what_was_still_being_learnt(page):
+    _, *rows = page.video_learning()
+    assert rows == [
+        ["toy", "12, 8", "mmse", 2, "6", "0.0125 ± 0.0001"],
+        ["toy", "12, 8", "mmse", 2, "3", "0.0130 ± 0.0002"],
+    ]
+
+
+@pytest.mark.usefixtures("toy")
 def test_every_part_of_the_page_is_a_table_or_says_what_is_not_here(page):
     parts = dict(page.experiments())
     included = set(re.findall(r"parts/(video_\w+)\.md", (ROOT / "docs/experiments.md").read_text()))
     assert included == set(parts)
     assert parts.pop("video_people").startswith("*Not here: no results of people")
+    assert parts.pop("video_exact").startswith("*Not here: no results of exact")
     pictures = parts.pop("video_samples") + parts.pop("video_theory")
     for name in ("samples.svg", "samples.gif", "theory.svg"):
         assert f"(/generated/video_{name})" in pictures

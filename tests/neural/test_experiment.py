@@ -1,5 +1,6 @@
 """Experiments from the command line: train, evaluate, resume."""
 
+import csv
 import json
 import re
 import shutil
@@ -125,6 +126,25 @@ def test_the_same_seed_gives_the_same_model(config, tmp_path):
     for key, value in states[0].items():
         if isinstance(value, torch.Tensor):
             assert torch.equal(value, states[1][key]), key
+
+
+def test_learning_is_averaged_over_octaves_of_steps(config, tmp_path, capsys):
+    folder = tmp_path / "runs" / "tiny" / "0.7-0.9" / "own"
+    folder.mkdir(parents=True)
+    lines = [{"step": k, "seconds": k, "distortion": {"JD": [1 / k, 2.0]}} for k in range(1, 11)]
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    table = tmp_path / "learning.csv"
+    runs = ["--runs", str(tmp_path / "runs")]
+    assert main(["learning", str(config), *runs, "--csv", str(table)]) == 0
+    assert "2 rows" in capsys.readouterr().out  # two frames; steps 3 to 5 are too few lines
+    first, second = csv.DictReader(table.read_text().splitlines())
+    assert (first["after_steps"], first["to_steps"], first["clips"]) == ("5", "10", "160")
+    assert float(first["distortion"]) == pytest.approx(sum(1 / k for k in range(6, 11)) / 5)
+    assert (second["frame"], second["distortion"], second["distortion_half"]) == ("2", "2.0", "0.0")
+    folder.rename(tmp_path / "elsewhere")
+    assert main(["learning", str(config), *runs, "--csv", str(tmp_path / "none.csv")]) == 2
+    assert "expected at least one row" in capsys.readouterr().err
+    assert not (tmp_path / "none.csv").exists()
 
 
 @pytest.mark.parametrize(
