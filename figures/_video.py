@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from figures._codecs import MARKERS
 from figures.build import MissingResults
 from rdp.operating_point import OperatingPoint, load_points
 from solvers.plotting import STYLES, line
@@ -30,6 +29,11 @@ EXPERIMENTS = {
 SEED = r"(-seed\d+)?"
 SHARED, OWN = "neural, shared encoder", "neural, own encoder"
 SERIES = (SHARED, OWN)
+# with error bars through them, crosses would look like stars
+MARKERS: dict[str, dict[str, Any]] = {
+    SHARED: {"marker": "o", "markersize": 3},
+    OWN: {"marker": "D", "fillstyle": "none", "markersize": 3.5},
+}
 PLFS = ("FMD", "JD", "SA")
 SHOWN = ("source", "MMSE", *PLFS)  # rows of pictures
 
