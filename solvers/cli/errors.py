@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from solvers.errors import SolverError
 
 FAILED, BAD_INPUT = 1, 2
+OPTIONS = {"total_rate": "total"}  # what functions call otherwise than the command line
 
 
 class Commands(TyperGroup):
@@ -29,7 +30,8 @@ class Commands(TyperGroup):
         except (ValueError, OSError, SolverError) as error:
             if ctx.params.get("traceback"):
                 raise
-            typer.echo(str(error), err=True)
+            name, colon, rest = str(error).partition(":")
+            typer.echo(OPTIONS.get(name, name) + colon + rest, err=True)
             # numpy's LinAlgError is a ValueError, but no fault of the input
             failed = isinstance(error, SolverError | np.linalg.LinAlgError)
             raise typer.Exit(FAILED if failed else BAD_INPUT) from error

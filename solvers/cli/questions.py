@@ -159,6 +159,7 @@ def pareto(
         columns: dict[str, Any] = {"plf": name}
         columns |= {f"weight_{t + 1}": w for t, w in enumerate(front.weights.T)}
         columns |= {f"distortion_{t + 1}": d for t, d in enumerate(front.distortion.T)}
+        columns["objective"] = (front.weights * front.distortion).sum(1)
         parts.append(pd.DataFrame({**columns, "lower_bound": front.lower_bound}))
     table = pd.concat(parts, ignore_index=True)
     if csv is not None:
@@ -173,8 +174,10 @@ def pareto(
         place = {"sigma": source.sigma, "rho": source.rho, "between": [i + 1 for i in pair]}
         output.show_json({**place, "fronts": answer})
     elif csv is None and plot is None:
-        shown = ["plf", *(f"{name}_{i + 1}" for name in ("weight", "distortion") for i in pair)]
+        shown = [f"{name}_{i + 1}" for name in ("weight", "distortion") for i in pair]
+        shown = ["plf", *shown, "objective", "lower_bound"]
         heads = ["plf", *(f"{letter}_{i + 1}" for letter in "wD" for i in pair)]
+        heads += ["objective", "at least"]
         output.show_table(heads, table[shown].itertuples(index=False))
 
 

@@ -554,7 +554,7 @@ def test_universality_of_a_clip(tmp_path):
         ),
         (
             ["allocate", "--total", "0", "--frames", "2"],
-            "total_rate: expected values > 0, got 0",
+            "total: expected values > 0, got 0",
         ),
         (
             ["pareto", "--rates", "1,1", "--between", "1,3"],
