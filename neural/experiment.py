@@ -73,7 +73,7 @@ class Experiment:
         ----------
         path : path
             File to read. It may name another file beside it as "base", and holds then what
-            differs.
+            differs; stages under "then" come after those of the other file.
         seed : int or None
             In place of the seed in the file; it becomes part of the name.
 
@@ -523,7 +523,10 @@ def load_codec(path: Path | str) -> Any:
 def _read(path: Path) -> dict[str, Any]:
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     if "base" in content:
-        content = _read(path.parent / content.pop("base")) | content
+        base = _read(path.parent / content.pop("base"))
+        more = content.pop("then", [])
+        content = base | content
+        content["stage"] = [*content["stage"], *more]
     return content
 
 

@@ -164,6 +164,17 @@ def test_a_malformed_file_is_explained(old, new, message, tmp_path):
         Experiment.load(path)
 
 
+def test_a_file_may_go_on_where_another_ends(config):
+    more = config.with_name("more.toml")
+    more.write_text(
+        'base = "tiny.toml"\nseed = 4\n[[then]]\nname = "longer"\nstart = "own"\nsteps = 7\n'
+    )
+    base, found = Experiment.load(config), Experiment.load(more)
+    assert found.stages[:-1] == base.stages
+    assert (found.name, found.seed, found.cells) == ("more", 4, base.cells)
+    assert (found.stages[-1].name, found.stages[-1].steps) == ("longer", 7)
+
+
 CONFIGURATIONS = sorted(Path(OVERLAY).parent.glob("*.toml"))
 
 
