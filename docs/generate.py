@@ -140,6 +140,7 @@ def experiments() -> Iterator[tuple[str, str]]:
         "samples": ("video_samples", None),
         "theory": ("video_theory", None),
         "learning": (None, video_learning),
+        "joint": (None, video_joint),
         "exact": (None, video_exact),
         "people": (None, video_people),
         "checks": (None, video_checks),
@@ -318,8 +319,8 @@ def video_recovery() -> Rows:
     yield from judged(_video.last_frame(video_recovery.compute()), 3)
 
 
-def video_learning() -> Rows:
-    """What more steps still gained codecs made for squared error, by the logs of training."""
+def learning() -> pd.DataFrame:
+    """What training saw, by octaves of its steps."""
     import pandas as pd
 
     from figures import _video
@@ -328,14 +329,47 @@ def video_learning() -> Rows:
     tables = sorted(_video.RESULTS.glob("*-learning.csv"))
     if not tables:
         raise MissingResults("no *-learning.csv in neural/results; python -m neural learning")
-    yield ["Experiment", "Rates (bits)", "Stage", "Frame", "Clips so far (thousands)", "Distortion"]
-    found = pd.concat([pd.read_csv(path) for path in tables])
+    return pd.concat([pd.read_csv(path) for path in tables])
+
+
+def video_learning() -> Rows:
+    """What more steps still gained codecs made for squared error."""
+    yield ["Rates (bits)", "Stage", "Frame", "Clips so far (thousands)", "Distortion"]
+    found = learning()
     found = found[(found.plf == "MMSE") & (found.to_steps >= found.to_steps.max() // 16)]
-    for row in found.itertuples():
+    columns = ["rates", "stage", "frame", "clips", "distortion", "distortion_half"]
+    for row in found[columns].drop_duplicates().itertuples():
         yield [
-            row.experiment, row.rates.replace("-", ", "), row.stage, row.frame,
-            f"{row.clips / 1000:.0f}", f"{row.distortion:.4f} ± {row.distortion_half:.4f}",
+            row.rates.replace("-", ", "), row.stage, row.frame, f"{row.clips / 1000:.0f}",
+            f"{row.distortion:.4f} ± {row.distortion_half:.4f}",
         ]  # fmt: skip
+
+
+def video_joint() -> Rows:
+    """JD decoders of one encoder: like the others, and trained on with more of the critic."""
+    from figures import _video
+
+    yield [
+        "Stage", "Clips", "$D_2$", "Joint support", "Gelbrich distance under JD",
+        "W1 in training",
+    ]  # fmt: skip
+    longer = [point for point in _video.points("joint") if point.plf == "JD"]
+    same = {(_video.cell(point), point.provenance["training_seed"]) for point in longer}
+    usual = [
+        point for point in _video.points("digits")
+        if point.plf == "JD" and (_video.cell(point), point.provenance["training_seed"]) in same
+    ]  # fmt: skip
+    seen = learning().set_index(["experiment", "rates", "stage", "plf"]).sort_index()
+    for point in (*usual, *longer):
+        about = point.provenance
+        stage = about["experiment"], _video.cell(point), about["stage"], point.plf
+        if point.label == _video.SHARED:
+            last = seen.loc[stage].sort_values("to_steps").iloc[-1]
+            yield [
+                about["stage"], f"{last.clips / 1000:.0f} thousand", f"{point.distortion[-1]:.4f}",
+                f"{about['bounds']['joint_support'][-1]:.4f}", f"{point.perception[-1]:.5f}",
+                f"{last.w1:.2f}",
+            ]  # fmt: skip
 
 
 def video_exact() -> Rows:

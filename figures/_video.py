@@ -22,6 +22,7 @@ RESULTS = files("neural") / "results"
 # Names of result files, as patterns: those of full size, and of a CPU's size in their absence.
 EXPERIMENTS = {
     "digits": (r"digits(-12-\d+)?", r"digits-reduced"),
+    "joint": (r"digits-joint", r"digits-reduced-joint"),
     "exact": (r"digits-inf-2", r"digits-reduced-inf-2"),
     "recovery": (r"digits-inf-2-recovery", r"digits-reduced-recovery"),
     "people": (r"people", r"people-reduced"),

@@ -99,7 +99,8 @@ def learning_rows(experiment: Experiment, root: Path) -> Iterator[Row]:
     ------
     dict
         For every trained frame and decoder the mean over the second half of the steps, over the
-        second quarter, and so on; the earliest has `FEWEST` lines of the log or more.
+        second quarter, and so on; the earliest has `FEWEST` lines of the log or more. W1 is what
+        the critic of the training saw.
     """
     from neural.judges import half_width  # needs torch, as training does
 
@@ -123,8 +124,15 @@ def learning_rows(experiment: Experiment, root: Path) -> Iterator[Row]:
                         "clips": last * stage.batch,
                         "distortion": seen[:, frame - 1].mean(),
                         "distortion_half": float(half_width(seen[:, frame - 1])),
+                        "w1": _mean_w1(log, inside, plf, frame),
                     }
             last //= 2
+
+
+def _mean_w1(log: Sequence[Row], inside: Any, plf: str, frame: int) -> float | None:
+    lines = (line for line, kept in zip(log, inside, strict=True) if kept)
+    seen = [line["w1"][f"{plf} {frame}"] for line in lines if f"{plf} {frame}" in line["w1"]]
+    return float(np.mean(seen)) if seen else None
 
 
 def write_csv(path: Path | str, rows: Iterable[Row]) -> None:

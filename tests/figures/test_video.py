@@ -303,9 +303,27 @@ def test_the_page_lists_missing_cells(page):
 def test_the_page_shows_what_was_still_being_learnt(page):
     _, *rows = page.video_learning()
     assert rows == [
-        ["toy", "12, 8", "mmse", 2, "6", "0.0125 ± 0.0001"],
-        ["toy", "12, 8", "mmse", 2, "3", "0.0130 ± 0.0002"],
+        ["12, 8", "mmse", 2, "6", "0.0125 ± 0.0001"],
+        ["12, 8", "mmse", 2, "3", "0.0130 ± 0.0002"],
     ]
+
+
+def test_the_page_compares_jd_decoders_of_one_encoder(page, toy):
+    points = [p for p in toy_video.cell((12.0, 8.0)) if p.plf == "JD"]
+    for point in points:
+        if point.label == _video.SHARED:
+            point.provenance |= {"stage": "joint", "experiment": "longer"}
+    save_points(toy / "digits-reduced-joint.json", points)
+    table = toy / "digits-reduced-learning.csv"
+    line = "longer,12-8,joint,1,JD,2,500,1000,64000,0.02,0.0001,1.1\n"
+    table.with_name("digits-reduced-joint-learning.csv").write_text(
+        table.read_text().splitlines(keepends=True)[0] + line
+    )
+    _, usual, longer = page.video_joint()
+    assert usual[:2] == ["universal", "6 thousand"]
+    assert longer[:2] == ["joint", "64 thousand"]
+    assert usual[2:] == [*longer[2:5], "0.40"]
+    assert longer[3:] == ["0.0150", "0.00050", "1.10"]
 
 
 @pytest.mark.usefixtures("toy")
@@ -314,7 +332,8 @@ def test_every_part_of_the_page_is_a_table_or_says_what_is_not_here(page):
     included = set(re.findall(r"parts/(video_\w+)\.md", (ROOT / "docs/experiments.md").read_text()))
     assert included == set(parts)
     assert parts.pop("video_people").startswith("*Not here: no results of people")
-    assert parts.pop("video_exact").startswith("*Not here: no results of exact")
+    for name in ("joint", "exact"):
+        assert parts.pop(f"video_{name}").startswith(f"*Not here: no results of {name}")
     pictures = parts.pop("video_samples") + parts.pop("video_theory")
     for name in ("samples.svg", "samples.gif", "theory.svg"):
         assert f"(/generated/video_{name})" in pictures

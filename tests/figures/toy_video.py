@@ -102,11 +102,11 @@ def write(folder, *, kind="reduced", seeds=(1, 2), recovery=True, published=True
         rows = "12,2,MMSE,0,50,,0.0143\n12,2,FMD,0.01,80,0.7,0.024\n12,2,FMD,0.001,50,5.1,0.015\n"
         (folder / "published_moving_mnist.csv").write_text(head + rows)
     (folder / "digits-reduced-learning.csv").write_text(
-        "experiment,rates,stage,seed,plf,frame,after_steps,to_steps,clips,distortion,distortion_half\n"
-        "toy,12-8,mmse,1,MMSE,2,50,100,6400,0.0125,0.0001\n"
-        "toy,12-8,mmse,1,MMSE,2,25,50,3200,0.013,0.0002\n"
-        "toy,12-8,mmse,1,MMSE,2,2,5,320,0.5,0.1\n"
-        "toy,12-8,universal,1,JD,2,50,100,6400,0.02,0.0001\n"
+        "experiment,rates,stage,seed,plf,frame,after_steps,to_steps,clips,distortion,distortion_half,w1\n"
+        "toy,12-8,mmse,1,MMSE,2,50,100,6400,0.0125,0.0001,\n"
+        "toy,12-8,mmse,1,MMSE,2,25,50,3200,0.013,0.0002,\n"
+        "toy,12-8,mmse,1,MMSE,2,2,5,320,0.5,0.1,\n"
+        "toy,12-8,universal,1,JD,2,50,100,6400,0.02,0.0001,0.4\n"
     )
     (folder / "checks.csv").write_text(
         "experiment,rates,stage,seed,point,label,plf,frame,bound,relation,measured,low,high,"

@@ -131,7 +131,10 @@ def test_the_same_seed_gives_the_same_model(config, tmp_path):
 def test_learning_is_averaged_over_octaves_of_steps(config, tmp_path, capsys):
     folder = tmp_path / "runs" / "tiny" / "0.7-0.9" / "own"
     folder.mkdir(parents=True)
-    lines = [{"step": k, "seconds": k, "distortion": {"JD": [1 / k, 2.0]}} for k in range(1, 11)]
+    lines = [
+        {"step": k, "distortion": {"JD": [1 / k, 2.0]}, "w1": {"JD 1": 0.5, "JD 2": k}}
+        for k in range(1, 11)
+    ]
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     table = tmp_path / "learning.csv"
     runs = ["--runs", str(tmp_path / "runs")]
@@ -141,6 +144,7 @@ def test_learning_is_averaged_over_octaves_of_steps(config, tmp_path, capsys):
     assert (first["after_steps"], first["to_steps"], first["clips"]) == ("5", "10", "160")
     assert float(first["distortion"]) == pytest.approx(sum(1 / k for k in range(6, 11)) / 5)
     assert (second["frame"], second["distortion"], second["distortion_half"]) == ("2", "2.0", "0.0")
+    assert (first["w1"], second["w1"]) == ("0.5", "8.0")
     folder.rename(tmp_path / "elsewhere")
     assert main(["learning", str(config), *runs, "--csv", str(tmp_path / "none.csv")]) == 2
     assert "expected at least one row" in capsys.readouterr().err
