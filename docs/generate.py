@@ -359,17 +359,25 @@ def video_joint() -> Rows:
         point for point in _video.points("digits")
         if point.plf == "JD" and (_video.cell(point), point.provenance["training_seed"]) in same
     ]  # fmt: skip
-    seen = learning().set_index(["experiment", "rates", "stage", "plf"]).sort_index()
+    seen = (
+        learning()
+        .sort_values("to_steps")
+        .drop_duplicates(["experiment", "rates", "stage", "seed", "plf"], keep="last")
+    )
     for point in (*usual, *longer):
+        if point.label != _video.SHARED:
+            continue
         about = point.provenance
-        stage = about["experiment"], _video.cell(point), about["stage"], point.plf
-        if point.label == _video.SHARED:
-            last = seen.loc[stage].sort_values("to_steps").iloc[-1]
-            yield [
-                about["stage"], f"{last.clips / 1000:.0f} thousand", f"{point.distortion[-1]:.4f}",
-                f"{about['bounds']['joint_support'][-1]:.4f}", f"{point.perception[-1]:.5f}",
-                f"{last.w1:.2f}",
-            ]  # fmt: skip
+        (last,) = seen[
+            (seen.experiment == about["experiment"]) & (seen.rates == _video.cell(point))
+            & (seen.stage == about["stage"]) & (seen.seed == about["training_seed"])
+            & (seen.plf == point.plf)
+        ].itertuples()  # fmt: skip
+        yield [
+            last.stage, f"{last.clips / 1000:.0f} thousand", f"{point.distortion[-1]:.4f}",
+            f"{about['bounds']['joint_support'][-1]:.4f}", f"{point.perception[-1]:.5f}",
+            f"{last.w1:.2f}",
+        ]  # fmt: skip
 
 
 def video_exact() -> Rows:

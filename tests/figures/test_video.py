@@ -312,7 +312,7 @@ def test_the_page_compares_jd_decoders_of_one_encoder(page, toy):
     points = [p for p in toy_video.cell((12.0, 8.0)) if p.plf == "JD"]
     for point in points:
         if point.label == _video.SHARED:
-            point.provenance |= {"stage": "joint", "experiment": "longer"}
+            point.provenance.update(stage="joint", experiment="longer")
     save_points(toy / "digits-reduced-joint.json", points)
     table = toy / "digits-reduced-learning.csv"
     line = "longer,12-8,joint,1,JD,2,500,1000,64000,0.02,0.0001,1.1\n"
