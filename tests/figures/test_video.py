@@ -388,7 +388,8 @@ def test_mixtures_keep_the_perception_and_lose_distortion(committed):
             mixed = point.provenance["mixtures"]
             three_quarters = mixed["share"].index(0.75)
             assert mixed["distortion"][three_quarters][-1] < 0.9 * point.distortion[-1]
-            assert mixed["perception"][three_quarters][-1] < 1.2 * point.perception[-1]
+            start, there = (mixed["perception"][k][-1] for k in (0, three_quarters))
+            assert there - point.perception[-1] < 0.2 * (start - point.perception[-1])
 
 
 def test_joint_realism_is_not_reached_and_its_bound_says_so(committed):
@@ -405,12 +406,15 @@ def test_joint_realism_is_not_reached_and_its_bound_says_so(committed):
     }
     for seed, cell, plf in loss:
         if plf == "JD":
-            assert loss[seed, cell, "JD"] > 0.75 * loss[seed, cell, "FMD"]
+            assert loss[seed, cell, "JD"] > 0.5 * loss[seed, cell, "FMD"]
 
 
-def test_most_wrong_digits_stay_wrong_under_every_decoder(committed):
+def test_wrong_digits_stay_wrong_at_low_rates_and_fewer_do_at_high_ones(committed):
     rows, _ = committed
-    assert (rows.stay_wrong > 0.5).all()
+    for _, here in rows[rows.series == _video.SHARED].groupby(["seed", "plf"]):
+        by_rate = here.set_index("rate_bits").stay_wrong
+        assert (by_rate[by_rate.index <= 4] > 0.8).all()
+        assert (by_rate[by_rate.index >= 16] < 0.7).all()
 
 
 def test_the_committed_curves_go_through_the_reference_of_the_points(committed):
@@ -432,14 +436,17 @@ def test_one_person_does_not_teach_a_codec_the_next_one():
         assert (mmse.perception > 0.9 * mmse.distortion).all()
 
 
-def test_framewise_realism_spoils_the_fewest_digits_and_no_decoder_recovers_often():
+def test_framewise_realism_spoils_the_fewest_digits_and_bits_let_all_recover():
     try:
         rows = _video.last_frame(_video.table("recovery"))
     except MissingResults as error:
         pytest.skip(str(error))
     if set(rows.kind) == {"reduced"}:
         wrong = rows.groupby("plf").wrong_before.max()
-        assert wrong["FMD"] < 0.6 * wrong["MMSE"]
-        assert (rows.stay_wrong > 0.5).all()
+        assert wrong["FMD"] < 0.7 * wrong["MMSE"]
+        assert wrong["MMSE"] < min(wrong["JD"], wrong["SA"])
+        for _, here in rows.groupby("plf"):
+            by_rate = here.set_index("rate_bits").stay_wrong
+            assert by_rate[16] < by_rate[2]
         bounded = rows.plf.isin(["FMD", "SA"])
         assert (_video.over_mmse(rows)[bounded] < 2).all()
