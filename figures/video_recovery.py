@@ -39,11 +39,13 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         ax.set(title=f"$R_3$ = {rate:g} bits", xlabel="frame", xticks=(2, 3), ylim=(0, None))
         ax.sharey(axes[0])
         ax.margins(x=0.2)
+        ax.tick_params(labelleft=ax is axes[0])
     axes[0].set_ylabel("$D_t$ (mean squared error of a pixel)")
     for plf in STYLES:
         _video.draw_runs(axes[-1], last, "rate_bits", "stay_wrong", plf)
     axes[-1].set(ylabel=STAY, ylim=(0, 1.02))
     _video.rate_axis(axes[-1], last, 3)
+    axes[-1].set_xlabel("rate $R_3$ (bits)")  # the panel is narrow
     starved = table[table.frame == 2].rate_bits.iloc[0]
     title = f"Moving digits, frame 1 as it is, {starved:g} bits for frame 2{_video.size(table)}"
     handles = _video.key(axes[-1], tuple(STYLES), **_video.MARKERS[_video.SHARED])

@@ -420,9 +420,15 @@ def _pairs(points: Sequence[OperatingPoint]) -> Iterator[tuple[int, int]]:
         if encoders[number] != "shared" or point.plf == "MMSE":
             continue
         rivals = [
-            (float(np.abs(other.rate - point.rate).max()), index)
+            (_rate_distance(point, other), index)
             for index, other in enumerate(points)
             if encoders[index] == "own" and (other.plf, other.frames) == (point.plf, point.frames)
         ]
         if rivals:
             yield number, min(rivals)[1]
+
+
+def _rate_distance(one: OperatingPoint, other: OperatingPoint) -> float:
+    """Largest difference of the rates of a frame; infinite rates are no difference."""
+    differ = one.rate != other.rate
+    return float(np.abs(one.rate[differ] - other.rate[differ]).max(initial=0.0))

@@ -15,7 +15,7 @@ from rdp.problem import Problem
 from rdp.source import GaussMarkov
 from solvers.errors import SolverError
 from solvers.solve import solve
-from solvers.validation import Check, validate
+from solvers.validation import Check, _pairs, validate
 
 TWO = GaussMarkov.stationary(rho=0.9, frames=2)
 ZERO = {
@@ -198,6 +198,16 @@ def test_split_uses_the_source_when_the_estimate_has_no_distance():
         "fail",
         "fail",
     ]
+
+
+def test_own_encoders_are_matched_by_the_rates_that_are_finite():
+    about = [{"encoder": "shared"}, {"encoder": "own"}, {"encoder": "own"}]
+    rates = [[np.inf, 2], [np.inf, 9], [np.inf, 3]]
+    points = [
+        point("FMD", rate, [0, 0.1], [0, 0], provenance=known)
+        for rate, known in zip(rates, about, strict=True)
+    ]
+    assert list(_pairs(points)) == [(0, 2)]
 
 
 def test_universality_compares_the_excess_over_the_own_curve():
