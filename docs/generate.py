@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from rdp.operating_point import OperatingPoint
+
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 GENERATED = DOCS / "generated"
@@ -334,13 +336,15 @@ def learning() -> pd.DataFrame:
 
 def video_learning() -> Rows:
     """What more steps still gained codecs made for squared error."""
-    yield ["Rates (bits)", "Stage", "Frame", "Clips so far (thousands)", "Distortion"]
+    yield ["Rates (bits)", "Stage", "Seed", "Frame", "Clips in it (thousands)", "Distortion"]
     found = learning()
-    found = found[(found.plf == "MMSE") & (found.to_steps >= found.to_steps.max() // 16)]
-    columns = ["rates", "stage", "frame", "clips", "distortion", "distortion_half"]
+    found = found[found.plf == "MMSE"]
+    # stages that two experiments have in common are the same
+    columns = ["rates", "stage", "seed", "frame", "clips", "distortion", "distortion_half"]
     for row in found[columns].drop_duplicates().itertuples():
         yield [
-            row.rates.replace("-", ", "), row.stage, row.frame, f"{row.clips / 1000:.0f}",
+            row.rates.replace("-", ", "), row.stage, row.seed, row.frame,
+            f"{row.clips / 1000:.0f}",
             f"{row.distortion:.4f} ± {row.distortion_half:.4f}",
         ]  # fmt: skip
 
@@ -348,31 +352,33 @@ def video_learning() -> Rows:
 def video_joint() -> Rows:
     """JD decoders of one encoder: like the others, and trained on with more of the critic."""
     from figures import _video
+    from figures.build import MissingResults
 
     yield [
-        "Stage", "Clips", "$D_2$", "Joint support", "Gelbrich distance under JD",
+        "Stage", "Clips in it", "$D_2$", "Joint support", "Gelbrich distance under JD",
         "W1 in training",
     ]  # fmt: skip
-    longer = [point for point in _video.points("joint") if point.plf == "JD"]
-    same = {(_video.cell(point), point.provenance["training_seed"]) for point in longer}
+
+    def jd(experiment: str) -> list[OperatingPoint]:
+        points = _video.points(experiment)
+        return [p for p in points if (p.plf, p.label) == ("JD", _video.SHARED)]
+
+    longer = jd("joint")
+    same = {(_video.cell(p), p.provenance["training_seed"], p.kind) for p in longer}
     usual = [
-        point for point in _video.points("digits")
-        if point.plf == "JD" and (_video.cell(point), point.provenance["training_seed"]) in same
-    ]  # fmt: skip
-    seen = (
-        learning()
-        .sort_values("to_steps")
-        .drop_duplicates(["experiment", "rates", "stage", "seed", "plf"], keep="last")
-    )
+        p for p in jd("digits") if (_video.cell(p), p.provenance["training_seed"], p.kind) in same
+    ]
+    seen = learning().sort_values("to_steps")
     for point in (*usual, *longer):
-        if point.label != _video.SHARED:
-            continue
         about = point.provenance
-        (last,) = seen[
+        lines = seen[
             (seen.experiment == about["experiment"]) & (seen.rates == _video.cell(point))
             & (seen.stage == about["stage"]) & (seen.seed == about["training_seed"])
-            & (seen.plf == point.plf)
-        ].itertuples()  # fmt: skip
+            & (seen.plf == point.plf) & (seen.frame == point.frames)
+        ]  # fmt: skip
+        if lines.empty:
+            raise MissingResults(f"no learning of {about['experiment']} in neural/results")
+        last = lines.iloc[-1]
         yield [
             last.stage, f"{last.clips / 1000:.0f} thousand", f"{point.distortion[-1]:.4f}",
             f"{about['bounds']['joint_support'][-1]:.4f}", f"{point.perception[-1]:.5f}",
@@ -394,14 +400,14 @@ def video_people() -> Rows:
     yield from measured(_video.table("people"), 5)
 
 
-def measured(rows: pd.DataFrame, digits: int) -> Rows:
+def measured(rows: pd.DataFrame, places: int) -> Rows:
     """Distortion and perception of each frame and decoder."""
     yield ["Decoder", "Encoder", "Frame", "Bits", "Distortion", "Perception (Gelbrich)"]
     for (series, plf, frame, bits), one in rows.groupby(
         ["series", "plf", "frame", "rate_bits"], sort=False
     ):
         encoder = series.removeprefix("neural, ").removesuffix(" encoder")
-        values = [spread(one, digits=digits), spread(one, "perception", 5)]
+        values = [spread(one, digits=places), spread(one, "perception", 5)]
         yield [plf, encoder, frame, f"{bits:g}", *values]
 
 
@@ -417,7 +423,9 @@ def checks() -> pd.DataFrame:
         raise MissingResults("no checks.csv in neural/results; python -m neural validate writes it")
     shown = {p.provenance["experiment"] for name in results() for p in _video.points(name)}
     found = pd.read_csv(path)
-    return found[found.experiment.isin(shown)]
+    # a cell that two experiments have in common counts once
+    same = ["rates", "seed", "label", "plf", "frame", "bound", "measured", "limit"]
+    return found[found.experiment.isin(shown)].drop_duplicates(same)
 
 
 def video_checks() -> Rows:

@@ -65,6 +65,37 @@ class Experiment:
     kind: str
     options: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        """Refuse stages that cannot follow each other, before any is trained."""
+        names = [stage.name for stage in self.stages]
+        for stage in self.stages:
+            if names.count(stage.name) > 1:
+                raise ValueError(
+                    f"name: expected stages of different names, got {stage.name!r} twice"
+                )
+            if stage.start is not None:
+                self._check_start(stage, self.stage(stage.start))
+
+    def _check_start(self, stage: Stage, before: Stage) -> None:
+        cells = range(len(self.cells))
+        starts = [self.rates(before, cell) for cell in cells]
+        ends = [self.rates(stage, cell) for cell in cells]
+        if any(len(start) > len(end) for start, end in zip(starts, ends, strict=True)):
+            raise ValueError(
+                f"start: expected a stage of no more frames than {stage.name!r} has, "
+                f"got {before.name!r}"
+            )
+        if stage.cell is not None and len(set(starts)) > 1:
+            raise ValueError(
+                f"start: expected a stage that all cells share for {stage.name!r}, which they "
+                f"share, got {before.name!r}"
+            )
+        if stage.encoder == "frozen" and starts != ends:
+            raise ValueError(
+                f"encoder: expected 'train' in stage {stage.name!r}, "
+                f"whose start {before.name!r} is of other rates"
+            )
+
     @classmethod
     def load(cls, path: Path | str, seed: int | None = None) -> Experiment:
         """Read an experiment from a TOML file.
@@ -214,11 +245,6 @@ class Experiment:
         if stage.start is not None:
             before = self.stage(stage.start)
             other = rates != self.rates(before, cell)
-            if other and stage.encoder == "frozen":
-                raise ValueError(
-                    f"encoder: expected 'train' in stage {stage.name!r}, "
-                    f"whose start {before.name!r} is of other rates"
-                )
             _fill(codec, _load(self.folder(root, before, cell) / MODEL), other)
         codec.prepare(stage.plfs, stage.trained)
         return codec
@@ -318,7 +344,7 @@ class Experiment:
             if stage.name in frozen:  # its decoder comes again with the others of its encoder
                 continue
             if stage.cell is not None or self.rates(stage, cell) != self.cells[cell]:
-                continue  # a codec of other rates, or of the first frames only
+                continue  # a codec that others begin from, or of the first frames only
             codec = self.model(root, stage, cell).to(device)
             shared = stage.encoder == "frozen"
             folder = self.folder(root, stage, cell)
@@ -527,6 +553,8 @@ def _read(path: Path) -> dict[str, Any]:
         more = content.pop("then", [])
         content = base | content
         content["stage"] = [*content["stage"], *more]
+    if "then" in content:
+        raise ValueError("then: expected stages here only beside a base")
     return content
 
 

@@ -209,7 +209,7 @@ def bounds_of(shown: Shown, features: dict[str, Array], plf: str) -> dict[str, l
     Returns
     -------
     dict of (T,) lists
-        Without an MMSE decoder of the same bytes the last alone:
+        Without an MMSE decoder of the same bytes joint_support alone:
 
         - excess: :math:`D - D_{MMSE}`, and excess_half, half the width of its interval;
         - shared_encoder_gap: what excess is not below if the MMSE decoder is the best one;

@@ -98,17 +98,17 @@ def learning_rows(experiment: Experiment, root: Path) -> Iterator[Row]:
     Yields
     ------
     dict
-        For every trained frame and decoder the mean over the second half of the steps, over the
-        second quarter, and so on; the earliest has `FEWEST` lines of the log or more. W1 is what
-        the critic of the training saw.
+        For every trained frame and decoder the mean over the second half of the steps so far, over
+        the second quarter, and so on, as far as they are in the log; the earliest has `FEWEST` of
+        its lines or more. W1 is what the critic of the training saw. The clips are those of the
+        stage, without what it started from.
     """
     from neural.judges import half_width  # needs torch, as training does
 
     for rates, stage, log in experiment.logs(root):
         steps = np.array([line["step"] for line in log])
-        last = stage.steps
-        while ((steps > last // 2) & (steps <= last)).sum() >= FEWEST:
-            inside = (steps > last // 2) & (steps <= last)
+        last = int(steps[-1])
+        while (inside := (steps > last // 2) & (steps <= last)).sum() >= FEWEST:
             for plf in stage.plfs:
                 seen = np.array([line["distortion"][plf] for line in log])[inside]
                 for frame in stage.frames or range(1, len(rates) + 1):

@@ -78,7 +78,7 @@ class Stage:
         Stage whose result this one starts from.
     cell : tuple of float, or None
         Rates of the frames, bits, that it is trained at whatever the cell: all cells then share it.
-        What of a codec depends on the rates begins anew in a stage that starts from it.
+        In a stage that starts from it, parameters whose shape depends on the rates begin anew.
 
     Raises
     ------

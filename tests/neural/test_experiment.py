@@ -145,6 +145,11 @@ def test_learning_is_averaged_over_octaves_of_steps(config, tmp_path, capsys):
     assert float(first["distortion"]) == pytest.approx(sum(1 / k for k in range(6, 11)) / 5)
     assert (second["frame"], second["distortion"], second["distortion_half"]) == ("2", "2.0", "0.0")
     assert (first["w1"], second["w1"]) == ("0.5", "8.0")
+    unfinished = "".join(json.dumps(line) + "\n" for line in lines[:8])
+    (folder / "log.jsonl").write_text(unfinished)
+    assert main(["learning", str(config), *runs, "--csv", str(table)]) == 0
+    first, _ = csv.DictReader(table.read_text().splitlines())
+    assert (first["after_steps"], first["to_steps"]) == ("4", "8")
     folder.rename(tmp_path / "elsewhere")
     assert main(["learning", str(config), *runs, "--csv", str(tmp_path / "none.csv")]) == 2
     assert "expected at least one row" in capsys.readouterr().err
@@ -159,6 +164,10 @@ def test_learning_is_averaged_over_octaves_of_steps(config, tmp_path, capsys):
         ("steps = 20", "step = 20", "unexpected keyword argument 'step'"),
         ("rho = [0.8]", "rho = [1.8]", "rho: expected"),
         ("block = 2", "block = ", "tiny.toml: "),
+        ('name = "own"', 'name = "mmse"', "name: expected stages of different names, got 'mmse'"),
+        ('start = "mmse"', 'start = "other"', "stage: expected one of mmse"),
+        ('name = "mmse"', 'name = "mmse"\nframes = [1]', "encoder: expected 'train' in stage"),
+        ("steps = 20", "steps = 20\n[[then]]", "then: expected stages here only beside a base"),
     ],
 )
 def test_a_malformed_file_is_explained(old, new, message, tmp_path):
@@ -316,6 +325,26 @@ def test_an_encoder_of_other_rates_cannot_be_frozen(tmp_path, capsys):
     path.write_text(CLIPS.replace("lr = 0", 'encoder = "frozen"'))
     assert main(["train", str(path), "--runs", str(tmp_path), "--workers", "1"]) == 2
     assert "encoder: expected 'train' in stage 'mmse'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('start = "first"\ncell', 'start = "mmse"\ncell', "start: expected a stage that all cells"),
+        (
+            'start = "trunk"\nframes = [2]',
+            'start = "trunk"\nframes = [1]',
+            "start: expected a stage",
+        ),
+    ],
+)
+def test_stages_that_cannot_follow_each_other_are_refused_before_training(
+    old, new, message, tmp_path
+):
+    path = tmp_path / "clips.toml"
+    path.write_text(CLIPS.replace(old, new))
+    with pytest.raises(ValueError, match=message):
+        Experiment.load(path)
 
 
 def test_a_cell_that_is_not_there_is_named(config, tmp_path, capsys):
