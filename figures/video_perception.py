@@ -58,9 +58,10 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     rates = table.drop_duplicates("cell").sort_values("rate_bits")
     columns = min(COLUMNS, len(rates))
     axes = figure.subplots(math.ceil(len(rates) / columns), columns, sharey=True, squeeze=False)
-    for spare in axes.flat[len(rates) :]:
+    used, spares = axes.flat[: len(rates)], axes.flat[len(rates) :]
+    for spare in spares:
         spare.remove()
-    for ax, (name, rate) in zip(axes.flat, rates[["cell", "rate_bits"]].to_numpy(), strict=False):
+    for ax, (name, rate) in zip(used, rates[["cell", "rate_bits"]].to_numpy(), strict=True):
         here = table[table.cell == name]
         for plf in _video.PLFS:
             style = STYLES[plf]
@@ -72,7 +73,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
                     linestyle=style["linestyle"], linewidth=0.9,
                 )  # fmt: skip
             for series in _video.SERIES:
-                _crosses(ax, part[part.series == series], plf, series)
+                _points(ax, part[part.series == series], plf, series)
         ax.set(title=f"$R_2$ = {rate:g} bits", xlabel="$P_2$ (Gelbrich distance)")
         ax.set_xlim(left=0)
         ax.locator_params(axis="x", nbins=4)
@@ -88,7 +89,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     )
 
 
-def _crosses(ax: Any, part: pd.DataFrame, plf: str, series: str) -> None:
+def _points(ax: Any, part: pd.DataFrame, plf: str, series: str) -> None:
     """Points with both of their intervals."""
     across = [part.perception - part.perception_low, part.perception_high - part.perception]
     along = [part.distortion - part.distortion_low, part.distortion_high - part.distortion]

@@ -168,7 +168,12 @@ def pareto(
         _draw_front(table, pair, plot)
     if json:
         answer = {
-            name: {"weights": f.weights, "distortion": f.distortion, "lower_bound": f.lower_bound}
+            name: {
+                "weights": f.weights,
+                "distortion": f.distortion,
+                "objective": (f.weights * f.distortion).sum(1),
+                "lower_bound": f.lower_bound,
+            }
             for name, f in fronts.items()
         }
         place = {"sigma": source.sigma, "rho": source.rho, "between": [i + 1 for i in pair]}

@@ -159,6 +159,16 @@ def test_perception_starts_and_ends_at_decoders():
 
 
 @pytest.mark.usefixtures("toy")
+def test_panels_that_do_not_fit_a_row_take_another(monkeypatch):
+    monkeypatch.setattr("figures.video_perception.COLUMNS", 2)
+    figure, _ = drawn("video_perception")
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ["$R_2$ = 2 bits", "$R_2$ = 8 bits", "$R_2$ = 16 bits"]
+    places = [ax.get_subplotspec().get_gridspec().get_geometry() for ax in figure.axes]
+    assert places == [(2, 2)] * 3
+
+
+@pytest.mark.usefixtures("toy")
 def test_permanence_is_over_the_mmse_of_the_same_bytes():
     table = computed("video_permanence")
     np.testing.assert_allclose(table.over_mmse, table.plf.map(toy_video.FACTOR))

@@ -513,7 +513,14 @@ def test_pareto_as_json_csv_and_plot(tmp_path):
     assert (tmp_path / "f.png").stat().st_size > 2000
     other = answer(*arguments, "--between", "3,1")
     assert other["between"] == [3, 1]
-    assert "D_2" in run(*arguments).stdout
+    shown = found["fronts"]["JD"]
+    np.testing.assert_allclose(
+        shown["objective"], (np.array(shown["weights"]) * shown["distortion"]).sum(1)
+    )
+    assert (np.array(shown["lower_bound"]) <= shown["objective"]).all()
+    assert [float(row["objective"]) for row in rows[:3]] == pytest.approx(shown["objective"])
+    printed = run(*arguments).stdout
+    assert all(head in printed for head in ("D_2", "objective", "at least"))
 
 
 def test_universality_costs_nothing_for_scalar_frames():
