@@ -22,7 +22,7 @@ from neural.video import VideoCodec, VideoShape  # noqa: E402
 from rdp.coding import CorruptStream  # noqa: E402
 from rdp.perception import PLFS  # noqa: E402
 
-REDUCED = Path(__file__).parents[2] / "neural" / "configs" / "digits-reduced.toml"
+TRIAL = Path(__file__).parents[2] / "neural" / "configs" / "digits-trial.toml"
 SMALL = {"steps": 4, "batch": 2, "frames": (2,), "lr": 1e-3}
 
 
@@ -248,7 +248,7 @@ def test_it_learns_in_seconds(tmp_path):
 @pytest.mark.slow
 def test_it_shows_digits_within_a_minute(tmp_path):
     """Both frames at width 16 in bfloat16: what the bytes of held-out clips show is the digit."""
-    experiment = Experiment.load(REDUCED)
+    experiment = Experiment.load(TRIAL)
     short = {"first": 250, "mmse": 60}
     stages = [
         dataclasses.replace(
