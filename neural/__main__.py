@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--compile", action="store_true", help="compile the codec's networks")
         if name == "learning":
             command.add_argument("--csv", type=Path, required=True, help="file to write")
-        if name == "export":
+        elif name == "export":
             command.add_argument("--cell", type=int, default=0, help="number of the cell, from 0")
             command.add_argument("--stage", required=True, help="stage that trained the codec")
             command.add_argument("--out", type=Path, default=Path("codec.pt"), help="file to write")
@@ -254,18 +254,20 @@ def _validate(paths: Sequence[Path], table: Path | None) -> int:
 
 
 def _table(paths: Sequence[Path], table: Path) -> int:
-    from neural.tables import point_rows, write_csv
+    from neural.tables import point_rows
 
-    rows = [row for path in paths for row in point_rows(_of_codecs(path))]
-    write_csv(table, rows)
-    print(f"{len(rows)} rows in {table}")
-    return 0
+    return _write(table, [row for path in paths for row in point_rows(_of_codecs(path))])
 
 
 def _learning(experiment: Experiment, runs: Path, table: Path) -> int:
-    from neural.tables import learning_rows, write_csv
+    from neural.tables import learning_rows
 
-    rows = list(learning_rows(experiment, runs))
+    return _write(table, list(learning_rows(experiment, runs)))
+
+
+def _write(table: Path, rows: Sequence[dict[str, Any]]) -> int:
+    from neural.tables import write_csv
+
     write_csv(table, rows)
     print(f"{len(rows)} rows in {table}")
     return 0
