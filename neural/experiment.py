@@ -104,7 +104,8 @@ class Experiment:
         ----------
         path : path
             File to read. It may name another file beside it as "base", and holds then what
-            differs; stages under "then" come after those of the other file.
+            differs; stages under "then" come after those of the other file, or after the one of
+            them that "after" names, the last that is kept.
         seed : int or None
             In place of the seed in the file; it becomes part of the name.
 
@@ -550,12 +551,22 @@ def _read(path: Path) -> dict[str, Any]:
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     if "base" in content:
         base = _read(path.parent / content.pop("base"))
-        more = content.pop("then", [])
+        more, last = content.pop("then", []), content.pop("after", None)
         content = base | content
-        content["stage"] = [*content["stage"], *more]
-    if "then" in content:
-        raise ValueError("then: expected stages here only beside a base")
+        content["stage"] = [*_up_to(content["stage"], last), *more]
+    for key in ("then", "after"):
+        if key in content:
+            raise ValueError(f"{key}: expected only beside a base")
     return content
+
+
+def _up_to(stages: list[dict[str, Any]], last: str | None) -> list[dict[str, Any]]:
+    names = [stage["name"] for stage in stages]
+    if last is None:
+        return stages
+    if last not in names:
+        raise ValueError(f"after: expected one of {', '.join(names)}, got {last!r}")
+    return stages[: names.index(last) + 1]
 
 
 def train_stage(

@@ -167,7 +167,8 @@ def test_learning_is_averaged_over_octaves_of_steps(config, tmp_path, capsys):
         ('name = "own"', 'name = "mmse"', "name: expected stages of different names, got 'mmse'"),
         ('start = "mmse"', 'start = "other"', "stage: expected one of mmse"),
         ('name = "mmse"', 'name = "mmse"\nframes = [1]', "encoder: expected 'train' in stage"),
-        ("steps = 20", "steps = 20\n[[then]]", "then: expected stages here only beside a base"),
+        ("steps = 20", "steps = 20\n[[then]]", "then: expected only beside a base"),
+        ("seed = 1", 'seed = 1\nafter = "mmse"', "after: expected only beside a base"),
     ],
 )
 def test_a_malformed_file_is_explained(old, new, message, tmp_path):
@@ -186,6 +187,22 @@ def test_a_file_may_go_on_where_another_ends(config):
     assert found.stages[:-1] == base.stages
     assert (found.name, found.seed, found.cells) == ("more", 4, base.cells)
     assert (found.stages[-1].name, found.stages[-1].steps) == ("longer", 7)
+
+
+def test_a_file_may_keep_the_first_stages_of_another(config):
+    more = config.with_name("more.toml")
+    kept = (
+        'base = "tiny.toml"\nafter = "{}"\n[[then]]\nname = "longer"\nstart = "mmse"\nsteps = 7\n'
+    )
+    more.write_text(kept.format("universal"))
+    base, found = Experiment.load(config), Experiment.load(more)
+    names = [stage.name for stage in base.stages]
+    until = names.index("universal") + 1
+    assert until < len(names)
+    assert [stage.name for stage in found.stages] == [*names[:until], "longer"]
+    more.write_text(kept.format("speech"))
+    with pytest.raises(ValueError, match=re.escape(f"after: expected one of {', '.join(names)}")):
+        Experiment.load(more)
 
 
 CONFIGURATIONS = sorted(Path(OVERLAY).parent.glob("*.toml"))
