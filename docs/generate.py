@@ -143,6 +143,7 @@ def experiments() -> Iterator[tuple[str, str]]:
         "theory": ("video_theory", None),
         "learning": (None, video_learning),
         "joint": (None, video_joint),
+        "weight": ("video_weight", video_weight),
         "exact": (None, video_exact),
         "people": (None, video_people),
         "checks": (None, video_checks),
@@ -384,6 +385,21 @@ def video_joint() -> Rows:
             f"{about['bounds']['joint_support'][-1]:.4f}", f"{point.perception[-1]:.5f}",
             f"{last.w1:.2f}",
         ]  # fmt: skip
+
+
+def video_weight() -> Rows:
+    """Frame 2 of shared encoders at either weight of realism, where both were trained."""
+    from figures import video_weight
+
+    found = video_weight.compute()
+    weights = sorted(found.weight.unique())
+    told = [f"{what}, weight {weight:g}" for what in ("$D_2$", "perception") for weight in weights]
+    yield ["$R_2$ (bits)", "Decoder", *told]
+    for (rate, plf), here in found.groupby(["rate_bits", "plf"], sort=False):
+        at = [here[here.weight == weight] for weight in weights]
+        if plf != "MMSE" and not any(rows.empty for rows in at):
+            values = [spread(rows, *how) for how in ((), ("perception", 5)) for rows in at]
+            yield [f"{rate:g}", plf, *values]
 
 
 def video_exact() -> Rows:

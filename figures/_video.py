@@ -23,6 +23,7 @@ RESULTS = files("neural") / "results"
 EXPERIMENTS = {
     "digits": (r"digits(-12-\d+)?", r"digits-reduced"),
     "joint": (r"digits-joint", r"digits-reduced-joint"),
+    "strict": (r"digits-strict", r"digits-reduced-strict"),
     "exact": (r"digits-inf-2", r"digits-reduced-inf-2"),
     "recovery": (r"digits-inf-2-recovery", r"digits-reduced-recovery"),
     "people": (r"people", r"people-reduced"),
@@ -38,8 +39,9 @@ MARKERS: dict[str, dict[str, Any]] = {
 PLFS = ("FMD", "JD", "SA")
 SHOWN = ("source", "MMSE", *PLFS)  # rows of pictures
 
-# Public runs differ in the weight of their critic term; this is the weight of the runs here.
-PUBLISHED_WEIGHT = 0.01
+# Weight of the critic term that decoders are trained with.
+WEIGHTS = {"digits": 0.01, "strict": 0.1}
+PUBLISHED_WEIGHT = WEIGHTS["digits"]  # public runs have many; those with this one are shown
 
 
 def _files(pattern: str, ending: str) -> list[str]:

@@ -82,6 +82,8 @@ def write(folder, *, kind="reduced", seeds=(1, 2), recovery=True, published=True
         ending = "" if seed == 1 else f"-seed{seed}"
         points = [p for r in MMSE for p in cell((12.0, r), seed=seed, kind=kind)]
         save_points(folder / f"digits{size}{ending}.json", points)
+    points = [p for r in MMSE for p in cell((12.0, r), own=False, seed=seeds[0], kind=kind)]
+    save_points(folder / f"digits{size}-strict.json", points[4:])
     samples = pictures((12.0, 2.0)) | pictures((12.0, 16.0))
     np.savez_compressed(folder / f"digits{size}-samples.npz", **samples)
     if recovery:
