@@ -393,12 +393,17 @@ def video_weight() -> Rows:
 
     found = video_weight.compute()
     weights = sorted(found.weight.unique())
-    told = [f"{what}, weight {weight:g}" for what in ("$D_2$", "perception") for weight in weights]
+    told = [
+        f"{what}, weight {weight:g}"
+        for what in ("$D_2$", "perception", "fresh W1")
+        for weight in weights
+    ]
     yield ["$R_2$ (bits)", "Decoder", *told]
     for (rate, plf), here in found.groupby(["rate_bits", "plf"], sort=False):
         at = [here[here.weight == weight] for weight in weights]
         if plf != "MMSE" and not any(rows.empty for rows in at):
             values = [spread(rows, *how) for how in ((), ("perception", 5)) for rows in at]
+            values += [f"{rows.fresh_w1.mean():.2f}" for rows in at]
             yield [f"{rate:g}", plf, *values]
 
 

@@ -21,7 +21,7 @@ SUPPORT = "joint support"
 KEPT = [
     "weight", "series", "plf", "kind", "cell", "seed", "rate_bits", "distortion",
     "distortion_low", "distortion_high", "perception", "perception_low", "perception_high",
-    SUPPORT.replace(" ", "_"),
+    "fresh_w1", SUPPORT.replace(" ", "_"),
 ]  # fmt: skip
 
 

@@ -334,6 +334,7 @@ def test_the_page_shows_means_and_the_range_of_all_intervals(page):
 def test_the_page_compares_weights_where_both_were_trained(page):
     _, first, *more = page.video_weight()
     assert first[:4] == ["8", "FMD", "0.0176 (0.0174–0.0178)", "0.0176 (0.0174–0.0178)"]
+    assert first[6:] == ["0.30", "0.30"]
     assert [row[:2] for row in more] == [
         ["8", "JD"], ["8", "SA"], ["16", "FMD"], ["16", "JD"], ["16", "SA"],
     ]  # fmt: skip

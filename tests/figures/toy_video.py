@@ -21,6 +21,7 @@ def point(label, plf, rates, seed=1, kind="reduced", stay_wrong=0.4):
         "experiment": "toy", "stage": "universal",
         "training_seed": seed, "encoder": "shared" if label == SHARED else "own",
         "gaussian_reference": [0.018] * frames if np.isfinite(rates[0]) else None,
+        "fresh_w1": {plf: {"value": [0.3], "interval": [0.02], "path": [0.1, 0.2, 0.3, 0.3]}},
         "digits": {
             "accuracy": 0.95, "wrong_before": 0.1, "wrong_now": 0.1,
             "stay_wrong": stay_wrong, "stay_wrong_half": 0.05,
