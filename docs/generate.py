@@ -280,7 +280,7 @@ def video_gap() -> Rows:
 
     yield [
         "$R_2$ (bits)", "Loss", "Seed", "Gap to the curve", "Within the curve",
-        "Gap of the decoders", "% of $D_2$",
+        "Gap of the decoders", "% of the shared one's $D_2$",
     ]  # fmt: skip
     points = [point for point in _video.points("digits") if "universal_gap" in point.provenance]
     for point in sorted(points, key=lambda p: (p.rate[-1], p.plf, p.provenance["training_seed"])):
@@ -291,7 +291,8 @@ def video_gap() -> Rows:
         yield [
             f"{point.rate[-1]:g}", point.plf, point.provenance["training_seed"],
             f"{gap:+.4f} ± {half:.4f}", "no" if found["outside"] else "yes",
-            f"{unmixed:+.4f} ± {unmixed_half:.4f}", f"{100 * unmixed / point.distortion[-1]:+.1f}",
+            f"{unmixed:+.4f} ± {unmixed_half:.4f}",
+            f"{100 * unmixed / (point.distortion[-1] - unmixed):+.1f}",
         ]  # fmt: skip
 
 
@@ -388,7 +389,7 @@ def video_joint() -> Rows:
 
 
 def video_weight() -> Rows:
-    """Frame 2 of shared encoders at either weight of realism, where both were trained."""
+    """Frame 2 of shared encoders at either weight of realism."""
     from figures import video_weight
 
     found = video_weight.compute()
@@ -398,13 +399,13 @@ def video_weight() -> Rows:
         for what in ("$D_2$", "perception", "fresh W1")
         for weight in weights
     ]
-    yield ["$R_2$ (bits)", "Decoder", *told]
+    yield ["$R_2$ (bits)", "Decoder", "Seeds", *told]
     for (rate, plf), here in found.groupby(["rate_bits", "plf"], sort=False):
         at = [here[here.weight == weight] for weight in weights]
-        if plf != "MMSE" and not any(rows.empty for rows in at):
-            values = [spread(rows, *how) for how in ((), ("perception", 5)) for rows in at]
-            values += [f"{rows.fresh_w1.mean():.2f}" for rows in at]
-            yield [f"{rate:g}", plf, *values]
+        if plf != "MMSE":
+            columns = (("distortion", 4), ("perception", 5), ("fresh_w1", 2))
+            values = [spread(rows, *how) for how in columns for rows in at]
+            yield [f"{rate:g}", plf, here.seed.nunique(), *values]
 
 
 def video_exact() -> Rows:

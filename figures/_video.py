@@ -99,15 +99,18 @@ def table(experiment: str) -> pd.DataFrame:
                 row[name] = _at(bounds.get(name), t)
             if t == point.frames - 1:
                 row |= {key: value for key, value in (about.get("digits") or {}).items()}
-                row["fresh_w1"] = _fresh_w1(point)
+                row |= _fresh_w1(point)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _fresh_w1(point: OperatingPoint) -> float:
-    """W1 at the last frame by a critic trained afresh, under the decoder's own loss."""
+def _fresh_w1(point: OperatingPoint) -> dict[str, float]:
+    """W1 at the last frame by a critic trained afresh, under the loss that a decoder is for."""
     found = (point.provenance.get("fresh_w1") or {}).get(point.plf)
-    return float("nan") if found is None else found["value"][0]
+    if found is None:
+        return {}
+    value, half = found["value"][0], found["interval"][0]
+    return {"fresh_w1": value, "fresh_w1_low": value - half, "fresh_w1_high": value + half}
 
 
 def _at(values: list[float] | None, t: int) -> float:

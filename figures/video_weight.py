@@ -17,24 +17,26 @@ if TYPE_CHECKING:
 TITLE = "Distortion of moving digits when realism weighs more"
 SIZE = (7.0, 3.0)
 
-SUPPORT = "joint support"
 KEPT = [
     "weight", "series", "plf", "kind", "cell", "seed", "rate_bits", "distortion",
     "distortion_low", "distortion_high", "perception", "perception_low", "perception_high",
-    "fresh_w1", SUPPORT.replace(" ", "_"),
+    "fresh_w1", "fresh_w1_low", "fresh_w1_high", "joint_support",
 ]  # fmt: skip
 
 
 def compute() -> pd.DataFrame:
-    """Frame 2 of shared encoders, at both weights, where both were trained."""
+    """Frame 2 of shared encoders, of the cells and seeds that were trained with every weight."""
     parts = [
         _video.last_frame(_video.table(experiment)).assign(weight=weight)
         for experiment, weight in _video.WEIGHTS.items()
     ]
-    rows = pd.concat(parts).reindex(columns=KEPT)
-    if rows.kind.nunique() > 1:  # weights are compared at one size
-        raise MissingResults("no results of both weights at one size in neural/results")
-    return rows[rows.series == _video.SHARED]
+    rows = pd.concat(parts)[KEPT]
+    rows = rows[rows.series == _video.SHARED]
+    weights = rows.groupby(["kind", "cell", "seed"]).weight.transform("nunique")
+    rows = rows[weights == len(parts)]
+    if rows.empty:
+        raise MissingResults("no cell with every weight at one size in neural/results")
+    return rows
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
@@ -42,17 +44,19 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     axes = figure.subplots(1, table.weight.nunique(), sharex=True, sharey=True)
     for ax, (weight, rows) in zip(axes, table.groupby("weight"), strict=True):
         bound = rows.groupby("rate_bits").joint_support.mean()
-        ax.plot(bound.index, bound, **LIMITS[SUPPORT])
+        ax.plot(bound.index, bound, **LIMITS["joint support"])
         for plf in STYLES:
             _video.draw_runs(ax, rows, "rate_bits", "distortion", plf)
-        ax.set(title=f"weight {weight:g} of realism")
+        ax.set(title=f"realism weighs {weight:g}")
         _video.rate_axis(ax, table, 2)
     axes[0].set(ylim=(0, None), ylabel="$D_2$ (mean squared error of a pixel)")
     handles = _video.key(axes[0], tuple(STYLES), **_video.MARKERS[_video.SHARED])
-    handles += axes[0].plot([], [], label=f"{SUPPORT}: below it no JD", **LIMITS[SUPPORT])
+    bound = LIMITS["joint support"] | {"label": "joint support: below it no perfect JD"}
+    handles += axes[0].plot([], [], **bound)
     _video.legend(figure, handles, _video.title(table))
     _video.note(
         figure,
-        "Weight: of W1, as its critic sees it, against squared error. All decoders of a rate share "
-        "one encoder, made for squared error. Lines: mean over seeds.",
+        "What W1 counts against squared error in training; with the larger weight decoders were "
+        "trained on, for longer and against more steps of the critic.\nAll decoders of a rate "
+        "share one encoder, made for squared error. Every seed; lines: mean over seeds.",
     )

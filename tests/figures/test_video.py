@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
@@ -150,17 +151,18 @@ def test_caveats_of_published_runs_are_on_the_figure():
 def test_weight_shows_what_was_trained_with_either():
     table = computed("video_weight")
     rates = {weight: set(rows.rate_bits) for weight, rows in table.groupby("weight")}
-    assert rates == {0.01: {2, 8, 16}, 0.1: {8, 16}}
+    assert rates == {0.01: {8, 16}, 0.1: {8, 16}}
+    assert set(table.seed) == {1}  # the second was trained with the smaller weight alone
     assert set(table[table.joint_support.notna()].plf) == {"JD"}
     figure, _ = drawn("video_weight")
     titles = [ax.get_title() for ax in figure.axes]
-    assert titles == ["weight 0.01 of realism", "weight 0.1 of realism"]
+    assert titles == ["realism weighs 0.01", "realism weighs 0.1"]
 
 
 def test_weights_are_compared_at_one_size(toy):
     toy_video.write(toy, kind="measured")
     (toy / "digits-strict.json").unlink()
-    with pytest.raises(MissingResults, match="both weights"):
+    with pytest.raises(MissingResults, match="every weight at one size"):
         computed("video_weight")
 
 
@@ -333,8 +335,8 @@ def test_the_page_shows_means_and_the_range_of_all_intervals(page):
 @pytest.mark.usefixtures("toy")
 def test_the_page_compares_weights_where_both_were_trained(page):
     _, first, *more = page.video_weight()
-    assert first[:4] == ["8", "FMD", "0.0176 (0.0174–0.0178)", "0.0176 (0.0174–0.0178)"]
-    assert first[6:] == ["0.30", "0.30"]
+    assert first[:5] == ["8", "FMD", 1, "0.0176 (0.0174–0.0178)", "0.0194 (0.0192–0.0196)"]
+    assert first[7:] == ["0.30 (0.28–0.32)", "0.27 (0.25–0.29)"]
     assert [row[:2] for row in more] == [
         ["8", "JD"], ["8", "SA"], ["16", "FMD"], ["16", "JD"], ["16", "SA"],
     ]  # fmt: skip
@@ -421,6 +423,26 @@ def committed():
     return rows[rows.frame == 2], _video.points("digits")
 
 
+def test_committed_tables_are_those_of_the_committed_points(tmp_path):
+    pytest.importorskip("torch")
+    from neural.__main__ import main
+
+    results = ROOT / "neural" / "results"
+    paths = [str(path) for path in sorted(results.glob("*.json"))]
+    for name, part in (("table", "points.csv"), ("validate", "checks.csv")):
+        main([name, *paths, "--csv", str(tmp_path / part)])
+        made, stored = (folder / part for folder in (tmp_path, results))
+        # a shell may sort names in another order
+        assert sorted(made.read_text().splitlines()) == sorted(stored.read_text().splitlines())
+
+
+@pytest.mark.parametrize("name", VIDEO)
+def test_committed_figures_are_of_the_committed_points(name, tmp_path):
+    stored = ROOT / "figures" / "gallery" / f"{name}.csv"
+    table, *_ = build(name, tmp_path)
+    pd.testing.assert_frame_equal(pd.read_csv(stored), pd.read_csv(table))
+
+
 def test_factor_two_holds_and_the_gaussian_model_is_an_upper_bound(committed):
     rows, _ = committed
     assert (rows[rows.plf.isin(["FMD", "SA"])].over_mmse < 2).all()
@@ -433,8 +455,8 @@ def test_sharing_the_encoder_costs_little(committed):
     own = [point for point in points if point.label == _video.OWN]
     assert {point.plf for point in own} == set(_video.PLFS)
     for point in own:
-        gap = point.provenance["universal_gap"]["unmixed"][-1] / point.distortion[-1]
-        assert (-0.125 if point.plf == "JD" else -0.07) < gap < 0.02
+        gap = point.provenance["universal_gap"]["unmixed"][-1]
+        assert (-0.11 if point.plf == "JD" else -0.06) < gap / (point.distortion[-1] - gap) < 0
 
 
 def test_mixtures_keep_the_perception_and_lose_distortion(committed):
@@ -515,6 +537,7 @@ def test_more_weight_makes_the_joint_loss_the_dearest_at_high_rates():
         pytest.skip(str(error))
     if set(table.kind) == {"reduced"}:
         highest = table[(table.weight == _video.WEIGHTS["strict"]) & (table.rate_bits == 24)]
+        assert not highest.empty
         for _, here in highest.groupby("seed"):
             by_loss = here.set_index("plf")
             others = by_loss.loc[["FMD", "SA"]].distortion_high

@@ -12,16 +12,17 @@ MMSE = {2.0: 0.014, 8.0: 0.011, 16.0: 0.008}
 FACTOR = {"MMSE": 1.0, "FMD": 1.6, "JD": 2.2, "SA": 1.8}
 
 
-def point(label, plf, rates, seed=1, kind="reduced", stay_wrong=0.4):
+def point(label, plf, rates, seed=1, kind="reduced", stay_wrong=0.4, weight=1.0):
     """One point whose numbers follow from the tables above."""
     frames = len(rates)
-    distortion = np.array([0.012, *(MMSE[rate] * FACTOR[plf] for rate in rates[1:])])
+    factor = FACTOR[plf] if plf == "MMSE" else weight * FACTOR[plf]
+    distortion = np.array([0.012, *(MMSE[rate] * factor for rate in rates[1:])])
     perception = np.full(frames, 0.008 if plf == "MMSE" else 0.0005)
     about = {
         "experiment": "toy", "stage": "universal",
         "training_seed": seed, "encoder": "shared" if label == SHARED else "own",
         "gaussian_reference": [0.018] * frames if np.isfinite(rates[0]) else None,
-        "fresh_w1": {plf: {"value": [0.3], "interval": [0.02], "path": [0.1, 0.2, 0.3, 0.3]}},
+        "fresh_w1": {plf: {"value": [0.3 / weight], "interval": [0.02], "path": [0.1, 0.3]}},
         "digits": {
             "accuracy": 0.95, "wrong_before": 0.1, "wrong_now": 0.1,
             "stay_wrong": stay_wrong, "stay_wrong_half": 0.05,
@@ -83,8 +84,12 @@ def write(folder, *, kind="reduced", seeds=(1, 2), recovery=True, published=True
         ending = "" if seed == 1 else f"-seed{seed}"
         points = [p for r in MMSE for p in cell((12.0, r), seed=seed, kind=kind)]
         save_points(folder / f"digits{size}{ending}.json", points)
-    points = [p for r in MMSE for p in cell((12.0, r), own=False, seed=seeds[0], kind=kind)]
-    save_points(folder / f"digits{size}-strict.json", points[4:])
+    points = [
+        p
+        for r in (8.0, 16.0)
+        for p in cell((12.0, r), own=False, seed=seeds[0], kind=kind, weight=1.1)
+    ]
+    save_points(folder / f"digits{size}-strict.json", points)
     samples = pictures((12.0, 2.0)) | pictures((12.0, 16.0))
     np.savez_compressed(folder / f"digits{size}-samples.npz", **samples)
     if recovery:
