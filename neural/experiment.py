@@ -13,7 +13,6 @@ import json
 import math
 import os
 import platform
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,6 +25,7 @@ import torch
 
 from neural.blocks import BlockTask
 from neural.clips import ClipTask
+from neural.configuration import read_configuration
 from neural.train import Stage, barrier, freeze, is_first_process, save, train
 from rdp.operating_point import OperatingPoint, environment
 
@@ -103,9 +103,7 @@ class Experiment:
         Parameters
         ----------
         path : path
-            File to read. It may name another file beside it as "base", and holds then what
-            differs; stages under "then" come after those of the other file, or after the one of
-            them that "after" names, the last that is kept.
+            File to read, as `neural.configuration` explains.
         seed : int or None
             In place of the seed in the file; it becomes part of the name.
 
@@ -116,7 +114,7 @@ class Experiment:
         """
         path = Path(path)
         try:
-            content = _read(path)
+            content = read_configuration(path)
             task = content["task"]
             if task not in TASKS:
                 raise ValueError(f"task: expected one of {', '.join(TASKS)}, got {task!r}")
@@ -545,28 +543,6 @@ def load_codec(path: Path | str) -> Any:
         ValueError,
     ) as error:
         raise ValueError(f"{path}: expected an exported codec, got {error}") from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    content = tomllib.loads(path.read_text(encoding="utf-8"))
-    if "base" in content:
-        base = _read(path.parent / content.pop("base"))
-        more, last = content.pop("then", []), content.pop("after", None)
-        content = base | content
-        content["stage"] = [*_up_to(content["stage"], last), *more]
-    for key in ("then", "after"):
-        if key in content:
-            raise ValueError(f"{key}: expected only beside a base")
-    return content
-
-
-def _up_to(stages: list[dict[str, Any]], last: str | None) -> list[dict[str, Any]]:
-    names = [stage["name"] for stage in stages]
-    if last is None:
-        return stages
-    if last not in names:
-        raise ValueError(f"after: expected one of {', '.join(names)}, got {last!r}")
-    return stages[: names.index(last) + 1]
 
 
 def train_stage(
