@@ -396,14 +396,14 @@ def video_weight() -> Rows:
     weights = sorted(found.weight.unique())
     told = [
         f"{what}, weight {weight:g}"
-        for what in ("$D_2$", "perception", "fresh W1")
+        for what in ("$D_2$", "perception", "fresh W1", "stays wrong")
         for weight in weights
     ]
     yield ["$R_2$ (bits)", "Decoder", "Seeds", *told]
     for (rate, plf), here in found.groupby(["rate_bits", "plf"], sort=False):
         at = [here[here.weight == weight] for weight in weights]
         if plf != "MMSE":
-            columns = (("distortion", 4), ("perception", 5), ("fresh_w1", 2))
+            columns = (("distortion", 4), ("perception", 5), ("fresh_w1", 2), ("stay_wrong", 2))
             values = [spread(rows, *how) for how in columns for rows in at]
             yield [f"{rate:g}", plf, here.seed.nunique(), *values]
 

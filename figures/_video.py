@@ -98,10 +98,17 @@ def table(experiment: str) -> pd.DataFrame:
             for name in ("reference", "joint_support"):
                 row[name] = _at(bounds.get(name), t)
             if t == point.frames - 1:
-                row |= {key: value for key, value in (about.get("digits") or {}).items()}
-                row |= _fresh_w1(point)
+                row |= _permanence(about.get("digits") or {}) | _fresh_w1(point)
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _permanence(digits: dict[str, Any]) -> dict[str, Any]:
+    """What a classifier says of the last two frames, with the ends of its interval."""
+    stay, half = digits.get("stay_wrong"), digits.get("stay_wrong_half")
+    if stay is None or half is None:
+        return digits
+    return digits | {"stay_wrong_low": stay - half, "stay_wrong_high": stay + half}
 
 
 def _fresh_w1(point: OperatingPoint) -> dict[str, float]:

@@ -27,12 +27,10 @@ def compute() -> pd.DataFrame:
 def permanence(rows: pd.DataFrame) -> pd.DataFrame:
     """What a table of the last frame says of errors made before."""
     kept = ["series", "plf", "kind", "seed", "cell", "rate_bits", "distortion"]
-    digits = ["wrong_before", "wrong_now", "stay_wrong", "stay_wrong_half", "accuracy"]
-    out = rows.assign(over_mmse=_video.over_mmse(rows)).reindex(
-        columns=[*kept, "over_mmse", *digits]
-    )
-    half = out.pop("stay_wrong_half")
-    return out.assign(stay_wrong_low=out.stay_wrong - half, stay_wrong_high=out.stay_wrong + half)
+    digits = ["wrong_before", "wrong_now", "stay_wrong", "accuracy"]
+    ends = ["stay_wrong_low", "stay_wrong_high"]
+    rows = rows.assign(over_mmse=_video.over_mmse(rows))
+    return rows.reindex(columns=[*kept, "over_mmse", *digits, *ends])
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:

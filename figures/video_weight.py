@@ -20,7 +20,8 @@ SIZE = (7.0, 3.0)
 KEPT = [
     "weight", "series", "plf", "kind", "cell", "seed", "rate_bits", "distortion",
     "distortion_low", "distortion_high", "perception", "perception_low", "perception_high",
-    "fresh_w1", "fresh_w1_low", "fresh_w1_high", "joint_support",
+    "fresh_w1", "fresh_w1_low", "fresh_w1_high", "stay_wrong",
+    "stay_wrong_low", "stay_wrong_high", "joint_support",
 ]  # fmt: skip
 
 

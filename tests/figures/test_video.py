@@ -336,7 +336,8 @@ def test_the_page_shows_means_and_the_range_of_all_intervals(page):
 def test_the_page_compares_weights_where_both_were_trained(page):
     _, first, *more = page.video_weight()
     assert first[:5] == ["8", "FMD", 1, "0.0176 (0.0174–0.0178)", "0.0194 (0.0192–0.0196)"]
-    assert first[7:] == ["0.30 (0.28–0.32)", "0.27 (0.25–0.29)"]
+    assert first[7:9] == ["0.30 (0.28–0.32)", "0.27 (0.25–0.29)"]
+    assert first[9:] == ["0.40 (0.35–0.45)"] * 2
     assert [row[:2] for row in more] == [
         ["8", "JD"], ["8", "SA"], ["16", "FMD"], ["16", "JD"], ["16", "SA"],
     ]  # fmt: skip
