@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from figures.build import MissingResults
+from neural.tables import fresh_w1
 from rdp.operating_point import OperatingPoint, load_points
 from solvers.plotting import STYLES, line
 
@@ -112,11 +113,11 @@ def _permanence(digits: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fresh_w1(point: OperatingPoint) -> dict[str, float]:
-    """W1 at the last frame by a critic trained afresh, under the loss that a decoder is for."""
-    found = (point.provenance.get("fresh_w1") or {}).get(point.plf)
+    """W1 at the last frame by a critic trained afresh, with the ends of its interval."""
+    found = fresh_w1(point)
     if found is None:
         return {}
-    value, half = found["value"][0], found["interval"][0]
+    value, half = found
     return {"fresh_w1": value, "fresh_w1_low": value - half, "fresh_w1_high": value + half}
 
 

@@ -30,6 +30,14 @@ def read_configuration(path: Path) -> dict[str, Any]:
         A base has no stages.
     OSError
         The file, or a base of it, cannot be read.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> folder = files("neural") / "configs"
+    >>> found = read_configuration(folder / "digits-reduced-strict.toml")
+    >>> [stage["name"] for stage in found["stage"]]
+    ['first', 'first-realism', 'trunk', 'mmse', 'universal', 'strict']
     """
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     if "base" in content:

@@ -38,7 +38,7 @@ def point_rows(points: Iterable[OperatingPoint]) -> Iterator[Row]:
         seconds = about.get("training_seconds")
         for t in range(point.frames):
             last = t == point.frames - 1
-            critic = (about.get("fresh_w1") or {}).get(_own_loss(point)) if last else None
+            critic = fresh_w1(point) if last else None
             digits = about.get("digits") if last else None
             yield {
                 **_origin(point),
@@ -52,8 +52,8 @@ def point_rows(points: Iterable[OperatingPoint]) -> Iterator[Row]:
                 **_measured(point, "perception", t),
                 "metric": point.metric,
                 "loss": _own_loss(point),
-                "fresh_w1": critic and critic["value"][0],
-                "fresh_w1_half": critic and critic["interval"][0],
+                "fresh_w1": critic and critic[0],
+                "fresh_w1_half": critic and critic[1],
                 "diversity": _at(about.get("diversity"), t),
                 "wrong_before": digits and digits["wrong_before"],
                 "stay_wrong": digits and digits["stay_wrong"],
@@ -66,6 +66,24 @@ def point_rows(points: Iterable[OperatingPoint]) -> Iterator[Row]:
                 "device": about.get("device"),
                 "minutes": None if seconds is None else seconds / 60,
             }
+
+
+def fresh_w1(point: OperatingPoint) -> tuple[float, float] | None:
+    """Return W1 at the last frame by a critic trained afresh, and half of its interval.
+
+    Parameters
+    ----------
+    point : OperatingPoint
+        What `python -m neural evaluate` wrote.
+
+    Returns
+    -------
+    (float, float) or None
+        Under the loss that the decoder is for, for MMSE that of single frames; None if no critic
+        was trained.
+    """
+    found = (point.provenance.get("fresh_w1") or {}).get(_own_loss(point))
+    return None if found is None else (found["value"][0], found["interval"][0])
 
 
 def check_rows(points: Sequence[OperatingPoint], checks: Iterable[Check]) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -190,7 +191,7 @@ class Reader:
             raise CorruptStream(f"stream: {len(self._data) - self._at} bytes too many")
 
 
-class Coder:
+class Coder(ABC):
     """What encoder and decoder share: integers under models, in order.
 
     The same code drives both: an `Encoder` is given the integers and returns them, a `Decoder`
@@ -296,6 +297,7 @@ class Coder:
             out[start:stop] = part + low
         return out
 
+    @abstractmethod
     def number(self, value: int | None = None) -> int:
         """One integer >= 0 outside the entropy coder, such as a size.
 
@@ -308,13 +310,14 @@ class Coder:
         -------
         int
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _given(self, symbols: Array | None, shape: tuple[int, ...]) -> Array | None:
-        raise NotImplementedError
+        """Symbols in their shape; None while decoding."""
 
+    @abstractmethod
     def _code(self, symbols: Array | None, count: int, model: Any, *parameters: Array) -> Array:
-        raise NotImplementedError
+        """Code symbols under a model; return them."""
 
     def _range(self, symbols: Array | None) -> tuple[int, int]:
         """Smallest and largest integer, which the decoder is told."""
