@@ -21,7 +21,7 @@ export OPENBLAS_NUM_THREADS = 1
 export MKL_NUM_THREADS = 1
 export NUMBA_NUM_THREADS = 1
 # Numba does not see that a kernel's callee has changed, so each state of the kernels has its cache.
-export NUMBA_CACHE_DIR = $(CURDIR)/.numba_cache/$(shell cat solvers/_*.py | cksum | cut -d' ' -f1)
+export NUMBA_CACHE_DIR = $(CURDIR)/.numba_cache/$(shell cat solvers/_barrier/*.py solvers/methods/_*.py | cksum | cut -d' ' -f1)
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## */\1\t/p' Makefile

@@ -22,7 +22,7 @@ from solvers import SolverError, solve
 
 Array = np.ndarray
 
-METHODS = ("newton", "sdp")
+METHODS = ("barrier", "sdp")
 NOTEWORTHY = 1e-7  # relative difference from which a problem is listed by itself
 
 

@@ -14,8 +14,8 @@ from scipy.stats import norm
 
 from benchmarks.report import report
 from rdp import closed_form
-from rdp.dithered import DitheredCodec, read
-from rdp.lattice import LATTICES, lattice
+from rdp.codec.dithered import DitheredCodec, read
+from rdp.codec.lattices import LATTICES, lattice
 from rdp.source import GaussMarkov
 
 SOURCE = GaussMarkov.stationary(rho=0.9, frames=2)

@@ -18,10 +18,12 @@ from numba import njit
 from benchmarks.bench_newton import RHO, points
 from benchmarks.report import report
 from rdp import GaussMarkov
-from solvers import _barrier, _direction, _joint
-from solvers._dual import JD
-from solvers._layout import DIMS, MMSE, NOISE, RANK, new_work
-from solvers.newton import _kernel_source
+from solvers._barrier.dual_bound import JD
+from solvers._barrier.path import newton_step as _direction
+from solvers._barrier.path import path as _barrier
+from solvers._barrier.path import weighted as _joint
+from solvers._barrier.workspace import DIMS, MMSE, NOISE, RANK, new_work
+from solvers.methods.barrier import _kernel_source
 
 Array = np.ndarray
 REPEATS = 20_000

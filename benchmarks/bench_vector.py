@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.report import report
 from rdp import GaussMarkov
-from solvers.vector import waterfill
+from solvers.methods.waterfilling import waterfill
 
 FRAMES = 8
 CASES = {

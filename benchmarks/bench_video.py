@@ -20,10 +20,10 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from benchmarks.report import report
-from neural.digits import MovingDigits, load_digits
-from neural.pictures import PictureCritic
-from neural.train import Run, Stage
-from neural.video import VideoCodec, VideoShape
+from neural.codecs.networks import PictureCritic
+from neural.codecs.video import VideoCodec, VideoShape
+from neural.datasets.moving_digits import MovingDigits, load_digits
+from neural.training.loop import Run, Stage
 
 RATES = (12, 8)
 PUBLIC = {"mse": 29.0, "adversarial": 19.0}

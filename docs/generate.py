@@ -39,7 +39,7 @@ PACKAGES = ("rdp", "solvers", "neural", "figures")
 COMMANDS = ("cli", "explore", "__main__")  # documented by their own --help
 Rows = Iterator[Sequence[object]]  # of a table, the head first
 # Benchmarks that say which solver to take, in the order of the page.
-SOLVER_BENCHMARKS = ("newton", "agreement", "causal", "vector", "closed_form")
+SOLVER_BENCHMARKS = ("newton", "agreement", "lookahead", "vector", "closed_form")
 
 
 def generate() -> None:

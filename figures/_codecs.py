@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rdp.dithered import DitheredCodec, read
-from rdp.evaluation import evaluate
+from rdp.codec.dithered import DitheredCodec, read
+from rdp.codec.evaluation import evaluate
 from rdp.operating_point import OperatingPoint, load_points
 from rdp.source import GaussMarkov
 from solvers.plotting import STYLES

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from figures.build import MissingResults
-from neural.tables import fresh_w1
+from neural.evaluation.tables import fresh_w1
 from rdp.operating_point import OperatingPoint, load_points
 from solvers.plotting import STYLES, line
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from figures._codecs import MARKERS, at_equal_rates
-from rdp.lattice import lattice
+from rdp.codec.lattices import lattice
 from rdp.perception import perception
 from rdp.source import GaussMarkov
 from solvers import minimum_rate

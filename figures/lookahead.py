@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rdp.source import GaussMarkov
-from solvers.causal import lookahead
+from solvers.methods.lookahead import lookahead
 from solvers.plotting import STYLES
 
 if TYPE_CHECKING:

@@ -19,14 +19,14 @@ SIZE = (7.0, 2.6)
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
 # For each series: benchmark, column of the time in ms, column of the gap.
 SERIES = {
-    "newton (compiled), P > 0": ("newton_growth", "newton, ms a point", "newton, certified gap"),
+    "barrier (compiled), P > 0": ("newton_growth", "barrier, ms a point", "barrier, certified gap"),
     "sdp (cvxpy + Clarabel), P > 0": ("newton_growth", "sdp, ms a point", "sdp, certified gap"),
-    "causal, P = 0": ("causal", "ms", "relative gap"),
+    "lookahead, P = 0": ("lookahead", "ms", "relative gap"),
 }
 STYLE = {
-    "newton (compiled), P > 0": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    "barrier (compiled), P > 0": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "sdp (cvxpy + Clarabel), P > 0": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    "causal, P = 0": {"color": "#009E73", "marker": "^", "linestyle": ":"},
+    "lookahead, P = 0": {"color": "#009E73", "marker": "^", "linestyle": ":"},
 }
 LEAST_GAP = 1e-16  # where gaps of zero, or of rounding, are drawn
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from rdp.clip import fit_clip, sample_clip
 from rdp.source import GaussMarkov
+from solvers.methods.waterfilling import waterfill
 from solvers.plotting import line
-from solvers.vector import waterfill
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -37,9 +37,9 @@ def model(
     rates: Sequence[float] = RATES, plfs: Sequence[str] = tuple(STYLES), clips: int = CLIPS
 ) -> list[OperatingPoint]:
     """Fit DCT modes of training clips, and fill them by the water level of each loss."""
+    from neural.evaluation.clips import UNITS, gaussian_model
     from neural.experiment import Experiment
-    from neural.realism import UNITS, gaussian_model
-    from solvers.vector import waterfill
+    from solvers.methods.waterfilling import waterfill
 
     with as_file(files("neural") / "configs" / CONFIG) as path:
         task = Experiment.load(path).task

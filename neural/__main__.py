@@ -230,8 +230,8 @@ def _status(experiment: Experiment, runs: Path) -> int:
 
 
 def _validate(paths: Sequence[Path], table: Path | None) -> int:
-    from neural.bounds import hold
-    from neural.tables import check_rows, write_csv
+    from neural.evaluation.tables import check_rows, write_csv
+    from neural.evaluation.validation import hold
 
     rows: list[dict[str, Any]] = []
     ok = True
@@ -254,19 +254,19 @@ def _validate(paths: Sequence[Path], table: Path | None) -> int:
 
 
 def _table(paths: Sequence[Path], table: Path) -> int:
-    from neural.tables import point_rows
+    from neural.evaluation.tables import point_rows
 
     return _write(table, [row for path in paths for row in point_rows(_of_codecs(path))])
 
 
 def _learning(experiment: Experiment, runs: Path, table: Path) -> int:
-    from neural.tables import learning_rows
+    from neural.evaluation.tables import learning_rows
 
     return _write(table, list(learning_rows(experiment, runs)))
 
 
 def _write(table: Path, rows: Sequence[dict[str, Any]]) -> int:
-    from neural.tables import write_csv
+    from neural.evaluation.tables import write_csv
 
     write_csv(table, rows)
     print(f"{len(rows)} rows in {table}")

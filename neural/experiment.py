@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from neural.blocks import BlockTask
-from neural.clips import ClipTask
 from neural.configuration import read_configuration
-from neural.train import Stage, barrier, freeze, is_first_process, save, train
+from neural.tasks.blocks import BlockTask
+from neural.tasks.clips import ClipTask
+from neural.training.loop import Stage, barrier, freeze, is_first_process, save, train
 from rdp.operating_point import OperatingPoint, environment
 
 TASKS: dict[str, Callable[..., Any]] = {"blocks": BlockTask, "clips": ClipTask}
@@ -223,7 +223,7 @@ class Experiment:
         cell : int
             Which cell.
         **options : Any
-            Of `neural.train.train`.
+            Of `neural.training.loop.train`.
         """
         template = self.stages[number]
         known = self.rates(template, cell)
@@ -519,7 +519,7 @@ def load_codec(path: Path | str) -> Any:
     Returns
     -------
     torch.nn.Module
-        Codec for `neural.bitstream`, frozen, on the CPU.
+        Codec for `neural.codecs.bitstream`, frozen, on the CPU.
 
     Raises
     ------
@@ -557,7 +557,7 @@ def train_stage(
     root : Path
         Folder of all experiments.
     options : dict
-        Of `neural.train.train`.
+        Of `neural.training.loop.train`.
     seed : int or None
         In place of the seed in the file.
     number : int

@@ -29,7 +29,7 @@ from rdp.problem import Problem
 
 Array = np.ndarray
 
-# shares of a strictly feasible dual point that are tried, see solvers._dual.mix
+# shares of a strictly feasible dual point that are tried, see solvers._barrier.dual_bound.mix
 _SHARES = np.concatenate([[0.0], 10.0 ** np.arange(-15, 0)])
 
 
@@ -163,7 +163,7 @@ def _framewise_bound(problem: Problem) -> float:
 
 def _weighted_bound(problem: Problem, weights: Array, mu: Array, slope: Array) -> float:
     """Best bound on the way from the given dual point to a strictly feasible one."""
-    from solvers import _dual, _layout
+    from solvers._barrier import dual_bound, workspace
 
     source, levels = problem.source, problem.thresholds
     bounded = np.isfinite(levels)
@@ -174,50 +174,50 @@ def _weighted_bound(problem: Problem, weights: Array, mu: Array, slope: Array) -
         # W2 of the other frames alone is no larger, so forgetting a frame keeps the point valid
         slope = slope * asked[:, None] * asked
     frames = source.frames
-    ints, mats, vecs, _ = _layout.new_work(frames)
-    mats[_layout.COVARIANCE] = source.covariance()
-    mats[_layout.PHI] = source.transition()
-    mats[_layout.ESTIMATE] = estimate_factor(source, problem.rates)
-    vecs[_layout.WEIGHTS, :frames] = weights
-    vecs[_layout.LEVELS, :frames] = levels
-    vecs[_layout.BOUND_MU, :frames] = mu
-    vecs[_layout.BOUND_COST] = np.nan
-    first = _layout.slope_slot(mats, 0)
+    ints, mats, vecs, _ = workspace.new_work(frames)
+    mats[workspace.COVARIANCE] = source.covariance()
+    mats[workspace.PHI] = source.transition()
+    mats[workspace.ESTIMATE] = estimate_factor(source, problem.rates)
+    vecs[workspace.WEIGHTS, :frames] = weights
+    vecs[workspace.LEVELS, :frames] = levels
+    vecs[workspace.BOUND_MU, :frames] = mu
+    vecs[workspace.BOUND_COST] = np.nan
+    first = workspace.slope_slot(mats, 0)
     mats[first : first + frames] = slope
-    plf = _dual.JD if problem.plf == "JD" else _dual.SA
-    return float(_dual.best_bound(plf, frames, np.inf, ints, mats, vecs))
+    plf = dual_bound.JD if problem.plf == "JD" else dual_bound.SA
+    return float(dual_bound.best_bound(plf, frames, np.inf, ints, mats, vecs))
 
 
 def _sequential_bound(
     problem: Problem, mu: Array, slope: Array, shown: Array, cross: Array
 ) -> float:
     """Sum of the bounds of the frames, each given the frames before it."""
-    from solvers import _dual, _layout
+    from solvers._barrier import dual_bound, workspace
 
     source, levels = problem.source, problem.thresholds
     backbone = mmse_recursion(source, problem.rates)
     law = source.covariance()
-    _, mats, vecs, _ = _layout.new_work(source.frames)
-    frames, given = source.frames, _layout.SHOWN
+    _, mats, vecs, _ = workspace.new_work(source.frames)
+    frames, given = source.frames, workspace.SHOWN
     mats[given] = shown
     total = 0.0
     for t in range(frames):
-        mats[_layout.TARGET] = law
+        mats[workspace.TARGET] = law
         if problem.plf == "SA":
             target = shown_past(shown[None], cross[None], source.sigma[None], t)[0]
-            mats[_layout.TARGET, : t + 1, : t + 1] = target
-        vecs[_layout.X0, :frames] = cross[:, t]
+            mats[workspace.TARGET, : t + 1, : t + 1] = target
+        vecs[workspace.X0, :frames] = cross[:, t]
         values = [backbone.mmse[t]]
         for share in _SHARES if np.isfinite(levels[t]) and mu[t] > 0 else []:
-            at = _layout.slope_slot(mats, t)
+            at = workspace.slope_slot(mats, t)
             mats[at] = (1 - share) * slope[t]
-            residual = _dual.unexplained(
-                mats, given, at, vecs, _layout.X0, t + 1, backbone.variance[t]
+            residual = dual_bound.unexplained(
+                mats, given, at, vecs, workspace.X0, t + 1, backbone.variance[t]
             )
             values.append(
-                _dual.frame_bound(
+                dual_bound.frame_bound(
                     mats,
-                    _layout.TARGET,
+                    workspace.TARGET,
                     given,
                     at,
                     t + 1,

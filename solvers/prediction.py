@@ -2,7 +2,7 @@ r"""What a clip's statistics predict: distortion against bits per pixel under ev
 
 Frames of d modes are coded one after the other, from a first frame without a past through steady
 state. MMSE allocates a frame's bits over the modes by reverse water-filling; each perception loss,
-at perfect realism, by its own water-filling (`solvers.vector`), or with the bits that reverse
+at perfect realism, by its own (`solvers.methods.waterfilling`), or with the bits that reverse
 water-filling chose. The ratio of the two is the universality penalty: what it costs to encode for
 mean squared error and choose the loss at the decoder.
 """
@@ -18,7 +18,7 @@ from rdp import _check
 from rdp.perception import LOSSES
 from rdp.source import GaussMarkov
 from solvers.errors import SolverError
-from solvers.vector import waterfill
+from solvers.methods.waterfilling import waterfill
 
 Array = np.ndarray
 

@@ -11,19 +11,19 @@ from rdp.measure import distortion_of, perception_of
 from rdp.mmse import factor_from_mmse
 from rdp.problem import Problem
 from rdp.solution import Solution
-from solvers.closed_form import coverage
 from solvers.errors import SolverError
+from solvers.methods.closed_form import coverage
 from solvers.scheme import Scheme
 
 Array = np.ndarray
 
 # Backends are named, not imported: numba and cvxpy load when they are first used.
 BACKENDS = {
-    "closed-form": ("solvers.closed_form", "solve_closed_form"),
-    "newton": ("solvers.newton", "solve_newton"),
-    "causal": ("solvers.causal", "solve_causal"),
-    "sdp": ("solvers.sdp", "solve_sdp"),
-    "waterfilling": ("solvers.vector", "solve_vector"),
+    "closed-form": ("solvers.methods.closed_form", "solve_closed_form"),
+    "barrier": ("solvers.methods.barrier", "solve_barrier"),
+    "lookahead": ("solvers.methods.lookahead", "solve_lookahead"),
+    "sdp": ("solvers.methods.sdp", "solve_sdp"),
+    "waterfilling": ("solvers.methods.waterfilling", "solve_waterfilling"),
 }
 
 RESIDUAL = 1e-6  # of moments and perception, relative to the variance of the source
@@ -41,9 +41,9 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
     ----------
     problem : Problem
         Source, rates, perception loss, objective.
-    method : {"auto", "closed-form", "newton", "causal", "sdp", "waterfilling"}
+    method : {"auto", "closed-form", "barrier", "lookahead", "sdp", "waterfilling"}
         "auto" takes the cheapest exact one: the closed form where there is one, "waterfilling"
-        for vector frames, "causal" for perfect joint or self-adaptive realism, else "newton".
+        for vector frames, "lookahead" for perfect joint or self-adaptive realism, else "barrier".
 
     Returns
     -------
@@ -90,8 +90,8 @@ def choose(problem: Problem) -> str:
     if coverage(problem):
         return "closed-form"
     if problem.plf in ("JD", "SA") and not problem.thresholds.any():
-        return "causal"
-    return "newton"
+        return "lookahead"
+    return "barrier"
 
 
 def finish(problem: Problem, scheme: Scheme, method: str) -> Solution:

@@ -319,9 +319,9 @@ def solve_chunk(problem: Problem, rates: Array, levels: Array, parallel: bool) -
     explicit = _closed_form(problem, rates, levels, out)
     rest = np.flatnonzero(~explicit)
     if rest.size:
-        from solvers.newton import newton_batch
+        from solvers.methods.barrier import barrier_batch
 
-        found = newton_batch(
+        found = barrier_batch(
             problem.source,
             rates[rest],
             levels[rest],
@@ -411,8 +411,8 @@ def _mmse_loss(problem: Problem, rates: Array) -> Array:
 def _vector(problem: Problem, rates: Array, levels: Array) -> Array:
     """Vector frames: one water-filling for each point, compiled over the modes."""
     from solvers.errors import SolverError
+    from solvers.methods.waterfilling import solve_waterfilling
     from solvers.solve import finish
-    from solvers.vector import solve_vector
 
     frames = problem.source.frames
     out = np.full((len(rates), 2 * frames + 3), np.nan)
@@ -420,7 +420,7 @@ def _vector(problem: Problem, rates: Array, levels: Array) -> Array:
         perception = None if problem.perception is None else problem.perception.at(levels[point])
         question = problem.with_(rates=rates[point], perception=perception)
         try:
-            found = finish(question, solve_vector(question), "waterfilling")
+            found = finish(question, solve_waterfilling(question), "waterfilling")
         except SolverError:
             out[point, -1] = FAILED
             continue

@@ -66,13 +66,12 @@ def test_import_solvers_leaves_the_heavy_libraries_to_those_who_use_them():
     assert not loaded_by("import solvers") & heavy
 
 
-@pytest.mark.skipif(not (ROOT / "neural" / "train.py").exists(), reason="no training yet")
 def test_training_needs_torch_numpy_scipy_and_tqdm_only():
     pytest.importorskip("torch")  # which brings sympy
     absent = dependencies() - {"numpy", "scipy", "sympy", "tqdm"}
     # None in sys.modules makes an import fail as if the library was not installed.
     block = f"import sys; sys.modules.update(dict.fromkeys({sorted(absent)!r}))"
-    loaded_by(f"{block}; import neural.train")
+    loaded_by(f"{block}; import neural.training.loop")
 
 
 def public_callables() -> Iterator[tuple[str, Callable]]:

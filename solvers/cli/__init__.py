@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from solvers.cli import curve, explore, fit, questions, solve, sweep, table, validate
+from solvers.cli import allocation, curve, explore, fit, solve, sweep, table, validate
 from solvers.cli.errors import Commands
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for family in (solve, curve, sweep, questions, table, fit, validate, explore):
+for family in (solve, curve, sweep, allocation, table, fit, validate, explore):
     family.register(app)
 
 

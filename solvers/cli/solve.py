@@ -36,7 +36,8 @@ def solve(
     method: Annotated[
         str,
         typer.Option(
-            metavar="auto|closed-form|newton|causal|sdp", help="Solver; auto is the cheapest exact."
+            metavar="auto|closed-form|barrier|lookahead|sdp",
+            help="Solver; auto is the cheapest exact.",
         ),
     ] = "auto",
     json: inputs.Json = False,

@@ -68,7 +68,7 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
     from werkzeug.exceptions import HTTPException
 
     from solvers.explore import upload
-    from solvers.explore.question import MOST_FRAMES, parse
+    from solvers.explore.request import MOST_FRAMES, parse
     from solvers.explore.view import PARTS
     from solvers.plotting import STYLES
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.clip import ClipFit, fit_luma, sample_clip
-from rdp.video import ClipError, read_luma
+from rdp.clip.read import ClipError, read_luma
 
 MOST_BYTES = 64 << 20
 MOST_FRAMES = 300

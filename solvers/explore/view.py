@@ -10,7 +10,7 @@ from rdp.perception import LOSSES
 from rdp.solution import Solution
 from solvers.curves import sweep_table, unbinding
 from solvers.errors import SolverError
-from solvers.explore.question import Question
+from solvers.explore.request import Question
 from solvers.solve import choose, solve
 
 Array = np.ndarray
@@ -38,7 +38,7 @@ def point(question: Question) -> dict[str, Any]:
 
     Examples
     --------
-    >>> from solvers.explore.question import parse
+    >>> from solvers.explore.request import parse
     >>> question = parse({"frames": 2, "rho": 0.9, "rates": [0.5, 0.5], "levels": [0, 0]})
     >>> table = point(question)["tables"]["frames"]
     >>> table["plf"][4:6], [round(d, 4) for d in table["distortion"][4:6]]
@@ -131,10 +131,10 @@ for perception in (None, FMD(levels), JD(levels), SA(levels)):
 def _solved(question: Question, plf: str) -> Solution:
     """Solution at the point asked for, by the compiled solver where auto takes a slower one."""
     problem = question.problem(plf)
-    if choose(problem) != "causal":
+    if choose(problem) != "lookahead":
         return solve(problem)
     try:
-        return solve(problem, "newton")
+        return solve(problem, "barrier")
     except SolverError:
         return solve(problem)
 

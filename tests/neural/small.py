@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from neural.blocks import BlockTask
-from neural.train import Stage, train
+from neural.tasks.blocks import BlockTask
+from neural.training.loop import Stage, train
 
 RATES = (0.7, 0.9)
 

@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 
 import neural
 
-MODULES = [f"neural.{module.name}" for module in pkgutil.iter_modules(neural.__path__)]
+MODULES = [module.name for module in pkgutil.walk_packages(neural.__path__, "neural.")]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

@@ -310,8 +310,8 @@ batch = 4
 
 def test_all_cells_begin_from_a_stage_of_one_cell(tmp_path, monkeypatch):
     """What has no latents in its shape is taken over; the rest begins anew."""
-    monkeypatch.setattr("neural.video.COUNTED", 32)
-    monkeypatch.setattr("neural.video.CHUNK", 32)
+    monkeypatch.setattr("neural.codecs.video.COUNTED", 32)
+    monkeypatch.setattr("neural.codecs.video.CHUNK", 32)
     path, points = tmp_path / "clips.toml", tmp_path / "points.json"
     path.write_text(CLIPS)
     runs = ["--runs", str(tmp_path), "--workers", "1"]

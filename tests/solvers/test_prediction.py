@@ -53,7 +53,7 @@ def test_the_first_frame_is_the_best_over_all_allocations(prediction, plf):
 
 
 def test_the_shared_encoder_is_the_closed_form_at_the_rates_of_reverse_water_filling(prediction):
-    from solvers.vector import waterfill
+    from solvers.methods.waterfilling import waterfill
 
     rates = waterfill(SOURCE, 5 * 0.3, "MMSE").mode_rates
     for plf, zero in (

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from rdp import FMD, JD, SA, GaussMarkov, Problem, gaussian
 from rdp.mmse import estimate_factor
 from solvers import SolverError, solve
-from solvers.closed_form import solve_closed_form
+from solvers.methods.closed_form import solve_closed_form
 from solvers.solve import BACKENDS, choose, finish, residuals
 
 SOURCE = GaussMarkov.stationary(0.9, 3)
@@ -23,9 +23,9 @@ PROBLEM = Problem(SOURCE, [0.5, 1.0, 0.2], JD(0.0))
         (Problem(SOURCE, 0.5), "closed-form"),
         (Problem(SOURCE, 0.5, FMD(0.1), weights=1.0), "closed-form"),
         (Problem(SOURCE, 0.5, JD(0.0)), "closed-form"),
-        (Problem(SOURCE, 0.5, JD(0.0), weights=1.0), "causal"),
-        (Problem(SOURCE, 0.5, SA(0.0), weights=1.0), "causal"),
-        (Problem(SOURCE, 0.5, JD(0.1)), "newton"),
+        (Problem(SOURCE, 0.5, JD(0.0), weights=1.0), "lookahead"),
+        (Problem(SOURCE, 0.5, SA(0.0), weights=1.0), "lookahead"),
+        (Problem(SOURCE, 0.5, JD(0.1)), "barrier"),
         (Problem(GaussMarkov.stationary([0.5, 0.9], 3), 0.5, JD(0.0)), "waterfilling"),
     ],
 )

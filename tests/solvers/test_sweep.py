@@ -132,9 +132,9 @@ def test_failures_show_as_status_and_nan(monkeypatch):
         status = (np.arange(n) % 2) * 3
         return np.ones((n, frames)), np.ones((n, frames)), np.ones(n), np.ones(n), status
 
-    fake = type(sys)("solvers.newton")
-    fake.newton_batch = failing
-    monkeypatch.setitem(sys.modules, "solvers.newton", fake)
+    fake = type(sys)("solvers.methods.barrier")
+    fake.barrier_batch = failing
+    monkeypatch.setitem(sys.modules, "solvers.methods.barrier", fake)
     problem = Problem(SOURCE, 1.0, JD(1e-4))
     found = sweep(problem, GRID[0])
     np.testing.assert_array_equal(found.status, [0, 3, 0, 3, 0])

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdp import bounds, closed_form
-from rdp.dithered import DitheredCodec
-from rdp.evaluation import measure_codec
+from rdp.codec.dithered import DitheredCodec
+from rdp.codec.evaluation import measure_codec
 from rdp.operating_point import OperatingPoint
 from rdp.perception import perception
 from rdp.problem import Problem

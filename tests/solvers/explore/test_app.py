@@ -17,7 +17,7 @@ from rdp.clip import fit_clip, sample_clip
 from solvers.cli import app as command
 from solvers.explore import upload
 from solvers.explore.app import Server, create_app
-from solvers.explore.question import parse
+from solvers.explore.request import parse
 from solvers.explore.view import PARTS
 
 ASKED = {"frames": 2, "rho": 0.9, "rates": [0.5, 1], "levels": [0, 0]}

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from solvers.explore.question import MOST_FRAMES, parse
+from solvers.explore.request import MOST_FRAMES, parse
 
 GOOD = {"frames": 2, "rho": 0.9, "rates": [1, 2], "levels": [0, 0.5]}
 

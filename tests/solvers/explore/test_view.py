@@ -10,7 +10,7 @@ import pytest
 
 from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form
 from solvers import SolverError, solve
-from solvers.explore.question import parse
+from solvers.explore.request import parse
 from solvers.explore.view import PARTS, POINT_FRAMES, POINTS, code, perception, point, rate
 
 ASKED = {"frames": 3, "rho": 0.9, "rates": [0.1, 4, 4], "levels": [0, 0, 0]}

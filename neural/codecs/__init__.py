@@ -1,0 +1,1 @@
+"""Networks that code, and their bytes."""

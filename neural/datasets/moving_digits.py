@@ -1,0 +1,337 @@
+"""Moving digits: clips of handwritten digits that jump about, made in batches on any device.
+
+A digit (28 x 28 pixels, enlarged to 32 x 32) moves over a black field of 64 x 64. Its step from
+one frame to the next is drawn anew for each frame, uniform over the steps of at most 4 pixels in
+x and in y that keep it inside. Values are in [0, 1]. Everything random is drawn from a
+`torch.Generator`; with one that lives on the CPU, every device gets the same clips.
+
+Digits come from the four standard IDX files, or from the subset that ships with the package.
+Held-out digits are other images, of other writers, than those for training.
+
+Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits" (CC BY-SA 3.0);
+protocol of Salehkalaibar et al., arXiv:2305.19301.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+Array = np.ndarray
+Tensor = torch.Tensor
+
+SUBSET = Path(__file__).resolve().parents[1] / "data" / "digits.npz"
+FIELD = 64
+DIGIT = 32
+MOTIONS = ("jumps", "constant")
+_FILES = {"train": "train", "heldout": "t10k"}
+_HEAD = struct.Struct(">HBB")  # zero, type of the numbers (8: unsigned byte), number of axes
+
+
+class Digits(NamedTuple):
+    """Images of digits and what they show.
+
+    Parameters
+    ----------
+    images : (N, 28, 28) uint8 array
+        Pictures, white on black.
+    labels : (N,) uint8 array
+        The digits 0..9.
+    """
+
+    images: Array
+    labels: Array
+
+
+def read_idx(path: Path | str) -> Array:
+    """Read an IDX file of unsigned bytes, raw or compressed with gzip.
+
+    Parameters
+    ----------
+    path : path
+        File to read; a name ending in .gz is decompressed.
+
+    Returns
+    -------
+    uint8 array of the shape that the file declares
+
+    Raises
+    ------
+    ValueError
+        Not such a file, or its size is not what it declares; the message names the file.
+    FileNotFoundError
+        No such file.
+    """
+    path = Path(path)
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path}: expected a whole gzip file, got {error}") from None
+    if len(content) < _HEAD.size:
+        raise ValueError(f"{path}: expected an IDX file, got {len(content)} bytes")
+    zero, kind, axes = _HEAD.unpack_from(content)
+    start = _HEAD.size + 4 * axes
+    if zero != 0 or kind != 8 or not 1 <= axes <= 4 or len(content) < start:
+        raise ValueError(f"{path}: expected an IDX file of bytes, got {content[:4].hex()}...")
+    shape = struct.unpack_from(f">{axes}I", content, _HEAD.size)
+    if len(content) - start != math.prod(shape):
+        raise ValueError(
+            f"{path}: expected {math.prod(shape)} bytes for {shape}, got {len(content) - start}"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+
+
+def load_digits(split: str, folder: Path | str | None = None) -> Digits:
+    """Return the digits of one split.
+
+    Parameters
+    ----------
+    split : {"train", "heldout"}
+        60,000 and 10,000 digits from the IDX files, 2,000 and 500 from the subset.
+    folder : path or None
+        Where the four standard files are (``train-images-idx3-ubyte`` and so on, with or without
+        .gz); None takes the subset that ships with the package.
+
+    Returns
+    -------
+    Digits
+
+    Raises
+    ------
+    ValueError
+        Unknown split, or files that are broken or do not belong together.
+    FileNotFoundError
+        A file is missing; the message says which.
+
+    Examples
+    --------
+    >>> load_digits("heldout").images.shape
+    (500, 28, 28)
+    """
+    if split not in _FILES:
+        raise ValueError(f"split: expected one of {', '.join(_FILES)}, got {split!r}")
+    if folder is None:
+        with np.load(SUBSET, allow_pickle=False) as stored:
+            return Digits(stored[f"{split}_images"], stored[f"{split}_labels"])
+    images, labels = (
+        read_idx(_find(Path(folder), f"{_FILES[split]}-{name}-ubyte"))
+        for name in ("images-idx3", "labels-idx1")
+    )
+    if images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"{folder}: expected images (N, 28, 28) and labels (N,), "
+            f"got {images.shape} and {labels.shape}"
+        )
+    return Digits(images, labels)
+
+
+def _find(folder: Path, name: str) -> Path:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.exists():
+            return path
+    raise FileNotFoundError(f"{folder}: expected {name} or {name}.gz, found neither")
+
+
+class Clips(NamedTuple):
+    """Clips and what they show.
+
+    Parameters
+    ----------
+    frames : (n, T, 64, 64) float32 tensor
+        Values in [0, 1].
+    labels : (n,) int64 tensor
+        The digit; the first of two.
+    corners : (n, T, 2) int64 tensor
+        Row and column of the digit's upper left corner, 0..32; those of the first of two.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    corners: Tensor
+
+
+class MovingDigits:
+    """Law of clips of moving digits.
+
+    Parameters
+    ----------
+    digits : Digits
+        Images to draw from.
+    frames : int
+        Frames T of a clip.
+    reach : int
+        Largest step in x and in y, pixels.
+    motion : {"jumps", "constant"}
+        Steps drawn anew for each frame, or one velocity that is reflected at the border.
+    count : {1, 2}
+        Digits in a clip; where two overlap, the brighter one is seen.
+    device : str
+        Where the clips are made.
+
+    Raises
+    ------
+    ValueError
+        A malformed field; the message names it.
+
+    Examples
+    --------
+    >>> source = MovingDigits(load_digits("heldout"), frames=3)
+    >>> source.batch(torch.Generator().manual_seed(0), 5).shape
+    torch.Size([5, 3, 64, 64])
+    """
+
+    def __init__(
+        self,
+        digits: Digits,
+        frames: int = 2,
+        reach: int = 4,
+        motion: str = "jumps",
+        count: int = 1,
+        device: str = "cpu",
+    ) -> None:
+        if frames < 1:
+            raise ValueError(f"frames: expected at least 1, got {frames}")
+        if not 0 <= reach <= FIELD - DIGIT:
+            raise ValueError(f"reach: expected 0..{FIELD - DIGIT}, got {reach}")
+        if motion not in MOTIONS:
+            raise ValueError(f"motion: expected one of {', '.join(MOTIONS)}, got {motion!r}")
+        if count not in (1, 2):
+            raise ValueError(f"count: expected 1 or 2 digits, got {count}")
+        images, labels = digits
+        if images.ndim != 3 or images.dtype != np.uint8 or len(images) == 0:
+            raise ValueError(f"digits: expected uint8 images (N, h, w), got {images.shape}")
+        if labels.shape != images.shape[:1]:
+            raise ValueError(f"digits: expected {len(images)} labels, got {labels.shape}")
+        self.frames, self.reach, self.motion, self.count = frames, reach, motion, count
+        self.device = torch.device(device)
+        small = torch.from_numpy(images).float().div(255).unsqueeze(1)
+        # enlarged on the CPU, so that all devices see the same pixels
+        large = functional.interpolate(small, (DIGIT, DIGIT), mode="bilinear").squeeze(1)
+        self.images = large.to(self.device)
+        self.labels = torch.from_numpy(labels.astype(np.int64))
+
+    def batch(self, generator: torch.Generator, n: int) -> Tensor:
+        """Draw clips.
+
+        Parameters
+        ----------
+        generator : torch.Generator
+            Randomness, on any device.
+        n : int
+            How many.
+
+        Returns
+        -------
+        (n, T, 64, 64) float32 tensor
+        """
+        return self.draw(generator, n).frames
+
+    def draw(self, generator: torch.Generator, n: int) -> Clips:
+        """Draw clips together with what they show.
+
+        Parameters
+        ----------
+        generator : torch.Generator
+            Randomness, on any device.
+        n : int
+            How many.
+
+        Returns
+        -------
+        Clips
+        """
+        clips = [self._one(generator, n) for _ in range(self.count)]
+        frames = torch.stack([clip.frames for clip in clips]).amax(0)
+        return Clips(frames, clips[0].labels, clips[0].corners)
+
+    def _one(self, generator: torch.Generator, n: int) -> Clips:
+        which = _below(torch.full((n,), len(self.images)), generator)
+        corners = self._walk(generator, n).transpose(0, 1)
+        digits = self.images[which.to(self.device)]
+        return Clips(place(digits, corners.to(self.device)), self.labels[which], corners)
+
+    def _walk(self, generator: torch.Generator, n: int) -> Tensor:
+        """Corners (T, n, 2)."""
+        room = torch.full((n, 2), FIELD - DIGIT)
+        corner = _below(room + 1, generator)
+        if self.motion == "constant":
+            step = _below(torch.full((n, 2), 2 * self.reach + 1), generator) - self.reach
+            turn = corner + torch.arange(self.frames)[:, None, None] * step
+            turn = turn.remainder(2 * (FIELD - DIGIT))
+            return torch.minimum(turn, 2 * room - turn)
+        way = [corner]
+        for _ in range(1, self.frames):
+            low = (way[-1] - self.reach).clamp(min=0)
+            high = torch.minimum(way[-1] + self.reach, room)
+            way.append(low + _below(high - low + 1, generator))
+        return torch.stack(way)
+
+
+def _below(bound: Tensor, generator: torch.Generator) -> Tensor:
+    """Integers uniform over 0..bound-1, on the CPU."""
+    # 53 bits per draw: the unevenness over some 60,000 values is below 1e-11
+    shape, device = bound.shape, generator.device
+    share = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
+    return (share.cpu() * bound).long()
+
+
+def place(digits: Tensor, corners: Tensor) -> Tensor:
+    """Put digits on a black field.
+
+    Parameters
+    ----------
+    digits : (n, 32, 32) tensor
+        Pictures.
+    corners : (n, T, 2) int64 tensor
+        Row and column of the upper left corner in each frame; what is outside is cut off.
+
+    Returns
+    -------
+    (n, T, 64, 64) tensor
+    """
+    along = torch.arange(FIELD, device=digits.device) - corners.unsqueeze(-1)  # (n, T, 2, 64)
+    inside = (along >= 0) & (along < DIGIT)
+    along = along.clamp(0, DIGIT - 1)
+    rows, columns = along[:, :, 0, :, None], along[:, :, 1, None, :]
+    which = torch.arange(len(digits), device=digits.device)[:, None, None, None]
+    seen = inside[:, :, 0, :, None] & inside[:, :, 1, None, :]
+    return digits[which, rows, columns] * seen
+
+
+def make_subset(folder: Path | str, target: Path | str = SUBSET) -> None:
+    """Write the subset that ships with the package from the standard files.
+
+    Parameters
+    ----------
+    folder : path
+        Where the four standard files are.
+    target : path
+        File to write.
+    """
+    train, heldout = (
+        _first_of_each(load_digits(split, folder), count)
+        for split, count in (("train", 200), ("heldout", 50))
+    )
+    np.savez_compressed(
+        target,
+        train_images=train.images,
+        train_labels=train.labels,
+        heldout_images=heldout.images,
+        heldout_labels=heldout.labels,
+    )
+
+
+def _first_of_each(digits: Digits, count: int) -> Digits:
+    first = [np.flatnonzero(digits.labels == k)[:count] for k in range(10)]
+    chosen = np.sort(np.concatenate(first))
+    return Digits(digits.images[chosen], digits.labels[chosen])

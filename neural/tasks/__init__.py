@@ -1,0 +1,1 @@
+"""What is coded: data, networks and measurement of one kind of source."""

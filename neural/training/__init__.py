@@ -1,0 +1,1 @@
+"""How codecs are trained."""

@@ -1,0 +1,14 @@
+"""Real clips: reading them, and their Gauss-Markov model."""
+
+from rdp.clip.model import ClipFit, dct_modes, fit_clip, fit_luma, sample_clip
+from rdp.clip.read import ClipError, read_luma
+
+__all__ = [
+    "ClipError",
+    "ClipFit",
+    "dct_modes",
+    "fit_clip",
+    "fit_luma",
+    "read_luma",
+    "sample_clip",
+]

@@ -1,0 +1,1 @@
+"""Constructive codecs: container and entropy coder, lattices, dithered quantisation, evaluation."""

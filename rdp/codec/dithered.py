@@ -1,0 +1,460 @@
+r"""A constructive codec: entropy-coded dithered quantisation of the innovation.
+
+Minimise the rate of each frame at given MMSE distortions :math:`m_t`, with real bytes. Frame
+after frame, over many independent sequences at once,
+
+.. math::
+    e_t = X_t - a_t \tilde X_{t-1}, \qquad
+    y_t = Q(e_t + d_t) - d_t = e_t + N_t, \qquad
+    \tilde X_t = a_t \tilde X_{t-1} + \frac{v_t}{v_t + \sigma_t^2} y_t,
+
+with dither :math:`d_t` from a seed that encoder and decoder share. :math:`N_t` is independent of
+:math:`e_t` and has variance :math:`\sigma_t^2 = v_t m_t / (v_t - m_t)` by choice of the step, so
+the error of the linear estimate is :math:`m_t` exactly. The rate :math:`I(e_t; e_t + N_t)` is at
+most the gap of the lattice (`rdp.codec.lattices`) above the MMSE curve
+:math:`\frac12 \log_2(v_t / m_t)`.
+
+One stream serves every decoder. With :math:`u_t = y_t / \sqrt{v_t + \sigma_t^2}`, white and of unit
+variance, each is a matrix, :math:`\hat X = K u`, that makes second moments those of the optimal
+Gaussian scheme at zero perception loss. The laws are only approximately Gaussian: the noise is
+uniform over a Voronoi cell, and visibly so at low rates.
+
+Zamir and Feder, "On universal quantization by randomized uniform/lattice quantizers", IEEE Trans.
+Inf. Theory 38 (1992) (rate of dithered quantisation). Decoders derived in this project, for the
+loss functions of Salehkalaibar et al., arXiv:2305.19301 and arXiv:2502.10628.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rdp import _check
+from rdp.codec.bitstream import (
+    MAX_RANGE,
+    CorruptStream,
+    Decoder,
+    Encoder,
+    Reader,
+    pack,
+    unpack,
+    varints,
+)
+from rdp.codec.lattice_coder import code_points
+from rdp.codec.lattices import LATTICES, lattice
+from rdp.mmse import factor_from_mmse, mmse_recursion
+from rdp.source import GaussMarkov
+
+Array = np.ndarray
+
+KIND = 1
+PLFS = ("MMSE", "FMD", "JD", "SA")
+MAX_RATE = 16.0  # bits per sample; the entropy coder's 24 bits of probability end there
+MAX_SAMPLES = 1 << 28  # values in one stream
+_SILENT = 1e-12  # relative gain below which a frame gets no bits
+_DITHER, _FILL = 0, 1  # what the shared randomness is for
+
+
+@dataclass(frozen=True, eq=False)
+class DitheredCodec:
+    r"""Codec with given MMSE distortion at every frame.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T frames, or T frames of d modes, which are coded each on its own.
+    mmse : (T,) array, or (T, d)
+        Distortions :math:`m_t` of the MMSE decoder, :math:`0 < m_t \le v_t`; equality sends
+        nothing. At most 16 bits per sample.
+    lattice : {"Z", "E8", "BW16"}
+        Lattice over the sequences; finer is closer to the curve and slower.
+
+    Raises
+    ------
+    ValueError
+        Distortions of the wrong shape or out of range, or an unknown lattice.
+
+    Examples
+    --------
+    >>> source = GaussMarkov.stationary(rho=0.9, frames=3)
+    >>> codec = DitheredCodec.at_rates(source, [2.0, 2.0, 2.0], lattice="E8")
+    >>> x = source.sample(16000, rng=0)
+    >>> stream = codec.encode(x, seed=1)
+    >>> message = read(stream)
+    >>> bool((message.rates - 2.0 < lattice("E8").gap + 0.05).all())
+    True
+    >>> bool(np.allclose(np.mean((x - message.decode("MMSE"))**2, axis=0), codec.mmse, rtol=0.1))
+    True
+    """
+
+    source: GaussMarkov
+    mmse: Array
+    lattice: str = "Z"
+
+    def __post_init__(self) -> None:
+        """Validate the distortions against the source."""
+        lattice(self.lattice)
+        object.__setattr__(self, "mmse", _check.frozen(_check.positive("mmse", self.mmse)))
+        if self.mmse.shape != self.source.sigma.shape:
+            raise ValueError(
+                f"mmse: expected shape {self.source.sigma.shape}, got {self.mmse.shape}"
+            )
+        v = self.prediction_error
+        if (self.mmse > v * (1 + _SILENT)).any():
+            t = np.unravel_index((self.mmse - v).argmax(), v.shape)
+            raise ValueError(
+                f"mmse: expected at most {v[t]:g} at frame {t[0]}, got {self.mmse[t]:g}"
+            )
+        if (self.mmse < v * 2.0 ** (-2 * MAX_RATE)).any():
+            raise ValueError(
+                f"mmse: expected rates of at most {MAX_RATE:g} bits per sample, got more"
+            )
+
+    @classmethod
+    def at_rates(cls, source: GaussMarkov, rates: object, lattice: str = "Z") -> DitheredCodec:
+        """Return the codec whose distortions are those of the MMSE curve at given rates.
+
+        The measured rates lie above by at most the gap of the lattice.
+
+        Parameters
+        ----------
+        source : GaussMarkov
+            T frames, or T frames of d modes.
+        rates : (T,) array, or (T, d), 0 <= R <= 16
+            Bits per sample on the MMSE curve.
+        lattice : {"Z", "E8", "BW16"}
+            Lattice over the sequences.
+        """
+        return cls(source, mmse_recursion(source, rates).mmse, lattice)
+
+    @property
+    def prediction_error(self) -> Array:
+        """Variance v_t of what is quantised, shape of mmse."""
+        gain, innovation = self.source.gain, self.source.innovation
+        return np.concatenate([innovation[:1], gain[1:] ** 2 * self.mmse[:-1] + innovation[1:]])
+
+    @property
+    def noise(self) -> Array:
+        """Variance of the quantisation noise per sample, shape of mmse; inf where silent."""
+        v = self.prediction_error
+        told = np.maximum(v - self.mmse, 0.0)
+        silent = told <= _SILENT * v
+        return np.where(silent, np.inf, v * self.mmse / np.where(silent, 1.0, told))
+
+    def quadrature_rates(self) -> Array:
+        r"""Rates by quadrature instead of bytes, for the lattice Z.
+
+        The ideal code length of the codec's own model, averaged over the exact law of
+        :math:`e_t`: a Gaussian and one uniform variable for each earlier frame, independent. In
+        the first frame, where the model is exact, this is :math:`I(e_1; e_1 + N_1)`.
+
+        Returns
+        -------
+        (T,) array, or (T, d), bits per sample without container and header
+
+        Raises
+        ------
+        ValueError
+            A lattice of more dimensions.
+
+        Notes
+        -----
+        The density of :math:`e_t + N_t` comes from its characteristic function by the
+        trapezoidal rule, which is accurate to rounding for such a smooth density.
+
+        Examples
+        --------
+        >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
+        >>> DitheredCodec.at_rates(source, [0.5, 4.0]).quadrature_rates().round(4)
+        array([0.7508, 4.2546])
+        """
+        if self.lattice != "Z":
+            raise ValueError(f"lattice: expected 'Z' for rates by quadrature, got {self.lattice!r}")
+        values = self.prediction_error, self.noise, self.source.gain, self.source.innovation
+        v, noise, gain, innovation = (a.reshape(self.source.frames, -1) for a in values)
+        rates = np.zeros_like(v)
+        for i in range(v.shape[1]):
+            gaussian, widths = 0.0, np.empty(0)  # e_t: its Gaussian variance, uniform widths
+            for t in range(len(v)):
+                gaussian = gain[t, i] ** 2 * gaussian + innovation[t, i]
+                widths = np.abs(gain[t, i]) * widths
+                if noise[t, i] == np.inf:
+                    continue
+                step = np.sqrt(12 * noise[t, i])
+                rates[t, i] = _code_length(v[t, i], step, gaussian, widths)
+                kept = noise[t, i] / (v[t, i] + noise[t, i])  # share of e_t left in the error
+                gaussian, widths = kept**2 * gaussian, np.append(kept * widths, (1 - kept) * step)
+        return rates.reshape(self.mmse.shape)
+
+    def encode(self, x: Array, seed: int) -> bytes:
+        """Encode sequences into one stream.
+
+        Parameters
+        ----------
+        x : (n, T) array, or (n, T, d)
+            Independent sequences.
+        seed : int, 0 <= seed < 2**63
+            Common randomness; it travels in the stream. The same seed gives the same bytes.
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        ValueError
+            Samples of the wrong shape, NaN, infinite or too far off the source for the entropy
+            coder, or a seed out of range.
+        """
+        x = _check.finite("x", _check.array("x", x))
+        if x.shape[1:] != self.source.sigma.shape or len(x) == 0:
+            raise ValueError(
+                f"x: expected shape (n, {_text(self.source.sigma.shape)}), got {x.shape}"
+            )
+        if x.size > MAX_SAMPLES:
+            raise ValueError(f"x: expected at most {MAX_SAMPLES} values, got {x.size}")
+        if not 0 <= seed < 1 << 63:
+            raise ValueError(f"seed: expected 0 <= seed < 2**63, got {seed}")
+        chunks, _ = self._run(len(x), seed, x=x)
+        return pack(KIND, self._header(len(x), seed), chunks)
+
+    def decoder(self, plf: str) -> Array:
+        r"""Return the matrix K of a decoder :math:`\hat X = K u` at zero perception loss.
+
+        Parameters
+        ----------
+        plf : {"MMSE", "FMD", "JD", "SA"}
+            Which perception loss; MMSE is none.
+
+        Returns
+        -------
+        (T, T) array, or (d, T, T), lower triangular
+
+        Notes
+        -----
+        FMD scales the MMSE estimate up; JD is the source's own factor, whatever the rates; SA
+        adds to the prediction from the past a term that restores the variance of the frame.
+        """
+        if plf not in PLFS:
+            raise ValueError(f"plf: expected one of {', '.join(PLFS)}, got {plf!r}")
+        estimate = factor_from_mmse(self.source, self.mmse)
+        if plf == "MMSE":
+            return estimate
+        if plf == "JD":
+            return factor_from_mmse(self.source, np.zeros_like(self.mmse))
+        own = np.eye(self.source.frames, dtype=bool)
+        if plf == "SA":
+            v = np.moveaxis(self.prediction_error, 0, -1)
+            return np.where(own, np.sqrt(v)[..., None], np.tril(estimate))
+        sd = np.moveaxis(self.source.sigma, 0, -1)[..., None]
+        norm = np.sqrt((estimate**2).sum(axis=-1, keepdims=True))
+        # an estimate that is constant gives no direction: then the frame's own noise is shown
+        return np.where(norm > 0, sd * estimate / np.where(norm > 0, norm, 1.0), sd * own)
+
+    def _run(
+        self, n: int, seed: int, x: Array | None = None, chunks: list[bytes] | None = None
+    ) -> tuple[list[bytes], Array]:
+        """Encode x into chunks, or decode chunks; return them and u, (n, T, d)."""
+        frames, modes = self.source.frames, self.source.modes or 1
+        values = self.source.gain, self.prediction_error, self.noise, self.noise < np.inf
+        gain, v, noise, sent = (a.reshape(frames, modes) for a in values)
+        white = np.empty((frames, modes, n))
+        estimate = np.zeros((modes, n))
+        written = []
+        for t in range(frames):
+            coder = None
+            if sent[t].any():
+                coder = Encoder() if chunks is None else Decoder(chunks[t])
+            for i in range(modes):
+                estimate[i] *= gain[t, i]
+                if coder is None or not sent[t, i]:
+                    white[t, i] = _fill(seed, t, i, n)
+                    continue
+                error = None if x is None else x.reshape(n, frames, modes)[:, t, i] - estimate[i]
+                y = self._quantise(coder, n, (seed, t, i), v[t, i], noise[t, i], error)
+                estimate[i] += v[t, i] / (v[t, i] + noise[t, i]) * y
+                white[t, i] = y / np.sqrt(v[t, i] + noise[t, i])
+            if isinstance(coder, Decoder):
+                coder.finish()
+            else:
+                written.append(b"" if coder is None else coder.finish())
+        return written, np.moveaxis(white, -1, 0)
+
+    def _quantise(
+        self,
+        coder: Encoder | Decoder,
+        n: int,
+        stream: tuple[int, int, int],
+        v: float,
+        noise: float,
+        error: Array | None,
+    ) -> Array:
+        """Return y = e + N of n sequences, coding the lattice points on the way."""
+        grid = lattice(self.lattice)
+        blocks = -(-n // grid.dimension)
+        step = np.sqrt(noise / grid.second_moment)
+        dither = _dither(*stream, (grid.dimension, blocks)) * grid.period
+        points = None
+        if error is not None:
+            reach, farthest = step * (MAX_RANGE // 4), np.abs(error).max()
+            if farthest > reach:
+                raise ValueError(
+                    f"x: expected values within {reach:g} of the prediction at frame "
+                    f"{stream[1]}, got one {farthest:g} away"
+                )
+            padded = np.zeros(dither.size)
+            padded[:n] = error
+            points = grid.nearest(padded.reshape(dither.shape) / step + dither)
+        points = code_points(coder, grid, dither, float(np.sqrt(v) / step), points)
+        return (step * (points - dither)).reshape(-1)[:n]
+
+    def _header(self, n: int, seed: int) -> bytes:
+        name = list(LATTICES).index(self.lattice)
+        counts = varints([n, self.source.frames, self.source.modes or 0, name, seed])
+        numbers = (self.source.sigma, self.source.rho, self.mmse)
+        return counts + b"".join(np.ascontiguousarray(a, "<f8").tobytes() for a in numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class Message:
+    """What a stream says: white variables that every decoder shares.
+
+    Parameters
+    ----------
+    codec : DitheredCodec
+        The codec that the header describes.
+    seed : int
+        Common randomness.
+    white : (n, T) array, or (n, T, d)
+        u_t, uncorrelated and of unit variance.
+    rates : (T,) array
+        Bits per sequence of each frame; container and header are shared evenly among frames, so
+        that the sum is all bits of the stream.
+    """
+
+    codec: DitheredCodec
+    seed: int
+    white: Array
+    rates: Array
+
+    def decode(self, plf: str = "MMSE") -> Array:
+        """Reconstruct the sequences for one perception loss.
+
+        Parameters
+        ----------
+        plf : {"MMSE", "FMD", "JD", "SA"}
+            MMSE estimate, or zero perception loss framewise, jointly or self-adaptively.
+
+        Returns
+        -------
+        (n, T) array, or (n, T, d), in the units of the source
+        """
+        matrix = self.codec.decoder(plf)
+        if matrix.ndim == 2:
+            return self.white @ matrix.T
+        return np.einsum("nsd,dts->ntd", self.white, matrix)
+
+
+def read(stream: bytes, max_samples: int = MAX_SAMPLES) -> Message:
+    """Decode a stream up to the choice of the perception loss.
+
+    Parameters
+    ----------
+    stream : bytes
+        What `DitheredCodec.encode` returned.
+    max_samples : int
+        Largest number of values to accept; a larger stream is refused before memory is taken.
+
+    Returns
+    -------
+    Message
+
+    Raises
+    ------
+    CorruptStream
+        Damaged, cut, extended or foreign bytes.
+    """
+    header, chunks = unpack(stream, KIND)
+    reader = Reader(header)
+    n, frames, modes, name, seed = (reader.varint() for _ in range(5))
+    if not (n >= 1 and frames == len(chunks) >= 1 and name < len(LATTICES)):
+        raise CorruptStream(f"stream: header of {n} sequences, {frames} frames, lattice {name}")
+    if n * frames * max(modes, 1) > max_samples:
+        raise CorruptStream(f"stream: {n} x {frames} x {modes} values, expected <= {max_samples}")
+    shape = (frames, modes) if modes else (frames,)
+    per_frame = max(modes, 1)
+    sizes = (frames * per_frame, (frames - 1) * per_frame, frames * per_frame)
+    sigma, rho, mmse = (reader.floats(size).reshape(-1, *shape[1:]) for size in sizes)
+    reader.finish()
+    try:
+        codec = DitheredCodec(GaussMarkov(sigma, rho), mmse, list(LATTICES)[name])
+    except ValueError as error:
+        raise CorruptStream(f"stream: {error}") from None
+    _, white = codec._run(n, seed, chunks=chunks)
+    shared = (len(stream) - sum(map(len, chunks))) / frames
+    rates = 8 * (np.array([len(chunk) for chunk in chunks]) + shared) / n
+    return Message(codec, seed, white if modes else white[..., 0], rates)
+
+
+def decode(stream: bytes, plf: str = "MMSE") -> Array:
+    """Decode a stream for one perception loss; `read` once to decode for several.
+
+    Parameters
+    ----------
+    stream : bytes
+        What `DitheredCodec.encode` returned.
+    plf : {"MMSE", "FMD", "JD", "SA"}
+        MMSE estimate, or zero perception loss framewise, jointly or self-adaptively.
+
+    Returns
+    -------
+    (n, T) array, or (n, T, d)
+
+    Raises
+    ------
+    CorruptStream
+        Damaged, cut, extended or foreign bytes.
+    """
+    return read(stream).decode(plf)
+
+
+def _code_length(v: float, step: float, gaussian: float, widths: Array) -> float:
+    """Bits to code Z-points under the Gaussian model of variance v, by quadrature over the truth.
+
+    The input has a Gaussian part and uniform parts of given widths; the quantiser adds one more.
+    """
+    from scipy.special import ndtr
+
+    half = 13 * np.sqrt(v) + step  # the density of e + N is below rounding beyond
+    points = 1 << 16
+    y = (np.arange(points) - points // 2) * (2 * half / points)
+    omega = np.fft.rfftfreq(points, d=2 * half / points) * 2 * np.pi
+    transform = np.exp(-gaussian * omega**2 / 2)
+    for width in (*widths, step):
+        transform = transform * np.sinc(omega * width / (2 * np.pi))
+    density = np.fft.fftshift(np.fft.irfft(transform, points)) * (points / (2 * half))
+    sd = np.sqrt(v)
+    mass = ndtr((step / 2 - np.abs(y)) / sd) - ndtr((-step / 2 - np.abs(y)) / sd)
+    bits = -np.log2(np.maximum(mass, np.finfo(float).tiny))
+    return float((density * bits).sum() * (2 * half / points))
+
+
+def _philox(seed: int, frame: int, mode: int, purpose: int) -> np.random.Philox:
+    """Counter-based generator: any frame can be drawn without those before it."""
+    return np.random.Philox(key=seed, counter=[0, purpose, mode, frame])
+
+
+def _dither(seed: int, frame: int, mode: int, shape: tuple[int, int]) -> Array:
+    """Uniform over [0, 1); from the raw 64 bits, which no release of numpy may change."""
+    raw = _philox(seed, frame, mode, _DITHER).random_raw(shape[0] * shape[1])
+    return (raw >> np.uint64(11)).astype(np.float64).reshape(shape) * 2.0**-53
+
+
+def _fill(seed: int, frame: int, mode: int, n: int) -> Array:
+    """Noise of the decoder for a frame without bits."""
+    return np.random.Generator(_philox(seed, frame, mode, _FILL)).standard_normal(n)
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))

@@ -1,0 +1,319 @@
+"""`rdp minimum-rate`, `allocate`, `pareto` and `universality`: the questions people ask."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from rdp.perception import perception
+from rdp.problem import Problem
+from rdp.source import GaussMarkov
+from solvers.cli import inputs, output
+
+Distortion = Annotated[
+    str, typer.Option(metavar=inputs.LIST, help="Distortion allowed at each frame; inf is free.")
+]
+Objective = Annotated[
+    str,
+    typer.Option(metavar="total|sequential", help="Least total rate, or frame after frame."),
+]
+Total = Annotated[float, typer.Option(help="Bits for all frames together.")]
+Between = Annotated[
+    str | None, typer.Option(metavar="I,J", help="Two frames, from 1; the last two if not given.")
+]
+Points = Annotated[int, typer.Option(min=2, help="Points of the front.")]
+Clip = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Source fitted to a clip; rates are bits per pixel."),
+]
+Sample = Annotated[bool, typer.Option("--sample", help="The same with the package's own clip.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to an application.
+
+    Parameters
+    ----------
+    app : typer.Typer
+        The application.
+    """
+    app.command("minimum-rate")(minimum_rate)
+    app.command("allocate")(allocate)
+    app.command("pareto")(pareto)
+    app.command("universality")(universality)
+
+
+def minimum_rate(
+    distortion: Distortion,
+    rho: inputs.Rho = "0.9",
+    sigma: inputs.Sigma = "1",
+    frames: inputs.Frames = None,
+    plf: inputs.Loss = "MMSE",
+    levels: inputs.Levels = "0",
+    metric: inputs.Metric = "w2",
+    objective: Objective = "total",
+    json: inputs.Json = False,
+    csv: inputs.Csv = None,
+) -> None:
+    """Least rates at which given distortions and perception thresholds can be met.
+
+    rdp minimum-rate --rho 0.9 --distortion 0.5,0.3,0.2 --plf JD
+    """
+    from solvers.allocation import minimum_rate as ask
+
+    targets = inputs.numbers("distortion", distortion)
+    allowed = inputs.numbers("levels", levels)
+    source = inputs.source(rho, sigma, frames, distortion=targets, levels=allowed)
+    loss = perception(plf, allowed, metric)
+    found = ask(source, targets, loss, objective)
+    columns = {
+        "bits": found.rates,
+        "distortion": found.distortion,
+        "allowed": np.broadcast_to(targets, found.rates.shape),
+        "perception": found.perception,
+    }
+    if _frames(columns, csv, json):
+        output.show_json({**_source(source, plf), **asdict(found)})
+    elif csv is None:
+        typer.echo(f"total {found.total:.6g} bits, no scheme needs less than {_bound(found)}")
+
+
+def allocate(
+    total: Total,
+    rho: inputs.Rho = "0.9",
+    sigma: inputs.Sigma = "1",
+    frames: inputs.Frames = None,
+    plf: inputs.Loss = "MMSE",
+    levels: inputs.Levels = "0",
+    metric: inputs.Metric = "w2",
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar=inputs.LIST, help="Weights of the distortions; equal if not given."),
+    ] = None,
+    json: inputs.Json = False,
+    csv: inputs.Csv = None,
+) -> None:
+    """Best split of a bit budget over frames.
+
+    rdp allocate --total 2.1 --frames 3 --plf JD
+    """
+    from solvers.allocation import allocate as ask
+
+    allowed = inputs.numbers("levels", levels)
+    shares = None if weights is None else inputs.numbers("weights", weights)
+    source = inputs.source(rho, sigma, frames, levels=allowed, weights=shares)
+    loss = perception(plf, allowed, metric)
+    found = ask(source, total, loss, shares)
+    solution = found.solution
+    columns = {
+        "bits": found.rates,
+        "distortion": solution.distortion,
+        "mmse": solution.mmse,
+        "perception": solution.perception,
+    }
+    if _frames(columns, csv, json):
+        answer = {"objective": found.objective, "lower_bound": found.lower_bound}
+        output.show_json({**_source(source, plf), "total": total, **columns, **answer})
+    elif csv is None:
+        typer.echo(f"objective {found.objective:.6g}, no split reaches less than {_bound(found)}")
+
+
+def pareto(
+    rates: inputs.Rates,
+    between: Between = None,
+    rho: inputs.Rho = "0.9",
+    sigma: inputs.Sigma = "1",
+    frames: inputs.Frames = None,
+    plf: inputs.Losses = "all",
+    levels: inputs.Levels = "0",
+    metric: inputs.Metric = "w2",
+    points: Points = 17,
+    json: inputs.Json = False,
+    csv: inputs.Csv = None,
+    plot: inputs.Plot = None,
+) -> None:
+    """Trade-off between the distortions of two frames.
+
+    FMD and MMSE leave no choice: all their points are one.
+
+    rdp pareto --rates 0.05,8,8 --plf JD,SA --plot front.png
+    """
+    import pandas as pd
+
+    from solvers.allocation import pareto as ask
+
+    output.check_plot(plot)
+    given = inputs.numbers("rates", rates)
+    allowed = inputs.numbers("levels", levels)
+    source = inputs.source(rho, sigma, frames, rates=given, levels=allowed)
+    pair = _pair(between, source.frames)
+    fronts = {
+        name: ask(Problem(source, given, perception(name, allowed, metric)), pair, points)
+        for name in inputs.losses(plf)
+    }
+    parts = []
+    for name, front in fronts.items():
+        columns: dict[str, Any] = {"plf": name}
+        columns |= {f"weight_{t + 1}": w for t, w in enumerate(front.weights.T)}
+        columns |= {f"distortion_{t + 1}": d for t, d in enumerate(front.distortion.T)}
+        columns["objective"] = (front.weights * front.distortion).sum(1)
+        parts.append(pd.DataFrame({**columns, "lower_bound": front.lower_bound}))
+    table = pd.concat(parts, ignore_index=True)
+    if csv is not None:
+        output.write_csv(table, csv)
+    if plot is not None:
+        _draw_front(table, pair, plot)
+    if json:
+        answer = {
+            name: {
+                "weights": f.weights,
+                "distortion": f.distortion,
+                "objective": (f.weights * f.distortion).sum(1),
+                "lower_bound": f.lower_bound,
+            }
+            for name, f in fronts.items()
+        }
+        place = {"sigma": source.sigma, "rho": source.rho, "between": [i + 1 for i in pair]}
+        output.show_json({**place, "fronts": answer})
+    elif csv is None and plot is None:
+        shown = [f"{name}_{i + 1}" for name in ("weight", "distortion") for i in pair]
+        shown = ["plf", *shown, "objective", "lower_bound"]
+        heads = ["plf", *(f"{letter}_{i + 1}" for letter in "wD" for i in pair)]
+        heads += ["objective", "at least"]
+        output.show_table(heads, table[shown].itertuples(index=False))
+
+
+def universality(
+    rates: inputs.Rates,
+    rho: inputs.Rho = "0.9",
+    sigma: inputs.Sigma = "1",
+    frames: inputs.Frames = None,
+    clip: Clip = None,
+    sample: Sample = False,
+    plf: inputs.Losses = "FMD,JD,SA",
+    levels: inputs.Levels = "0",
+    metric: inputs.Metric = "w2",
+    json: inputs.Json = False,
+    csv: inputs.Csv = None,
+) -> None:
+    """What the MMSE encoder loses against the best one, and the rate that buys it back.
+
+    Nothing for scalar frames. With a clip, rates and distortions are those of a pixel, and the
+    clip's modes are coded with the best and with the MMSE encoder's bits.
+
+    rdp universality --rates 0.1,4,4
+
+    rdp universality --sample --rates 0.3 --frames 3
+    """
+    import pandas as pd
+
+    from solvers.allocation import universality as ask
+
+    given = inputs.numbers("rates", rates)
+    allowed = inputs.numbers("levels", levels)
+    if clip is None and not sample:
+        source, pixels = inputs.source(rho, sigma, frames, rates=given, levels=allowed), 1
+    else:
+        source, pixels = _fitted(clip, sample, frames, given)
+    found = {
+        name: ask(
+            Problem(source, given * pixels, perception(name, np.multiply(allowed, pixels), metric))
+        )
+        for name in inputs.losses(plf)
+    }
+    table = pd.concat(
+        pd.DataFrame(
+            {
+                "plf": name,
+                "frame": np.arange(1, source.frames + 1),
+                "best": answer.best / pixels,
+                "mmse_encoder": answer.mmse_encoder / pixels,
+                "penalty": answer.penalty / pixels,
+                "extra_rate": answer.extra_rate / pixels,
+            }
+        )
+        for name, answer in found.items()
+    )
+    if csv is not None:
+        output.write_csv(table, csv)
+    if json:
+        output.show_json({plf: part.to_dict("list") for plf, part in table.groupby("plf")})
+    elif csv is None:
+        heads = ["plf", "frame", "best encoder", "MMSE encoder", "penalty"]
+        output.show_table(heads, table.drop(columns="extra_rate").itertuples(index=False))
+        unit = "bits" if pixels == 1 else "bits per pixel"
+        for name, answer in found.items():
+            extra = answer.extra_rate / pixels
+            typer.echo(f"{name}: {extra:.4g} more {unit} in every frame make up for it")
+
+
+def _frames(columns: dict[str, Any], csv: str | None, json: bool) -> bool:
+    """Write or print one row for each frame; return whether JSON is wanted instead."""
+    if csv is not None:
+        import pandas as pd
+
+        frame = np.arange(1, len(columns["bits"]) + 1)
+        output.write_csv(pd.DataFrame({"frame": frame, **columns}), csv)
+    elif not json:
+        rows = zip(*(np.asarray(column).tolist() for column in columns.values()), strict=True)
+        heads = ["frame", *(name.replace("mmse", "MMSE") for name in columns)]
+        output.show_table(heads, ([t, *row] for t, row in enumerate(rows, start=1)))
+    return json
+
+
+def _bound(found: Any) -> str:
+    """Certified bound, rounded down so that what is printed still holds."""
+    return f"{np.floor(found.lower_bound * 1e6) / 1e6:.6f}"
+
+
+def _source(source: GaussMarkov, plf: str) -> dict[str, Any]:
+    return {"sigma": source.sigma, "rho": source.rho, "plf": plf.upper()}
+
+
+def _pair(text: str | None, frames: int) -> tuple[int, int]:
+    """Positions, from 0, of the two frames of a front."""
+    if text is None:
+        if frames < 2:
+            raise ValueError(f"rates: expected at least 2 frames for a front, got {frames}")
+        return frames - 2, frames - 1
+    try:
+        i, j = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"between: expected two frames like 2,3, got {text!r}") from None
+    if i == j or not (1 <= i <= frames and 1 <= j <= frames):
+        raise ValueError(f"between: expected two different frames, 1 to {frames}, got {text!r}")
+    return i - 1, j - 1
+
+
+def _fitted(
+    clip: str | None, sample: bool, frames: int | None, rates: Any
+) -> tuple[GaussMarkov, int]:
+    """Source of a clip, and the pixels that its modes stand for."""
+    from rdp.clip import fit_clip, sample_clip
+
+    if clip is not None and sample:
+        raise ValueError("clip: expected a path or --sample, got both")
+    count = frames or (len(rates) if np.ndim(rates) else None)
+    if count is None:
+        raise ValueError("frames: expected --frames, or a list of rates, got none")
+    fit = fit_clip(sample_clip() if clip is None else clip)
+    return fit.source(count), fit.modes
+
+
+def _draw_front(table: Any, pair: tuple[int, int], path: str) -> None:
+    """Draw distortion of one frame against that of the other, one front for each loss."""
+    from solvers.plotting import line
+
+    i, j = (frame + 1 for frame in pair)
+
+    def draw(figure: Any) -> None:
+        ax = figure.subplots()
+        for plf, front in table.groupby("plf", sort=False):
+            ax.plot(front[f"distortion_{i}"], front[f"distortion_{j}"], **line(plf, marker=True))
+        ax.set(xlabel=f"distortion of frame {i}", ylabel=f"distortion of frame {j}")
+        ax.legend()
+
+    output.write_plot(path, 3.5, draw)

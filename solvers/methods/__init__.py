@@ -1,0 +1,1 @@
+"""The methods that solve a problem, one module each."""

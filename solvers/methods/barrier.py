@@ -1,0 +1,307 @@
+r"""Backend "barrier": a compiled primal-dual barrier method, one point or many.
+
+.. math::
+    \min \sum_t w_t D_t, \qquad D_t = m_t + |K_t - \tilde L_t|^2 + (H - K K^T)_{tt},
+    \qquad H \succeq K K^T,
+
+over lower-triangular decoder gains K (:math:`\hat X = K u` + noise, :math:`\tilde X = \tilde L u`)
+and :math:`H = \operatorname{Cov} \hat X`, subject to the thresholds; or frame after frame with the
+earlier rows of K and H given.
+
+Why this method. Written down for a modelling language, a point costs mostly the writing
+(`benchmarks/bench_newton.py`); as a semidefinite program it has blocks of 2T for the scheme and
+for each threshold. Here K and H are the only unknowns: squared W2 and its derivatives are evaluated
+from a singular value decomposition, so a threshold is one number and no block. Steps scaled by
+Nesterov and Todd's matrix reach a gap of 1e-8 in ten or eleven steps whatever T, where first-order
+methods take hundreds. Two frames, the size of most sweeps, are written out in numbers
+(:mod:`solvers._barrier.two_frames`); frame after frame, each is a program with one row of gains
+(:mod:`solvers._barrier.sequential`). Points do not warm one another: then a sweep gives the same
+digits in any order, in any chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from rdp import _check
+from rdp.closed_form import smallest_sd
+from rdp.mmse import check_rates, estimate_factor, mmse_recursion
+from rdp.problem import Problem
+from rdp.source import GaussMarkov
+from solvers.errors import SolverError
+from solvers.scheme import Scheme
+
+if TYPE_CHECKING:
+    from solvers._barrier.weighted import Source
+
+Array = np.ndarray
+
+_CHUNK = 64  # points in a task at least
+
+
+def solve_barrier(problem: Problem) -> Scheme:
+    r"""Solve a problem by the compiled barrier method.
+
+    Minimise :math:`\sum_t w_t D_t`, or frame after frame, over causal schemes of given rates and
+    perception thresholds.
+
+    Parameters
+    ----------
+    problem : Problem
+        Scalar frames; any loss, thresholds, objective and encoder.
+
+    Returns
+    -------
+    Scheme
+
+    Raises
+    ------
+    SolverError
+        Vector frames, or a certified gap above tolerance.
+
+    Notes
+    -----
+    For scalar frames the MMSE encoder is best for every decoder (proof in
+    :mod:`solvers.certificate`), so both encoders have the same answer. Loss functions of
+    Salehkalaibar et al., arXiv:2305.19301 and arXiv:2502.10628; the method is derived in this
+    project.
+
+    Examples
+    --------
+    >>> from rdp import JD, GaussMarkov
+    >>> from solvers import solve
+    >>> source = GaussMarkov.stationary(rho=0.9, frames=3)
+    >>> problem = Problem(source, [0.05, 8, 8], JD(0.1), weights=[0, 0, 1])
+    >>> solve(problem, method="barrier").distortion.round(3)
+    array([1.446, 0.568, 0.078])
+    """
+    source = problem.source
+    _scalar(source)
+    frames = source.frames
+    if problem.plf in ("MMSE", "FMD"):
+        return _framewise_scheme(problem)
+    points = _Points.empty(1, frames)
+    _run(
+        source, problem.rates[None], problem.thresholds[None], problem.plf, problem.weights, points
+    )
+    bound = float(points.bound[0])
+    if points.status[0] != 0:
+        total = float(points.distortion[0] @ _weight(problem.weights, frames))
+        raise SolverError(
+            "inaccurate", f"barrier: objective {total:.10g} has no certificate beyond {bound:.10g}"
+        )
+    gains, root = points.scheme
+    return Scheme(
+        cov_xhat=root @ root.T,
+        cross=gains @ estimate_factor(source, problem.rates).T,
+        mmse=mmse_recursion(source, problem.rates).mmse,
+        lower_bound=bound,
+        message="primal-dual barrier",
+    )
+
+
+def barrier_batch(
+    source: GaussMarkov,
+    rates: object,
+    levels: object,
+    plf: str,
+    weights: Array | None = None,
+    parallel: bool = True,
+) -> tuple[Array, Array, Array, Array, Array]:
+    r"""Solve one source at many rates and thresholds.
+
+    Minimise :math:`\sum_t w_t D_t`, or frame after frame, at each point; see
+    :func:`solve_barrier`.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T scalar frames.
+    rates : (N, T) array, >= 0
+        Bits per frame, inf allowed.
+    levels : (N, T) array, >= 0
+        Thresholds in squared W2, squared units of the source; 0 and inf allowed.
+    plf : {"JD", "SA"}
+        Perception loss. The others have closed forms in :mod:`rdp.closed_form`.
+    weights : (T,) array, >= 0, or None
+        Weights of the distortions; None is the sequential objective.
+    parallel : bool
+        Use all threads that numba may (NUMBA_NUM_THREADS, by default one for each core).
+
+    Returns
+    -------
+    distortion, perception : (N, T) arrays
+        Recomputed from the scheme of each point.
+    objective, lower_bound : (N,) arrays
+        For the sequential objective, sums over the frames.
+    status : (N,) int array
+        0 where the certified gap is within tolerance.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not match, negative values, a loss without a kernel, vector frames.
+
+    Examples
+    --------
+    >>> from rdp import GaussMarkov
+    >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
+    >>> rates, levels = np.full((3, 2), 0.5), np.array([[np.inf, p] for p in (0.0, 0.1, 9.0)])
+    >>> barrier_batch(source, rates, levels, "JD", np.ones(2))[2].round(4)
+    array([0.9648, 0.801 , 0.7975])
+    """
+    _scalar(source)
+    bits = check_rates(source, rates)
+    allowed = _check.nonnegative("levels", levels)
+    if bits.ndim != 2:
+        raise ValueError(f"rates: expected shape (N, {source.frames}), got {bits.shape}")
+    if allowed.shape != bits.shape:
+        raise ValueError(f"levels: expected shape {bits.shape}, got {allowed.shape}")
+    if weights is not None:
+        weights = _check.nonnegative("weights", weights)
+        if weights.shape != (source.frames,) or not np.isfinite(weights).all():
+            raise ValueError(f"weights: expected {source.frames} finite values, got {weights}")
+    if plf not in ("JD", "SA"):
+        raise ValueError(f"plf: expected 'JD' or 'SA', got {plf!r}")
+    points = _Points.empty(*bits.shape)
+    _run(source, bits, allowed, plf, weights, points, parallel)
+    objective = points.distortion @ _weight(weights, source.frames)
+    return points.distortion, points.perception, objective, points.bound, points.status
+
+
+class _Points(NamedTuple):
+    """Answers of N points, and the scheme of the last one: gains K, and G with H = G G^T."""
+
+    distortion: Array  # (N, T)
+    perception: Array  # (N, T)
+    bound: Array  # (N,)
+    status: Array  # (N,)
+    scheme: Array  # (2, T, T)
+
+    @classmethod
+    def empty(cls, count: int, frames: int) -> _Points:
+        shape = (count, frames)
+        status = np.zeros(count, np.int64)
+        return cls(
+            np.zeros(shape), np.zeros(shape), np.zeros(count), status, np.zeros((2, frames, frames))
+        )
+
+
+def _run(
+    source: GaussMarkov,
+    rates: Array,
+    levels: Array,
+    plf: str,
+    weights: Array | None,
+    points: _Points,
+    parallel: bool = False,
+) -> None:
+    """Fill `points`. The kernels work in units in which the largest frame is of order one."""
+    from numba import config
+
+    from solvers._barrier import batch
+
+    unit = 2.0 ** np.round(np.log2(source.sigma.max()))  # exact to divide and multiply by
+    given = (
+        _kernel_source(source.scaled(1 / unit), plf),
+        np.zeros(0) if weights is None else np.array(weights, dtype=np.float64),
+    )
+    rates, levels = np.ascontiguousarray(rates), np.ascontiguousarray(levels / unit**2)
+    workers = config.NUMBA_NUM_THREADS if parallel else 1  # type: ignore[attr-defined]
+
+    def solve(kernel: Callable[..., None], chosen: Array) -> None:
+        span = _span(chosen)
+        part = _Points(
+            points.distortion[span],
+            points.perception[span],
+            points.bound[span],
+            points.status[span],
+            np.empty_like(points.scheme),
+        )
+        kernel(*given, rates[span], levels[span], *part)
+        for values, found in zip(points[:4], part[:4], strict=True):
+            values[span] = found
+        if chosen[-1] == len(rates) - 1:  # the scheme is that of the last point
+            points.scheme[:] = part.scheme
+
+    def spread(kernel: Callable[..., None], chosen: Array) -> None:
+        tasks = min(4 * workers if workers > 1 else 1, -(-len(chosen) // _CHUNK))
+        parts = np.array_split(chosen, tasks) if tasks else []
+        with ThreadPoolExecutor(workers) if tasks > 1 else nullcontext() as pool:
+            list((pool.map if pool else map)(partial(solve, kernel), parts))
+
+    two = np.zeros(len(levels), dtype=bool)
+    if weights is not None and plf == "JD" and source.frames == 2:
+        two = (levels.min(axis=1) > 0) & (levels[:, 1] < np.inf)
+        spread(batch.two_frame_points, np.flatnonzero(two))
+    # what stalls in closed 2 x 2 form, at |rho| = 1 and no rate, say, has another try
+    rest = np.flatnonzero(~two | (points.status != 0))
+    spread(batch.sequential_points if weights is None else batch.weighted_points, rest)
+    for values, power in zip(points, (2, 2, 2, 0, 1), strict=True):
+        if power:
+            values *= unit**power
+
+
+def _span(chosen: Array) -> Array | slice:
+    """Indices as a slice where they follow one another: then nothing is copied."""
+    first, stop = chosen[0], chosen[-1] + 1
+    return slice(first, stop) if stop - first == len(chosen) else chosen
+
+
+def _weight(weights: Array | None, frames: int) -> Array:
+    """Weights of the frames in the objective."""
+    return np.ones(frames) if weights is None else np.asarray(weights)
+
+
+def _scalar(source: GaussMarkov) -> None:
+    if source.modes is not None:
+        raise SolverError(
+            "unsupported", "barrier: expected scalar frames; vector frames use 'waterfilling'"
+        )
+
+
+def _kernel_source(source: GaussMarkov, plf: str) -> Source:
+    """What the kernels need of the source, as contiguous writable arrays of one type."""
+    from solvers._barrier import dual_bound
+    from solvers._barrier.weighted import Source
+
+    phi = source.transition()
+    return Source(
+        dual_bound.JD if plf == "JD" else dual_bound.SA,
+        np.array(source.gain),
+        np.array(source.innovation),
+        np.array(source.variance),
+        phi,
+        phi * np.sqrt(source.innovation),
+    )
+
+
+def _framewise_scheme(problem: Problem) -> Scheme:
+    """The estimate scaled to the smallest allowed spread; noise where there is no estimate."""
+    from solvers.certificate import lower_bound
+
+    source = problem.source
+    frames = source.frames
+    backbone = mmse_recursion(source, problem.rates)
+    factor = estimate_factor(source, problem.rates)
+    spread = np.sqrt(backbone.variance)
+    wanted = spread
+    if problem.perception is not None:
+        floor = smallest_sd(source.sigma, problem.thresholds, problem.perception.metric)
+        wanted = np.maximum(spread, floor)
+    known = spread > 0
+    gains = np.where(known, wanted / np.where(known, spread, 1.0), 0.0)[:, None] * factor
+    fresh = np.where(known, 0.0, wanted)
+    return Scheme(
+        cov_xhat=gains @ gains.T + np.diag(fresh**2),
+        cross=gains @ factor.T,
+        mmse=backbone.mmse,
+        lower_bound=lower_bound(problem, np.zeros(frames), np.zeros((frames, frames, frames))),
+        message="one frame at a time",
+    )

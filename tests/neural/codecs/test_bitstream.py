@@ -1,0 +1,82 @@
+"""Bytes: they come back exactly, repeat with the seed, and damage is noticed."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from neural.codecs.bitstream import encode, read  # noqa: E402
+from neural.codecs.block import BlockCodec, Shape  # noqa: E402
+from neural.codecs.quantiser import shared_dither  # noqa: E402
+from rdp.codec.bitstream import CorruptStream  # noqa: E402
+from tests.neural.small import task, trained  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def x():
+    return task().batch(torch.Generator().manual_seed(8), 200)
+
+
+@pytest.fixture(scope="module")
+def stream(x):
+    return encode(trained(), x, seed=3)
+
+
+def test_the_decoder_has_what_the_encoder_had(x, stream):
+    codec, kept = trained(), []
+
+    def channel(frame, y):
+        dither, quantiser = shared_dither(3, frame, y.shape), codec.quantisers[frame]
+        kept.append(quantiser.value(quantiser.index(y, dither), dither))
+        return kept[-1]
+
+    codec.represent(x, channel)
+    message = read(codec, stream)
+    for one, other in zip(message.latents, kept, strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(message.show("MMSE"), read(codec, stream).show("MMSE"))
+
+
+def test_bits_are_those_of_the_bytes(x, stream):
+    message = read(trained(), stream)
+    np.testing.assert_allclose(message.bits.sum() * len(x), 8 * len(stream), rtol=1e-12)
+
+
+def test_same_seed_same_bytes_and_no_other(x, stream):
+    assert encode(trained(), x, seed=3) == stream
+    assert encode(trained(), x, seed=4) != stream
+
+
+def test_damage_anywhere_is_noticed(stream):
+    for place in range(0, len(stream), 7):
+        broken = bytearray(stream)
+        broken[place] ^= 16
+        with pytest.raises(CorruptStream):
+            read(trained(), bytes(broken))
+
+
+@pytest.mark.parametrize("cut", [0, 3, 20, -9, -1])
+def test_a_cut_stream_is_noticed(stream, cut):
+    with pytest.raises(CorruptStream):
+        read(trained(), stream[:cut])
+
+
+def test_another_encoder_is_noticed(stream):
+    torch.manual_seed(5)
+    other = BlockCodec(Shape(frames=2, block=2, latents=2, hidden=8))
+    other.tabulate()
+    with pytest.raises(CorruptStream, match="another encoder"):
+        read(other, stream)
+
+
+def test_wrong_input_is_refused(x, stream):
+    with pytest.raises(ValueError, match="codec: expected a trained codec"):
+        encode(task().make_codec(), x, 0)
+    with pytest.raises(ValueError, match="x: expected finite"):
+        encode(trained(), x * torch.nan, 0)
+    with pytest.raises(ValueError, match="seed: expected"):
+        encode(trained(), x, -1)
+    with pytest.raises(ValueError, match="plf: expected one of MMSE, got 'JD'"):
+        read(trained(), stream).show("JD")
+    with pytest.raises(CorruptStream, match="header of 200 samples"):
+        read(trained(), stream, max_samples=100)

@@ -1,0 +1,182 @@
+"""The loop: it resumes exactly, keeps frozen what is frozen, and reaches the rates asked for."""
+
+import copy
+import json
+import pickle
+import shutil
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from neural.codecs.block import BlockCodec, Shape  # noqa: E402
+from neural.training.loop import Run, Stage, train  # noqa: E402
+from tests.neural.small import RATES, task, trained  # noqa: E402
+
+SMALL = {"steps": 12, "batch": 16}
+STAGES = {
+    "mmse": Stage("mmse", rates=RATES, **SMALL),
+    "universal": Stage("universal", plfs=("FMD", "JD", "SA"), encoder="frozen", **SMALL),
+    "end to end": Stage("end to end", plfs=("JD",), rates=RATES, **SMALL),
+}
+
+
+class Killed(Exception):
+    pass
+
+
+def start(stage):
+    codec = copy.deepcopy(trained())
+    for plf in stage.plfs:
+        if plf not in codec.decoders:
+            codec.add_decoder(plf)
+    return codec
+
+
+def go(stage, folder, codec=None, batch=None, **options):
+    made = task()
+    return train(
+        stage, codec or start(stage), batch or made.batch, made.make_critic, folder,
+        progress=False, log_every=1, **options,
+    )  # fmt: skip
+
+
+def same(one, other):
+    first, second = one.state_dict(), other.state_dict()
+    assert first.keys() == second.keys()
+    return all(
+        torch.equal(a, b) for a, b in zip(first.values(), second.values(), strict=True)
+        if isinstance(a, torch.Tensor)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def test_killed_and_resumed_is_uninterrupted(stage, tmp_path):
+    whole = go(stage, tmp_path / "whole")
+    made, calls, cut = task(), [], tmp_path / "cut"
+
+    def batch(generator, n):
+        calls.append(n)
+        if len(calls) == 6:
+            shutil.copy(cut / "checkpoint.pt", tmp_path / "older.pt")
+        if len(calls) == 9:
+            raise Killed
+        return made.batch(generator, n)
+
+    with pytest.raises(Killed):
+        go(stage, cut, batch=batch, checkpoint_seconds=0)
+    # the last checkpoint before the kill is some steps old
+    shutil.copy(tmp_path / "older.pt", cut / "checkpoint.pt")
+    resumed = go(stage, cut)
+    assert same(whole, resumed)
+    assert resumed.entropy[0].table.pmf.tobytes() == whole.entropy[0].table.pmf.tobytes()
+    logs = [
+        [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("whole", "cut")
+    ]
+    for log in logs:
+        assert [line["step"] for line in log] == list(range(1, 13))
+        for line in log:
+            del line["seconds"]
+    assert logs[0] == logs[1]
+
+
+def test_another_seed_is_another_run(tmp_path):
+    one = go(STAGES["mmse"], tmp_path / "a")
+    other = go(Stage("mmse", rates=RATES, seed=1, **SMALL), tmp_path / "b")
+    assert not same(one, other)
+
+
+class Normed(BlockCodec):
+    """Encoder with batch normalisation, whose statistics move when it is in training mode."""
+
+    def __init__(self):
+        super().__init__(Shape(frames=2, block=2, latents=2, hidden=8), ("MMSE", "FMD"))
+        for network in self.encoder:
+            network.skip = nn.Sequential(network.skip, nn.BatchNorm1d(2))
+
+
+@pytest.mark.parametrize("encoder", ["frozen", "train"])
+def test_a_frozen_encoder_is_the_same_to_the_last_bit(encoder, tmp_path):
+    codec = Normed()
+    codec.tabulate()
+    before = copy.deepcopy(codec)
+    stage = Stage("s", plfs=("FMD",), encoder=encoder, rates=RATES, **SMALL)
+    go(stage, tmp_path, codec.train())
+    for name in ("encoder", "entropy"):
+        assert same(getattr(codec, name), getattr(before, name)) == (encoder == "frozen")
+    assert same(codec.decoders["MMSE"], before.decoders["MMSE"])
+    assert not same(codec.decoders["FMD"], before.decoders["FMD"])
+    buffers = codec.encoder[0].skip[1].running_mean, before.encoder[0].skip[1].running_mean
+    assert torch.equal(*buffers) == (encoder == "frozen")
+
+
+@pytest.mark.parametrize("plf", ["FMD", "JD", "SA"])
+def test_the_adversarial_part_moves_the_decoder(plf, tmp_path):
+    """With and without the weight of realism, the same steps end elsewhere, at every frame."""
+    ends = [
+        go(Stage("s", plfs=(plf,), encoder="frozen", realism=weight, **SMALL), tmp_path / name)
+        for name, weight in (("with", 2.0), ("without", 0.0))
+    ]
+    for t in range(2):
+        assert not same(ends[0].decoders[plf][t], ends[1].decoders[plf][t])
+
+
+def test_the_rates_asked_for_are_reached():
+    x = task().batch(torch.Generator().manual_seed(0), 20_000)
+    codec, rng = trained(), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        latents = codec.represent(x, lambda t, y: codec.quantisers[t].noisy(y, rng))
+        rates = codec.bits(latents).mean(0).tolist()
+    assert rates == pytest.approx(RATES, abs=0.08)
+
+
+def test_a_checkpoint_of_another_stage_is_refused(tmp_path):
+    go(STAGES["mmse"], tmp_path)
+    with pytest.raises(ValueError, match="made with another lr"):
+        go(Stage("mmse", rates=RATES, lr=0.1, **SMALL), tmp_path)
+
+
+class Harmful:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('code from a checkpoint ran')",)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path):
+    torch.save({"stage": Harmful()}, tmp_path / "checkpoint.pt")
+    with pytest.raises(pickle.UnpicklingError):
+        go(STAGES["mmse"], tmp_path)
+
+
+def test_half_precision_runs(tmp_path):
+    stage = Stage("s", plfs=("JD",), rates=RATES, precision="bfloat16", **SMALL)
+    codec = go(stage, tmp_path)
+    assert all(p.isfinite().all() for p in codec.parameters())
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"plfs": ()}, "plfs: expected some of MMSE, FMD, JD, SA"),
+        ({"plfs": ("WGAN",)}, "plfs: expected some of"),
+        ({"encoder": "maybe"}, "encoder: expected 'train' or 'frozen'"),
+        ({"steps": 0}, "steps: expected at least 1"),
+        ({"average": 1.0}, "average: expected a value"),
+        ({"rates": (0.0, 1.0)}, "rates: expected finite values > 0"),
+        ({"precision": "int8"}, "precision: expected"),
+    ],
+)
+def test_wrong_stages_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Stage("s", **fields)
+
+
+def test_rates_must_match_the_frames():
+    made = task()
+    with pytest.raises(ValueError, match="rates: expected 2 values, got 3"):
+        Run(
+            Stage("s", rates=(1.0, 1.0, 1.0)), made.make_codec(), made.make_critic,
+            torch.device("cpu"),
+        )  # fmt: skip

@@ -1,0 +1,137 @@
+"""The backend "closed-form": which problems it takes, and the schemes behind its answers."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form
+from rdp.mmse import estimate_factor, mmse_recursion
+from solvers import SolverError, solve
+from solvers.methods.closed_form import coverage
+from tests.strategies import LEVELS, per_frame, problems, sources_with_rates
+
+FORMULAS = {
+    "FMD": closed_form.zero_perception_framewise,
+    "JD": closed_form.zero_perception_joint,
+    "SA": closed_form.zero_perception_self_adaptive,
+}
+NEWS = st.floats(-0.99, 0.99)  # correlations that leave something new in every frame
+SOURCE = GaussMarkov.stationary(0.9, 3)
+
+
+@given(problems(zero_perception=True, correlations=NEWS))
+@settings(max_examples=50)
+def test_schemes_reach_the_formulas_at_zero_perception_loss(problem):
+    solution = solve(problem, method="closed-form")
+    expected = FORMULAS[problem.plf](problem.source, problem.rates)
+    scale = 1e-12 * problem.source.variance
+    assert (np.abs(solution.distortion - expected) <= 1e-12 * expected + scale).all()
+    # a squared distance between laws that agree to 1e-16 comes out at 1e-16 of the variances
+    assert (solution.perception <= 1e-12 * problem.source.variance.sum()).all()
+    assert_allclose(solution.lower_bound, expected.sum(), rtol=1e-12)
+
+
+@given(sources_with_rates(), st.data(), st.sampled_from(["w2", "kl"]), st.booleans())
+@settings(max_examples=50)
+def test_framewise_schemes_use_their_level_and_no_more(pair, data, metric, weighted):
+    source, rates = pair
+    levels = np.array(data.draw(per_frame(LEVELS, source.frames)))
+    levels = levels * source.variance if metric == "w2" else levels
+    weights = np.arange(1.0, source.frames + 1) if weighted else None
+    solution = solve(Problem(source, rates, FMD(levels, metric=metric), weights))
+    assert solution.method == "closed-form"
+    expected = closed_form.framewise(source, rates, levels, metric)
+    assert_allclose(solution.distortion, expected, rtol=1e-12, atol=1e-12 * source.variance.max())
+    unit = source.variance if metric == "w2" else 1.0
+    assert (solution.perception <= levels + 1e-12 * unit).all()
+    binding = expected - solution.mmse > 1e-6 * source.variance
+    assert_allclose(solution.perception[binding], levels[binding], rtol=1e-3, atol=1e-9)
+
+
+@given(problems(levels=st.just(math.inf)))
+@settings(max_examples=30)
+def test_without_a_constraint_the_estimate_is_shown(problem):
+    solution = solve(problem)
+    backbone = mmse_recursion(problem.source, problem.rates)
+    assert solution.method == "closed-form"
+    # recomputed from moments of the size of the variance
+    assert_allclose(
+        solution.distortion / problem.source.variance,
+        backbone.mmse / problem.source.variance,
+        atol=1e-12,
+    )
+    factor = estimate_factor(problem.source, problem.rates)
+    assert_allclose(solution.cov_xhat, factor @ factor.T, rtol=1e-12, atol=1e-300)
+
+
+@pytest.mark.parametrize(
+    ("perception", "which"),
+    [
+        (None, "MMSE"),
+        (JD(math.inf), "MMSE"),
+        (FMD([0.1, 0.0, math.inf]), "FMD"),
+        (FMD(0.1, metric="kl"), "FMD"),
+        (JD(0.0), "JD"),
+        (JD([0.0, 0.0, math.inf]), "JD"),
+        (SA([math.inf, 0.0, math.inf]), "SA"),
+        (JD(1e3), "MMSE"),  # the estimate meets it already
+        (SA(1e3), "MMSE"),
+        (JD(0.1), None),
+        (SA(0.01), None),
+        (JD([math.inf, 0.0, 0.0]), None),
+    ],
+)
+def test_coverage(perception, which):
+    assert coverage(Problem(SOURCE, 0.5, perception)) == which
+
+
+def test_coverage_of_other_problems():
+    assert coverage(Problem(GaussMarkov([1.0]), 0.5, JD(0.1))) == "FMD"
+    assert coverage(Problem(SOURCE, 0.5, JD(0.0), weights=1.0)) is None
+    assert coverage(Problem(SOURCE, 0.5, FMD(0.1), weights=1.0)) == "FMD"
+    assert coverage(Problem(GaussMarkov.stationary([0.1, 0.2], 3), 0.5)) is None
+    # frame 2 repeats frame 1; what it receives waits for frame 3
+    assert coverage(Problem(GaussMarkov([1, 1, 1], [1.0, 0.5]), 0.5, JD(0.0))) is None
+
+
+@pytest.mark.parametrize("loss", [FMD, JD, SA])
+@given(pair=sources_with_rates(min_frames=1, max_frames=1), level=LEVELS)
+@settings(max_examples=20)
+def test_one_frame_at_any_level_and_loss(loss, pair, level):
+    source, rates = pair
+    solution = solve(Problem(source, rates, loss(level)), method="closed-form")
+    expected = closed_form.framewise(source, rates, level)
+    assert_allclose(solution.distortion, expected, rtol=1e-12, atol=1e-12 * source.variance[0])
+
+
+def test_free_frames_show_the_estimate():
+    rates = [0.5, 1.0, 0.2]
+    adaptive = solve(Problem(SOURCE, rates, SA([0.0, math.inf, 0.0])))
+    expected = closed_form.zero_perception_self_adaptive(SOURCE, rates)
+    expected[1] = closed_form.mmse(SOURCE, rates)[1]
+    assert_allclose(adaptive.distortion, expected)
+    assert_allclose(adaptive.perception[[0, 2]], 0.0, atol=1e-14)
+    joint = solve(Problem(SOURCE, rates, JD([0.0, 0.0, math.inf])))
+    expected = closed_form.zero_perception_joint(SOURCE, rates)
+    expected[2] = closed_form.mmse(SOURCE, rates)[2]
+    assert_allclose(joint.distortion, expected)
+
+
+@pytest.mark.parametrize(
+    ("problem", "method"),
+    [
+        (Problem(SOURCE, 0.5, JD(0.1)), "barrier"),
+        (Problem(SOURCE, 0.5, SA(0.01)), "barrier"),
+        (Problem(SOURCE, 0.5, SA(0.0), weights=1.0), "lookahead"),
+        (Problem(SOURCE, 0.5, JD(0.0), weights=1.0), "lookahead"),
+        (Problem(GaussMarkov.stationary([0.1, 0.2], 3), 0.5, JD(0.0)), "waterfilling"),
+    ],
+)
+def test_what_is_not_covered_names_the_method_that_covers_it(problem, method):
+    with pytest.raises(SolverError, match=f"no closed form for .*; use method='{method}'") as info:
+        solve(problem, method="closed-form")
+    assert info.value.status == "unsupported"

@@ -1,0 +1,228 @@
+"""The questions, by other routes: closed forms, searches over rates, and their own certificates."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from rdp import FMD, JD, SA, GaussMarkov, Problem
+from rdp.closed_form import (
+    framewise,
+    mmse,
+    rate_for_distortion,
+    zero_perception_joint,
+    zero_perception_self_adaptive,
+)
+from solvers import SolverError, allocate, minimum_rate, pareto, solve, universality
+from solvers.methods.waterfilling import waterfill
+from tests.strategies import sources
+
+REGULAR = st.floats(-0.95, 0.95)
+LOSSES = [None, FMD(0.0), FMD(0.05), FMD(0.1, metric="kl"), JD(0.0), JD(0.05), SA(0.0), SA(0.05)]
+ZERO = {"JD": zero_perception_joint, "SA": zero_perception_self_adaptive, "FMD": framewise}
+SOURCE = GaussMarkov([1.0, 1.3, 0.8], [0.9, 0.7])
+
+
+@given(sources(correlations=REGULAR), st.lists(st.floats(0.02, 0.9), min_size=4, max_size=4))
+@settings(max_examples=10)
+def test_least_rate_without_perception_loss_is_the_closed_form(source, shares):
+    targets = source.variance * shares[: source.frames]
+    expected = rate_for_distortion(source, targets)
+    for objective in ("total", "sequential"):
+        found = minimum_rate(source, targets, objective=objective)
+        # a frame may spend more than it has to where that spares the next one as much
+        assert found.total == pytest.approx(expected.sum(), abs=1e-6)
+    np.testing.assert_allclose(found.rates, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+def test_least_total_rate_is_certified_and_met(loss):
+    targets = np.array([0.3, 0.25, 0.2])
+    found = minimum_rate(SOURCE, targets, loss)
+    assert (found.distortion <= targets * (1 + 1e-8)).all()
+    if loss is not None:
+        assert (found.perception <= loss.thresholds(3) + 1e-8).all()
+    assert found.lower_bound <= found.total * (1 + 1e-9)
+    assert found.total - found.lower_bound <= 1e-6
+    # a little less rate, however split, is too little
+    for share in (np.eye(3), np.ones((1, 3)) / 3):
+        for split in share:
+            rates = np.maximum(found.rates - 1e-3 * split, 0.0)
+            weights = 1 / targets
+            best = solve(Problem(SOURCE, rates, loss, weights), "sdp")
+            assert (best.distortion > targets).any()
+
+
+@given(
+    sources(correlations=REGULAR),
+    st.lists(st.floats(1e-3, 1.1), min_size=4, max_size=4),
+    st.sampled_from([None, FMD, JD, SA]),
+    st.sampled_from([0.0, 0.01, 0.3, np.inf]),
+)
+@settings(max_examples=12)
+def test_any_least_rate_and_any_split_are_certified(source, shares, plf, level):
+    """Frames without rate, loose targets and thresholds that do not bind included."""
+    loss = None if plf is None else plf(level * source.variance)
+    found = minimum_rate(source, source.variance * shares[: source.frames], loss)
+    assert -1e-7 <= found.total - found.lower_bound <= 1e-4
+    split = allocate(source, 1.0 + shares[0], loss)
+    assert -1e-7 <= 1 - split.lower_bound / split.objective <= 1e-5
+
+
+@pytest.mark.parametrize("plf", [JD, SA])
+def test_least_total_rate_by_a_search_over_rates(plf):
+    """Two frames at perfect realism, sequential decoders: an upper bound that SA reaches."""
+    source = GaussMarkov.stationary(rho=0.8, frames=2)
+    targets = np.array([0.4, 0.3])
+
+    start = minimum_rate(source, targets, plf(0.0), objective="sequential").rates[0]
+    first = start + np.linspace(0, 2, 4001)
+    low, high = np.zeros_like(first), np.full_like(first, 30.0)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        reached = ZERO[plf.name](source, np.stack([first, middle], axis=-1))[:, 1]
+        low, high = np.where(reached > targets[1], [middle, high], [low, middle])
+    best = (first + high).min()
+    found = minimum_rate(source, targets, plf(0.0))
+    assert found.total <= best + 1e-6
+    assert found.total == pytest.approx(best, abs=2e-3)
+
+
+@pytest.mark.parametrize("loss", [FMD(0.0), JD(0.0), SA(0.0), FMD(0.05), FMD(0.1, metric="kl")])
+def test_sequential_rates_reach_the_distortions_exactly(loss):
+    targets = [0.5, 0.6, 0.3]
+    found = minimum_rate(SOURCE, targets, loss, objective="sequential")
+    np.testing.assert_allclose(found.distortion, targets, rtol=1e-8)
+    again = solve(Problem(SOURCE, found.rates, loss))
+    np.testing.assert_allclose(again.distortion, targets, rtol=1e-8)
+    total = minimum_rate(SOURCE, targets, loss).total
+    assert total <= found.total + 1e-6
+
+
+def test_a_frame_already_good_enough_takes_no_bits():
+    found = minimum_rate(SOURCE, [0.1, 3.0, np.inf], objective="sequential")
+    assert found.rates[1:].tolist() == [0.0, 0.0]
+    np.testing.assert_allclose(minimum_rate(SOURCE, [0.1, 3.0, np.inf]).rates[1:], 0, atol=1e-6)
+
+
+def test_error_permanence_can_put_a_distortion_out_of_reach():
+    """Sequential 0-JD: a bad first frame is repeated whatever the second one gets."""
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    with pytest.raises(SolverError, match="frame 1") as caught:
+        minimum_rate(source, [1.9, 0.1], JD(0.0), objective="sequential")
+    assert caught.value.status == "infeasible"
+    found = minimum_rate(source, [1.9, 0.1], JD(0.0))
+    assert found.distortion[1] == pytest.approx(0.1, rel=1e-6)
+
+
+DISTORTION = {"MMSE": mmse, **ZERO}
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+@pytest.mark.parametrize("weights", [None, [0.2, 1.0, 3.0]])
+def test_best_split_is_certified_and_no_other_split_is_better(loss, weights):
+    found = allocate(SOURCE, 2.5, loss, weights)
+    assert found.rates.sum() == pytest.approx(2.5, abs=1e-8)
+    assert found.lower_bound <= found.objective * (1 + 1e-9)
+    assert found.objective - found.lower_bound <= 1e-6 * found.objective
+    rng = np.random.default_rng(0)
+    share = np.ones(3) if weights is None else np.array(weights)
+    for rates in 2.5 * rng.dirichlet(np.ones(3), 4):
+        other = solve(Problem(SOURCE, rates, loss, share), "sdp")
+        assert other.objective >= found.lower_bound * (1 - 1e-9)
+    again = solve(Problem(SOURCE, found.rates, loss, share), "sdp")
+    assert again.objective == pytest.approx(found.objective, rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", [None, FMD(0.0), FMD(0.02)], ids=str)
+def test_best_split_by_a_search_over_rates(loss):
+    """MMSE and FMD: the closed form of the distortions, minimised over splits directly."""
+    levels = np.inf if loss is None else loss.levels
+
+    def objective(logits):
+        rates = 2.5 * np.exp(logits) / np.exp(logits).sum()
+        return framewise(SOURCE, rates, levels).sum()
+
+    best = minimize(objective, np.zeros(3), tol=1e-12, method="Nelder-Mead")
+    found = allocate(SOURCE, 2.5, loss)
+    assert found.objective == pytest.approx(best.fun, rel=1e-6)
+
+
+def test_a_stationary_source_without_memory_gets_an_even_split():
+    found = allocate(GaussMarkov.stationary(rho=0.0, frames=4), 4.0, FMD(0.0))
+    np.testing.assert_allclose(found.rates, 1.0, atol=1e-5)
+
+
+def test_front_is_convex_and_certified():
+    source = GaussMarkov.stationary(rho=0.9, frames=3)
+    problem = Problem(source, [0.05, 8, 8], JD(0.0))
+    front = pareto(problem, frames=(1, 2), points=9)
+    first, second = front.distortion[:, 1], front.distortion[:, 2]
+    assert (np.diff(first) >= -1e-7).all()
+    assert (np.diff(second) <= 1e-7).all()
+    # no point lies below the line that supports another
+    lines = front.weights @ front.distortion.T
+    assert (lines >= front.lower_bound[:, None] - 1e-6).all()
+    sequential = solve(problem).distortion
+    assert first[0] == pytest.approx(sequential[1], rel=1e-3)
+    assert second[-1] == pytest.approx(0.514, abs=6e-4)
+
+
+def test_front_is_a_point_where_frames_do_not_compete():
+    front = pareto(Problem(SOURCE, 0.5, FMD(0.01)), frames=(0, 2), points=5)
+    np.testing.assert_allclose(np.ptp(front.distortion, axis=0), 0, atol=1e-9)
+
+
+def test_front_of_two_frames_is_the_known_tradeoff():
+    from rdp.closed_form import joint_tradeoff
+
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    curve = joint_tradeoff(source, [4.0, 0.05], np.linspace(0, 1, 100_001))
+    front = pareto(Problem(source, [4.0, 0.05], JD(0.0)), frames=(0, 1), points=7)
+    for weights, point in zip(front.weights, front.distortion, strict=True):
+        assert weights @ point == pytest.approx((curve @ weights).min(), rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", [None, FMD(0.0), JD(0.0), SA(0.0), FMD(0.1)], ids=str)
+def test_scalar_frames_have_no_universality_penalty(loss):
+    found = universality(Problem(SOURCE, [0.3, 1.0, 0.1], loss))
+    np.testing.assert_allclose(found.penalty, 0, atol=1e-9)
+    assert found.extra_rate == 0.0
+
+
+@pytest.mark.parametrize("plf", [FMD, JD, SA])
+def test_vector_frames_pay_for_the_mmse_encoder(plf):
+    source = GaussMarkov(np.array([[2.0, 1.0, 0.5]] * 2), 0.6)
+    problem = Problem(source, [1.0, 0.4], plf(0.0))
+    found = universality(problem)
+    assert (found.penalty[:1] > 0.1).all()
+    bought = waterfill(source, problem.rates + found.extra_rate, plf.name, encoder="mmse")
+    assert bought.distortion.sum() == pytest.approx(found.best.sum(), rel=1e-6)
+
+
+def test_spectrum_of_the_theory():
+    found = universality(Problem(GaussMarkov([[2.0, 1.0, 0.5]]), 1.0, FMD(0.0)))
+    assert found.best[0] == pytest.approx(2.928, abs=5e-4)
+    assert found.mmse_encoder[0] == pytest.approx(3.572, abs=5e-4)
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match=r"distortion: expected shape \(3,\)"):
+        minimum_rate(SOURCE, [0.1, 0.2])
+    with pytest.raises(ValueError, match="distortion: expected values > 0"):
+        minimum_rate(SOURCE, 0.0)
+    with pytest.raises(ValueError, match="objective: expected"):
+        minimum_rate(SOURCE, 0.1, objective="least")
+    with pytest.raises(ValueError, match="total_rate: expected values > 0"):
+        allocate(SOURCE, 0.0)
+    with pytest.raises(ValueError, match="weights: expected shape"):
+        allocate(SOURCE, 1.0, weights=[1.0, 2.0])
+    with pytest.raises(ValueError, match="frames: expected two different"):
+        pareto(Problem(SOURCE, 1.0, JD(0.0)), frames=(0, 3))
+    with pytest.raises(ValueError, match="points: expected at least 2"):
+        pareto(Problem(SOURCE, 1.0, JD(0.0)), frames=(0, 1), points=1)
+    vector = GaussMarkov(np.ones((2, 2)), 0.5)
+    for ask in (lambda: minimum_rate(vector, 0.1), lambda: allocate(vector, 1.0)):
+        with pytest.raises(SolverError, match="vector frames"):
+            ask()
