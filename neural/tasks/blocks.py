@@ -9,9 +9,7 @@ import torch
 from torch import nn
 
 from neural.codecs.block import BlockCodec, BlockCritic, Shape
-from neural.evaluation.blocks import measure
 from rdp.gaussian import psd_cholesky
-from rdp.operating_point import OperatingPoint
 from rdp.source import GaussMarkov
 
 
@@ -26,8 +24,6 @@ class BlockTask:
         block, latents and hidden of `neural.codecs.block.Shape`.
     critic : dict
         hidden of `neural.codecs.block.BlockCritic`.
-    evaluation : dict
-        n, repeats and seed of `neural.evaluation.blocks.measure`.
 
     Raises
     ------
@@ -40,7 +36,6 @@ class BlockTask:
         source: dict[str, Any],
         codec: dict[str, Any],
         critic: dict[str, Any],
-        evaluation: dict[str, Any],
     ) -> None:
         self.prescribes_rates = True
         self.source = GaussMarkov(**source)
@@ -48,7 +43,6 @@ class BlockTask:
             raise ValueError("source: expected scalar frames, got modes")
         self.shape = Shape(frames=self.source.frames, **codec)
         self.critic_hidden = int(critic.get("hidden", 64))
-        self.evaluation = evaluation
         self._factor = torch.from_numpy(psd_cholesky(self.source.covariance())).float()
 
     def make_codec(self, rates: Sequence[float] | None = None) -> BlockCodec:
@@ -93,30 +87,3 @@ class BlockTask:
         shape = (n, self.shape.frames, self.shape.block)
         white = torch.randn(shape, generator=generator, device=generator.device)
         return self._factor.to(generator.device) @ white
-
-    def measure(
-        self,
-        codec: nn.Module,
-        label: str,
-        plfs: tuple[str, ...],
-        universal: None = None,
-        **fields: Any,
-    ) -> tuple[list[OperatingPoint], None]:
-        """Measure a trained codec on fresh samples; nothing is kept of them.
-
-        Parameters
-        ----------
-        codec : BlockCodec
-            Trained codec.
-        label : str
-            Name of the codec.
-        plfs : tuple of str
-            Decoders to use.
-        universal : None
-            Not used.
-        **fields : Any
-            Other fields of OperatingPoint.
-        """
-        assert isinstance(codec, BlockCodec)
-        options = self.evaluation | fields
-        return measure(codec, self.source, plfs=plfs, label=label, **options), None

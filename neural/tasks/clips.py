@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,10 +14,6 @@ from neural.codecs.networks import PictureCritic
 from neural.codecs.video import VideoCodec, VideoShape
 from neural.datasets.kth import SPLITS, load_people
 from neural.datasets.moving_digits import MovingDigits, load_digits
-from rdp.operating_point import OperatingPoint
-
-if TYPE_CHECKING:
-    from neural.evaluation.reconstructions import Shown
 
 Tensor = torch.Tensor
 
@@ -36,8 +32,6 @@ class ClipTask:
         width, noise and levels of `neural.codecs.video.VideoShape`.
     critic : dict
         width of `neural.codecs.networks.PictureCritic`.
-    evaluation : dict
-        Options of `neural.evaluation.clips.measure`.
 
     Raises
     ------
@@ -52,9 +46,8 @@ class ClipTask:
         data: Mapping[str, Any],
         codec: Mapping[str, Any],
         critic: Mapping[str, Any],
-        evaluation: Mapping[str, Any],
     ) -> None:
-        self.data, self.codec, self.evaluation = dict(data), dict(codec), dict(evaluation)
+        self.data, self.codec = dict(data), dict(codec)
         if self.data.get("kind") not in ("digits", "people"):
             raise ValueError(f"kind: expected digits or people, got {self.data.get('kind')!r}")
         self.critic_width = int(critic.get("width", 64))
@@ -128,35 +121,6 @@ class ClipTask:
         if folder is None:
             raise ValueError("folder: expected the folder of the recordings, got none")
         return load_people(folder, self.data.get(split, SPLITS[split]), **options)
-
-    def measure(
-        self,
-        codec: nn.Module,
-        label: str,
-        plfs: tuple[str, ...],
-        universal: Shown | None = None,
-        **fields: Any,
-    ) -> tuple[list[OperatingPoint], Shown]:
-        """Measure a trained codec on held-out clips, which are returned with what it shows.
-
-        Parameters
-        ----------
-        codec : VideoCodec
-            Trained codec.
-        label : str
-            Name of the codec.
-        plfs : tuple of str
-            Decoders to use.
-        universal : Shown or None
-            What the decoders of a shared encoder at the same rates show.
-        **fields : Any
-            Other fields of OperatingPoint.
-        """
-        from neural.evaluation.clips import measure
-
-        assert isinstance(codec, VideoCodec)
-        options = self.evaluation | fields
-        return measure(codec, self, label, plfs, universal=universal, **options)
 
     @property
     def may_be_published(self) -> bool:
