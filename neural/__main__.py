@@ -20,6 +20,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from neural.evaluation.record import record_of
 from neural.experiment import Experiment, cell_name, one_thread, train_stage, workers
 from rdp.operating_point import OperatingPoint, load_points, save_points
 
@@ -116,9 +117,9 @@ def _parser() -> argparse.ArgumentParser:
                 help="number of a cell, from 0; may be repeated; all if not given",
             )  # fmt: skip
     validate = commands.add_parser(
-        "validate", help="hold measured points against all bounds", description=(
-            "Hold the operating points of a JSON file against all bounds; the exit status is 1 "
-            "if one fails."
+        "validate", help="compare measured points with all bounds", description=(
+            "Compare the operating points of JSON files with all bounds; the exit status is 1 "
+            "if a check fails."
         ),
     )  # fmt: skip
     table = commands.add_parser(
@@ -199,7 +200,8 @@ def _evaluate(experiment: Experiment, given: argparse.Namespace) -> None:
 
 
 def _cell_of(point: OperatingPoint) -> str:
-    return cell_name([float(rate) for rate in point.provenance.get("rates", ())])
+    training = record_of(point).training
+    return cell_name(training.rates if training else ())
 
 
 def _stored_points(path: Path) -> list[OperatingPoint]:
@@ -231,13 +233,13 @@ def _status(experiment: Experiment, runs: Path) -> int:
 
 def _validate(paths: Sequence[Path], table: Path | None) -> int:
     from neural.evaluation.tables import check_rows, write_csv
-    from neural.evaluation.validation import hold
+    from neural.evaluation.validation import validate_codecs
 
     rows: list[dict[str, Any]] = []
     ok = True
     for path in paths:  # each by itself: the points of another run are no siblings
         points = _of_codecs(path)
-        checks = hold(points)
+        checks = validate_codecs(points)
         ok &= checks.ok
         rows += check_rows(points, checks)
     for row in rows:
@@ -260,9 +262,10 @@ def _table(paths: Sequence[Path], table: Path) -> int:
 
 
 def _learning(experiment: Experiment, runs: Path, table: Path) -> int:
-    from neural.evaluation.tables import learning_rows
+    from neural.evaluation.learning import learning_rows
 
-    return _write(table, list(learning_rows(experiment, runs)))
+    rows = learning_rows(experiment.name, experiment.seed, experiment.logs(runs))
+    return _write(table, list(rows))
 
 
 def _write(table: Path, rows: Sequence[dict[str, Any]]) -> int:

@@ -9,10 +9,9 @@ all rates of the second. Cells that share a stage use the seed of the first of t
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +21,9 @@ import torch
 
 from neural.codecs.networks import freeze
 from neural.configuration import read_configuration
+from neural.evaluation import blocks, clips
+from neural.evaluation.options import BlockEvaluation, ClipEvaluation, read_options
+from neural.evaluation.record import Record, Training
 from neural.interfaces import Codec, Task
 from neural.model_files import TASKS, export_codec, load_model, save_model
 from neural.training.distributed import barrier, is_first_process
@@ -30,6 +32,8 @@ from neural.training.loop import train
 from neural.training.stage import Stage
 from rdp.operating_point import OperatingPoint, environment
 
+EVALUATORS: dict[str, Callable[..., Any]] = {"blocks": blocks.evaluate, "clips": clips.evaluate}
+EVALUATIONS: dict[str, type] = {"blocks": BlockEvaluation, "clips": ClipEvaluation}
 Array = np.ndarray
 LIBRARIES = ("numpy", "torch", "constriction")
 MODEL = "model.pt"  # of a finished stage
@@ -55,8 +59,8 @@ class Experiment:
         Name of the task in `neural.model_files.TASKS`.
     options : dict
         Options of the task.
-    evaluation : dict
-        Options of the evaluation.
+    evaluation : BlockEvaluation or ClipEvaluation
+        How trained codecs are measured.
     """
 
     name: str
@@ -66,7 +70,7 @@ class Experiment:
     stages: tuple[Stage, ...]
     kind: str
     options: dict[str, Any]
-    evaluation: dict[str, Any]
+    evaluation: BlockEvaluation | ClipEvaluation
 
     def __post_init__(self) -> None:
         """Refuse stages that cannot follow each other, before any is trained."""
@@ -124,7 +128,7 @@ class Experiment:
             stages = tuple(Stage(**stage) for stage in content["stage"])
             cells = tuple(tuple(map(float, rates)) for rates in content["rates"])
             options = dict(content["options"])
-            evaluation = options.pop("evaluation")
+            evaluation: Any = read_options(EVALUATIONS[task], options.pop("evaluation"))
             built = TASKS[task](**options)
             name = path.stem if seed is None else f"{path.stem}-seed{seed}"
             chosen = int(content["seed"]) if seed is None else seed
@@ -252,7 +256,7 @@ class Experiment:
         root : Path
             Folder of all experiments.
         cell : int
-            Which cell.
+            Number of the cell, from 0.
         device : str
             Where to compute.
 
@@ -264,44 +268,54 @@ class Experiment:
             "12-8/own-JD" by one for this loss alone. Empty if the data may not be passed on.
         """
         self.task.to(device)
-        frozen = {stage.start for stage in self.stages if stage.encoder == "frozen"}
+        measure = EVALUATORS[self.kind]
         points: list[OperatingPoint] = []
         pictures: dict[str, Array] = {}
-        universal = None
-        for stage in self.stages:
-            if stage.name in frozen:  # its decoder comes again with the others of its encoder
-                continue
-            if stage.cell is not None or self.rates(stage, cell) != self.cells[cell]:
-                continue  # a codec that others begin from, or of the first frames only
+        shared = None  # reconstructions of the last codec with a shared encoder
+        for stage in self._measured(cell):
             codec = self.model(root, stage, cell).to(device)
-            shared = stage.encoder == "frozen"
-            folder = self.folder(root, stage, cell)
-            about = {
-                "encoder": "shared" if shared else "own",
-                "experiment": self.name,
-                "stage": stage.name,
-                "rates": [rate if math.isfinite(rate) else "inf" for rate in self.cells[cell]],
-                "frames": list(stage.frames or range(1, len(self.cells[cell]) + 1)),
-                "training_seed": self.seed,
-                "steps": _read_log(folder)[-1]["step"],
-                "training_seconds": round(trained_seconds(folder), 1),
-                "device": _name_of(device),
-            }
-            found, shown = self.task.measure(
+            encoder = "shared" if stage.encoder == "frozen" else "own"
+            found, made = measure(
                 codec,
-                f"neural, {about['encoder']} encoder",
-                tuple(codec.decoders) if shared else stage.plfs,
-                universal,
-                provenance=about,
+                self.task,
+                tuple(codec.decoders) if encoder == "shared" else stage.plfs,
+                self.evaluation,
+                Record(encoder, self._training(root, stage, cell, device)),
+                shared,
                 **environment(LIBRARIES),
             )
             points += found
-            universal = shown if shared else universal
-            if shown is not None and self.task.may_be_published:
-                for name, clips in shown.pictures().items():
-                    own = not shared and name != "source"
-                    pictures[f"{cell_name(self.cells[cell])}/{'own-' if own else ''}{name}"] = clips
+            shared = made if encoder == "shared" else shared
+            if made is not None and self.task.may_be_published:
+                for name, shots in made.pictures().items():
+                    own = encoder == "own" and name != "source"
+                    pictures[f"{cell_name(self.cells[cell])}/{'own-' if own else ''}{name}"] = shots
         return points, pictures
+
+    def _measured(self, cell: int) -> Iterator[Stage]:
+        """Stages whose codecs are measured: of all frames, at the rates of the cell.
+
+        A stage whose encoder is frozen later is left out: its decoder comes again with the others.
+        """
+        frozen = {stage.start for stage in self.stages if stage.encoder == "frozen"}
+        for stage in self.stages:
+            of_cell = stage.cell is None and self.rates(stage, cell) == self.cells[cell]
+            if of_cell and stage.name not in frozen:
+                yield stage
+
+    def _training(self, root: Path, stage: Stage, cell: int, device: str) -> Training:
+        """How a stage was trained, for the record of its points."""
+        log = read_log(self.folder(root, stage, cell))
+        return Training(
+            self.name,
+            stage.name,
+            self.cells[cell],
+            self.seed,
+            tuple(stage.frames or range(1, len(self.cells[cell]) + 1)),
+            log[-1]["step"],
+            round(trained_seconds(log), 1),
+            _name_of(device),
+        )
 
     def progress(self, root: Path) -> list[Progress]:
         """Return how far each stage is, once for the cells that share it."""

@@ -166,10 +166,6 @@ class Task(Protocol):
     def device(self) -> str:
         """Where samples are made."""
 
-    @property
-    def evaluation(self) -> Mapping[str, Any]:
-        """Options of the evaluation, from the configuration."""
-
     def to(self, device: str) -> None:
         """Make samples on a device from now on."""
 

@@ -5,15 +5,16 @@ At each step, for the perception losses of the stage, minimise over the trained 
 .. math:: \sum_t D_t + \mu\, W_1(P_t, Q_t) + \beta_t R_t
 
 :math:`W_1` is the estimate of critics (`neural.training.critics`), which are trained at the same
-time. The price :math:`\beta_t` of a bit moves until the rate :math:`R_t` is the prescribed one. W1 is
-an exact penalty: the distributions agree where :math:`\mu` exceeds the cost in distortion. Stages:
+time. The price :math:`\beta_t` of a bit moves until the rate :math:`R_t` is the prescribed one.
+W1 is an exact penalty: the distributions agree where :math:`\mu` exceeds the cost in distortion.
+Stages:
 
 - MMSE: encoder and decoder, end to end;
 - universal: the encoder is frozen, one decoder for each loss;
 - end to end: encoder and decoder for one loss.
 
 All randomness of a step comes from the seed and the number of the step. A run that is killed and
-started again from its last checkpoint therefore ends, on a CPU, in the same numbers to the last bit.
+started again from its last checkpoint therefore ends in the same numbers, on a CPU to the last bit.
 """
 
 from __future__ import annotations
@@ -207,7 +208,7 @@ class Run:
         w1 = self._train_critics(x, made, generator)
         errors = {plf: (x - frames).square().flatten(2) for plf, frames in made.items()}
         distortion = {plf: error.mean((0, 2)) for plf, error in errors.items()}
-        loss = sum(value[self.frames].sum() for value in distortion.values())
+        loss = cast(Tensor, sum(value[self.frames].sum() for value in distortion.values()))
         with self._autocast():
             for plf, t, critic in self._critics():
                 loss = loss + stage.realism * adversarial_loss(
