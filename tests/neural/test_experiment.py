@@ -15,6 +15,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from neural.__main__ import OVERLAY, main  # noqa: E402
+from neural.evaluation.record import record_of  # noqa: E402
 from neural.experiment import Experiment  # noqa: E402
 from rdp.operating_point import load_points  # noqa: E402
 
@@ -88,7 +89,7 @@ def test_train_and_evaluate(config, tmp_path, capsys):
         assert (point.rate == points[0].rate).all()  # the same bytes
     for point in points:
         assert point.versions["torch"] == torch.__version__
-        assert point.provenance["training_seed"] == 1
+        assert record_of(point).training.seed == 1
 
 
 def test_status_says_what_is_done(config, tmp_path, capsys):
@@ -167,8 +168,8 @@ def test_learning_is_averaged_over_octaves_of_steps(config, tmp_path, capsys):
         ('name = "own"', 'name = "mmse"', "name: expected stages of different names, got 'mmse'"),
         ('start = "mmse"', 'start = "other"', "stage: expected one of mmse"),
         ('name = "mmse"', 'name = "mmse"\nframes = [1]', "encoder: expected 'train' in stage"),
-        ("steps = 20", "steps = 20\n[[then]]", "then: expected only beside a base"),
-        ("seed = 1", 'seed = 1\nafter = "mmse"', "after: expected only beside a base"),
+        ("steps = 20", "steps = 20\n[[then]]", "then: expected only together with a base"),
+        ("seed = 1", 'seed = 1\nafter = "mmse"', "after: expected only together with a base"),
     ],
 )
 def test_a_malformed_file_is_explained(old, new, message, tmp_path):
@@ -317,7 +318,7 @@ def test_all_cells_begin_from_a_stage_of_one_cell(tmp_path, monkeypatch):
     runs = ["--runs", str(tmp_path), "--workers", "1"]
     assert main(["train", str(path), *runs]) == 0
     assert main(["evaluate", str(path), *runs, "--results", str(points)]) == 0
-    assert [p.provenance["stage"] for p in load_points(points)] == ["mmse", "mmse"]
+    assert [record_of(p).training.stage for p in load_points(points)] == ["mmse", "mmse"]
     experiment = Experiment.load(path)
     trunk = experiment.model(tmp_path, experiment.stage("trunk"), 0).state_dict()
     two, four = (experiment.model(tmp_path, experiment.stage("mmse"), k) for k in (0, 1))
@@ -375,9 +376,9 @@ def test_measuring_one_cell_keeps_the_points_of_others(tmp_path):
     runs, target = ["--runs", str(tmp_path), "--workers", "1"], tmp_path / "points.json"
     assert main(["train", str(path), *runs]) == 0
     assert main(["evaluate", str(path), *runs, "--results", str(target)]) == 0
-    whole = [(p.provenance["rates"], p.plf) for p in load_points(target)]
+    whole = [(record_of(p).training.rates, p.plf) for p in load_points(target)]
     assert main(["evaluate", str(path), *runs, "--results", str(target), "--cell", "0"]) == 0
-    again = [(p.provenance["rates"], p.plf) for p in load_points(target)]
+    again = [(record_of(p).training.rates, p.plf) for p in load_points(target)]
     assert sorted(again) == sorted(whole)
 
 
