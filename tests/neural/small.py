@@ -17,7 +17,6 @@ def task(block=2):
         source={"sigma": [1.0, 2.0], "rho": [0.8]},
         codec={"block": block, "latents": block, "hidden": 8},
         critic={"hidden": 8},
-        evaluation={"n": 4000, "repeats": 2, "seed": 5},
     )
 
 
