@@ -8,13 +8,13 @@ import torch
 
 from neural.datasets.moving_digits import FIELD
 from neural.evaluation.gelbrich import dct_features
-from neural.tasks.clips import ClipTask
+from neural.interfaces import Task
 from rdp.source import GaussMarkov
 
 
-def gaussian_model(task: ClipTask, clips: int, seed: int) -> GaussMarkov:
+def gaussian_model(task: Task, clips: int, seed: int) -> GaussMarkov:
     """Fit the source of the DCT modes of training clips; modes that never vary are left out."""
-    x = task.source("train").batch(torch.Generator().manual_seed(seed), clips)
+    x = task.batch(torch.Generator().manual_seed(seed), clips)
     modes = dct_features(x, FIELD)
     moving = (modes.std(axis=0) > 1e-12).all(axis=0)
     return GaussMarkov.from_samples(modes[:, :, moving]).source
@@ -22,7 +22,7 @@ def gaussian_model(task: ClipTask, clips: int, seed: int) -> GaussMarkov:
 
 @lru_cache(maxsize=8)  # the codecs of a cell share it
 def gaussian_reference(
-    task: ClipTask, rates: tuple[float, ...], clips: int, seed: int
+    task: Task, rates: tuple[float, ...], clips: int, seed: int
 ) -> tuple[float, ...]:
     """MMSE distortion of each frame that long codes reach on the fitted source.
 

@@ -62,9 +62,10 @@ def squared_error(one: Tensor, other: Tensor) -> Array:
 def decode_heldout(
     codec: VideoCodec, task: ClipTask, plfs: Sequence[str], clips: int, seed: int, chunk: int = 500
 ) -> Reconstructions:
-    """Encode held-out clips to bytes, and decode them; stream number i has the seed after i more.
+    """Encode held-out clips to bytes, and decode these.
 
-    A stream holds at most ``chunk`` clips.
+    A stream holds at most ``chunk`` clips. The clips are drawn with ``seed``; stream number k, from
+    1, uses ``seed + k``.
     """
     generator = torch.Generator().manual_seed(seed)
     source = task.source("heldout")
