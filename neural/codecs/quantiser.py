@@ -52,17 +52,7 @@ def shared_dither(seed: int, number: int, shape: Sequence[int]) -> Tensor:
 
 
 def shared_noise(seed: int, frame: int, shape: Sequence[int]) -> Tensor:
-    """Return the standard Gaussian noise that decoders are given for one frame, float32.
-
-    Parameters
-    ----------
-    seed : int, 0 <= seed < 2**63
-        Seed of the common randomness.
-    frame : int
-        Number of the frame, from 0.
-    shape : sequence of int
-        Shape of the noise.
-    """
+    """Return the standard Gaussian noise of the decoders for one frame, from 0, float32."""
     cell = 2.0**-_DOUBLE_BITS
     return torch.special.ndtri(_uniform(seed, frame, _NOISE, shape, 52) + cell).float()
 

@@ -93,17 +93,17 @@ def recordings(
     ValueError
         There is no such folder, or no such recording in it.
     """
-    folder, wanted = Path(folder), set(persons)
+    folder, chosen = Path(folder), set(persons)
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected the folder of the KTH recordings, found none")
     found = []
     for path in sorted(folder.rglob("*.avi")):
         match = _NAME.fullmatch(path.name)
-        if match and int(match[1]) in wanted and (actions is None or match[2] in actions):
+        if match and int(match[1]) in chosen and (actions is None or match[2] in actions):
             found.append(path)
     if not found:
         which = "any action" if actions is None else ", ".join(actions)
-        raise ValueError(f"{folder}: found no recording of persons {sorted(wanted)}, {which}")
+        raise ValueError(f"{folder}: found no recording of persons {sorted(chosen)}, {which}")
     return found
 
 

@@ -237,10 +237,10 @@ def test_a_process_that_is_killed_loses_nothing(config, tmp_path):
     log = cut / "tiny" / "0.7-0.9" / "mmse" / "log.jsonl"
     command = [sys.executable, "-c", KILLABLE, str(config), str(cut)]
     steps = []
-    for wanted in (20, 60):
+    for lines in (20, 60):
         process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
         deadline = time.monotonic() + 120
-        while not log.exists() or len(log.read_text().splitlines()) < wanted:
+        while not log.exists() or len(log.read_text().splitlines()) < lines:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.01)

@@ -156,23 +156,6 @@ def test_half_precision_runs(tmp_path):
     assert all(p.isfinite().all() for p in codec.parameters())
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"plfs": ()}, "plfs: expected some of MMSE, FMD, JD, SA"),
-        ({"plfs": ("WGAN",)}, "plfs: expected some of"),
-        ({"encoder": "maybe"}, "encoder: expected 'train' or 'frozen'"),
-        ({"steps": 0}, "steps: expected at least 1"),
-        ({"average": 1.0}, "average: expected a value"),
-        ({"rates": (0.0, 1.0)}, "rates: expected finite values > 0"),
-        ({"precision": "int8"}, "precision: expected"),
-    ],
-)
-def test_wrong_stages_are_refused(fields, message):
-    with pytest.raises(ValueError, match=message):
-        Stage("s", **fields)
-
-
 def test_rates_must_match_the_frames():
     made = task()
     with pytest.raises(ValueError, match="rates: expected 2 values, got 3"):
