@@ -7,7 +7,7 @@ vectors are counted from 0. A codec sends one latent vector or more for each fra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import nn
@@ -17,7 +17,6 @@ from rdp.codec.bitstream import Coder
 from rdp.codec.interfaces import StreamCodec
 
 Tensor = torch.Tensor
-Self = TypeVar("Self")
 
 # What a codec sends, in a form of its own: only that codec looks inside.
 Representation = Any
@@ -125,13 +124,13 @@ class Codec(StreamCodec[Tensor], Protocol):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
         """Take parameters, buffers and tables by name."""
 
-    def to(self: Self, *args: Any, **kwargs: Any) -> Self:
+    def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move parameters and buffers to a device or a layout."""
 
-    def eval(self: Self) -> Self:
+    def eval(self) -> Self:
         """Switch to use."""
 
-    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let gradients reach the parameters, or not."""
 
 

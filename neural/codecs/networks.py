@@ -11,13 +11,12 @@ level.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import nn
 
 Tensor = torch.Tensor
-Self = TypeVar("Self")
 
 SMALLEST = 4  # resolution of the innermost features
 LOUD = 1.0  # standard deviation of latents at the start, in steps of the quantiser
@@ -26,10 +25,10 @@ LOUD = 1.0  # standard deviation of latents at the start, in steps of the quanti
 class Freezable(Protocol):
     """What `freeze` needs of a network; every torch.nn.Module has it."""
 
-    def eval(self: Self) -> Self:
+    def eval(self) -> Self:
         """Switch normalisation layers to use."""
 
-    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let gradients reach the parameters, or not."""
 
 

@@ -8,11 +8,7 @@ import torch
 from neural.datasets.moving_digits import MovingDigits, load_digits
 from neural.evaluation.reconstructions import Reconstructions
 
-CONFIG = """
-task = "clips"
-seed = 1
-rates = [[12, 2]]
-
+NETWORKS = """
 [options.data]
 kind = "digits"
 
@@ -22,7 +18,13 @@ noise = 2
 
 [options.critic]
 width = 4
+"""
 
+CONFIG = f"""
+task = "clips"
+seed = 1
+rates = [[12, 2]]
+{NETWORKS}
 [options.evaluation]
 clips = 40
 critic_steps = 4

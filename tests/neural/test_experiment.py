@@ -18,6 +18,7 @@ from neural.__main__ import OVERLAY, main  # noqa: E402
 from neural.evaluation.record import record_of, trained  # noqa: E402
 from neural.experiment import Experiment  # noqa: E402
 from rdp.operating_point import load_points  # noqa: E402
+from tests.neural.small_clips import NETWORKS  # noqa: E402
 
 TINY = """
 task = "blocks"
@@ -273,16 +274,11 @@ def test_one_cell_of_several_is_the_same_alone(tmp_path):
     assert all(torch.equal(value, among[key]) for key, value in alone.items() if "extra" not in key)
 
 
-CLIPS = """
+CLIPS = f"""
 task = "clips"
 seed = 1
 rates = [[12, 2], [12, 4]]
-[options.data]
-kind = "digits"
-[options.codec]
-width = 4
-noise = 2
-[options.critic]
+{NETWORKS}
 [options.evaluation]
 clips = 20
 draws = 1
