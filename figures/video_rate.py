@@ -86,6 +86,6 @@ def note(table: pd.DataFrame) -> str:
     return (
         "Published runs: training digits, BatchNorm not frozen, weight "
         f"{_video.PUBLISHED_WEIGHT:g} of realism, {others.min():g} to {others.max():g} epochs "
-        f"(MMSE: {alone.max():g}); not every cell was published.\n"
+        f"(MMSE: {alone.max():g} epochs); not every cell was published.\n"
         "Points: held-out digits, frozen encoders, every seed. Lines: mean over seeds."
     )

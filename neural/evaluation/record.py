@@ -37,7 +37,7 @@ class Training:
     experiment, stage : str
         Names of the experiment and of the stage.
     rates : (T,) tuple of float
-        Bits for each frame that the experiment asks for; inf is a frame sent as it is.
+        Bits for each frame that the experiment asks for; inf is a lossless frame.
     seed : int
         Seed of the experiment.
     frames : tuple of int
