@@ -2,8 +2,8 @@
 
 Clips and frames per second of an MSE step and of an adversarial step. Beside them the shares of
 two peaks that are measured in the same run: that of a large matrix product in the precision of the
-step, and that of copying memory. The larger share names the resource that limits; where both are
-small, neither does, but the overhead of many small operations.
+step, and that of copying memory. The larger share names the resource that limits. Where both are
+small, the overhead of many small operations limits.
 
 The public code for these experiments trains 29 (MSE step) and 19 (adversarial step) clips per
 second on 2 cores; `ratio` compares with that. ``--device cuda`` measures a GPU.
@@ -20,10 +20,11 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from benchmarks.report import report
-from neural.codecs.networks import PictureCritic
 from neural.codecs.video import VideoCodec, VideoShape
 from neural.datasets.moving_digits import MovingDigits, load_digits
-from neural.training.loop import Run, Stage
+from neural.training.critic_networks import PictureCritic
+from neural.training.loop import Run
+from neural.training.stage import Stage
 
 RATES = (12, 8)
 PUBLIC = {"mse": 29.0, "adversarial": 19.0}
@@ -35,7 +36,7 @@ STEPS = {
 
 @dataclass
 class Speed:
-    """What one kind of step does and costs."""
+    """Work and cost of one kind of step."""
 
     clips_per_second: float
     flops_per_clip: float
@@ -44,11 +45,11 @@ class Speed:
 
 
 def measure(width: int, batch: int, name: str, precision: str, device: str, repeats: int) -> Speed:
-    """Time steps of training, and count in another one what they do."""
+    """Time some steps of training, and count the operations of another one."""
     torch.manual_seed(0)
     codec = VideoCodec(VideoShape(RATES, width=width))
     source = MovingDigits(load_digits("train"), device=device)
-    codec.prepare(STEPS[name]["plfs"])
+    codec.decoders.prepare(STEPS[name]["plfs"])
     stage = Stage(name, frames=(2,), batch=batch, precision=precision, **STEPS[name])
     make_critic = lambda t: PictureCritic(t, width)  # noqa: E731
     run = Run(stage, codec, make_critic, torch.device(device), channels_last=device == "cuda")

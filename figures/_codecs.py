@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from neural.evaluation.record import trained
 from rdp.codec.dithered import DitheredCodec, read
 from rdp.codec.evaluation import evaluate
 from rdp.operating_point import OperatingPoint, load_points
@@ -53,14 +54,14 @@ def neural_source() -> GaussMarkov:
 
 def changing_rates() -> list[OperatingPoint]:
     """Neural points with a poor first frame and a good second one."""
-    return [point for point in neural() if len(set(point.provenance["rates"])) > 1]
+    return [point for point in neural() if len(set(trained(point).rates)) > 1]
 
 
 @cache
 def at_equal_rates() -> tuple[OperatingPoint, ...]:
     """Points of all codecs whose frames were given one rate, on the source of the neural codec."""
     source = neural_source()
-    points = [point for point in neural() if len(set(point.provenance["rates"])) == 1]
+    points = [point for point in neural() if len(set(trained(point).rates)) == 1]
     for lattice in ("Z", "E8"):
         for rate in RATES:
             points += constructive(source, np.full(source.frames, rate), lattice)

@@ -1,9 +1,10 @@
-"""Measured points of video codecs, as committed in `neural/results`, and how they are drawn."""
+"""Measured points of video codecs in `neural/results`, and the style they are drawn in."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from figures.build import MissingResults
+from neural.evaluation.record import LABELS, Bounds, Permanence, record_of, trained
 from neural.evaluation.tables import fresh_w1
 from rdp.operating_point import OperatingPoint, load_points
 from solvers.plotting import STYLES, line
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RESULTS = files("neural") / "results"
-# Names of result files, as patterns: those of full size, and of a CPU's size in their absence.
+# Names of result files, as patterns: full size, and the reduced size that stands in for it.
 EXPERIMENTS = {
     "digits": (r"digits(-12-\d+)?", r"digits-reduced"),
     "joint": (r"digits-joint", r"digits-reduced-joint"),
@@ -30,19 +32,19 @@ EXPERIMENTS = {
     "people": (r"people", r"people-reduced"),
 }
 SEED = r"(-seed\d+)?"
-SHARED, OWN = "neural, shared encoder", "neural, own encoder"
+SHARED, OWN = LABELS["shared"], LABELS["own"]
 SERIES = (SHARED, OWN)
-# with error bars through them, crosses would look like stars
+# crosses with error bars would look like stars
 MARKERS: dict[str, dict[str, Any]] = {
     SHARED: {"marker": "o", "markersize": 3},
     OWN: {"marker": "D", "fillstyle": "none", "markersize": 3.5},
 }
 PLFS = ("FMD", "JD", "SA")
-SHOWN = ("source", "MMSE", *PLFS)  # rows of pictures
+PICTURES = ("source", "MMSE", *PLFS)  # rows of the figure of samples
 
-# Weight of the critic term that decoders are trained with.
+# Weight of the critic term in the training of decoders.
 WEIGHTS = {"digits": 0.01, "strict": 0.1}
-PUBLISHED_WEIGHT = WEIGHTS["digits"]  # public runs have many; those with this one are shown
+PUBLISHED_WEIGHT = WEIGHTS["digits"]  # the published runs of this weight are compared with
 
 
 def _files(pattern: str, ending: str) -> list[str]:
@@ -69,64 +71,63 @@ def points(experiment: str) -> list[OperatingPoint]:
 
 
 def samples(experiment: str) -> dict[str, np.ndarray]:
-    """Held-out clips as sent and as shown, (n, T, 64, 64) bytes, by cell and decoder."""
+    """Held-out clips and their reconstructions, (n, T, 64, 64) bytes, by cell and decoder."""
     name = _find(experiment, r"-samples\.npz")[0]
     with as_file(RESULTS / name) as path, np.load(path, allow_pickle=False) as stored:
         return dict(stored)
 
 
 def cell(point: OperatingPoint) -> str:
-    """Rates of a point, as the name of its cell."""
+    """Name of the cell of a point: its rates."""
     return "-".join(f"{rate:g}" for rate in point.rate)
 
 
 def table(experiment: str) -> pd.DataFrame:
-    """One row for each point and frame; what a point says of its last frame alone stands there."""
+    """One row for each point and frame; values of the last frame alone are in its row."""
     rows: list[dict[str, Any]] = []
     for point in points(experiment):
-        about = point.provenance
-        bounds = about.get("bounds") or {}
+        record, seed = record_of(point), trained(point).seed
+        bounds = record.bounds or Bounds()
         for t in range(point.frames):
             row = {
-                "kind": point.kind, "seed": about["training_seed"], "series": point.label,
+                "kind": point.kind, "seed": seed, "series": point.label,
                 "plf": point.plf, "cell": cell(point), "frame": t + 1,
                 "rate_bits": point.rate[t], "distortion": point.distortion[t],
                 "perception": None if point.perception is None else point.perception[t],
             }  # fmt: skip
             for name, ends in point.intervals.items():
                 row[f"{name}_low"], row[f"{name}_high"] = ends[t]
-            row["gaussian_reference"] = _at(about.get("gaussian_reference"), t)
-            for name in ("reference", "joint_support"):
-                row[name] = _at(bounds.get(name), t)
+            row["gaussian_reference"] = _at(record.gaussian_reference, t)
+            row["repeated_frame"] = _at(bounds.repeated_frame, t)
+            row["joint_support"] = _at(bounds.joint_support, t)
             if t == point.frames - 1:
-                row |= _permanence(about.get("digits") or {}) | _fresh_w1(point)
+                row |= _permanence(record.digits)
+                if critic := fresh_w1(point, record):
+                    row |= _interval("fresh_w1", critic.value, critic.half)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _permanence(digits: dict[str, Any]) -> dict[str, Any]:
-    """What a classifier says of the last two frames, with the ends of its interval."""
-    stay, half = digits.get("stay_wrong"), digits.get("stay_wrong_half")
-    if stay is None or half is None:
-        return digits
-    return digits | {"stay_wrong_low": stay - half, "stay_wrong_high": stay + half}
-
-
-def _fresh_w1(point: OperatingPoint) -> dict[str, float]:
-    """W1 at the last frame by a critic trained afresh, with the ends of its interval."""
-    found = fresh_w1(point)
-    if found is None:
+def _permanence(digits: Permanence | None) -> dict[str, Any]:
+    """What the classifier reads in the last two frames, with the ends of its interval."""
+    if digits is None:
         return {}
-    value, half = found
-    return {"fresh_w1": value, "fresh_w1_low": value - half, "fresh_w1_high": value + half}
+    row = asdict(digits)
+    if digits.stay_wrong is not None and digits.stay_wrong_half is not None:
+        row |= _interval("stay_wrong", digits.stay_wrong, digits.stay_wrong_half)
+    return row
 
 
-def _at(values: list[float] | None, t: int) -> float:
+def _interval(name: str, value: float, half: float) -> dict[str, float]:
+    return {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
+
+
+def _at(values: Sequence[float] | None, t: int) -> float:
     return float("nan") if values is None else values[t]
 
 
 def last_frame(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the last frame, in the order of its rate."""
+    """Rows of the last frame, sorted by its rate."""
     return rows[rows.frame == rows.frame.max()].sort_values("rate_bits", kind="stable")
 
 
@@ -138,7 +139,7 @@ def over_mmse(rows: pd.DataFrame) -> pd.Series:
 
 
 def published() -> pd.DataFrame:
-    """Published runs: made for squared error alone, and for each loss with one weight."""
+    """Published runs: for squared error alone, and for each loss at one weight."""
     names = sorted(p.name for p in RESULTS.iterdir() if re.fullmatch(r"published_\w+\.csv", p.name))
     if not names:
         raise MissingResults("no published_*.csv in neural/results")
@@ -147,18 +148,18 @@ def published() -> pd.DataFrame:
 
 
 def size(rows: pd.DataFrame) -> str:
-    """What a title has to say of codecs of less than full size."""
+    """End of a title: says whether codecs are of less than full size."""
     return ", reduced (CPU)" if (rows.kind == "reduced").any() else ""
 
 
 def title(rows: pd.DataFrame) -> str:
-    """What codecs of two frames were given, and their size."""
+    """Title for codecs of two frames: rate of frame 1, and size of the codecs."""
     first = rows.cell.str.partition("-")[0].unique()
     return f"Moving digits, {' or '.join(first)} bits for frame 1{size(rows)}"
 
 
 def draw_runs(ax: Axes, rows: pd.DataFrame, x: str, y: str, plf: str, series: str = SHARED) -> None:
-    """Every seed as a point, with its interval if there is one, and a line through the means."""
+    """Draw every seed as a point with its interval, and a line through the means."""
     style = STYLES[plf]
     rows = rows[(rows.plf == plf) & (rows.series == series)].dropna(subset=[y])
     if f"{y}_low" in rows:
@@ -176,7 +177,7 @@ def name(plf: str) -> str:
 
 
 def rate_axis(ax: Axes, rows: pd.DataFrame, frame: int) -> None:
-    """Label the axis of rates, with a tick at each one that was measured."""
+    """Label the axis of rates, with a tick at each measured rate."""
     ax.set_xlabel(f"rate $R_{frame}$ of frame {frame} (bits)")
     ax.set_xticks(sorted(set(rows.rate_bits)))
 

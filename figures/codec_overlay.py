@@ -10,6 +10,7 @@ import pandas as pd
 
 from figures._codecs import MARKERS, at_equal_rates, changing_rates, constructive, neural_source
 from figures._table import ZERO_PERCEPTION
+from neural.evaluation.record import trained
 from rdp.closed_form import rate_for_distortion
 from rdp.operating_point import OperatingPoint
 from rdp.source import GaussMarkov
@@ -94,7 +95,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         ylabel=r"$D_t$ / variance",
         title=f"dithered Z: {LONG_RATES[0]:g} bit for frame 1, then {LONG_RATES[1]:g}",
     )
-    poor, good = changing_rates()[0].provenance["rates"]
+    poor, good = trained(changing_rates()[0]).rates
     right.set(title=f"neural: {poor:g} bit, then {good:g}", xticks=(1, 2), xlim=(0.7, 2.3))
     right.legend(title="lines: closed form", loc="center left", bbox_to_anchor=(1, 0.5))
 

@@ -1,4 +1,4 @@
-"""Codecs of moving digits: distortion against perception at fixed rate, one encoder or several."""
+"""Codecs of moving digits: distortion against perception, one encoder or several."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from figures import _video
+from neural.evaluation.record import record_of, trained
 from rdp.operating_point import OperatingPoint
 from solvers.plotting import STYLES
 
@@ -23,24 +24,23 @@ UNIVERSAL = "mixture of decoders"
 
 
 def compute() -> pd.DataFrame:
-    """Ends and mixtures of each shared encoder, and the points of encoders made for a loss."""
+    """Mixtures of the decoders of shared encoders, and points of encoders trained for a loss."""
     rows = [row for point in _video.points("digits") for row in _rows(point)]
     return pd.DataFrame(rows)
 
 
 def _rows(point: OperatingPoint) -> Iterator[dict[str, Any]]:
-    """Points in the plane of one loss, that of the decoder."""
-    if point.plf == "MMSE":  # where the mixtures of each loss begin
+    """Mixtures of one decoder, and its point; perception is under its own loss."""
+    if point.plf == "MMSE":  # the mixtures of each loss begin there
         return
     assert point.perception is not None
     base = {
         "plf": point.plf, "cell": _video.cell(point), "rate_bits": point.rate[-1],
-        "kind": point.kind, "seed": point.provenance["training_seed"],
+        "kind": point.kind, "seed": trained(point).seed,
     }  # fmt: skip
-    mixtures = point.provenance.get("mixtures")
-    if mixtures:
+    if mixtures := record_of(point).mixtures:
         for share, distortion, perception in zip(
-            mixtures["share"], mixtures["distortion"], mixtures["perception"], strict=True
+            mixtures.share, mixtures.distortion, mixtures.perception, strict=True
         ):
             yield base | {
                 "series": UNIVERSAL, "share": share,
@@ -84,13 +84,13 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     _video.legend(figure, handles, f"Moving digits{_video.size(table)}")
     _video.note(
         figure,
-        "Lines: the MMSE decoder and the decoder of the loss, both of the shared encoder, mixed "
-        "pixel by pixel; one for each seed. $P_2$ under the loss itself.",
+        "Lines: mixtures of the MMSE decoder and the decoder for the loss, both of the shared "
+        "encoder, one line for each seed. $P_2$ is under the loss in the legend.",
     )
 
 
 def _points(ax: Any, part: pd.DataFrame, plf: str, series: str) -> None:
-    """Points with both of their intervals."""
+    """Draw points with the intervals of distortion and perception."""
     across = [part.perception - part.perception_low, part.perception_high - part.perception]
     along = [part.distortion - part.distortion_low, part.distortion_high - part.distortion]
     ax.errorbar(

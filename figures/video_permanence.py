@@ -1,4 +1,4 @@
-"""Error permanence in video: what each loss pays above the MMSE, and whether errors stay."""
+"""Error permanence in video: the distortion each loss adds to the MMSE, and errors that stay."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ STAY = "share of wrong digits\nthat stay wrong"
 
 
 def compute() -> pd.DataFrame:
-    """Frame 2 of the shared encoder: D_2 over the MMSE, and wrong digits that stay wrong."""
+    """Frame 2 of shared encoders: D_2 over the MMSE, and wrong digits that stay wrong."""
     rows = _video.last_frame(_video.table("digits"))
     return permanence(rows[rows.series == _video.SHARED])
 
 
 def permanence(rows: pd.DataFrame) -> pd.DataFrame:
-    """What a table of the last frame says of errors made before."""
+    """Distortion over the MMSE and wrong digits, from rows of the last frame."""
     kept = ["series", "plf", "kind", "seed", "cell", "rate_bits", "distortion"]
     digits = ["wrong_before", "wrong_now", "stay_wrong", "accuracy"]
     ends = ["stay_wrong_low", "stay_wrong_high"]
@@ -40,7 +40,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         _video.draw_runs(left, table, "rate_bits", "over_mmse", plf)
     left.axhline(2, color="black", linewidth=0.8)
     left.annotate(
-        "twice the MMSE: enough for FMD and SA", (0.02, 2), xycoords=("axes fraction", "data"),
+        "twice the MMSE is enough for FMD and SA", (0.02, 2), xycoords=("axes fraction", "data"),
         xytext=(0, 2), textcoords="offset points", fontsize=6,
     )  # fmt: skip
     left.set(ylabel="$D_2$ / MMSE distortion")
@@ -53,6 +53,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     _video.legend(figure, handles, _video.title(table))
     _video.note(
         figure,
-        "Wrong: a classifier sees another digit than the source shows; it is right on "
-        f"{100 * table.accuracy.min():.0f}% of source frames or more. Lines: mean over seeds.",
+        "Wrong: a classifier does not read the digit of the source; it reads "
+        f"{100 * table.accuracy.min():.0f}% or more of the source frames correctly. "
+        "Lines: mean over seeds.",
     )

@@ -1,4 +1,4 @@
-"""Codecs of moving digits: distortion of frame 2 against its rate, with bounds and public runs."""
+"""Codecs of moving digits: distortion of frame 2 against its rate, bounds and published runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 TITLE = "Distortion of moving digits against rate"
 SIZE = (7.0, 3.2)
 
-# What frame 2 could be held against, and how it looks.
+# Curves that frame 2 is compared with, and their style.
 LIMITS: dict[str, dict[str, Any]] = {
-    "frame 1 shown again": {"color": "#999999", "linestyle": "-", "linewidth": 0.8},
+    "frame 1 repeated": {"color": "#999999", "linestyle": "-", "linewidth": 0.8},
     "Gaussian model, long codes": {"color": "#CC79A7", "linestyle": "-", "linewidth": 1.0},
     "twice the MMSE": {"color": "black", "linestyle": (0, (1, 2)), "linewidth": 1.0},
     "joint support": {"color": "black", "linestyle": (0, (5, 1)), "linewidth": 1.0},
@@ -30,13 +30,13 @@ KEPT = [
 
 
 def compute() -> pd.DataFrame:
-    """Points of all seeds, what bounds them, and public runs."""
+    """Points of all seeds, their bounds, and published runs."""
     rows = _video.last_frame(_video.table("digits"))
     shared = rows[rows.series == _video.SHARED]
     realistic = shared[shared.plf.isin(("FMD", "SA"))]
     mmse = shared.distortion / _video.over_mmse(shared)
     columns = {
-        "frame 1 shown again": shared.reference,
+        "frame 1 repeated": shared.repeated_frame,
         "Gaussian model, long codes": shared[shared.plf == "MMSE"].gaussian_reference,
         "twice the MMSE": 2 * mmse[realistic.index],
         "joint support": shared.joint_support,
@@ -53,7 +53,7 @@ def compute() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """One panel for each loss; the MMSE decoder again in each of them."""
+    """One panel for each loss; the MMSE decoder is in each panel."""
     measured = table[table.series == _video.SHARED]
     axes = figure.subplots(1, len(STYLES), sharex=True, sharey=True)
     for ax, plf in zip(axes, STYLES, strict=True):
@@ -79,13 +79,13 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
 
 
 def note(table: pd.DataFrame) -> str:
-    """How far public runs can be compared."""
+    """Caveats of the comparison with published runs."""
     runs = table[table.series == "published"]
     alone = runs[runs.plf == "MMSE"].epochs
     others = runs[runs.plf != "MMSE"].epochs
     return (
-        "Published: training digits, BatchNorm left unfrozen; losses with weight "
-        f"{_video.PUBLISHED_WEIGHT:g} of the critic, {others.min():g} to {others.max():g} epochs, "
-        f"where such a run exists;\nMMSE: {alone.max():g} epochs. "
-        "Points here: held-out digits, frozen encoders, every seed; lines: mean over seeds."
+        "Published runs: training digits, BatchNorm not frozen, weight "
+        f"{_video.PUBLISHED_WEIGHT:g} of realism, {others.min():g} to {others.max():g} epochs "
+        f"(MMSE: {alone.max():g} epochs); not every cell was published.\n"
+        "Points: held-out digits, frozen encoders, every seed. Lines: mean over seeds."
     )

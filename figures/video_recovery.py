@@ -1,4 +1,4 @@
-"""Recovery in video: frame 1 intact, frame 2 starved, and what frame 3 makes of it."""
+"""Recovery in video: frame 1 lossless, few bits for frame 2, and the errors left in frame 3."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from solvers.plotting import STYLES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TITLE = "Recovery from a starved frame of moving digits"
+TITLE = "Recovery of moving digits after a frame with few bits"
 SIZE = (7.0, 2.8)
 
 
@@ -28,7 +28,7 @@ def compute() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """One panel over the frames for each rate of frame 3; then the digits that stay wrong."""
+    """Distortion by frame, a panel for each rate of frame 3; then digits that stay wrong."""
     last = _video.last_frame(table)
     cells = last.drop_duplicates("cell")[["cell", "rate_bits"]].to_numpy()
     axes = figure.subplots(1, len(cells) + 1)
@@ -47,6 +47,6 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     _video.rate_axis(axes[-1], last, 3)
     axes[-1].set_xlabel("rate $R_3$ (bits)")  # the panel is narrow
     starved = table[table.frame == 2].rate_bits.iloc[0]
-    title = f"Moving digits, frame 1 as it is, {starved:g} bits for frame 2{_video.size(table)}"
+    title = f"Moving digits, frame 1 lossless, {starved:g} bits for frame 2{_video.size(table)}"
     handles = _video.key(axes[-1], tuple(STYLES), **_video.MARKERS[_video.SHARED])
     _video.legend(figure, handles, title)

@@ -1,7 +1,7 @@
-"""Codecs of moving digits over the curves of a Gauss-Markov source fitted to the same clips.
+"""Codecs of moving digits and the curves of a Gauss-Markov source fitted to the same clips.
 
-The curves are committed; ``python -m figures.video_theory`` computes them anew (needs torch, and
-``MNIST_FOLDER``).
+The curves are stored. ``python -m figures.video_theory`` computes them again; it needs torch and
+``MNIST_FOLDER``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from solvers.plotting import STYLES, line
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TITLE = "Moving digits over the fitted Gauss-Markov model"
+TITLE = "Moving digits and the fitted Gauss-Markov model"
 SIZE = (7.0, 2.8)
 
 CONFIG = "digits-reduced.toml"  # its training clips are fitted
@@ -36,8 +36,9 @@ MODEL = "Gauss-Markov model"
 def model(
     rates: Sequence[float] = RATES, plfs: Sequence[str] = tuple(STYLES), clips: int = CLIPS
 ) -> list[OperatingPoint]:
-    """Fit DCT modes of training clips, and fill them by the water level of each loss."""
-    from neural.evaluation.clips import UNITS, gaussian_model
+    """Fit the DCT modes of training clips, and compute reverse water-filling for each loss."""
+    from neural.evaluation.clips import UNITS
+    from neural.evaluation.gaussian_model import gaussian_model
     from neural.experiment import Experiment
     from solvers.methods.waterfilling import waterfill
 
@@ -56,7 +57,7 @@ def model(
 
 
 def compute() -> pd.DataFrame:
-    """Curves of frame 2 and measured points; distortion also over the MMSE of the same series."""
+    """Curves and points of frame 2: distortion, and its ratio to the MMSE of the same series."""
     path = _video.RESULTS / CURVES
     if not path.is_file():
         raise MissingResults(f"no {CURVES} in neural/results; python -m {__name__} writes it")
@@ -77,7 +78,7 @@ def compute() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """Left: distortion. Right: what realism costs, over the MMSE of the model or the codec."""
+    """Left: distortion. Right: its ratio to the MMSE distortion of the model or the codec."""
     left, right = figure.subplots(1, 2)
     curves = table[table.series == MODEL]
     measured = table[table.series == _video.SHARED]
@@ -105,7 +106,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     _video.note(
         figure,
         "Symbols: codecs with a shared encoder. Lines: Gauss-Markov source with the second moments "
-        "of the DCT modes.\nIts MMSE curve is an upper bound of what long codes need; those of the "
+        "of the DCT modes.\nIts MMSE curve is an upper bound for long codes; the curves of the "
         "losses are predictions.",
     )
 

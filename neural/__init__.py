@@ -1,1 +1,31 @@
-"""Codecs: networks, their training, their bytes and their measurement (needs torch)."""
+"""Trained codecs: networks, their training, their bytes and their evaluation (needs torch).
+
+>>> import neural
+>>> codec = neural.load_codec("codec.pt")  # doctest: +SKIP
+>>> stream = neural.encode(codec, frames, seed=0)  # doctest: +SKIP
+>>> frames = neural.decode(codec, stream, "JD")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neural.codecs.bitstream import decode, encode
+    from neural.model_files import load_codec
+
+__all__ = ["decode", "encode", "load_codec"]
+
+_HOME = {
+    "decode": "neural.codecs.bitstream",
+    "encode": "neural.codecs.bitstream",
+    "load_codec": "neural.model_files",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a user of a trained codec needs when it is first used: training needs less."""
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """``python -m neural {train,status,evaluate,validate,table,learning,export,overlay}``.
 
-Training needs no more than torch, numpy, scipy, tqdm and the entropy coder. Started by
-``torchrun``, the processes train together, each on its share of every batch.
+Training needs only torch, numpy, scipy, tqdm and the entropy coder. Processes that ``torchrun``
+started train together, each on its share of every batch.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from neural.evaluation.record import record_of
 from neural.experiment import Experiment, cell_name, one_thread, train_stage, workers
+from neural.training.distributed import process_group
 from rdp.operating_point import OperatingPoint, load_points, save_points
 
 HERE = Path(__file__).resolve().parent
@@ -30,13 +32,7 @@ OVERLAY_FIGURES = ("codec_overlay", "gap_to_curve")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status.
-
-    Parameters
-    ----------
-    arguments : sequence of str, or None
-        Command line without the program's name; None takes that of the process.
-    """
+    """Run a command line, that of the process if None; returns the exit status."""
     given = _parser().parse_args(arguments)
     try:
         if given.command == "validate":
@@ -70,55 +66,43 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m neural")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
-        ("train", "train all stages and cells; goes on where it was interrupted"),
-        ("status", "say which stages are done, under way or missing, and how long they took"),
-        ("evaluate", "measure what was trained, as operating points"),
-        ("learning", "write as a table what training was still gaining when it ended"),
-        ("export", "write a trained codec as one file for others, which cannot run code"),
-        ("overlay", "train the codecs of the overlay figures afresh, measure them, and redraw"),
+        ("train", "train all stages and cells; continue where training was interrupted"),
+        ("status", "list which stages are done, under way or missing, and how long they took"),
+        ("evaluate", "measure the trained codecs and write operating points"),
+        ("learning", "write a table of the progress that training still made when it ended"),
+        ("export", "write a trained codec as one file; reading that file runs no code"),
+        ("overlay", "train the codecs of the overlay figures anew, measure them, and redraw"),
     ):
         command = commands.add_parser(name, help=text, description=text)
+        add = command.add_argument
         if name == "overlay":
             command.set_defaults(config=OVERLAY)
-            command.add_argument(
-                "--resume", dest="fresh", action="store_false", help="go on with an earlier run"
-            )
-            command.add_argument(
-                "--figures", type=Path, default=Path("rdp-figures"), help="folder of the figures"
-            )
+            add("--resume", dest="fresh", action="store_false", help="continue an earlier run")
+            add("--figures", type=Path, default=Path("rdp-figures"), help="folder for the figures")
         else:
             command.set_defaults(fresh=False)
-            command.add_argument("config", type=Path, help="TOML file of the experiment")
-        command.add_argument(
-            "--runs", type=Path, default=Path("neural-runs"), help="folder of checkpoints and logs"
-        )
-        command.add_argument(
-            "--results", type=Path, default=None, help="JSON file of the operating points"
-        )
-        command.add_argument(
-            "--workers", type=int, default=None, help="cells to train side by side"
-        )
-        command.add_argument("--device", default="cpu", help="cpu or cuda")
-        command.add_argument("--seed", type=int, default=None, help="another seed")
-        command.add_argument(
-            "--channels-last", action="store_true", help="layout that tensor cores like"
-        )
-        command.add_argument("--compile", action="store_true", help="compile the codec's networks")
+            add("config", type=Path, help="TOML file of the experiment")
+        runs = Path("neural-runs")
+        add("--runs", type=Path, default=runs, help="folder for checkpoints and logs")
+        add("--results", type=Path, default=None, help="JSON file for the operating points")
+        add("--workers", type=int, default=None, help="number of cells to train side by side")
+        add("--device", default="cpu", help="cpu or cuda")
+        add("--seed", type=int, default=None, help="replaces the seed in the file")
+        add("--channels-last", action="store_true", help="layout that tensor cores prefer")
+        add("--compile", action="store_true", help="compile the codec's networks")
         if name == "learning":
-            command.add_argument("--csv", type=Path, required=True, help="file to write")
+            add("--csv", type=Path, required=True, help="file to write")
         elif name == "export":
-            command.add_argument("--cell", type=int, default=0, help="number of the cell, from 0")
-            command.add_argument("--stage", required=True, help="stage that trained the codec")
-            command.add_argument("--out", type=Path, default=Path("codec.pt"), help="file to write")
+            add("--cell", type=int, default=0, help="number of the cell, from 0")
+            add("--stage", required=True, help="stage that trained the codec")
+            add("--out", type=Path, default=Path("codec.pt"), help="file to write")
         else:
-            command.add_argument(
-                "--cell", dest="cells", type=int, action="append",
-                help="number of a cell, from 0; may be repeated; all if not given",
-            )  # fmt: skip
+            text = "number of a cell, from 0; repeat it for several cells; default: all"
+            add("--cell", dest="cells", type=int, action="append", help=text)
     validate = commands.add_parser(
-        "validate", help="hold measured points against all bounds", description=(
-            "Hold the operating points of a JSON file against all bounds; the exit status is 1 "
-            "if one fails."
+        "validate", help="compare measured points with all bounds", description=(
+            "Compare the operating points of JSON files with all bounds; the exit status is 1 "
+            "if a check fails."
         ),
     )  # fmt: skip
     table = commands.add_parser(
@@ -151,7 +135,7 @@ def _train(experiment: Experiment, given: argparse.Namespace) -> None:
     count = 1 if together else given.workers or workers(len(experiment.cells))
     with ExitStack() as stack:
         if together:
-            stack.enter_context(_process_group(given.device))
+            stack.enter_context(process_group(given.device))
         run: Callable[..., Iterable[None]] = map
         if count > 1:
             spawned = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
@@ -161,27 +145,12 @@ def _train(experiment: Experiment, given: argparse.Namespace) -> None:
                 pass
 
 
-@contextmanager
-def _process_group(device: str) -> Iterator[None]:
-    """Join the processes that torchrun started, each on its own device."""
-    import torch
-    from torch import distributed
-
-    if device == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if device == "cuda" else "gloo")
-    try:
-        yield
-    finally:
-        distributed.destroy_process_group()
-
-
 def _evaluate(experiment: Experiment, given: argparse.Namespace) -> None:
     one_thread()
     target = given.results or RESULTS / f"{experiment.name}.json"
     samples = target.with_name(f"{target.stem}-samples.npz")
     names = [cell_name(rates) for rates in experiment.cells]
-    # points of cells that are not measured now, or not yet, stay
+    # keep the points of cells that are not measured now
     points = [p for p in _stored_points(target) if _cell_of(p) in names]
     pictures = {k: v for k, v in _stored_arrays(samples).items() if k.split("/")[0] in names}
     for cell in experiment.chosen(given.cells):
@@ -199,7 +168,8 @@ def _evaluate(experiment: Experiment, given: argparse.Namespace) -> None:
 
 
 def _cell_of(point: OperatingPoint) -> str:
-    return cell_name([float(rate) for rate in point.provenance.get("rates", ())])
+    training = record_of(point).training
+    return cell_name(training.rates if training else ())
 
 
 def _stored_points(path: Path) -> list[OperatingPoint]:
@@ -216,7 +186,7 @@ def _stored_arrays(path: Path) -> dict[str, Any]:
 
 
 def _status(experiment: Experiment, runs: Path) -> int:
-    """Print how far each stage is; the exit status is 1 until all are done."""
+    """Print the progress of each stage; the exit status is 1 until all are done."""
     found = experiment.progress(runs)
     for one in found:
         print(
@@ -231,13 +201,13 @@ def _status(experiment: Experiment, runs: Path) -> int:
 
 def _validate(paths: Sequence[Path], table: Path | None) -> int:
     from neural.evaluation.tables import check_rows, write_csv
-    from neural.evaluation.validation import hold
+    from neural.evaluation.validation import validate_codecs
 
     rows: list[dict[str, Any]] = []
     ok = True
-    for path in paths:  # each by itself: the points of another run are no siblings
+    for path in paths:  # one at a time: checks compare points of the same run
         points = _of_codecs(path)
-        checks = hold(points)
+        checks = validate_codecs(points)
         ok &= checks.ok
         rows += check_rows(points, checks)
     for row in rows:
@@ -260,9 +230,10 @@ def _table(paths: Sequence[Path], table: Path) -> int:
 
 
 def _learning(experiment: Experiment, runs: Path, table: Path) -> int:
-    from neural.evaluation.tables import learning_rows
+    from neural.evaluation.learning import learning_rows
 
-    return _write(table, list(learning_rows(experiment, runs)))
+    rows = learning_rows(experiment.name, experiment.seed, experiment.logs(runs))
+    return _write(table, list(rows))
 
 
 def _write(table: Path, rows: Sequence[dict[str, Any]]) -> int:
@@ -274,12 +245,12 @@ def _write(table: Path, rows: Sequence[dict[str, Any]]) -> int:
 
 
 def _of_codecs(path: Path) -> list[OperatingPoint]:
-    """Points of a file, but not the curves in it, which no codec reached."""
+    """Points of a file that a codec reached: without computed curves."""
     return [point for point in load_points(path) if point.kind != "computed"]
 
 
 def _redraw(folder: Path) -> None:
-    """Make the figures that show the points; they need more libraries than training does."""
+    """Draw the figures of the points; this needs more libraries than training."""
     command = [sys.executable, "-m", "figures", *OVERLAY_FIGURES, "--out", str(folder)]
     subprocess.run(command, check=True)
 

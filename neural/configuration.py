@@ -1,4 +1,4 @@
-"""Configuration files of experiments: TOML, where one may go on from another."""
+"""Configuration files of experiments: TOML files, which may extend one another."""
 
 from __future__ import annotations
 
@@ -8,28 +8,20 @@ from typing import Any
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
-    """Read a file, and what it takes over from others.
+    """Return the content of a TOML file, together with that of the file it extends.
 
-    Parameters
-    ----------
-    path : Path
-        TOML file. It may name another file beside it as "base", and holds then what differs; stages
-        under "then" come after those of the other file, or after the one of them that "after"
-        names, the last that is kept.
-
-    Returns
-    -------
-    dict
-        Content, as if it stood in one file.
+    A file extends another one in its folder with the key "base", and contains only what differs.
+    Its stages under "then" follow those of the base. The key "after" names the last stage of the
+    base that is kept.
 
     Raises
     ------
     ValueError
-        Not TOML, or stages that do not fit together; the message names the field.
+        The file is not TOML, or its stages do not fit together; the message names the field.
     KeyError
-        A base has no stages.
+        The base has no stages.
     OSError
-        The file, or a base of it, cannot be read.
+        A file cannot be read.
 
     Examples
     --------
@@ -47,7 +39,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
         content["stage"] = [*_up_to(content["stage"], last), *more]
     for key in ("then", "after"):
         if key in content:
-            raise ValueError(f"{key}: expected only beside a base")
+            raise ValueError(f"{key}: expected only together with a base")
     return content
 
 

@@ -1,35 +1,39 @@
 """Experiments: a TOML file names the task, the cells and the stages; a folder holds the results.
 
-A cell is one setting of the rates. Each cell runs all stages in order; the folder of a stage keeps
-a checkpoint, a log and the trained model. A stage that trains the first frames only does not know
-the rates of the others, so that cells which begin alike share it: one codec of first frames serves
-all rates of the second.
+A cell is one setting of the rates. Each cell runs all stages in order. The folder of a stage keeps
+a checkpoint, a log and the trained model. A stage that trains the first frames only does not depend
+on the rates of the others. Cells whose first rates agree share it: one codec of first frames serves
+all rates of the second. Cells that share a stage use the seed of the first of them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from neural.codecs.networks import freeze
 from neural.configuration import read_configuration
-from neural.tasks.blocks import BlockTask
-from neural.tasks.clips import ClipTask
-from neural.training.loop import Stage, barrier, freeze, is_first_process, save, train
+from neural.evaluation import blocks, clips
+from neural.evaluation.options import BlockEvaluation, ClipEvaluation, read_options
+from neural.evaluation.record import Record, Training
+from neural.interfaces import Codec, Task
+from neural.model_files import TASKS, export_codec, load_model, save_model
+from neural.training.distributed import barrier, is_first_process
+from neural.training.log import LOG, Line, read_log, trained_seconds
+from neural.training.loop import train
+from neural.training.stage import Stage
 from rdp.operating_point import OperatingPoint, environment
 
-TASKS: dict[str, Callable[..., Any]] = {"blocks": BlockTask, "clips": ClipTask}
+EVALUATORS: dict[str, Callable[..., Any]] = {"blocks": blocks.evaluate, "clips": clips.evaluate}
+EVALUATIONS: dict[str, type] = {"blocks": BlockEvaluation, "clips": ClipEvaluation}
 Array = np.ndarray
 LIBRARIES = ("numpy", "torch", "constriction")
 MODEL = "model.pt"  # of a finished stage
@@ -43,27 +47,30 @@ class Experiment:
     ----------
     name : str
         Name of the experiment.
-    task : object
-        One of `TASKS`, built from its options.
+    task : Task
+        Built from its options.
     seed : int
         Seed of all stages.
     cells : tuple of tuple of float
         Rates of the frames for each cell, bits.
     stages : tuple of Stage
-        Stages in order; the rates and the seed of each cell are put in.
+        In order. Training fills in the rates and the seed of each cell.
     kind : str
-        Name of the task.
+        Name of the task in `neural.model_files.TASKS`.
     options : dict
         Options of the task.
+    evaluation : BlockEvaluation or ClipEvaluation
+        How trained codecs are measured.
     """
 
     name: str
-    task: Any
+    task: Task
     seed: int
     cells: tuple[tuple[float, ...], ...]
     stages: tuple[Stage, ...]
     kind: str
     options: dict[str, Any]
+    evaluation: BlockEvaluation | ClipEvaluation
 
     def __post_init__(self) -> None:
         """Refuse stages that cannot follow each other, before any is trained."""
@@ -103,14 +110,14 @@ class Experiment:
         Parameters
         ----------
         path : path
-            File to read, as `neural.configuration` explains.
+            See `neural.configuration`.
         seed : int or None
-            In place of the seed in the file; it becomes part of the name.
+            Replaces the seed in the file and becomes part of the name.
 
         Raises
         ------
         ValueError
-            Not such a file; the message names the file and the field.
+            The file is malformed; the message names the file and the field.
         """
         path = Path(path)
         try:
@@ -120,40 +127,24 @@ class Experiment:
                 raise ValueError(f"task: expected one of {', '.join(TASKS)}, got {task!r}")
             stages = tuple(Stage(**stage) for stage in content["stage"])
             cells = tuple(tuple(map(float, rates)) for rates in content["rates"])
-            built = TASKS[task](**content["options"])
+            options = dict(content["options"])
+            evaluation: Any = read_options(EVALUATIONS[task], options.pop("evaluation"))
+            built = TASKS[task](**options)
             name = path.stem if seed is None else f"{path.stem}-seed{seed}"
             chosen = int(content["seed"]) if seed is None else seed
-            return cls(name, built, chosen, cells, stages, task, content["options"])
+            return cls(name, built, chosen, cells, stages, task, options, evaluation)
         except KeyError as error:
             raise ValueError(f"{path}: {error.args[0]}: missing") from None
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from None
 
     def rates(self, stage: Stage, cell: int) -> tuple[float, ...]:
-        """Return the rates of the frames that a stage knows: those up to the last one it trains.
-
-        Parameters
-        ----------
-        stage : Stage
-            One of the stages.
-        cell : int
-            Which cell.
-        """
+        """Return the rates that a stage depends on: of the frames up to the last one it trains."""
         known = self.cells[cell] if stage.cell is None else stage.cell
         return known[: None if stage.frames is None else max(stage.frames)]
 
     def folder(self, root: Path, stage: Stage, cell: int) -> Path:
-        """Return the folder of a stage; cells whose rates agree so far have the same.
-
-        Parameters
-        ----------
-        root : Path
-            Folder of all experiments.
-        stage : Stage
-            One of the stages.
-        cell : int
-            Which cell.
-        """
+        """Return the folder of a stage in the folder of all experiments; cells may share it."""
         return root / self.name / cell_name(self.rates(stage, cell)) / stage.name
 
     def missing(self, root: Path, number: int, cells: Iterable[int] | None = None) -> list[int]:
@@ -164,14 +155,14 @@ class Experiment:
         root : Path
             Folder of all experiments.
         number : int
-            Which stage, from 0.
+            Number of the stage, from 0.
         cells : iterable of int, or None
-            Cells to look at; None is all.
+            Cells to consider; None is all.
 
         Raises
         ------
         ValueError
-            A finished stage took another number of steps than the file says now.
+            A finished stage has another number of steps than the file asks for now.
         """
         stage = self.stages[number]
         chosen = self.chosen(cells)
@@ -182,24 +173,13 @@ class Experiment:
         folder = self.folder(root, stage, cell)
         if not (folder / MODEL).exists():
             return False
-        step = _read_log(folder)[-1]["step"]
+        step = read_log(folder)[-1]["step"]
         if step != stage.steps:
             raise ValueError(f"{folder}: steps: expected {stage.steps}, got a model after {step}")
         return True
 
     def chosen(self, cells: Iterable[int] | None) -> list[int]:
-        """Return the cells asked for.
-
-        Parameters
-        ----------
-        cells : iterable of int, or None
-            Numbers from 0; None is all.
-
-        Raises
-        ------
-        ValueError
-            There is no such cell.
-        """
+        """Return the cells asked for by number, from 0; None is all."""
         every = range(len(self.cells))
         for cell in cells or ():
             if cell not in every:
@@ -207,23 +187,21 @@ class Experiment:
         return list(cells or every)
 
     def _first_alike(self, stage: Stage, cell: int) -> int:
-        """First of the cells that share a stage; the seed is its, whichever cells are trained."""
+        """First of the cells that share a stage."""
         rates = self.rates(stage, cell)
         return next(c for c in range(len(self.cells)) if self.rates(stage, c) == rates)
 
     def train(self, root: Path, number: int, cell: int, **options: Any) -> None:
-        """Run a stage of a cell; the stage that it starts from is finished.
+        """Run a stage of a cell. The stage that it starts from must be finished.
 
         Parameters
         ----------
         root : Path
             Folder of all experiments.
-        number : int
-            Which stage, from 0.
-        cell : int
-            Which cell.
+        number, cell : int
+            Number of the stage and of the cell, from 0.
         **options : Any
-            Of `neural.training.loop.train`.
+            Options of `neural.training.loop.train`.
         """
         template = self.stages[number]
         known = self.rates(template, cell)
@@ -234,84 +212,39 @@ class Experiment:
         codec = self._initial(root, stage, known, cell)
         train(stage, codec, self.task.batch, self.task.make_critic, folder, **options)
         if is_first_process():
-            save(folder / MODEL, {"decoders": list(codec.decoders), "state": codec.state_dict()})
+            save_model(folder / MODEL, codec)
         barrier()
 
-    def _initial(self, root: Path, stage: Stage, rates: tuple[float, ...], cell: int) -> Any:
+    def _initial(self, root: Path, stage: Stage, rates: tuple[float, ...], cell: int) -> Codec:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stage.seed)
             codec = self.task.make_codec(rates)
         if stage.start is not None:
             before = self.stage(stage.start)
             other = rates != self.rates(before, cell)
-            _fill(codec, _load(self.folder(root, before, cell) / MODEL), other)
-        codec.prepare(stage.plfs, stage.trained)
+            load_model(self.folder(root, before, cell) / MODEL, codec, other)
+        codec.decoders.prepare(stage.plfs, stage.trained_frames)
         return codec
 
     def stage(self, name: str) -> Stage:
-        """Return the stage of a name.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-
-        Raises
-        ------
-        ValueError
-            There is none.
-        """
+        """Return the stage of a name; raises ValueError if there is none."""
         for stage in self.stages:
             if stage.name == name:
                 return stage
         known = ", ".join(stage.name for stage in self.stages)
         raise ValueError(f"stage: expected one of {known}, got {name!r}")
 
-    def model(self, root: Path, stage: Stage, cell: int) -> Any:
-        """Load the codec that a stage trained.
-
-        Parameters
-        ----------
-        root : Path
-            Folder of all experiments.
-        stage : Stage
-            One of the stages.
-        cell : int
-            Which cell.
-
-        Returns
-        -------
-        torch.nn.Module
-            Frozen.
-        """
+    def model(self, root: Path, stage: Stage, cell: int) -> Codec:
+        """Load the codec that a stage trained, frozen."""
         codec = self.task.make_codec(self.rates(stage, cell))
-        return freeze(_fill(codec, _load(self.folder(root, stage, cell) / MODEL)))
+        return freeze(load_model(self.folder(root, stage, cell) / MODEL, codec))
 
     def export(self, root: Path, cell: int, stage: str, target: Path) -> None:
-        """Write a trained codec as one file that `load_codec` reads.
-
-        Parameters
-        ----------
-        root : Path
-            Folder of all experiments.
-        cell : int
-            Which cell.
-        stage : str
-            Stage that trained the codec.
-        target : Path
-            File to write.
-        """
+        """Write the codec that a stage of a cell trained as one file that `load_codec` reads."""
         self.chosen([cell])
         trained = self.stage(stage)
         codec = self.model(root, trained, cell)
-        content = {
-            "task": self.kind,
-            "options": json.dumps(self.options),
-            "rates": list(self.rates(trained, cell)),
-            "decoders": list(codec.decoders),
-            "state": codec.state_dict(),
-        }
-        save(target, content)
+        export_codec(target, codec, self.kind, self.options, self.rates(trained, cell))
 
     def evaluate(
         self, root: Path, cell: int, device: str = "cpu"
@@ -323,7 +256,7 @@ class Experiment:
         root : Path
             Folder of all experiments.
         cell : int
-            Which cell.
+            Number of the cell, from 0.
         device : str
             Where to compute.
 
@@ -335,77 +268,72 @@ class Experiment:
             "12-8/own-JD" by one for this loss alone. Empty if the data may not be passed on.
         """
         self.task.to(device)
-        frozen = {stage.start for stage in self.stages if stage.encoder == "frozen"}
+        measure = EVALUATORS[self.kind]
         points: list[OperatingPoint] = []
         pictures: dict[str, Array] = {}
-        universal = None
-        for stage in self.stages:
-            if stage.name in frozen:  # its decoder comes again with the others of its encoder
-                continue
-            if stage.cell is not None or self.rates(stage, cell) != self.cells[cell]:
-                continue  # a codec that others begin from, or of the first frames only
+        shared = None  # reconstructions of the last codec with a shared encoder
+        for stage in self._measured(cell):
             codec = self.model(root, stage, cell).to(device)
-            shared = stage.encoder == "frozen"
-            folder = self.folder(root, stage, cell)
-            about = {
-                "encoder": "shared" if shared else "own",
-                "experiment": self.name,
-                "stage": stage.name,
-                "rates": [rate if math.isfinite(rate) else "inf" for rate in self.cells[cell]],
-                "frames": list(stage.frames or range(1, len(self.cells[cell]) + 1)),
-                "training_seed": self.seed,
-                "steps": _read_log(folder)[-1]["step"],
-                "training_seconds": round(trained_seconds(folder), 1),
-                "device": _name_of(device),
-            }
-            found, shown = self.task.measure(
+            encoder = "shared" if stage.encoder == "frozen" else "own"
+            found, made = measure(
                 codec,
-                f"neural, {about['encoder']} encoder",
-                tuple(codec.decoders) if shared else stage.plfs,
-                universal,
-                provenance=about,
+                self.task,
+                tuple(codec.decoders) if encoder == "shared" else stage.plfs,
+                self.evaluation,
+                Record(encoder, self._training(root, stage, cell, device)),
+                shared,
                 **environment(LIBRARIES),
             )
             points += found
-            universal = shown if shared else universal
-            if shown is not None and self.task.may_be_published:
-                for name, clips in shown.pictures().items():
-                    own = not shared and name != "source"
-                    pictures[f"{cell_name(self.cells[cell])}/{'own-' if own else ''}{name}"] = clips
+            shared = made if encoder == "shared" else shared
+            if made is not None and self.task.may_be_published:
+                for name, shots in made.pictures().items():
+                    own = encoder == "own" and name != "source"
+                    pictures[f"{cell_name(self.cells[cell])}/{'own-' if own else ''}{name}"] = shots
         return points, pictures
 
-    def progress(self, root: Path) -> list[Progress]:
-        """Return how far each stage is, once for the cells that share it.
+    def _measured(self, cell: int) -> Iterator[Stage]:
+        """Stages whose codecs are measured: of all frames, at the rates of the cell.
 
-        Parameters
-        ----------
-        root : Path
-            Folder of all experiments.
+        A stage whose encoder is frozen later is left out: its decoder comes again with the others.
         """
+        frozen = {stage.start for stage in self.stages if stage.encoder == "frozen"}
+        for stage in self.stages:
+            of_cell = stage.cell is None and self.rates(stage, cell) == self.cells[cell]
+            if of_cell and stage.name not in frozen:
+                yield stage
+
+    def _training(self, root: Path, stage: Stage, cell: int, device: str) -> Training:
+        """How a stage was trained, for the record of its points."""
+        log = read_log(self.folder(root, stage, cell))
+        return Training(
+            self.name,
+            stage.name,
+            self.cells[cell],
+            self.seed,
+            tuple(stage.frames or range(1, len(self.cells[cell]) + 1)),
+            log[-1]["step"],
+            round(trained_seconds(log), 1),
+            _name_of(device),
+        )
+
+    def progress(self, root: Path) -> list[Progress]:
+        """Return how far each stage is, once for the cells that share it."""
         found = []
         for folder, (rates, stage) in self._folders(root).items():
-            log = _read_log(folder)
+            log = read_log(folder)
             step = log[-1]["step"] if log else 0
-            state = "under way" if (folder / "log.jsonl").exists() else "missing"
+            state = "under way" if (folder / LOG).exists() else "missing"
             if (folder / MODEL).exists():
                 state = "done"
-            found.append(
-                Progress(
-                    cell_name(rates), stage.name, state, step, stage.steps, trained_seconds(folder)
-                )
-            )
+            seconds = trained_seconds(log)
+            found.append(Progress(cell_name(rates), stage.name, state, step, stage.steps, seconds))
         return found
 
-    def logs(self, root: Path) -> Iterator[tuple[tuple[float, ...], Stage, list[dict[str, Any]]]]:
-        """Yield rates, stage and lines of the log of what is being trained or was.
-
-        Parameters
-        ----------
-        root : Path
-            Folder of all experiments.
-        """
+    def logs(self, root: Path) -> Iterator[tuple[tuple[float, ...], Stage, list[Line]]]:
+        """Yield rates, stage and lines of the log for every stage that training has begun."""
         for folder, (rates, stage) in self._folders(root).items():
-            if log := _read_log(folder):
+            if log := read_log(folder):
                 yield rates, stage, log
 
     def _folders(self, root: Path) -> dict[Path, tuple[tuple[float, ...], Stage]]:
@@ -423,15 +351,14 @@ class Progress(NamedTuple):
     Parameters
     ----------
     rates : str
-        Rates of the frames that it knows.
+        Rates of the frames that it depends on, as in the name of its folder.
     stage : str
-        Its name.
     state : {"done", "under way", "missing"}
-        Under way is what has begun, whether or not it is running.
+        A stage is under way once it has begun, even if no process is running.
     step, steps : int
-        Steps made by the last checkpoint, and in all.
+        Last step in the log, and steps in all.
     seconds : float
-        Time they took.
+        Time of these steps.
     """
 
     rates: str
@@ -442,107 +369,16 @@ class Progress(NamedTuple):
     seconds: float
 
 
-def trained_seconds(folder: Path) -> float:
-    """Return how long a stage was trained, by its log; interruptions do not count.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of the stage.
-    """
-    clock = [0.0, *(line["seconds"] for line in _read_log(folder))]
-    # the clock starts again where training was interrupted
-    return sum(now - before if now >= before else now for before, now in pairwise(clock))
-
-
-def _read_log(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "log.jsonl"
-    text = path.read_text() if path.exists() else ""
-    whole = text[: text.rfind("\n") + 1]  # a line may be on its way
-    return [json.loads(line) for line in whole.splitlines()]
-
-
 def cell_name(rates: Sequence[float]) -> str:
-    """Return the name of a cell, or of what begins like it: in folders, and of its clips.
-
-    Parameters
-    ----------
-    rates : sequence of float
-        Bits of each frame.
-    """
+    """Return the name of rates in bits, for folders and for clips: "12-8"."""
     return "-".join(f"{rate:g}" for rate in rates)
 
 
 def _name_of(device: str) -> str:
-    """What a device is, as far as its speed depends on it."""
+    """Name of a device, with what its speed depends on."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU {platform.machine()}, {torch.get_num_threads()} of {os.cpu_count()} cores"
-
-
-def _load(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise ValueError(f"{path}: not trained yet")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (EOFError, OSError, RuntimeError, UnpicklingError) as error:
-        raise ValueError(f"{path}: expected a trained model, got {error}") from None
-
-
-def _fill(codec: Any, saved: dict[str, Any], other: bool = False) -> Any:
-    """Put trained parameters into a new codec; into one of other rates, those that fit."""
-    for plf in saved["decoders"]:
-        if plf not in codec.decoders:
-            codec.add_decoder(plf)
-    state = saved["state"]
-    if other:
-        own = codec.state_dict()
-        fits = {key: value for key, value in state.items() if _size(value) == _size(own[key])}
-        state = own | fits
-    codec.load_state_dict(state)
-    return codec
-
-
-def _size(value: Any) -> tuple[int, ...] | None:
-    """Shape of a parameter; None of what is not a tensor."""
-    return tuple(value.shape) if isinstance(value, torch.Tensor) else None
-
-
-def load_codec(path: Path | str) -> Any:
-    """Read a codec that `Experiment.export` wrote. Reading a file from elsewhere runs no code.
-
-    Parameters
-    ----------
-    path : path
-        File to read.
-
-    Returns
-    -------
-    torch.nn.Module
-        Codec for `neural.codecs.bitstream`, frozen, on the CPU.
-
-    Raises
-    ------
-    ValueError
-        Not such a file; the message names it.
-    """
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        task = TASKS[saved["task"]](**json.loads(saved["options"]))
-        return freeze(_fill(task.make_codec(saved["rates"]), saved))
-    except FileNotFoundError:
-        raise
-    except (
-        AttributeError,
-        EOFError,
-        KeyError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        UnpicklingError,
-        ValueError,
-    ) as error:
-        raise ValueError(f"{path}: expected an exported codec, got {error}") from None
 
 
 def train_stage(
@@ -557,13 +393,11 @@ def train_stage(
     root : Path
         Folder of all experiments.
     options : dict
-        Of `neural.training.loop.train`.
+        Options of `neural.training.loop.train`.
     seed : int or None
-        In place of the seed in the file.
-    number : int
-        Which stage, from 0.
-    cell : int
-        Which cell.
+        Replaces the seed in the file.
+    number, cell : int
+        Number of the stage and of the cell, from 0.
     """
     one_thread()
     Experiment.load(config, seed).train(root, number, cell, position=cell, **options)
@@ -575,11 +409,5 @@ def one_thread() -> None:
 
 
 def workers(cells: int) -> int:
-    """Return how many cells to run side by side.
-
-    Parameters
-    ----------
-    cells : int
-        How many there are.
-    """
+    """Return how many of so many cells to train side by side."""
     return max(1, min(cells, os.cpu_count() or 1))

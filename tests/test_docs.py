@@ -2,7 +2,6 @@
 
 import doctest
 import importlib
-import importlib.util
 import os
 import re
 import shutil
@@ -19,15 +18,8 @@ NAMES = [str(path.relative_to(DOCS)) for path in PAGES]
 CITATION = re.compile(r"arXiv:([a-z.-]*/?\d[\d.]*\d)")
 
 
-def script(name):
-    """Import a script of the site, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-generate, check_site = script("generate"), script("check_site")
+sys.path.insert(0, str(DOCS))  # as the configuration of the site does
+generate, check_site = map(importlib.import_module, ("generate", "check_site"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -66,7 +58,7 @@ def test_pages_that_are_referred_to_exist(page):
         assert str(path) in made | notebooks or (DOCS / f"{path}.md").exists(), target
 
 
-@pytest.mark.parametrize("path", [*PAGES, *DOCS.glob("*.py")], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*PAGES, *DOCS.rglob("*.py")], ids=lambda path: path.name)
 def test_no_path_of_one_machine(path):
     assert not re.search(r"(?<![\w.)}>])/(?:home|root|tmp|work|Users|usr)/", path.read_text())
 
@@ -81,7 +73,7 @@ def test_api_pages_show_every_public_name(package):
     assert len(shown) == len(set(shown))
     assert {f"{package}.{name}" for name in getattr(top, "__all__", ())} <= set(shown)
     assert set(pages) == {package, *generate.public_modules(package)}
-    listed = re.findall(rf"^   ({package}\.\w+)$", pages[package], flags=re.MULTILINE)
+    listed = re.findall(rf"^   ({package}\.[\w.]+)$", pages[package], flags=re.MULTILINE)
     assert set(listed) == set(pages) - {package}
 
 

@@ -1,20 +1,20 @@
 """Bytes of a neural codec: one stream for every decoder.
 
 A stream holds the number of samples, the seed of the common randomness, a fingerprint of the
-encoder and the integers of each frame. Reading one parses numbers and runs nothing from it.
+encoder and the integers of each frame. Reading a stream parses numbers and runs nothing from it.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
-from neural.codecs.entropy import Table
 from neural.codecs.quantiser import shared_dither, shared_noise
+from neural.interfaces import Codec, LatentTable, Representation
 from rdp.codec.bitstream import CorruptStream, Decoder, Encoder, Reader, pack, unpack, varints
 
 Array = np.ndarray
@@ -26,23 +26,17 @@ MAX_SAMPLES = 1 << 24
 
 
 @torch.no_grad()
-def encode(codec: Any, x: Tensor, seed: int, kind: int = KIND) -> bytes:
-    """Encode source frames into one stream.
+def encode(codec: Codec, x: Tensor, seed: int) -> bytes:
+    """Return source frames as one stream. The same seed gives the same bytes.
 
     Parameters
     ----------
-    codec : torch.nn.Module
-        Trained codec, with the methods of `neural.codecs.block.BlockCodec`.
+    codec : Codec
+        Trained codec.
     x : (n, T, ...) tensor
         Source frames.
     seed : int, 0 <= seed < 2**63
-        Common randomness; it travels in the stream. The same seed gives the same bytes.
-    kind : int
-        What the stream holds, for `rdp.codec.bitstream.pack`.
-
-    Returns
-    -------
-    bytes
+        Common randomness; it is part of the stream.
 
     Raises
     ------
@@ -65,78 +59,63 @@ def encode(codec: Any, x: Tensor, seed: int, kind: int = KIND) -> bytes:
         return codec.quantisers[number].value(index, dither)
 
     codec.represent(x, channel)
-    return pack(kind, varints([len(x), seed]) + fingerprint(codec), chunks)
+    return pack(KIND, varints([len(x), seed]) + fingerprint(codec), chunks)
 
 
 @dataclass(frozen=True, eq=False)
-class Message:
-    """What a stream says, before the choice of a perception loss.
+class StreamMessage:
+    """What a stream says, before a perception loss is chosen.
 
     Parameters
     ----------
-    codec : torch.nn.Module
+    codec : Codec
         The codec that read it.
     seed : int
-        Common randomness.
+        Seed of the common randomness.
     samples : int
         Number of samples n.
-    latents : object
-        The representation, as the codec has it.
-    bits : (T,) array
-        Bits of each frame for one sample; container and header are shared evenly among frames.
+    representation : object
+        What was sent, in the form that the codec gives it.
+    rates : (T,) array
+        Bits of each frame for one sample (a block or a clip). The frames share the bytes of
+        container and header evenly.
     """
 
-    codec: Any
+    codec: Codec
     seed: int
     samples: int
-    latents: Any
-    bits: Array
+    representation: Representation
+    rates: Array
 
     @torch.no_grad()
-    def show(self, plf: str) -> Tensor:
-        """Reconstruct the frames for one perception loss.
-
-        Parameters
-        ----------
-        plf : {"MMSE", "FMD", "JD", "SA"}
-            Which decoder.
-
-        Returns
-        -------
-        (n, T, ...) tensor
-        """
+    def decode(self, plf: str) -> Tensor:
+        """Return the reconstruction for "MMSE", "FMD", "JD" or "SA", shaped like the source."""
         if plf not in self.codec.decoders:
             raise ValueError(f"plf: expected one of {', '.join(self.codec.decoders)}, got {plf!r}")
         n, frames, *rest = self.codec.noise_shape(self.samples)
         noise = torch.stack([shared_noise(self.seed, t, (n, *rest)) for t in range(frames)], 1)
-        return self.codec.show(plf, self.latents, noise.to(_device(self.codec)))
+        return self.codec.reconstruct(plf, self.representation, noise.to(_device(self.codec)))
 
 
 @torch.no_grad()
-def read(codec: Any, stream: bytes, kind: int = KIND, max_samples: int = MAX_SAMPLES) -> Message:
+def read(codec: Codec, stream: bytes, max_samples: int = MAX_SAMPLES) -> StreamMessage:
     """Decode a stream up to the choice of the perception loss.
 
     Parameters
     ----------
-    codec : torch.nn.Module
+    codec : Codec
         The codec that wrote it, or one with the same encoder and other decoders.
     stream : bytes
-        What `encode` returned.
-    kind : int
-        What the stream holds.
+        From `encode`.
     max_samples : int
         Largest number of samples to accept.
-
-    Returns
-    -------
-    Message
 
     Raises
     ------
     CorruptStream
         Damaged, cut, extended or foreign bytes, or bytes of another encoder.
     """
-    header, chunks = unpack(stream, kind)
+    header, chunks = unpack(stream, KIND)
     reader = Reader(header)
     n, seed = reader.varint(), reader.varint()
     if reader.take(FINGERPRINT_BYTES) != fingerprint(codec):
@@ -154,36 +133,47 @@ def read(codec: Any, stream: bytes, kind: int = KIND, max_samples: int = MAX_SAM
         coder.finish()
         return codec.quantisers[number].value(index, dither).to(device)
 
-    latents = codec.represent(None, channel)
+    representation = codec.represent(None, channel)
     sizes = np.bincount(codec.frame_of, [len(chunk) for chunk in chunks])
     shared = (len(stream) - sizes.sum()) / len(sizes)
-    return Message(codec, seed, n, latents, 8 * (sizes + shared) / n)
+    return StreamMessage(codec, seed, n, representation, 8 * (sizes + shared) / n)
 
 
-def fingerprint(codec: Any) -> bytes:
-    """Return a digest of what decides the bytes: encoder and tables.
+def decode(codec: Codec, stream: bytes, plf: str) -> Tensor:
+    """Return the reconstruction of a stream for "MMSE", "FMD", "JD" or "SA", (n, T, ...)."""
+    return read(codec, stream).decode(plf)
 
-    Parameters
-    ----------
-    codec : torch.nn.Module
-        Trained codec.
-    """
+
+class Streams:
+    """Gives a codec the methods of `rdp.codec.interfaces.StreamCodec`."""
+
+    def encode(self: Codec, x: Tensor, seed: int) -> bytes:
+        """Return source frames as one stream; see `neural.codecs.bitstream.encode`."""
+        return encode(self, x, seed)
+
+    def read(self: Codec, stream: bytes) -> StreamMessage:
+        """Decode a stream up to the choice of the loss; see `neural.codecs.bitstream.read`."""
+        return read(self, stream)
+
+
+def fingerprint(codec: Codec) -> bytes:
+    """Return a digest of what decides the bytes of a trained codec: networks and tables."""
     digest = hashlib.blake2b(digest_size=FINGERPRINT_BYTES)
-    for module in codec.deciding_modules():
+    for module in codec.stream_modules():
         for name, value in module.state_dict().items():
             if isinstance(value, Tensor):
                 digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     for table in _tables(codec):
-        digest.update(str(table.low).encode() + table.pmf.tobytes())
+        digest.update(table.signature())
     return digest.digest()
 
 
-def _device(codec: Any) -> torch.device:
+def _device(codec: Codec) -> torch.device:
     return next(codec.parameters()).device
 
 
-def _tables(codec: Any) -> list[Table]:
-    tables = codec.tables
-    if any(table is None for table in tables):
+def _tables(codec: Codec) -> Sequence[LatentTable]:
+    found = [table for table in codec.tables if table is not None]
+    if len(found) < len(codec.tables):
         raise ValueError("codec: expected a trained codec, got one without tables for coding")
-    return tables
+    return found

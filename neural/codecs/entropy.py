@@ -5,9 +5,9 @@ The integer k of a dithered quantiser has, given the dither d, the probability
 .. math:: P(k | d) = F(k - d + \tfrac12) - F(k - d - \tfrac12),
 
 with F the distribution function of the latent. Training minimises :math:`-\log_2` of it at the
-noisy latent :math:`\hat y = k - d`. For coding the law is tabulated once, for bins of the dither,
-and the tables travel with the model: encoder and decoder read the same numbers and compute none,
-so that they agree on every device.
+noisy latent :math:`\hat y = k - d`. For coding the probabilities are tabulated once, for bins of
+the dither. The tables are stored with the model. Encoder and decoder read the same numbers and
+compute none, so that they agree on every device.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TINY = 1e-12
 
 
 class Table(NamedTuple):
-    """Law of integers, one for each channel and bin of the dither.
+    """Probabilities of integers, for each channel and each bin of the dither.
 
     Parameters
     ----------
@@ -48,13 +48,7 @@ class Table(NamedTuple):
         return len(self.pmf)
 
     def clip(self, index: Tensor) -> Tensor:
-        """Bring integers into the range of the table.
-
-        Parameters
-        ----------
-        index : int64 tensor
-            Integers from a quantiser.
-        """
+        """Return integers brought into the range of the table."""
         return index.clamp(self.low, self.low + self.pmf.shape[2] - 1)
 
     def code(self, coder: Coder, dither: Tensor, index: Tensor | None = None) -> Tensor:
@@ -63,7 +57,6 @@ class Table(NamedTuple):
         Parameters
         ----------
         coder : rdp.codec.bitstream.Encoder or Decoder
-            Where the integers go or come from.
         dither : (n, C) tensor
             From `neural.codecs.quantiser.shared_dither`.
         index : (n, C) int64 tensor, or None
@@ -86,18 +79,14 @@ class Table(NamedTuple):
         return torch.from_numpy(out + self.low).reshape(dither.shape)
 
     def bits(self, dither: Tensor, index: Tensor) -> Tensor:
-        """Ideal code length of integers, (n, C).
-
-        Parameters
-        ----------
-        dither : (n, C) tensor
-            The dither.
-        index : (n, C) int64 tensor
-            The integers.
-        """
+        """Return the ideal code length of integers, (n, C); dither and index have that shape."""
         column = index.reshape(-1).cpu().numpy() - self.low
         mass = self.pmf.reshape(-1, self.pmf.shape[2])[self._rows(dither), column]
         return torch.from_numpy(-np.log2(np.maximum(mass, _TINY))).reshape(dither.shape)
+
+    def signature(self) -> bytes:
+        """Return all numbers that decide the bytes."""
+        return str(self.low).encode() + self.pmf.tobytes()
 
     def _rows(self, dither: Tensor) -> Array:
         """Row of the table for each latent, by channel and bin of its dither."""
@@ -107,22 +96,16 @@ class Table(NamedTuple):
 
 
 def count_table(dither: Tensor, index: Tensor, levels: int | None = None, bins: int = 16) -> Table:
-    """Table from counts of what an encoder sent on training data, plus one half.
+    """Return a table from the integers that an encoder sent on training data: counts plus one half.
 
     Parameters
     ----------
     dither : (n, C) tensor
-        The dither.
     index : (n, C) int64 tensor
-        The integers.
     levels : int or None
         Number of levels of the quantiser; None takes the range of the data.
     bins : int, a power of two
         Bins of the dither.
-
-    Returns
-    -------
-    Table
     """
     low = int(index.min()) if levels is None else 0
     size = max(int(index.max()) - low + 1, 2) if levels is None else levels
@@ -159,17 +142,7 @@ class EntropyModel(nn.Module):
         self.table: Table | None = None
 
     def bits(self, noisy: Tensor) -> Tensor:
-        """Code length of noisy latents, differentiable.
-
-        Parameters
-        ----------
-        noisy : (n, C) tensor
-            Latents with the noise of the quantiser.
-
-        Returns
-        -------
-        (n, C) tensor, bits
-        """
+        """Return the code length of noisy latents, (n, C) bits, differentiable."""
         return -torch.log2(self._mass(noisy) + _TINY)
 
     def _mass(self, noisy: Tensor) -> Tensor:
@@ -185,13 +158,13 @@ class EntropyModel(nn.Module):
     def _mixture(self) -> tuple[Tensor, Tensor]:
         """Means and standard deviations (C, M).
 
-        The factor lets the law follow an encoder that is trained at the same learning rate.
+        The factor lets the density follow an encoder that is trained at the same learning rate.
         """
         return 10 * self.mean, torch.exp(10 * self.log_sd)
 
     @torch.no_grad()
     def tabulate(self, bins: int = BINS) -> None:
-        """Fix the tables that coding uses, from the density as it is now.
+        """Fix the table that coding uses, from the density as it is now.
 
         Parameters
         ----------
@@ -210,17 +183,11 @@ class EntropyModel(nn.Module):
         self.table = Table(low, np.ascontiguousarray(pmf / pmf.sum(axis=2, keepdims=True)))
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Return the tables for the model's file; torch calls this."""
+        """Return the table for the model's file; torch calls this."""
         if self.table is None:
             return {}
         return {"low": self.table.low, "pmf": torch.from_numpy(self.table.pmf.copy())}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take the tables from a model's file; torch calls this.
-
-        Parameters
-        ----------
-        state : dict
-            What `get_extra_state` returned.
-        """
+        """Take the table from a model's file; torch calls this."""
         self.table = Table(int(state["low"]), state["pmf"].cpu().numpy()) if state else None

@@ -22,16 +22,9 @@ LEVELS = 5
 
 
 def scale_space(picture: Tensor) -> Tensor:
-    """Return a picture and its blurred versions.
+    """Return pictures (n, 1, h, w) and their blurred versions, (n, LEVELS, h, w).
 
-    Parameters
-    ----------
-    picture : (n, 1, h, w) tensor
-        What to blur; its border goes on outside.
-
-    Returns
-    -------
-    (n, LEVELS, h, w) tensor
+    Outside a picture its border continues.
     """
     height, width = picture.shape[2:]
     rows, columns = _blurs(height, picture.device), _blurs(width, picture.device)
@@ -65,8 +58,8 @@ def warp(levels: Tensor, flow: Tensor) -> Tensor:
     levels : (n, LEVELS, h, w) tensor
         From `scale_space`.
     flow : (n, 3, h, w) tensor
-        Pixels to the right and downwards where each pixel comes from, and the level of the scale
-        space, 0..LEVELS-1; outside the picture its border goes on.
+        For each pixel: the place it comes from, in pixels to the right and downwards, and the level
+        of the scale space, 0..LEVELS-1. Outside the picture its border continues.
 
     Returns
     -------

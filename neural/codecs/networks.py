@@ -1,16 +1,17 @@
-"""Networks on pictures of 64 x 64 pixels: analysis, synthesis, blending, critic.
+"""Networks on pictures of 64 x 64 pixels: analysis, synthesis, decoders of first and next frames.
 
-All are chains of convolutions that halve or double the resolution, 64 to 4 and back, with width,
-2, 4 and 4 times width channels. Normalisation is by groups of channels of one picture: it keeps no
-statistics, so that nothing of a frozen network can drift, and no picture depends on its batch. The
-exception are latents. Their scale over clips is kept at one in training: otherwise few bits can
-fall silent for good, drowned in the noise of the quantiser, or stuck at one level.
+All are chains of convolutions that halve or double the resolution, from 64 to 4 and back. They have
+width, 2, 4 and 4 times width channels. Normalisation is by groups of channels of one picture. It
+keeps no statistics: a frozen network cannot drift, and no picture depends on its batch. Latents
+are the exception. Training keeps their standard deviation over clips at one. Without that a
+latent can stop carrying bits for good: it drowns in the noise of the quantiser, or it stays at one
+level.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import nn
@@ -21,20 +22,31 @@ SMALLEST = 4  # resolution of the innermost features
 LOUD = 1.0  # standard deviation of latents at the start, in steps of the quantiser
 
 
-def _widths(width: int) -> list[int]:
+class Freezable(Protocol):
+    """What `freeze` needs of a network; every torch.nn.Module has it."""
+
+    def eval(self) -> Self:
+        """Switch normalisation layers to use."""
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Let gradients reach the parameters, or not."""
+
+
+Network = TypeVar("Network", bound=Freezable)
+
+
+def freeze(module: Network) -> Network:
+    """Stop gradients and the statistics of normalisation layers; returns the module."""
+    return module.eval().requires_grad_(False)
+
+
+def widths_of(width: int) -> list[int]:
+    """Return the channels of the layers, from resolution 32 to resolution 4."""
     return [width, 2 * width, 4 * width, 4 * width]
 
 
 def halve(inputs: int, outputs: int, norm: bool = True) -> nn.Sequential:
-    """Return a layer that halves the resolution.
-
-    Parameters
-    ----------
-    inputs, outputs : int
-        Channels.
-    norm : bool
-        Whether to normalise the result.
-    """
+    """Return a layer that halves the resolution, with normalisation of the result or without."""
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)]
     if norm:
         layers.append(nn.GroupNorm(max(outputs // 8, 1), outputs))
@@ -50,21 +62,11 @@ def _double(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Analysis(nn.Module):
-    """Pictures to latents.
-
-    Parameters
-    ----------
-    pictures : int
-        Pictures to look at, as channels.
-    latents : int
-        Numbers to give.
-    width : int
-        Channels of the first layer.
-    """
+    """Network from so many pictures, its input channels, to so many latents."""
 
     def __init__(self, pictures: int, latents: int, width: int) -> None:
         super().__init__()
-        widths = _widths(width)
+        widths = widths_of(width)
         steps = zip([pictures, *widths], widths, strict=False)
         self.features = nn.Sequential(*(halve(a, b, norm=a != pictures) for a, b in steps))
         self.latents = nn.Linear(widths[-1] * SMALLEST**2, latents)
@@ -78,23 +80,11 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Latents to maps.
-
-    Parameters
-    ----------
-    latents : int
-        Numbers given.
-    maps : int
-        Channels to make.
-    width : int
-        Channels of the last layer but one.
-    doublings : int
-        Resolution 4 * 2**doublings.
-    """
+    """Network from latents to maps, its output channels, of resolution 4 * 2**doublings."""
 
     def __init__(self, latents: int, maps: int, width: int, doublings: int = 4) -> None:
         super().__init__()
-        widths = _widths(width)[::-1]
+        widths = widths_of(width)[::-1]
         self.start = nn.Linear(latents, widths[0] * SMALLEST**2)
         self.grow = nn.Sequential(*(_double(a, b) for a, b in pairwise(widths[:doublings])))
         self.maps = nn.ConvTranspose2d(widths[doublings - 1], maps, 4, stride=2, padding=1)
@@ -106,15 +96,7 @@ class Synthesis(nn.Module):
 
 
 class FirstDecoder(nn.Module):
-    """Latents and noise to a first frame.
-
-    Parameters
-    ----------
-    latents, noise : int
-        Numbers of each.
-    width : int
-        Width of the network.
-    """
+    """Network from so many latents and so much noise to a first frame."""
 
     def __init__(self, latents: int, noise: int, width: int) -> None:
         super().__init__()
@@ -128,23 +110,16 @@ class FirstDecoder(nn.Module):
 
 
 class NextDecoder(nn.Module):
-    """Latents, noise and pictures of the past to a next frame.
+    """Network from latents, noise and pictures of the past to a next frame.
 
-    The frame is a blend of new content with the frame shown before, moved, pixel by pixel.
-
-    Parameters
-    ----------
-    latents, noise : int
-        Numbers of each.
-    width : int
-        Width of the network.
+    The frame is a blend, pixel by pixel, of new content with the moved reconstruction before it.
     """
 
-    PICTURES = 4  # MMSE reference and frame shown, each as it is and moved
+    PICTURES = 4  # MMSE reference and reconstruction of the frame before, each as it is and moved
 
     def __init__(self, latents: int, noise: int, width: int) -> None:
         super().__init__()
-        widths = _widths(width)
+        widths = widths_of(width)
         steps = zip([self.PICTURES, *widths], widths, strict=False)
         self.down = nn.ModuleList(halve(a, b) for a, b in steps)
         self.start = nn.Linear(latents + noise, widths[-1] * SMALLEST**2)
@@ -159,11 +134,10 @@ class NextDecoder(nn.Module):
         Parameters
         ----------
         latents : (n, latents) tensor
-            What was received for this frame.
+            Received for this frame.
         noise : (n, noise) tensor
-            Randomness of the decoder.
         past : (n, 4, 64, 64) tensor
-            Pictures; the last is the frame shown before, moved.
+            Pictures of the past; the last is the moved reconstruction of the frame before.
         """
         features = [past]
         for layer in self.down:
@@ -177,42 +151,6 @@ class NextDecoder(nn.Module):
 
 
 def _ignore_noise(layer: nn.Linear, noise: int) -> None:
-    """Let a decoder begin without randomness, as an MMSE decoder should stay."""
+    """Let a decoder begin without randomness: the MMSE decoder needs none."""
     with torch.no_grad():
         layer.weight[:, layer.in_features - noise :] = 0
-
-
-class PictureCritic(nn.Module):
-    """Critic of clips. No normalisation: the gradient penalty is about single clips.
-
-    Parameters
-    ----------
-    frames : int
-        Frames that it sees.
-    width : int
-        Width of the network.
-    """
-
-    def __init__(self, frames: int, width: int) -> None:
-        super().__init__()
-        widths = _widths(width)
-        layers: list[nn.Module] = []
-        for a, b in zip([frames, *widths], widths, strict=False):
-            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        self.net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * SMALLEST**2, 1))
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """Return a score for each of (n, frames, 64, 64), (n,)."""
-        return self.net(clips).float().squeeze(1)
-
-
-def channels_last(modules: Sequence[nn.Module]) -> None:
-    """Store weights with channels last, the layout that tensor cores like.
-
-    Parameters
-    ----------
-    modules : sequence of torch.nn.Module
-        Networks to change in place.
-    """
-    for module in modules:
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

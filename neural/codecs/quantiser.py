@@ -4,12 +4,12 @@ With dither :math:`d` uniform over :math:`[-\frac12, \frac12)`, known to encoder
 
 .. math:: \hat y = \lfloor y + d + \tfrac12 \rfloor - d = y + N,
 
-where N is uniform over a cell of width one and independent of y. Training adds such noise, so
-it sees exactly the law that the bytes will have. (Zamir and Feder, "On universal quantization by
-randomized uniform/lattice quantizers", IEEE Trans. Inf. Theory 38 (1992).)
+where N is uniform over a cell of width one and independent of y. Training adds such noise, so its
+latents have exactly the distribution that the received ones have. (Zamir and Feder, "On universal
+quantization by randomized uniform/lattice quantizers", IEEE Trans. Inf. Theory 38 (1992).)
 
-The shared randomness is counter-based: any frame is drawn without those before it, and it is the
-same to the last bit on every device, because it is made of integers.
+The shared randomness is counter-based: any frame is drawn without those before it. It is made of
+integers, so it is the same to the last bit on every device.
 """
 
 from __future__ import annotations
@@ -27,53 +27,39 @@ _DITHER, _NOISE = 0, 1  # what the shared randomness is for
 _FLOAT_BITS, _DOUBLE_BITS = 24, 53
 
 
-def shared_dither(seed: int, frame: int, shape: Sequence[int]) -> Tensor:
-    """Dither of one frame, uniform over [-1/2, 1/2) in steps of 2**-24.
+def shared_dither(seed: int, number: int, shape: Sequence[int]) -> Tensor:
+    """Return the dither of one latent vector, uniform over [-1/2, 1/2) in steps of 2**-24.
 
     Parameters
     ----------
     seed : int, 0 <= seed < 2**63
-        Common randomness.
-    frame : int
-        Which frame.
+        Seed of the common randomness.
+    number : int
+        Number of the latent vector, from 0.
     shape : sequence of int
-        Shape of the latents of that frame.
+        Shape of the latents.
 
     Returns
     -------
-    float32 tensor of that shape, exact
+    float32 tensor, exact
 
     Examples
     --------
     >>> torch.equal(shared_dither(1, 2, (3, 4)), shared_dither(1, 2, (12,)).reshape(3, 4))
     True
     """
-    return (_uniform(seed, frame, _DITHER, shape, _FLOAT_BITS) - 0.5).float()
+    return (_uniform(seed, number, _DITHER, shape, _FLOAT_BITS) - 0.5).float()
 
 
 def shared_noise(seed: int, frame: int, shape: Sequence[int]) -> Tensor:
-    """Standard Gaussian noise of one frame, for decoders that need randomness of their own.
-
-    Parameters
-    ----------
-    seed : int, 0 <= seed < 2**63
-        Common randomness.
-    frame : int
-        Which frame.
-    shape : sequence of int
-        Shape of the noise.
-
-    Returns
-    -------
-    float32 tensor of that shape
-    """
+    """Return the standard Gaussian noise of the decoders for one frame, from 0, float32."""
     cell = 2.0**-_DOUBLE_BITS
     return torch.special.ndtri(_uniform(seed, frame, _NOISE, shape, 52) + cell).float()
 
 
-def _uniform(seed: int, frame: int, purpose: int, shape: Sequence[int], bits: int) -> Tensor:
+def _uniform(seed: int, number: int, purpose: int, shape: Sequence[int], bits: int) -> Tensor:
     """Uniform over [0, 1) in steps of 2**-bits, float64, from raw integers."""
-    philox = np.random.Philox(key=seed, counter=[0, purpose, 0, frame])
+    philox = np.random.Philox(key=seed, counter=[0, purpose, 0, number])
     raw = philox.random_raw(math.prod(shape)) >> np.uint64(64 - bits)
     return torch.from_numpy(raw.astype(np.float64) * 2.0**-bits).reshape(tuple(shape))
 
@@ -116,57 +102,25 @@ class Quantiser:
         return 0.0 if self.levels is None else (self.levels - 1) / 2
 
     def limit(self, y: Tensor) -> Tensor:
-        """Clip softly to the values of the levels, where the error of `value` is uniform.
-
-        Parameters
-        ----------
-        y : tensor
-            Latents as the encoder's network gives them.
-        """
+        """Clip softly to the values of the levels, where the error of `value` is uniform."""
         return y if self.levels is None else self.half * torch.tanh(y / self.half)
 
     def noisy(self, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """What training sees: y plus uniform noise, in law equal to `value` of `index`.
+        """Return y plus uniform noise: the distribution of `value` of `index`, for training.
 
-        Parameters
-        ----------
-        y : tensor
-            Limited latents.
-        generator : torch.Generator or None
-            Source of randomness, on the device of y.
+        The generator is on the device of y.
         """
         noise = torch.rand(y.shape, generator=generator, device=y.device, dtype=y.dtype)
         return y + (noise - 0.5)
 
     def index(self, y: Tensor, dither: Tensor) -> Tensor:
-        """What is sent: integers.
-
-        Parameters
-        ----------
-        y : tensor
-            Limited latents.
-        dither : tensor of the shape of y
-            From `shared_dither`.
-
-        Returns
-        -------
-        int64 tensor
-        """
+        """Return the integers to send, int64, for limited latents and their dither."""
         index = torch.floor(y + dither + (self.half + 0.5)).long()
         return index if self.levels is None else index.clamp(0, self.levels - 1)
 
     def value(self, index: Tensor, dither: Tensor) -> Tensor:
-        """What the decoder sees: y plus noise that is uniform over [-1/2, 1/2].
+        """Return the received latents: y plus noise that is uniform over [-1/2, 1/2].
 
-        Parameters
-        ----------
-        index : int64 tensor
-            From `index`.
-        dither : tensor of the same shape
-            The dither used there.
-
-        Returns
-        -------
-        float32 tensor, the same to the last bit on every device
+        They are float32 and the same to the last bit on every device.
         """
         return index.to(dither.dtype) - self.half - dither

@@ -1,8 +1,8 @@
 """Clips of people from the KTH action recordings, from the folder of AVI files as published.
 
 Files are named ``person01_boxing_d1_uncomp.avi``, in one folder or in folders within it. A file
-``00sequences.txt`` beside them, as published, says which frames show the action; without it every
-frame counts. Pictures are reduced to 64 x 64 and kept as one array of bytes on disk, so that
+``00sequences.txt`` beside them, as published, lists the frames that contain the action. Without it
+every frame counts. Pictures are reduced to 64 x 64 and kept as one array of bytes on disk, so that
 decoding happens once.
 
 The recordings are for non-commercial use and are not part of this package. C. Schuldt, I. Laptev,
@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from neural.datasets.clips import Clips, ClipSource, draw_below
 from rdp.clip.read import ClipError, read_luma
 
 Array = np.ndarray
@@ -38,7 +39,7 @@ _RANGE = re.compile(r"(\d+)-(\d+)")
 
 
 def read_ranges(path: Path | str) -> Ranges:
-    """Read which frames of each recording show the action.
+    """Read which frames of each recording contain the action.
 
     Parameters
     ----------
@@ -83,52 +84,38 @@ def recordings(
     folder : path
         Folder to search, with all folders in it.
     persons : iterable of int
-        Persons, 1..25; `SPLITS` has the standard ones.
+        1..25; `SPLITS` has the standard ones.
     actions : sequence of str, or None
         For instance "boxing"; None is all.
-
-    Returns
-    -------
-    list of Path
 
     Raises
     ------
     ValueError
-        No such folder, or nothing found in it.
+        There is no such folder, or no such recording in it.
     """
-    folder, wanted = Path(folder), set(persons)
+    folder, chosen = Path(folder), set(persons)
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected the folder of the KTH recordings, found none")
     found = []
     for path in sorted(folder.rglob("*.avi")):
         match = _NAME.fullmatch(path.name)
-        if match and int(match[1]) in wanted and (actions is None or match[2] in actions):
+        if match and int(match[1]) in chosen and (actions is None or match[2] in actions):
             found.append(path)
     if not found:
         which = "any action" if actions is None else ", ".join(actions)
-        raise ValueError(f"{folder}: found no recording of persons {sorted(wanted)}, {which}")
+        raise ValueError(f"{folder}: found no recording of persons {sorted(chosen)}, {which}")
     return found
 
 
 def decode(path: Path, spans: Sequence[tuple[int, int]] | None = None) -> list[Array]:
-    """Decode the frames of one recording that show the action.
+    """Decode one recording: a (T, 64, 64) uint8 array for each range (start, stop) of frames.
 
-    Parameters
-    ----------
-    path : Path
-        Recording.
-    spans : sequence of (start, stop), or None
-        Frames to keep; None is all.
-
-    Returns
-    -------
-    list of (T, 64, 64) uint8 arrays
-        One for each range.
+    Without ranges there is one array of all frames.
 
     Raises
     ------
     ClipError
-        A recording that cannot be decoded, or is shorter than its ranges; names the file.
+        The recording cannot be decoded or is shorter than its ranges; the message names the file.
     """
     luma = torch.from_numpy(read_luma(path)).float().unsqueeze(1)
     small = functional.interpolate(luma, (SIZE, SIZE), mode="bilinear", antialias=True).squeeze(1)
@@ -141,8 +128,8 @@ def decode(path: Path, spans: Sequence[tuple[int, int]] | None = None) -> list[A
 
 
 @dataclass(frozen=True)
-class MovingPeople:
-    """Law of clips of T frames cut from recordings, uniform over all places.
+class MovingPeople(ClipSource):
+    """Distribution of clips of T frames cut from recordings, uniform over all places.
 
     Parameters
     ----------
@@ -158,24 +145,11 @@ class MovingPeople:
     starts: Tensor
     frames: int
 
-    def batch(self, generator: torch.Generator, n: int) -> Tensor:
-        """Draw clips.
-
-        Parameters
-        ----------
-        generator : torch.Generator
-            Randomness, on any device.
-        n : int
-            How many.
-
-        Returns
-        -------
-        (n, T, 64, 64) float32 tensor in [0, 1]
-        """
-        share = torch.rand(n, generator=generator, device=generator.device, dtype=torch.float64)
-        chosen = self.starts[(share.cpu() * len(self.starts)).long()]
+    def draw(self, generator: torch.Generator, n: int) -> Clips:
+        """Draw n clips; nothing is known of their content."""
+        chosen = self.starts[draw_below(torch.full((n,), len(self.starts)), generator)]
         places = chosen[:, None] + torch.arange(self.frames)
-        return self.pictures[places.to(self.pictures.device)].float() / 255
+        return Clips(self.pictures[places.to(self.pictures.device)].float() / 255)
 
 
 def load_people(
@@ -195,26 +169,22 @@ def load_people(
     folder : path
         Folder of the recordings.
     persons : iterable of int
-        Persons, for instance ``SPLITS["train"]``.
+        For instance ``SPLITS["train"]``.
     actions : sequence of str, or None
-        Actions; None is all.
+        None is all.
     frames : int
         Frames T of a clip.
     stride : int
-        Keep every so many-th frame of a range.
+        Distance of the frames that are kept from a range.
     cache : path or None
         Folder where the decoded frames are kept; None decodes every time.
     device : str
         Where the clips are made.
 
-    Returns
-    -------
-    MovingPeople
-
     Raises
     ------
     ValueError
-        Nothing found, a broken recording, or no range of that many frames.
+        There is no such recording, one is broken, or no range has that many frames.
     """
     if frames < 1 or stride < 1:
         raise ValueError(f"frames, stride: expected at least 1, got {frames} and {stride}")

@@ -1,9 +1,9 @@
 """Moving digits: clips of handwritten digits that jump about, made in batches on any device.
 
-A digit (28 x 28 pixels, enlarged to 32 x 32) moves over a black field of 64 x 64. Its step from
-one frame to the next is drawn anew for each frame, uniform over the steps of at most 4 pixels in
-x and in y that keep it inside. Values are in [0, 1]. Everything random is drawn from a
-`torch.Generator`; with one that lives on the CPU, every device gets the same clips.
+A digit (28 x 28 pixels, enlarged to 32 x 32) moves over a black field of 64 x 64. Each step from
+one frame to the next is drawn anew. It is uniform over the steps of at most 4 pixels in x and in y
+that keep the digit inside. Values are in [0, 1]. All randomness comes from a `torch.Generator`. A
+generator on the CPU gives the same clips on every device.
 
 Digits come from the four standard IDX files, or from the subset that ships with the package.
 Held-out digits are other images, of other writers, than those for training.
@@ -25,6 +25,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from neural.datasets.clips import Clips, ClipSource, draw_below
+
 Array = np.ndarray
 Tensor = torch.Tensor
 
@@ -37,7 +39,7 @@ _HEAD = struct.Struct(">HBB")  # zero, type of the numbers (8: unsigned byte), n
 
 
 class Digits(NamedTuple):
-    """Images of digits and what they show.
+    """Images of digits, and which digits they are.
 
     Parameters
     ----------
@@ -57,7 +59,7 @@ def read_idx(path: Path | str) -> Array:
     Parameters
     ----------
     path : path
-        File to read; a name ending in .gz is decompressed.
+        A file whose name ends in .gz is decompressed.
 
     Returns
     -------
@@ -66,9 +68,9 @@ def read_idx(path: Path | str) -> Array:
     Raises
     ------
     ValueError
-        Not such a file, or its size is not what it declares; the message names the file.
+        The file is of another kind, or its size is not what it declares; the message names it.
     FileNotFoundError
-        No such file.
+        There is no such file.
     """
     path = Path(path)
     content = path.read_bytes()
@@ -142,26 +144,8 @@ def _find(folder: Path, name: str) -> Path:
     raise FileNotFoundError(f"{folder}: expected {name} or {name}.gz, found neither")
 
 
-class Clips(NamedTuple):
-    """Clips and what they show.
-
-    Parameters
-    ----------
-    frames : (n, T, 64, 64) float32 tensor
-        Values in [0, 1].
-    labels : (n,) int64 tensor
-        The digit; the first of two.
-    corners : (n, T, 2) int64 tensor
-        Row and column of the digit's upper left corner, 0..32; those of the first of two.
-    """
-
-    frames: Tensor
-    labels: Tensor
-    corners: Tensor
-
-
-class MovingDigits:
-    """Law of clips of moving digits.
+class MovingDigits(ClipSource):
+    """Distribution of clips of moving digits.
 
     Parameters
     ----------
@@ -220,42 +204,14 @@ class MovingDigits:
         self.images = large.to(self.device)
         self.labels = torch.from_numpy(labels.astype(np.int64))
 
-    def batch(self, generator: torch.Generator, n: int) -> Tensor:
-        """Draw clips.
-
-        Parameters
-        ----------
-        generator : torch.Generator
-            Randomness, on any device.
-        n : int
-            How many.
-
-        Returns
-        -------
-        (n, T, 64, 64) float32 tensor
-        """
-        return self.draw(generator, n).frames
-
     def draw(self, generator: torch.Generator, n: int) -> Clips:
-        """Draw clips together with what they show.
-
-        Parameters
-        ----------
-        generator : torch.Generator
-            Randomness, on any device.
-        n : int
-            How many.
-
-        Returns
-        -------
-        Clips
-        """
+        """Draw n clips, with labels and corners."""
         clips = [self._one(generator, n) for _ in range(self.count)]
         frames = torch.stack([clip.frames for clip in clips]).amax(0)
-        return Clips(frames, clips[0].labels, clips[0].corners)
+        return clips[0]._replace(frames=frames)
 
     def _one(self, generator: torch.Generator, n: int) -> Clips:
-        which = _below(torch.full((n,), len(self.images)), generator)
+        which = draw_below(torch.full((n,), len(self.images)), generator)
         corners = self._walk(generator, n).transpose(0, 1)
         digits = self.images[which.to(self.device)]
         return Clips(place(digits, corners.to(self.device)), self.labels[which], corners)
@@ -263,9 +219,9 @@ class MovingDigits:
     def _walk(self, generator: torch.Generator, n: int) -> Tensor:
         """Corners (T, n, 2)."""
         room = torch.full((n, 2), FIELD - DIGIT)
-        corner = _below(room + 1, generator)
+        corner = draw_below(room + 1, generator)
         if self.motion == "constant":
-            step = _below(torch.full((n, 2), 2 * self.reach + 1), generator) - self.reach
+            step = draw_below(torch.full((n, 2), 2 * self.reach + 1), generator) - self.reach
             turn = corner + torch.arange(self.frames)[:, None, None] * step
             turn = turn.remainder(2 * (FIELD - DIGIT))
             return torch.minimum(turn, 2 * room - turn)
@@ -273,16 +229,8 @@ class MovingDigits:
         for _ in range(1, self.frames):
             low = (way[-1] - self.reach).clamp(min=0)
             high = torch.minimum(way[-1] + self.reach, room)
-            way.append(low + _below(high - low + 1, generator))
+            way.append(low + draw_below(high - low + 1, generator))
         return torch.stack(way)
-
-
-def _below(bound: Tensor, generator: torch.Generator) -> Tensor:
-    """Integers uniform over 0..bound-1, on the CPU."""
-    # 53 bits per draw: the unevenness over some 60,000 values is below 1e-11
-    shape, device = bound.shape, generator.device
-    share = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
-    return (share.cpu() * bound).long()
 
 
 def place(digits: Tensor, corners: Tensor) -> Tensor:
@@ -291,7 +239,6 @@ def place(digits: Tensor, corners: Tensor) -> Tensor:
     Parameters
     ----------
     digits : (n, 32, 32) tensor
-        Pictures.
     corners : (n, T, 2) int64 tensor
         Row and column of the upper left corner in each frame; what is outside is cut off.
 
@@ -309,15 +256,7 @@ def place(digits: Tensor, corners: Tensor) -> Tensor:
 
 
 def make_subset(folder: Path | str, target: Path | str = SUBSET) -> None:
-    """Write the subset that ships with the package from the standard files.
-
-    Parameters
-    ----------
-    folder : path
-        Where the four standard files are.
-    target : path
-        File to write.
-    """
+    """Write the subset that ships with the package, from the four standard files in a folder."""
     train, heldout = (
         _first_of_each(load_digits(split, folder), count)
         for split, count in (("train", 200), ("heldout", 50))

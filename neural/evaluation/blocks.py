@@ -1,112 +1,88 @@
-"""Operating points of neural codecs of a known source: fresh samples, real bytes."""
+"""Measurement of a codec of blocks of a known source, from fresh samples and real bytes."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from neural.codecs.bitstream import encode, read
 from neural.codecs.block import BlockCodec
-from rdp.codec.evaluation import evaluate, sample_w2
+from neural.evaluation.options import BlockEvaluation
+from neural.evaluation.record import LABELS, BlockSamples, Record, to_provenance
+from neural.tasks.blocks import BlockTask
+from rdp.codec import evaluation
 from rdp.operating_point import OperatingPoint
-from rdp.source import GaussMarkov
 
 Array = np.ndarray
 
 
-def blocks(x: Array, size: int) -> torch.Tensor:
-    """Put sequences side by side into blocks.
-
-    Parameters
-    ----------
-    x : (n, T) array
-        Independent sequences, n a multiple of the size of a block.
-    size : int
-        Sequences k of a block.
-
-    Returns
-    -------
-    (n / k, T, k) float32 tensor
-    """
+def to_blocks(x: Array, size: int) -> torch.Tensor:
+    """Put independent sequences (n, T) side by side into blocks (n / size, T, size), float32."""
     n, frames = x.shape
     if n % size:
         raise ValueError(f"x: expected a multiple of {size} sequences, got {n}")
     return torch.from_numpy(x.reshape(n // size, size, frames)).float().transpose(1, 2)
 
 
-def sequences(frames: torch.Tensor) -> Array:
-    """Take blocks apart again: the inverse of `blocks`.
-
-    Parameters
-    ----------
-    frames : (n, T, k) tensor
-        Blocks.
-
-    Returns
-    -------
-    (n k, T) float64 array
-    """
-    return frames.transpose(1, 2).reshape(-1, frames.shape[1]).double().numpy()
+def to_sequences(blocks: torch.Tensor) -> Array:
+    """Take blocks (n, T, k) apart into sequences (n k, T), float64: the inverse of `to_blocks`."""
+    return blocks.transpose(1, 2).reshape(-1, blocks.shape[1]).double().numpy()
 
 
-def measure(
+def evaluate(
     codec: BlockCodec,
-    source: GaussMarkov,
-    n: int,
-    seed: int,
-    *,
-    repeats: int = 8,
-    plfs: tuple[str, ...] | None = None,
-    label: str = "neural",
+    task: BlockTask,
+    plfs: tuple[str, ...],
+    options: BlockEvaluation,
+    origin: Record,
+    shared: None = None,
     **fields: Any,
-) -> list[OperatingPoint]:
-    """Run a codec on fresh samples: one point for each decoder, all from the same bytes.
+) -> tuple[list[OperatingPoint], None]:
+    """Measure a trained codec on fresh samples: one point for each decoder, from the same bytes.
 
     Parameters
     ----------
     codec : BlockCodec
         Trained codec.
-    source : GaussMarkov
-        Scalar frames; gives the samples.
-    n : int
-        Sequences in each stream.
-    seed : int
-        Seed of the samples and, counted on, of the streams.
-    repeats : int, >= 2
-        Independent streams, which the interval of the rate comes from.
-    plfs : tuple of str, or None
-        Decoders to use; None is all.
-    label : str
-        Name of the codec.
+    task : BlockTask
+        Its source gives the samples.
+    plfs : tuple of str
+        Decoders to measure.
+    options : BlockEvaluation
+    origin : Record
+        Encoder and training of the codec; the other fields are filled in.
+    shared : None
+        Only codecs of clips are compared with a shared encoder here.
     **fields : Any
-        Other fields of OperatingPoint.
+        Commit and versions of `OperatingPoint`.
 
     Returns
     -------
-    list of OperatingPoint
-        In the order of plfs; provenance holds the distances of whole samples besides.
+    points : list of OperatingPoint
+        In the order of plfs.
+    clips : None
+        No samples are kept.
     """
-    if repeats < 2:
-        raise ValueError(f"repeats: expected at least 2, got {repeats}")
-    size = codec.shape.block
-    children = np.random.SeedSequence(seed).spawn(repeats + 1)
-    samples = [source.sample(n, np.random.default_rng(child)) for child in children[:-1]]
+    size, seed, source = codec.shape.block, options.seed, task.source
+    children = np.random.SeedSequence(seed).spawn(options.repeats + 1)
+    samples = [source.sample(options.n, np.random.default_rng(child)) for child in children[:-1]]
     messages = [
-        read(codec, encode(codec, blocks(x, size), seed + i)) for i, x in enumerate(samples)
+        codec.read(codec.encode(to_blocks(x, size), seed + i)) for i, x in enumerate(samples)
     ]
     x = np.concatenate(samples)
-    rates = np.array([message.bits for message in messages]) / size
-    about = dict(fields.pop("provenance", {}), block=size, n=n)
+    rates = np.array([message.rates for message in messages]) / size
     points = []
-    for plf in plfs or tuple(codec.decoders):
-        xhat = np.concatenate([sequences(message.show(plf)) for message in messages])
-        found = sample_w2(x, xhat, plf, np.random.default_rng(children[-1]))
-        more = {**about, "sample_w2": {name: value.tolist() for name, value in found.items()}}
+    for plf in plfs:
+        xhat = np.concatenate([to_sequences(message.decode(plf)) for message in messages])
+        found = evaluation.sample_w2(x, xhat, plf, np.random.default_rng(children[-1]))
+        distances = {name: tuple(value.tolist()) for name, value in found.items()}
+        record = replace(origin, blocks=BlockSamples(size, options.n, distances))
         points.append(
-            evaluate(
-                x, xhat, rates, plf, label, source=source, seed=seed, provenance=more, **fields
+            evaluation.evaluate(
+                x, xhat, rates, plf, LABELS[origin.encoder], source=source, seed=seed,
+                kind=options.kind, provenance=to_provenance(record), **fields,
             )
-        )
-    return points
+        )  # fmt: skip
+    return points, None

@@ -1,311 +1,216 @@
-r"""Measurement of a codec of clips on held-out clips, from real bytes.
+"""Measurement of a codec of clips on held-out clips, from real bytes.
 
 Distortion is the mean squared error of a pixel. Perception is measured in three ways:
 
-- Gelbrich distance of the lowest DCT coefficients of the frames that a loss compares, divided by
-  the number of pixels: a lower bound on squared W2 in the units of distortion, free of critics;
-- W1 by a critic that is trained afresh for every decoder and law, on training clips, and read off
-  on held-out ones: the largest it finds, so that it is a lower bound but for its own error;
-- for digits: a classifier's view of whether a wrong digit in one frame stays wrong in the next.
+- the Gelbrich distance of the lowest DCT coefficients (`neural.evaluation.gelbrich`), a lower bound
+  on squared W2 in the units of distortion;
+- W1 from a critic trained for the measurement alone (`neural.evaluation.fresh_critics`);
+- for digits, how often a wrong digit stays wrong (`neural.evaluation.classifier`).
 
-Bounds are evaluated on the same clips; see `bounds_of`. So is what decoders between MMSE and full
-realism reach, without training any; see `neural.evaluation.mixtures`.
+Bounds (`neural.evaluation.bounds`) and mixtures of decoders (`neural.evaluation.mixtures`) are
+evaluated on the same clips.
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from neural.codecs.video import VideoCodec
-from neural.datasets.moving_digits import FIELD
-from neural.evaluation.fresh_critics import (
-    diversity,
-    fresh_w1,
-    half_width,
-    permanence,
-    train_classifier,
-)
-from neural.evaluation.gelbrich import FREQUENCIES, dct_features, gelbrich_interval, laws
+from neural.evaluation.bounds import bounds_of
+from neural.evaluation.classifier import permanence, train_classifier
+from neural.evaluation.fresh_critics import fresh_w1
+from neural.evaluation.gaussian_model import gaussian_reference
+from neural.evaluation.gelbrich import Features, compared_features, dct_features, gelbrich_interval
+from neural.evaluation.intervals import ends, half_width
 from neural.evaluation.mixtures import mixtures, universal_gap
-from neural.evaluation.reconstructions import Shown, run_codec, training_clips
-from rdp.bounds import joint_support_bound, shared_encoder_gap
+from neural.evaluation.options import ClipEvaluation
+from neural.evaluation.reconstructions import (
+    Reconstructions,
+    decode_heldout,
+    diversity,
+    reconstruct_training,
+)
+from neural.evaluation.record import (
+    LABELS,
+    Distance,
+    FreshCritic,
+    Permanence,
+    Record,
+    UniversalGap,
+    own_loss,
+    to_provenance,
+)
+from neural.tasks.clips import ClipTask
 from rdp.operating_point import OperatingPoint
 from rdp.perception import PLFS
-
-if TYPE_CHECKING:
-    from neural.tasks.clips import ClipTask
-    from rdp.source import GaussMarkov
-
-Array = np.ndarray
-Tensor = torch.Tensor
 
 UNITS = "mean squared error of a pixel, values in [0, 1]"
 
 
-def measure(
+def evaluate(
     codec: VideoCodec,
     task: ClipTask,
-    label: str,
     plfs: tuple[str, ...],
-    *,
-    clips: int = 2000,
-    seed: int = 7,
-    critic_steps: int = 0,
-    critic_batch: int = 64,
-    critic_clips: int = 2000,
-    classifier_steps: int = 0,
-    draws: int = 8,
-    frequencies: int = FREQUENCIES,
-    reference_clips: int = 0,
-    kind: str = "measured",
-    provenance: dict[str, Any] | None = None,
-    universal: Shown | None = None,
+    options: ClipEvaluation,
+    origin: Record,
+    shared: Reconstructions | None = None,
     **fields: Any,
-) -> tuple[list[OperatingPoint], Shown]:
-    """Measure a trained codec on held-out clips: one point for each decoder, on the same bytes.
+) -> tuple[list[OperatingPoint], Reconstructions]:
+    """Measure a trained codec on held-out clips: one point for each decoder, from the same bytes.
 
     Parameters
     ----------
     codec : VideoCodec
         Trained codec.
     task : ClipTask
-        Where the clips come from.
-    label : str
-        Name of the codec.
+        Source of the clips.
     plfs : tuple of str
         Decoders to measure.
-    clips : int
-        Held-out clips.
-    seed : int
-        Seed of clips, bytes, fresh critics and classifier.
-    critic_steps : int
-        Steps of a fresh critic; 0 leaves W1 out.
-    critic_batch, critic_clips : int
-        Clips in each of its steps, and training clips in all.
-    classifier_steps : int
-        Steps of the classifier of digits; 0 leaves it out.
-    draws : int
-        Draws of the common randomness for the diversity.
-    frequencies : int
-        DCT coefficients in each direction, for the Gelbrich distance.
-    reference_clips : int
-        Training clips that the Gaussian reference is fitted to; 0 leaves it out.
-    kind : {"measured", "reduced"}
-        Whether the codec is of full size.
-    provenance : dict or None
-        More about the codec: "encoder" is "own" if no MMSE decoder of it was trained, "frames" are
-        those that were trained.
-    universal : Shown or None
-        What the decoders of a shared encoder at the same rates made of the same clips.
+    options : ClipEvaluation
+    origin : Record
+        Encoder and training of the codec; the other fields are filled in. An encoder of its own
+        has no MMSE decoder to compare with.
+    shared : Reconstructions or None
+        Of the same clips by a shared encoder at the same rates, for the universal gap.
     **fields : Any
-        Other fields of OperatingPoint.
+        Commit and versions of `OperatingPoint`.
 
     Returns
     -------
     points : list of OperatingPoint
-        With metric "gelbrich" under the loss of each decoder (FMD for MMSE); provenance holds
-        everything else that was measured.
-    shown : Shown
-        What they were measured on.
+        With metric "gelbrich" under the loss of each decoder (FMD for MMSE), and the record.
+    clips : Reconstructions
+        The clips that were measured.
     """
-    given = provenance or {}
-    own_encoder = given.get("encoder") == "own"
-    needed = plfs if own_encoder else tuple(dict.fromkeys(("MMSE", *plfs)))
-    shown = run_codec(codec, task, needed, clips, seed)
-    clips_by_name = {"source": shown.x, **shown.frames}
-    features = {name: dct_features(x, frequencies) for name, x in clips_by_name.items()}
-    judge = None
-    if classifier_steps and shown.labels is not None:
-        judge = train_classifier(task.source("train"), classifier_steps, seed)
-    spread = diversity(codec, task, plfs, draws, seed) if draws > 1 else {}
-    reference = None
-    if reference_clips and math.isfinite(codec.shape.rates[0]):
-        reference = gaussian_reference(task, codec.shape.rates, reference_clips, seed).tolist()
-    if critic_steps:
-        seen = training_clips(codec, task, plfs, critic_clips, seed)
-    points = []
-    for plf in plfs:
-        own = plf if plf in PLFS else "FMD"
-        losses = {loss: _losses(features, plf, loss) for loss in PLFS}
-        error = (shown.x - shown.frames[plf]).square().mean((2, 3)).double().numpy()
-        half = half_width(error)
-        distortion, value, width = error.mean(axis=0), losses[own][:, 0], losses[own][:, 1]
-        about = {
-            **given,
-            "features": f"DCT {frequencies} x {frequencies}",
-            "losses": {loss: found.tolist() for loss, found in losses.items()},
-            "coded_bits": shown.coded_bits.tolist(),
-            "diversity": spread.get(plf),
-            "gaussian_reference": reference,
-        }
-        about["bounds"] = bounds_of(shown, features, plf)
-        if plf != "MMSE" and not own_encoder:
-            about["mixtures"] = mixtures(shown, features, plf)
-        elif plf != "MMSE" and universal is not None and plf in universal.frames:
-            path = dict(features)
-            for name in ("MMSE", plf):
-                path[name] = dct_features(universal.frames[name], frequencies)
-            trained = given.get("frames", range(1, codec.shape.frames + 1))
-            about["universal_gap"] = universal_gap(shown, features, universal, path, plf, trained)
-        if critic_steps:
-            wanted = PLFS if plf == "MMSE" else (plf,)
-            about["fresh_w1"] = {
-                loss: fresh_w1(task, seen, shown, plf, loss, critic_steps, seed, critic_batch)
-                for loss in wanted
-            }
-        if judge is not None:
-            about["digits"] = permanence(judge, shown, plf)
-        points.append(
-            OperatingPoint(
-                label,
-                plf,
-                np.array(codec.shape.rates),
-                distortion,
-                value,
-                metric="gelbrich",
-                kind=kind,
-                units=UNITS,
-                source=_describe(task),
-                seed=seed,
-                samples=clips,
-                provenance=about,
-                intervals={
-                    "distortion": _ends(distortion, half),
-                    "perception": _ends(value, width),
-                },
-                **fields,
-            )
+    evaluation = _Evaluation.prepare(codec, task, plfs, options, origin, shared)
+    return [evaluation.point(plf, fields) for plf in plfs], evaluation.clips
+
+
+@dataclass(frozen=True, eq=False)
+class _Evaluation:
+    """What the points of all decoders of one codec have in common."""
+
+    codec: VideoCodec
+    task: ClipTask
+    options: ClipEvaluation
+    origin: Record
+    clips: Reconstructions
+    features: Features
+    shared: Reconstructions | None
+    diversity: dict[str, tuple[float, ...]]
+    training: Reconstructions | None  # clips that fresh critics are trained on
+    classifier: nn.Module | None
+
+    @classmethod
+    def prepare(
+        cls,
+        codec: VideoCodec,
+        task: ClipTask,
+        plfs: tuple[str, ...],
+        options: ClipEvaluation,
+        origin: Record,
+        shared: Reconstructions | None,
+    ) -> _Evaluation:
+        """Decode the clips, and train the classifier."""
+        seed = options.seed
+        needed = plfs if origin.encoder == "own" else tuple(dict.fromkeys(("MMSE", *plfs)))
+        clips = decode_heldout(codec, task, needed, options.clips, seed)
+        training = classifier = None
+        if options.critic_steps:
+            training = reconstruct_training(codec, task, plfs, options.critic_clips, seed)
+        if options.classifier_steps and clips.labels is not None:
+            classifier = train_classifier(task.source("train"), options.classifier_steps, seed)
+        return cls(
+            codec, task, options, origin, clips, _features(clips, options.frequencies), shared,
+            diversity(codec, task, plfs, options.draws, seed) if options.draws > 1 else {},
+            training, classifier,
+        )  # fmt: skip
+
+    def point(self, plf: str, fields: dict[str, Any]) -> OperatingPoint:
+        """Operating point of one decoder."""
+        record = self._record(plf)
+        error = self.clips.error(plf)
+        distortion, half = error.mean(axis=0), half_width(error)
+        point = OperatingPoint(
+            LABELS[self.origin.encoder], plf, np.array(self.codec.shape.rates), distortion,
+            metric="gelbrich", kind=self.options.kind, units=UNITS, source=_describe(self.task),
+            seed=self.options.seed, samples=self.options.clips, provenance=to_provenance(record),
+            intervals={"distortion": ends(distortion, half)}, **fields,
+        )  # fmt: skip
+        assert record.losses is not None
+        perception = record.losses[own_loss(point)]
+        value, width = np.array(perception.value), np.array(perception.half)
+        intervals = {**point.intervals, "perception": ends(value, width)}
+        return replace(point, perception=value, intervals=intervals)
+
+    def _record(self, plf: str) -> Record:
+        realism, own = plf != "MMSE", self.origin.encoder == "own"
+        return replace(
+            self.origin,
+            features=f"DCT {self.options.frequencies} x {self.options.frequencies}",
+            losses={loss: self._distance(plf, loss) for loss in PLFS},
+            coded_bits=tuple(self.clips.coded_bits.tolist()),
+            diversity=self.diversity.get(plf),
+            gaussian_reference=self._gaussian_reference(),
+            bounds=bounds_of(self.clips, self.features, plf),
+            mixtures=mixtures(self.clips, self.features, plf) if realism and not own else None,
+            universal_gap=self._universal_gap(plf) if realism and own else None,
+            fresh_w1=self._fresh_w1(plf),
+            digits=self._permanence(plf),
         )
-    return points, shown
+
+    def _permanence(self, plf: str) -> Permanence | None:
+        return permanence(self.classifier, self.clips, plf) if self.classifier else None
+
+    def _distance(self, plf: str, loss: str) -> Distance:
+        """Gelbrich distance of a decoder at each frame, under one loss."""
+        x, xhat = self.features["source"], self.features[plf]
+        found = [
+            gelbrich_interval(*compared_features(loss, t, x, xhat)) for t in range(x.shape[1])
+        ]
+        return Distance(tuple(value for value, _ in found), tuple(half for _, half in found))
+
+    def _gaussian_reference(self) -> tuple[float, ...] | None:
+        clips, rates = self.options.reference_clips, self.codec.shape.rates
+        if not clips or not math.isfinite(rates[0]):
+            return None
+        return gaussian_reference(self.task, rates, clips, self.options.seed)
+
+    def _universal_gap(self, plf: str) -> UniversalGap | None:
+        shared = self.shared
+        if shared is None or plf not in shared.decoded:
+            return None
+        trained = self.origin.training.frames if self.origin.training else ()
+        features = self.features | _features(
+            replace(shared, decoded={name: shared.decoded[name] for name in ("MMSE", plf)}),
+            self.options.frequencies,
+        )
+        frames = trained or range(1, self.codec.shape.frames + 1)
+        return universal_gap(self.clips, self.features, shared, features, plf, frames)
+
+    def _fresh_w1(self, plf: str) -> dict[str, FreshCritic] | None:
+        """For the MMSE decoder under every loss, else under its own."""
+        if self.training is None:
+            return None
+        options = self.options
+        return {
+            loss: fresh_w1(
+                self.task, self.training, self.clips, plf, loss,
+                options.critic_steps, options.seed, options.critic_batch,
+            )
+            for loss in (PLFS if plf == "MMSE" else (plf,))
+        }  # fmt: skip
 
 
-def _ends(center: Array, half: Array) -> Array:
-    return np.stack([np.maximum(center - half, 0.0), center + half], axis=1)
+def _features(clips: Reconstructions, frequencies: int) -> Features:
+    return {name: dct_features(x, frequencies) for name, x in clips.clips().items()}
 
 
 def _describe(task: ClipTask) -> str:
     options = ", ".join(f"{k}={v}" for k, v in task.data.items() if k not in ("kind", "folder"))
     return f"held-out {task.data['kind']} ({options})"
-
-
-def _losses(features: dict[str, Array], plf: str, loss: str) -> Array:
-    """Gelbrich distance and half width for each frame, (T, 2)."""
-    x, xhat = features["source"], features[plf]
-    return np.array([gelbrich_interval(*laws(loss, t, x, xhat)) for t in range(x.shape[1])])
-
-
-def bounds_of(shown: Shown, features: dict[str, Array], plf: str) -> dict[str, list[float]]:
-    r"""Bounds on the distortion of a decoder's frames, from its clips.
-
-    Parameters
-    ----------
-    shown : Shown
-        Clips.
-    features : dict of arrays
-        Their DCT features.
-    plf : str
-        Which decoder.
-
-    Returns
-    -------
-    dict of (T,) lists
-        Without an MMSE decoder of the same bytes joint_support alone:
-
-        - excess: :math:`D - D_{MMSE}`, and excess_half, half the width of its interval;
-        - shared_encoder_gap: what excess is not below if the MMSE decoder is the best one;
-        - factor_two: :math:`2 D_{MMSE}`, enough for perfect FMD and SA;
-        - reference: error of the MMSE reconstruction of the frame before, taken for this one, which
-          no bit of this frame is needed for; that of black for the first frame;
-        - joint_support: for JD, what D is not below if realism is perfect: the distance of the
-          source from the nearest shift of the frame shown before; and its half width.
-    """
-    out = _bounds_of_mmse(shown, features, plf) if "MMSE" in shown.frames else {}
-    if plf == "JD" and shown.labels is not None:
-        x, frames = shown.x, shown.frames[plf]
-        nearest = [
-            np.zeros(len(x)),
-            *(_nearest_shift(x[:, t], frames[:, t - 1]) for t in range(1, x.shape[1])),
-        ]
-        out["joint_support"] = [float(value.mean()) for value in nearest]
-        out["joint_support_half"] = [float(half_width(value)) for value in nearest]
-    return out
-
-
-def _bounds_of_mmse(shown: Shown, features: dict[str, Array], plf: str) -> dict[str, list[float]]:
-    x, estimate, frames = shown.x, shown.frames["MMSE"], shown.frames[plf]
-    mmse = (x - estimate).square().mean((2, 3)).double().numpy()
-    extra = (x - frames).square().mean((2, 3)).double().numpy() - mmse
-    before = torch.cat([torch.zeros_like(x[:, :1]), estimate[:, :-1]], 1)
-    return {
-        "excess": extra.mean(axis=0).tolist(),
-        "excess_half": half_width(extra).tolist(),
-        "shared_encoder_gap": [
-            shared_encoder_gap(features["MMSE"][:, t], features[plf][:, t])
-            for t in range(x.shape[1])
-        ],
-        "factor_two": (2 * mmse.mean(axis=0)).tolist(),
-        "reference": (x - before).square().mean((0, 2, 3)).tolist(),
-    }
-
-
-def _nearest_shift(x: Tensor, before: Tensor, reach: int = 4, chunk: int = 500) -> Array:
-    """Mean squared error between each frame and the nearest shift of the frame before it."""
-    out = []
-    for start in range(0, len(x), chunk):
-        known = nn.functional.pad(before[start : start + chunk], (reach,) * 4)
-        size = 2 * reach + 1
-        moved = (
-            known[:, i : i + FIELD, j : j + FIELD].numpy() for i in range(size) for j in range(size)
-        )
-        out.append(joint_support_bound(x[start : start + chunk].numpy(), moved))
-    return np.concatenate(out) / FIELD**2
-
-
-@lru_cache(maxsize=8)  # the codecs of a cell share it
-def gaussian_reference(task: ClipTask, rates: tuple[float, ...], clips: int, seed: int) -> Array:
-    """Distortion of each frame that long codes reach, by the Gaussian model of the DCT modes.
-
-    Parameters
-    ----------
-    task : ClipTask
-        Where the clips come from: training clips.
-    rates : (T,) tuple of float
-        Bits of each frame.
-    clips : int
-        How many clips to fit.
-    seed : int
-        Which clips.
-
-    Returns
-    -------
-    (T,) array, mean squared error of a pixel; an upper bound on the best (long-block) code
-    """
-    from solvers.methods.waterfilling import waterfill
-
-    return waterfill(gaussian_model(task, clips, seed), rates, "MMSE").distortion
-
-
-def gaussian_model(task: ClipTask, clips: int, seed: int) -> GaussMarkov:
-    """Fit the Gauss-Markov source of the DCT modes of training clips, those that vary at all.
-
-    Parameters
-    ----------
-    task : ClipTask
-        Where the clips come from.
-    clips : int
-        How many clips to fit.
-    seed : int
-        Which clips.
-    """
-    from rdp.source import GaussMarkov
-
-    x = task.source("train").batch(torch.Generator().manual_seed(seed), clips)
-    modes = dct_features(x, FIELD)
-    moving = (modes.std(axis=0) > 1e-12).all(axis=0)
-    return GaussMarkov.from_samples(modes[:, :, moving]).source

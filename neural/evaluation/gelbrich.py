@@ -1,6 +1,6 @@
-"""Gelbrich distance of laws of clips, from the lowest DCT coefficients of their frames.
+"""Gelbrich distance between distributions of clips, from the lowest DCT coefficients of frames.
 
-A lower bound on squared W2 per pixel, in the units of distortion, free of critics.
+It is a lower bound on squared W2 of a pixel, in the units of distortion, and needs no critic.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ import math
 import numpy as np
 import torch
 
+from neural.evaluation.intervals import jackknife
 from neural.training.critics import compared
 from rdp.gaussian import gelbrich
 
 Array = np.ndarray
 Tensor = torch.Tensor
+Features = dict[str, Array]  # (n, T, k) by name of the clips
 
 FREQUENCIES = 12  # in each direction; 144 features of a frame
+BATCHES = 10  # of clips, for the jackknife
 
 
 def dct_features(frames: Tensor, frequencies: int = FREQUENCIES) -> Array:
@@ -25,9 +28,8 @@ def dct_features(frames: Tensor, frequencies: int = FREQUENCIES) -> Array:
     Parameters
     ----------
     frames : (n, t, h, w) tensor
-        Clips.
     frequencies : int
-        How many to keep in each direction.
+        Coefficients to keep in each direction.
 
     Returns
     -------
@@ -47,15 +49,30 @@ def _dct(size: int, frequencies: int, device: torch.device) -> Tensor:
     return waves.to(device)
 
 
-def gelbrich_interval(
-    wanted: Array, shown: Array, batches: int = 10, quantile: float = 1.96
-) -> tuple[float, float]:
-    """Gelbrich distance of samples of two laws, and half the width of its interval.
+def compared_features(loss: str, frame: int, x: Array, xhat: Array) -> tuple[Array, Array]:
+    """Features (n, .) of the two distributions that a perception loss compares at one frame.
 
     Parameters
     ----------
-    wanted, shown : (n, k) arrays
-        Features, sample i of both from the same clip.
+    loss : {"FMD", "JD", "SA"}
+    frame : int
+        Index of the frame, from 0.
+    x, xhat : (n, T, k) arrays
+        Features of source and reconstruction.
+    """
+    wanted, made = compared(loss, frame, torch.from_numpy(x), torch.from_numpy(xhat))
+    return wanted.flatten(1).numpy(), made.flatten(1).numpy()
+
+
+def gelbrich_interval(
+    wanted: Array, made: Array, batches: int = BATCHES, quantile: float = 1.96
+) -> tuple[float, float]:
+    """Gelbrich distance between two samples, and half the width of its interval.
+
+    Parameters
+    ----------
+    wanted, made : (n, k) arrays
+        Features; row i of both comes from the same clip.
     batches : int
         Groups of clips for the jackknife.
     quantile : float
@@ -64,28 +81,28 @@ def gelbrich_interval(
     Returns
     -------
     value, half width : float
-        The value is that of all clips, less the bias that the jackknife sees, not below zero.
+        The bias that the jackknife finds is subtracted; the value is not negative.
     """
-    value, half = jackknife(gelbrich_without(wanted, shown, batches), quantile)
+    value, half = jackknife(gelbrich_without(wanted, made, batches), quantile)
     return max(value, 0.0), half
 
 
-def gelbrich_without(wanted: Array, shown: Array, batches: int = 10) -> Array:
-    """Gelbrich distance of all samples, and of those without each batch in turn.
+def gelbrich_without(wanted: Array, made: Array, batches: int = BATCHES) -> Array:
+    """Gelbrich distance of all samples, then of all samples but one batch, for each batch.
 
     Parameters
     ----------
-    wanted, shown : (n, k) arrays
-        Features, sample i of both from the same clip.
+    wanted, made : (n, k) arrays
+        Features; row i of both comes from the same clip.
     batches : int
-        Groups of clips, one after the other.
+        Groups of consecutive clips.
 
     Returns
     -------
     (batches + 1,) array
     """
-    both = np.concatenate([wanted, shown], axis=1)
-    shift = both.mean(axis=0)  # taken out, so that moments are not differences of large numbers
+    both = np.concatenate([wanted, made], axis=1)
+    shift = both.mean(axis=0)  # subtracted, so that moments are no differences of large numbers
     parts = np.array_split(both - shift, batches)
     counts = np.array([0, *(len(part) for part in parts)])
     first = np.array([np.zeros(len(shift)), *(part.sum(axis=0) for part in parts)])
@@ -99,45 +116,9 @@ def gelbrich_without(wanted: Array, shown: Array, batches: int = 10) -> Array:
     )
 
 
-def jackknife(values: Array, quantile: float = 1.96) -> tuple[float, float]:
-    """Value without the bias that the jackknife sees, and half the width of its interval.
-
-    Parameters
-    ----------
-    values : (batches + 1,) array
-        From all samples, and from those without each batch in turn.
-    quantile : float
-        Width in standard errors.
-    """
-    full, left = values[0], values[1:]
-    count, mean = len(left), left.mean()
-    spread = math.sqrt((count - 1) / count * ((left - mean) ** 2).sum())
-    return float(count * full - (count - 1) * mean), quantile * spread
-
-
 def _gelbrich(count: int, first: Array, second: Array, shift: Array) -> float:
     mean = first / count
     cov = second / count - np.outer(mean, mean)
     mean = mean + shift
     k = len(mean) // 2
     return float(gelbrich(mean[:k], cov[:k, :k], mean[k:], cov[k:, k:]))
-
-
-def laws(loss: str, frame: int, x: Array, xhat: Array) -> tuple[Array, Array]:
-    """Return features of the two laws that a perception loss compares at one frame.
-
-    Parameters
-    ----------
-    loss : {"FMD", "JD", "SA"}
-        Which perception loss.
-    frame : int
-        Frame, from 0.
-    x, xhat : (n, T, k) arrays
-        Features of source and reconstruction.
-
-    Returns
-    -------
-    wanted, shown : (n, .) arrays
-    """
-    wanted, shown = compared(loss, frame, torch.from_numpy(x), torch.from_numpy(xhat))
-    return wanted.flatten(1).numpy(), shown.flatten(1).numpy()

@@ -1,86 +1,71 @@
-"""Clips, and what the decoders of a codec make of them."""
+"""Clips and their reconstructions by the decoders of a codec."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from neural.codecs.bitstream import encode, read
 from neural.codecs.video import VideoCodec
-from neural.datasets.moving_digits import MovingDigits
-
-if TYPE_CHECKING:
-    from neural.tasks.clips import ClipTask
+from neural.tasks.clips import ClipTask
 
 Array = np.ndarray
 Tensor = torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """Held-out clips, and what the decoders of one codec made of their bytes.
+class Reconstructions:
+    """Source clips, and what each decoder of one codec makes of the same bytes.
 
     Parameters
     ----------
-    x : (n, T, 64, 64) tensor
-        Source.
+    source : (n, T, 64, 64) tensor
     labels : (n,) tensor or None
-        What the digits are.
-    frames : dict of (n, T, 64, 64) tensors
-        Reconstructions by loss.
+        Digits in the clips.
+    decoded : dict of (n, T, 64, 64) tensors
+        Reconstructions by the loss of the decoder.
     coded_bits : (T,) array
-        Bits of a frame in the file, container and all.
+        Bits of each frame in the file, container included.
     """
 
-    x: Tensor
+    source: Tensor
     labels: Tensor | None
-    frames: dict[str, Tensor]
+    decoded: dict[str, Tensor]
     coded_bits: Array
 
+    def clips(self) -> dict[str, Tensor]:
+        """All clips by name: "source", and the loss of each decoder."""
+        return {"source": self.source, **self.decoded}
+
+    def error(self, plf: str) -> Array:
+        """Squared error of a decoder, averaged over the pixels of each frame, (n, T)."""
+        return squared_error(self.source, self.decoded[plf])
+
     def pictures(self, count: int = 8) -> dict[str, Array]:
-        """Return the first clips as bytes: "source", and what each decoder shows.
+        """The first clips as bytes, by name.
 
-        They have 52 levels of grey, as many as an eye tells apart, which compress to half.
-
-        Parameters
-        ----------
-        count : int
-            How many clips.
+        They have 52 levels of grey: the eye sees no difference, and files take half the space.
         """
-        clips = {"source": self.x, **self.frames}
         return {
-            name: (5 * (51 * x[:count]).round()).clamp(0, 255).byte().cpu().numpy()
-            for name, x in clips.items()
+            name: (5 * (51 * clips[:count]).round()).clamp(0, 255).byte().cpu().numpy()
+            for name, clips in self.clips().items()
         }
 
 
-def run_codec(
+def squared_error(one: Tensor, other: Tensor) -> Array:
+    """Squared difference, averaged over the pixels of each frame, (n, T)."""
+    return (one - other).square().mean((2, 3)).double().numpy()
+
+
+def decode_heldout(
     codec: VideoCodec, task: ClipTask, plfs: Sequence[str], clips: int, seed: int, chunk: int = 500
-) -> Shown:
-    """Send held-out clips as bytes, and decode them.
+) -> Reconstructions:
+    """Encode held-out clips to bytes, and decode these.
 
-    Parameters
-    ----------
-    codec : VideoCodec
-        Trained codec.
-    task : ClipTask
-        Where the clips come from.
-    plfs : sequence of str
-        Decoders to use.
-    clips : int
-        How many clips.
-    seed : int
-        Seed of the clips and, counted on, of the streams.
-    chunk : int
-        Clips of one stream.
-
-    Returns
-    -------
-    Shown
+    A stream holds at most ``chunk`` clips. The clips are drawn with ``seed``; stream number k, from
+    1, uses ``seed + k``.
     """
     generator = torch.Generator().manual_seed(seed)
     source = task.source("heldout")
@@ -88,48 +73,29 @@ def run_codec(
     xs, labels, bits, sizes = [], [], [], []
     for start in range(0, clips, chunk):
         n = min(chunk, clips - start)
-        if isinstance(source, MovingDigits):
-            drawn = source.draw(generator, n)
-            x = drawn.frames
+        drawn = source.draw(generator, n)
+        x = drawn.frames
+        if drawn.labels is not None:
             labels.append(drawn.labels)
-        else:
-            x = source.batch(generator, n)
-        message = read(codec, encode(codec, x, seed + 1 + start // chunk))
+        message = codec.read(codec.encode(x, seed + 1 + start // chunk))
         for plf in plfs:
-            kept[plf].append(message.show(plf).cpu())
+            kept[plf].append(message.decode(plf).cpu())
         xs.append(x.cpu())
-        bits.append(message.bits)
+        bits.append(message.rates)
         sizes.append(n)
     coded = np.average(np.array(bits), axis=0, weights=sizes)
-    frames = {plf: torch.cat(parts) for plf, parts in kept.items()}
-    return Shown(torch.cat(xs), torch.cat(labels) if labels else None, frames, coded)
+    decoded = {plf: torch.cat(parts) for plf, parts in kept.items()}
+    return Reconstructions(torch.cat(xs), torch.cat(labels) if labels else None, decoded, coded)
 
 
 @torch.no_grad()
-def training_clips(
+def reconstruct_training(
     codec: VideoCodec, task: ClipTask, plfs: Sequence[str], clips: int, seed: int, chunk: int = 50
-) -> Shown:
-    """Training clips and what decoders make of them, for whom it is enough to know their law.
+) -> Reconstructions:
+    """Training clips and their reconstructions, for use where only the distribution matters.
 
-    Parameters
-    ----------
-    codec : VideoCodec
-        Trained codec.
-    task : ClipTask
-        Where the clips come from.
-    plfs : sequence of str
-        Decoders to use.
-    clips : int
-        How many clips.
-    seed : int
-        Seed of clips and noise.
-    chunk : int
-        Clips at a time.
-
-    Returns
-    -------
-    Shown
-        Without labels and bits: the quantiser's noise is added, and nothing is written.
+    The noise of the quantiser is added and nothing is written, so that there are no labels and no
+    bits. ``chunk`` clips are computed at a time.
     """
     data = torch.Generator().manual_seed(seed)
     generator = torch.Generator(task.device).manual_seed(seed)
@@ -138,9 +104,26 @@ def training_clips(
     for start in range(0, clips, chunk):
         n = min(chunk, clips - start)
         xs.append(task.batch(data, n))
-        sent = codec.represent(xs[-1], lambda k, y: codec.quantisers[k].noisy(y, generator))
+        latents = codec.represent(xs[-1], lambda k, y: codec.quantisers[k].noisy(y, generator))
         noise = torch.randn(codec.noise_shape(n), generator=generator, device=generator.device)
         for plf in plfs:
-            kept[plf].append(codec.show(plf, sent, noise))
-    frames = {plf: torch.cat(parts) for plf, parts in kept.items()}
-    return Shown(torch.cat(xs), None, frames, np.zeros(codec.shape.frames))
+            kept[plf].append(codec.reconstruct(plf, latents, noise))
+    decoded = {plf: torch.cat(parts) for plf, parts in kept.items()}
+    return Reconstructions(torch.cat(xs), None, decoded, np.zeros(codec.shape.frames))
+
+
+@torch.no_grad()
+def diversity(
+    codec: VideoCodec, task: ClipTask, plfs: Sequence[str], draws: int, seed: int, clips: int = 100
+) -> dict[str, tuple[float, ...]]:
+    """Variance of a pixel over draws of the common randomness, for each decoder and frame.
+
+    It is an average over held-out clips, and zero if a decoder uses no randomness.
+    """
+    x = task.source("heldout").batch(torch.Generator().manual_seed(seed), clips)
+    messages = [codec.read(codec.encode(x, seed + draw)) for draw in range(draws)]
+    out = {}
+    for plf in plfs:
+        made = torch.stack([message.decode(plf) for message in messages])
+        out[plf] = tuple(made.var(dim=0).mean((0, 2, 3)).tolist())
+    return out

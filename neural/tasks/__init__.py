@@ -1,1 +1,1 @@
-"""What is coded: data, networks and measurement of one kind of source."""
+"""What is coded: the data and the networks for one kind of source."""

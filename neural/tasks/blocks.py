@@ -1,33 +1,30 @@
-"""The task of coding blocks of a Gauss-Markov source: data, networks and measurement."""
+"""The task of coding blocks of a Gauss-Markov source."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
 
-from neural.codecs.block import BlockCodec, BlockCritic, Shape
-from neural.evaluation.blocks import measure
+from neural.codecs.block import BlockCodec, BlockShape
+from neural.training.critic_networks import BlockCritic
 from rdp.gaussian import psd_cholesky
-from rdp.operating_point import OperatingPoint
 from rdp.source import GaussMarkov
 
 
 class BlockTask:
-    """What the training loop and the commands need to know about blocks of a source.
+    """Blocks of a source, with networks for them; see `neural.interfaces.Task`.
 
     Parameters
     ----------
     source : dict
         sigma and rho of `rdp.GaussMarkov`, scalar frames.
     codec : dict
-        block, latents and hidden of `neural.codecs.block.Shape`.
+        block, latents and hidden of `neural.codecs.block.BlockShape`.
     critic : dict
-        hidden of `neural.codecs.block.BlockCritic`.
-    evaluation : dict
-        n, repeats and seed of `neural.evaluation.blocks.measure`.
+        hidden of `neural.training.critic_networks.BlockCritic`.
 
     Raises
     ------
@@ -35,88 +32,36 @@ class BlockTask:
         Malformed values; the message names them.
     """
 
+    prescribes_rates = True
+    may_be_published = False  # numbers are no pictures
+
     def __init__(
-        self,
-        source: dict[str, Any],
-        codec: dict[str, Any],
-        critic: dict[str, Any],
-        evaluation: dict[str, Any],
+        self, source: dict[str, Any], codec: dict[str, Any], critic: dict[str, Any]
     ) -> None:
-        self.prescribes_rates = True
         self.source = GaussMarkov(**source)
         if self.source.modes is not None:
             raise ValueError("source: expected scalar frames, got modes")
-        self.shape = Shape(frames=self.source.frames, **codec)
+        self.shape = BlockShape(frames=self.source.frames, **codec)
         self.critic_hidden = int(critic.get("hidden", 64))
-        self.evaluation = evaluation
+        self.device = "cpu"
         self._factor = torch.from_numpy(psd_cholesky(self.source.covariance())).float()
 
-    def make_codec(self, rates: Sequence[float] | None = None) -> BlockCodec:
-        """Return an untrained codec with an MMSE decoder.
-
-        Parameters
-        ----------
-        rates : sequence of float, or None
-            Bits of each frame; not needed here, since training brings the rates about.
-        """
-        return BlockCodec(self.shape)
-
     def to(self, device: str) -> None:
-        """Do nothing: blocks are drawn where their generator is.
+        """Give blocks on a device from now on."""
+        self.device = device
 
-        Parameters
-        ----------
-        device : str
-            Where the networks compute.
-        """
+    def make_codec(self, rates: Sequence[float]) -> BlockCodec:
+        """Return an untrained codec of as many frames as there are rates; training reaches them."""
+        if not 1 <= len(rates) <= self.shape.frames:
+            raise ValueError(f"rates: expected up to {self.shape.frames} frames, got {len(rates)}")
+        return BlockCodec(replace(self.shape, frames=len(rates)))
 
-    def make_critic(self, frames: int) -> nn.Module:
-        """Return an untrained critic.
-
-        Parameters
-        ----------
-        frames : int
-            Frames it sees.
-        """
+    def make_critic(self, frames: int) -> BlockCritic:
+        """Return an untrained critic of so many frames."""
         return BlockCritic(frames, self.shape.block, self.critic_hidden)
 
     def batch(self, generator: torch.Generator, n: int) -> torch.Tensor:
-        """Draw blocks of the source, (n, T, k).
-
-        Parameters
-        ----------
-        generator : torch.Generator
-            Source of all randomness.
-        n : int
-            Blocks.
-        """
+        """Draw blocks of the source, (n, T, k)."""
         shape = (n, self.shape.frames, self.shape.block)
         white = torch.randn(shape, generator=generator, device=generator.device)
-        return self._factor.to(generator.device) @ white
-
-    def measure(
-        self,
-        codec: nn.Module,
-        label: str,
-        plfs: tuple[str, ...],
-        universal: None = None,
-        **fields: Any,
-    ) -> tuple[list[OperatingPoint], None]:
-        """Measure a trained codec on fresh samples; nothing is kept of them.
-
-        Parameters
-        ----------
-        codec : BlockCodec
-            Trained codec.
-        label : str
-            Name of the codec.
-        plfs : tuple of str
-            Decoders to use.
-        universal : None
-            Not used.
-        **fields : Any
-            Other fields of OperatingPoint.
-        """
-        assert isinstance(codec, BlockCodec)
-        options = self.evaluation | fields
-        return measure(codec, self.source, plfs=plfs, label=label, **options), None
+        return (self._factor.to(generator.device) @ white).to(self.device)

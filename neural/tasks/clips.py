@@ -1,43 +1,38 @@
-"""The task of coding clips: data, networks and measurement."""
+"""The task of coding clips."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
 
-from neural.codecs.networks import PictureCritic
 from neural.codecs.video import VideoCodec, VideoShape
+from neural.datasets.clips import ClipSource
 from neural.datasets.kth import SPLITS, load_people
 from neural.datasets.moving_digits import MovingDigits, load_digits
-from rdp.operating_point import OperatingPoint
-
-if TYPE_CHECKING:
-    from neural.evaluation.reconstructions import Shown
+from neural.training.critic_networks import PictureCritic
 
 Tensor = torch.Tensor
 
 
 class ClipTask:
-    """What the training loop and the commands need to know about clips.
+    """Clips of digits or of people, with networks for them; see `neural.interfaces.Task`.
 
     Parameters
     ----------
     data : dict
-        "kind" is "digits" or "people"; the rest are options of
+        "kind" is "digits" or "people". "folder" is the folder of the data and may contain
+        environment variables; digits without it are those of the subset that ships with the
+        package. "train" and "heldout" list persons. The rest are options of
         `neural.datasets.moving_digits.MovingDigits` or `neural.datasets.kth.load_people`, for
-        instance the number of frames. "folder" may hold environment variables; digits without it
-        are those of the subset that ships with the package. "train" and "heldout" list persons.
+        instance the number of frames.
     codec : dict
         width, noise and levels of `neural.codecs.video.VideoShape`.
     critic : dict
-        width of `neural.codecs.networks.PictureCritic`.
-    evaluation : dict
-        Options of `neural.evaluation.clips.measure`.
+        width of `neural.training.critic_networks.PictureCritic`.
 
     Raises
     ------
@@ -52,74 +47,41 @@ class ClipTask:
         data: Mapping[str, Any],
         codec: Mapping[str, Any],
         critic: Mapping[str, Any],
-        evaluation: Mapping[str, Any],
     ) -> None:
-        self.data, self.codec, self.evaluation = dict(data), dict(codec), dict(evaluation)
+        self.data, self.codec = dict(data), dict(codec)
         if self.data.get("kind") not in ("digits", "people"):
             raise ValueError(f"kind: expected digits or people, got {self.data.get('kind')!r}")
         self.critic_width = int(critic.get("width", 64))
         self.device = "cpu"
         self.frames = int(self.data.setdefault("frames", 2))
-        self._sources: dict[tuple[str, str], Any] = {}
+        self._sources: dict[tuple[str, str], ClipSource] = {}
 
     def to(self, device: str) -> None:
-        """Make clips on a device from now on.
-
-        Parameters
-        ----------
-        device : str
-            Where the networks compute.
-        """
+        """Make clips on a device from now on."""
         self.device = device
 
     def make_codec(self, rates: Sequence[float]) -> VideoCodec:
-        """Return an untrained codec.
-
-        Parameters
-        ----------
-        rates : sequence of float
-            Bits of each frame; fewer than the clips have make a codec of the first frames.
-        """
+        """Return an untrained codec of as many frames as there are rates, in bits."""
         if not 1 <= len(rates) <= self.frames:
             raise ValueError(f"rates: expected up to {self.frames} frames, got {len(rates)}")
         return VideoCodec(VideoShape(tuple(rates), **self.codec))
 
-    def make_critic(self, frames: int) -> nn.Module:
-        """Return an untrained critic.
-
-        Parameters
-        ----------
-        frames : int
-            Frames it sees.
-        """
+    def make_critic(self, frames: int) -> PictureCritic:
+        """Return an untrained critic of so many frames."""
         return PictureCritic(frames, self.critic_width)
 
     def batch(self, generator: torch.Generator, n: int) -> Tensor:
-        """Draw training clips, (n, T, 64, 64).
-
-        Parameters
-        ----------
-        generator : torch.Generator
-            Source of all randomness.
-        n : int
-            Clips.
-        """
+        """Draw training clips, (n, T, 64, 64)."""
         return self.source("train").batch(generator, n)
 
-    def source(self, split: str) -> Any:
-        """Return the law of the clips of one split.
-
-        Parameters
-        ----------
-        split : {"train", "heldout"}
-            Which.
-        """
+    def source(self, split: str) -> ClipSource:
+        """Return the distribution of the clips for "train" or "heldout"."""
         key = split, self.device
         if key not in self._sources:
             self._sources[key] = self._load(split)
         return self._sources[key]
 
-    def _load(self, split: str) -> Any:
+    def _load(self, split: str) -> ClipSource:
         options = {k: v for k, v in self.data.items() if k not in ("kind", "folder", *SPLITS)}
         options["device"] = self.device
         folder = _expand(self.data.get("folder"))
@@ -128,35 +90,6 @@ class ClipTask:
         if folder is None:
             raise ValueError("folder: expected the folder of the recordings, got none")
         return load_people(folder, self.data.get(split, SPLITS[split]), **options)
-
-    def measure(
-        self,
-        codec: nn.Module,
-        label: str,
-        plfs: tuple[str, ...],
-        universal: Shown | None = None,
-        **fields: Any,
-    ) -> tuple[list[OperatingPoint], Shown]:
-        """Measure a trained codec on held-out clips, which are returned with what it shows.
-
-        Parameters
-        ----------
-        codec : VideoCodec
-            Trained codec.
-        label : str
-            Name of the codec.
-        plfs : tuple of str
-            Decoders to use.
-        universal : Shown or None
-            What the decoders of a shared encoder at the same rates show.
-        **fields : Any
-            Other fields of OperatingPoint.
-        """
-        from neural.evaluation.clips import measure
-
-        assert isinstance(codec, VideoCodec)
-        options = self.evaluation | fields
-        return measure(codec, self, label, plfs, universal=universal, **options)
 
     @property
     def may_be_published(self) -> bool:

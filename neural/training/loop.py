@@ -4,140 +4,54 @@ At each step, for the perception losses of the stage, minimise over the trained 
 
 .. math:: \sum_t D_t + \mu\, W_1(P_t, Q_t) + \beta_t R_t
 
-with :math:`W_1` estimated by critics (`neural.training.critics`) trained beside, and the price
-:math:`\beta_t` of a bit moved until the rate :math:`R_t` is the one prescribed. W1 is an exact
-penalty: where :math:`\mu` exceeds what it costs in distortion, the laws agree. Stages:
+:math:`W_1` is the estimate of critics (`neural.training.critics`), which are trained at the same
+time. The price :math:`\beta_t` of a bit moves until the rate :math:`R_t` is the prescribed one.
+W1 is an exact penalty: the distributions agree where :math:`\mu` exceeds the cost in distortion.
+Stages:
 
 - MMSE: encoder and decoder, end to end;
 - universal: the encoder is frozen, one decoder for each loss;
 - end to end: encoder and decoder for one loss.
 
-All randomness of a step comes from the seed and the number of the step. So a run that is killed
-and started again from its last checkpoint ends, on a CPU, in the same numbers to the last bit.
+All randomness of a step comes from the seed and the number of the step. A run that is killed and
+started again from its last checkpoint therefore ends in the same numbers, on a CPU to the last bit.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import distributed, nn
+from torch import nn
 from tqdm import tqdm
 
+from neural.codecs.networks import freeze
+from neural.interfaces import Batch, Codec, CountingCodec, DensityCodec, MakeCritic
+from neural.training.checkpoint import State, load, save
 from neural.training.critics import adversarial_loss, compared, critic_loss, distance
-from rdp.operating_point import LOSSES
+from neural.training.distributed import (
+    average_over_processes,
+    is_first_process,
+    process,
+    processes,
+)
+from neural.training.log import open_log
+from neural.training.stage import Stage
 
 Tensor = torch.Tensor
-State = dict[str, Any]
-Batch = Callable[[torch.Generator, int], Tensor]
-MakeCritic = Callable[[int], nn.Module]
 
-
-@dataclass(frozen=True)
-class Stage:
-    """What one run of the loop trains, and how.
-
-    Parameters
-    ----------
-    name : str
-        Name of the stage.
-    plfs : tuple of {"MMSE", "FMD", "JD", "SA"}
-        Decoders to train, side by side on the same representation.
-    encoder : {"train", "frozen"}
-        Whether the encoder and its entropy model take part.
-    steps, batch : int
-        Steps, and samples in each.
-    rates : tuple of float, or None
-        Rate of each frame to reach, bits; None leaves it as it is. A codec whose rate is fixed by
-        its quantiser has nothing to reach.
-    frames : tuple of int, or None
-        Frames to train, from 1; None is all. Frames after the last of them are left out.
-    lr, critic_lr : float
-        Learning rates at the start; they fall along a half cosine.
-    critic_steps : int
-        Steps of the critics for each step of the codec.
-    realism : float
-        Weight of W1.
-    average : float, in [0, 1)
-        The result is an exponential average of the parameters with this memory.
-    price_lr : float
-        Speed of the price of a bit.
-    precision : {"float32", "bfloat16"}
-        Arithmetic of the networks.
-    seed : int
-        Seed of everything random.
-    start : str or None
-        Stage whose result this one starts from.
-    cell : tuple of float, or None
-        Rates of the frames, bits, that it is trained at whatever the cell: all cells then share it.
-        In a stage that starts from it, parameters whose shape depends on the rates begin anew.
-
-    Raises
-    ------
-    ValueError
-        A malformed field; the message names it.
-    """
-
-    name: str
-    plfs: tuple[str, ...] = ("MMSE",)
-    encoder: str = "train"
-    steps: int = 1000
-    batch: int = 512
-    rates: tuple[float, ...] | None = None
-    lr: float = 3e-3
-    critic_lr: float = 3e-3
-    critic_steps: int = 2
-    realism: float = 2.0
-    average: float = 0.99
-    price_lr: float = 0.02
-    precision: str = "float32"
-    frames: tuple[int, ...] | None = None
-    seed: int = 0
-    start: str | None = None
-    cell: tuple[float, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Validate every field."""
-        object.__setattr__(self, "plfs", tuple(self.plfs))
-        if not self.plfs or not set(self.plfs) <= set(LOSSES):
-            raise ValueError(f"plfs: expected some of {', '.join(LOSSES)}, got {self.plfs}")
-        if self.encoder not in ("train", "frozen"):
-            raise ValueError(f"encoder: expected 'train' or 'frozen', got {self.encoder!r}")
-        if self.precision not in ("float32", "bfloat16"):
-            raise ValueError(f"precision: expected float32 or bfloat16, got {self.precision!r}")
-        for name in ("steps", "batch", "critic_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        if not 0 <= self.average < 1:
-            raise ValueError(f"average: expected a value in [0, 1), got {self.average}")
-        if self.frames is not None:
-            object.__setattr__(self, "frames", tuple(self.frames))
-            if not self.frames or min(self.frames) < 1:
-                raise ValueError(f"frames: expected numbers from 1, got {self.frames}")
-        if self.cell is not None:
-            object.__setattr__(self, "cell", tuple(float(rate) for rate in self.cell))
-        if self.rates is not None:
-            object.__setattr__(self, "rates", tuple(float(rate) for rate in self.rates))
-            if not all(math.isfinite(rate) and rate > 0 for rate in self.rates):
-                raise ValueError(f"rates: expected finite values > 0, got {self.rates}")
-
-    @property
-    def trained(self) -> tuple[int, ...] | None:
-        """Frames to train, from 0; None is all."""
-        return None if self.frames is None else tuple(t - 1 for t in self.frames)
+CHECKPOINT = "checkpoint.pt"
 
 
 def train(
     stage: Stage,
-    codec: nn.Module,
+    codec: Codec,
     batch: Batch,
     make_critic: MakeCritic,
     folder: Path | str,
@@ -149,21 +63,20 @@ def train(
     position: int = 0,
     channels_last: bool = False,
     compiled: bool = False,
-) -> nn.Module:
+) -> Codec:
     """Run one stage, or the rest of it if the folder holds a checkpoint of it.
 
     Parameters
     ----------
     stage : Stage
-        What to train.
-    codec : torch.nn.Module
-        Codec with the methods of `neural.codecs.block.BlockCodec`; it is trained in place.
+    codec : Codec
+        It is trained in place.
     batch : callable, (generator, n) -> (n, T, ...) tensor
         Draws source frames; all its randomness must come from the generator.
     make_critic : callable, (frames) -> torch.nn.Module
-        Network of a critic of that many frames, (n, frames, ...) -> (n,).
+        Returns an untrained critic, (n, frames, ...) -> (n,).
     folder : path
-        Where `checkpoint.pt` and `log.jsonl` go.
+        Where the checkpoint and the log go.
     device : str
         Where to compute.
     checkpoint_seconds : float
@@ -175,14 +88,14 @@ def train(
     position : int
         Line of the progress bar, for runs side by side.
     channels_last : bool
-        Store weights of convolutions in the layout that tensor cores like.
+        Store weights of convolutions in the layout that tensor cores prefer.
     compiled : bool
-        Compile the networks of the codec (not the critics: the gradient penalty needs second
-        derivatives, which compiled code has none of).
+        Compile the networks of the codec. Critics are not compiled: the gradient penalty needs
+        second derivatives, which compiled code does not have.
 
     Returns
     -------
-    torch.nn.Module
+    Codec
         The codec, with averaged parameters and tables for coding.
 
     Raises
@@ -192,17 +105,17 @@ def train(
     """
     run = Run(stage, codec, make_critic, torch.device(device), channels_last)
     if compiled:
-        for module in codec.networks():  # type: ignore[operator]
+        for module in codec.networks():
             module.compile()
     first = is_first_process()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "checkpoint.pt"
+    path = folder / CHECKPOINT
     if path.exists():
-        run.load_state(torch.load(path, map_location=device, weights_only=True))
+        run.load_state(load(path, device))
     saved, began = time.monotonic(), time.monotonic()
     with (
-        _log(folder / "log.jsonl", run.step) as log,
+        open_log(folder, run.step) as log,
         tqdm(
             total=stage.steps,
             initial=run.step,
@@ -228,32 +141,18 @@ def train(
 
 
 class Run:
-    """State of a stage under way: networks, optimisers, prices, and the number of the step.
-
-    Parameters
-    ----------
-    stage : Stage
-        What to train.
-    codec : torch.nn.Module
-        The codec.
-    make_critic : callable
-        Network of a critic of a number of frames.
-    device : torch.device
-        Where to compute.
-    channels_last : bool
-        Store weights of convolutions in the layout that tensor cores like.
-    """
+    """State of a stage in training: networks, optimisers, prices, and the number of the step."""
 
     def __init__(
         self,
         stage: Stage,
-        codec: Any,
+        codec: Codec,
         make_critic: MakeCritic,
         device: torch.device,
         channels_last: bool = False,
     ) -> None:
         self.stage, self.codec, self.device, self.step = stage, codec.to(device), device, 0
-        count = codec.noise_shape(1)[1]
+        count = codec.frames
         if stage.rates is not None and len(stage.rates) != count:
             raise ValueError(f"rates: expected {count} values, got {len(stage.rates)}")
         self.frames = [t - 1 for t in stage.frames or range(1, count + 1)]
@@ -275,9 +174,9 @@ class Run:
         if stage.batch % processes():
             raise ValueError(f"batch: expected a multiple of {processes()}, got {stage.batch}")
         self.batch = stage.batch // processes()
-        trained = [codec.decoders[plf][t] for plf in stage.plfs for t in self.frames]
-        if self.trains_encoder:
-            trained += codec.encoding_modules(self.frames)
+        trained = [codec.decoders.of(plf)[t] for plf in stage.plfs for t in self.frames]
+        if stage.trains_encoder:
+            trained += codec.encoder_modules(self.frames)
         freeze(codec)
         for module in trained:
             module.train().requires_grad_(True)
@@ -291,24 +190,8 @@ class Run:
             else None
         )
 
-    @property
-    def trains_encoder(self) -> bool:
-        """Whether the encoder takes part."""
-        return self.stage.encoder == "train"
-
     def advance(self, batch: Batch) -> Callable[[], State]:
-        """Make one step.
-
-        Parameters
-        ----------
-        batch : callable, (generator, n) -> (n, T, ...) tensor
-            Draws source frames.
-
-        Returns
-        -------
-        callable
-            Gives what the step saw, as numbers for the log.
-        """
+        """Make one step; returns a function that gives the numbers of the step for the log."""
         stage, codec = self.stage, self.codec
         generator, data = self._generators()
         self._set_learning_rates()
@@ -318,25 +201,26 @@ class Run:
             :, :last
         ]
         with self._autocast():
-            with torch.set_grad_enabled(self.trains_encoder):
-                latents = codec.represent(x, lambda k, y: codec.quantisers[k].noisy(y, generator))
-                rate = codec.bits(latents).mean(0)
-            shown = {plf: codec.show(plf, latents, noise).float() for plf in stage.plfs}
-        gap = self._train_critics(x, shown, generator)
-        errors = {plf: (x - frames).square().flatten(2) for plf, frames in shown.items()}
+            with torch.set_grad_enabled(stage.trains_encoder):
+                sent = codec.represent(x, lambda k, y: codec.quantisers[k].noisy(y, generator))
+                rate = codec.bits(sent).mean(0)
+            made = {plf: codec.reconstruct(plf, sent, noise).float() for plf in stage.plfs}
+        w1 = self._train_critics(x, made, generator)
+        errors = {plf: (x - frames).square().flatten(2) for plf, frames in made.items()}
         distortion = {plf: error.mean((0, 2)) for plf, error in errors.items()}
-        loss = sum(value[self.frames].sum() for value in distortion.values())
+        loss = cast(Tensor, sum(value[self.frames].sum() for value in distortion.values()))
         with self._autocast():
             for plf, t, critic in self._critics():
                 loss = loss + stage.realism * adversarial_loss(
-                    critic, compared(plf, t, x, shown[plf])[1]
+                    critic, compared(plf, t, x, made[plf])[1]
                 )
-        if self.trains_encoder and stage.rates is not None and rate.requires_grad:
-            # the miss itself damps what its sum, the price, would make swing
+        log_price = codec.log_price
+        if stage.trains_encoder and stage.rates is not None and log_price is not None:
+            # the price is the sum of the misses; the miss beside it damps its oscillation
             miss = (rate.detach() - rate.new_tensor(stage.rates)).clamp(-1, 1)
             average_over_processes([miss])
-            loss = loss + ((codec.log_price + miss).exp() * rate).sum()
-            codec.log_price += stage.price_lr * miss
+            loss = loss + ((log_price + miss).exp() * rate).sum()
+            log_price += stage.price_lr * miss
         self.optimiser.zero_grad()
         loss.backward(inputs=self.parameters)
         average_over_processes(p.grad for p in self.parameters)
@@ -347,11 +231,11 @@ class Run:
         return lambda: {
             "rate": rate.tolist(),
             "distortion": {plf: value.tolist() for plf, value in distortion.items()},
-            "w1": {name: value.item() for name, value in gap.items()},
+            "w1": {name: value.item() for name, value in w1.items()},
         }
 
     def _train_critics(
-        self, x: Tensor, shown: dict[str, Tensor], generator: torch.Generator
+        self, x: Tensor, made: dict[str, Tensor], generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Take the critics' steps; return their estimates of W1 after them."""
         if self.critic_optimiser is None:
@@ -359,7 +243,7 @@ class Run:
         for _ in range(self.stage.critic_steps):
             with self._autocast():
                 losses = [
-                    critic_loss(critic, *compared(plf, t, x, shown[plf]), generator)
+                    critic_loss(critic, *compared(plf, t, x, made[plf]), generator)
                     for plf, t, critic in self._critics()
                 ]
             self.critic_optimiser.zero_grad()
@@ -368,7 +252,7 @@ class Run:
             self.critic_optimiser.step()
         with torch.no_grad():
             return {
-                f"{plf} {t + 1}": distance(critic, *compared(plf, t, x, shown[plf]))
+                f"{plf} {t + 1}": distance(critic, *compared(plf, t, x, made[plf]))
                 for plf, t, critic in self._critics()
             }
 
@@ -378,7 +262,7 @@ class Run:
                 yield plf, t, critic
 
     def _generators(self) -> tuple[torch.Generator, torch.Generator]:
-        """Randomness of a step for the device, and for the data: those are the same everywhere."""
+        """Randomness of a step: for the device, and for the data, which no device changes."""
         seed = _step_seed(self.stage.seed, self.step, process())
         data = torch.Generator().manual_seed(seed)
         if self.device.type == "cpu":
@@ -402,7 +286,7 @@ class Run:
     def state(self) -> State:
         """Return all that is needed to go on."""
         return {
-            "stage": _plain(self.stage),
+            "stage": self.stage.to_json(),
             "step": self.step,
             "codec": self.codec.state_dict(),
             "critics": self.critics.state_dict(),
@@ -412,15 +296,9 @@ class Run:
         }
 
     def load_state(self, state: State) -> None:
-        """Go on from what `state` returned.
-
-        Parameters
-        ----------
-        state : dict
-            From a checkpoint.
-        """
-        if state["stage"] != _plain(self.stage):
-            differing = [k for k, v in _plain(self.stage).items() if state["stage"].get(k) != v]
+        """Go on from what `state` returned."""
+        if state["stage"] != self.stage.to_json():
+            differing = [k for k, v in self.stage.to_json().items() if state["stage"].get(k) != v]
             raise ValueError(f"stage: the checkpoint was made with another {', '.join(differing)}")
         self.step = state["step"]
         self.codec.load_state_dict(state["codec"])
@@ -433,52 +311,23 @@ class Run:
 
     @torch.no_grad()
     def finish(self, batch: Batch) -> None:
-        """Put the averaged parameters into the codec, and fix the tables of a trained encoder.
-
-        Parameters
-        ----------
-        batch : callable, (generator, n) -> (n, T, ...) tensor
-            Draws source frames.
-        """
+        """Put the averaged parameters into the codec, and fix the tables of a trained encoder."""
         for now, kept in zip(self.parameters, self.average, strict=True):
             now.copy_(kept)
         freeze(self.codec)
-        if self.trains_encoder:
+        if self.stage.trains_encoder:
+            self._fix_tables(batch)
+
+    def _fix_tables(self, batch: Batch) -> None:
+        if isinstance(self.codec, DensityCodec):
+            self.codec.tabulate()
+        if isinstance(self.codec, CountingCodec):
             seed = _step_seed(self.stage.seed, self.stage.steps)
             data = torch.Generator().manual_seed(seed)
             last = max(self.frames) + 1
-            self.codec.tabulate(lambda n: batch(data, n)[:, :last].to(self.device), self.frames)
-
-
-def freeze(module: nn.Module) -> nn.Module:
-    """Stop gradients and the statistics of normalisation layers; returns the module.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        What should not change any more.
-    """
-    return module.eval().requires_grad_(False)
-
-
-def save(path: Path, state: State) -> None:
-    """Write a file for `torch.load(weights_only=True)`, replacing it as a whole.
-
-    Parameters
-    ----------
-    path : Path
-        File to write.
-    state : dict
-        Tensors, numbers, texts, lists and dicts.
-    """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    torch.save(state, partial)
-    partial.replace(path)
-
-
-def _plain(stage: Stage) -> State:
-    """Fields of a stage as JSON would give them back."""
-    return json.loads(json.dumps(asdict(stage)))
+            self.codec.count_tables(
+                lambda n: batch(data, n)[:, :last].to(self.device), self.frames
+            )
 
 
 def _seeded(make: MakeCritic, frames: int, seed: int) -> nn.Module:
@@ -491,50 +340,3 @@ def _step_seed(seed: int, step: int, process: int = 0) -> int:
     """32 bits, all that torch's generator on a CPU takes."""
     entropy = [seed, step, process] if process else [seed, step]
     return int(np.random.SeedSequence(entropy).generate_state(1)[0])
-
-
-def processes() -> int:
-    """Return how many processes train together, each on its share of every batch."""
-    return distributed.get_world_size() if _together() else 1
-
-
-def process() -> int:
-    """Return the number of this process among those that train together."""
-    return distributed.get_rank() if _together() else 0
-
-
-def is_first_process() -> bool:
-    """Return whether this process writes the files."""
-    return process() == 0
-
-
-def barrier() -> None:
-    """Wait for the processes that train together."""
-    if _together():
-        distributed.barrier()
-
-
-def average_over_processes(tensors: Iterable[Tensor | None]) -> None:
-    """Replace tensors by their means over the processes that train together.
-
-    Parameters
-    ----------
-    tensors : iterable of tensor or None
-        The same in number and shape in every process.
-    """
-    if _together():
-        for tensor in tensors:
-            if tensor is not None:
-                distributed.all_reduce(tensor)
-                tensor /= processes()
-
-
-def _together() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
-
-
-def _log(path: Path, step: int) -> Any:
-    """Open the log for appending, without the lines after the checkpoint."""
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    path.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
-    return path.open("a")

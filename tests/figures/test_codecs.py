@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from figures._codecs import neural
+from neural.evaluation.record import trained
 
 PLFS = ("FMD", "JD", "SA")
 
@@ -84,5 +85,5 @@ def test_committed_points_say_how_they_came_about():
         assert {"torch", "numpy", "constriction"} <= set(point.versions)
         assert point.seed is not None
         assert point.samples >= 100_000
-        assert point.provenance["training_seconds"] > 0
+        assert trained(point).seconds > 0
         assert set(point.intervals) == {"rate", "distortion", "perception"}

@@ -1,65 +1,91 @@
-"""Made-up results of video codecs in the format of the real ones, for tests of what shows them."""
+"""Invented results of video codecs in the format of the real ones, for tests of their figures."""
+
+from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
+import pytest
+from matplotlib.figure import Figure
 
+from figures import _video
+from neural.evaluation.record import (
+    LABELS,
+    Bounds,
+    Distance,
+    FreshCritic,
+    Mixtures,
+    Permanence,
+    Record,
+    Training,
+    UniversalGap,
+    to_provenance,
+)
 from rdp.operating_point import OperatingPoint, save_points
 
 PLFS = ("FMD", "JD", "SA")
-SHARED, OWN = "neural, shared encoder", "neural, own encoder"
+SHARED, OWN = LABELS["shared"], LABELS["own"]
 HALF = 2e-4
-# Distortion of the MMSE decoder by rate, and what each loss pays for realism, as a factor.
+# Distortion of the MMSE decoder by rate, and the factor that each loss multiplies it by.
 MMSE = {2.0: 0.014, 8.0: 0.011, 16.0: 0.008}
 FACTOR = {"MMSE": 1.0, "FMD": 1.6, "JD": 2.2, "SA": 1.8}
 
 
-def point(label, plf, rates, seed=1, kind="reduced", stay_wrong=0.4, weight=1.0):
+def point(label, plf, rates, seed=1, kind="reduced", weight=1.0, stage="universal", name="toy"):
     """One point whose numbers follow from the tables above."""
     frames = len(rates)
     factor = FACTOR[plf] if plf == "MMSE" else weight * FACTOR[plf]
     distortion = np.array([0.012, *(MMSE[rate] * factor for rate in rates[1:])])
     perception = np.full(frames, 0.008 if plf == "MMSE" else 0.0005)
-    about = {
-        "experiment": "toy", "stage": "universal",
-        "training_seed": seed, "encoder": "shared" if label == SHARED else "own",
-        "gaussian_reference": [0.018] * frames if np.isfinite(rates[0]) else None,
-        "fresh_w1": {plf: {"value": [0.3 / weight], "interval": [0.02], "path": [0.1, 0.3]}},
-        "digits": {
-            "accuracy": 0.95, "wrong_before": 0.1, "wrong_now": 0.1,
-            "stay_wrong": stay_wrong, "stay_wrong_half": 0.05,
-        },
-    }  # fmt: skip
+    record = Record(
+        encoder="shared" if label == SHARED else "own",
+        training=Training(name, stage, tuple(rates), seed),
+        gaussian_reference=(0.018,) * frames if np.isfinite(rates[0]) else None,
+        losses={plf: Distance(tuple(perception.tolist()), (HALF,) * frames)},
+        fresh_w1={plf: FreshCritic(0.3 / weight, 0.02, (0.1, 0.3))},
+        digits=Permanence(0.95, 0.1, 0.1, stay_wrong=0.4, stay_wrong_half=0.05),
+    )
     if label == SHARED:
-        mmse = np.array([0.012, *(MMSE[rate] for rate in rates[1:])])
-        about["bounds"] = {
-            "reference": [0.04, *[0.02] * (frames - 1)],
-            "factor_two": (2 * mmse).tolist(),
-            "excess": (distortion - mmse).tolist(),
-            "excess_half": [HALF] * frames,
-            "shared_encoder_gap": [0.0, *[0.001] * (frames - 1)],
-        }
-        if plf == "JD":
-            about["bounds"]["joint_support"] = [0.0, *[0.015] * (frames - 1)]
-            about["bounds"]["joint_support_half"] = [HALF] * frames
+        record = replace(record, bounds=bounds(plf, rates, distortion))
         if plf != "MMSE":
-            shares = [0.0, 0.5, 1.0]
-            about["mixtures"] = {
-                "share": shares,
-                "distortion": [(distortion * (0.8 + 0.2 * s)).tolist() for s in shares],
-                "perception": [[0.008 * (1 - s) + 0.0005] * frames for s in shares],
-            }
+            record = replace(record, mixtures=mixtures(distortion))
     else:
-        about["universal_gap"] = {
-            "frames": [frames], "gap": [1e-4], "half": [2e-4], "outside": False,
-            "unmixed": [-1e-4], "unmixed_half": [1e-4],
-        }  # fmt: skip
+        gap = UniversalGap((frames,), (1e-4,), (2e-4,), False, (-1e-4,), (1e-4,))
+        record = replace(record, universal_gap=gap)
     return OperatingPoint(
         label, plf, np.array(rates), distortion, perception, metric="gelbrich", kind=kind,
-        units="mean squared error of a pixel", seed=7, samples=2000, provenance=about,
+        units="mean squared error of a pixel", seed=7, samples=2000,
+        provenance=to_provenance(record),
         intervals={
             name: np.stack([np.maximum(value - HALF, 0), value + HALF], 1)
             for name, value in (("distortion", distortion), ("perception", perception))
         },
     )  # fmt: skip
+
+
+def bounds(plf, rates, distortion):
+    """Bounds of a decoder of a shared encoder."""
+    later = len(rates) - 1
+    mmse = np.array([0.012, *(MMSE[rate] for rate in rates[1:])])
+    joint = plf == "JD"
+    return Bounds(
+        repeated_frame=(0.04, *[0.02] * later),
+        factor_two=tuple((2 * mmse).tolist()),
+        excess=tuple((distortion - mmse).tolist()),
+        excess_half=(HALF,) * len(rates),
+        shared_encoder_gap=(0.0, *[0.001] * later),
+        joint_support=(0.0, *[0.015] * later) if joint else None,
+        joint_support_half=(HALF,) * len(rates) if joint else None,
+    )
+
+
+def mixtures(distortion):
+    """Mixtures of the MMSE decoder and one for realism."""
+    shares = (0.0, 0.5, 1.0)
+    return Mixtures(
+        shares,
+        tuple(tuple((distortion * (0.8 + 0.2 * share)).tolist()) for share in shares),
+        tuple((0.008 * (1 - share) + 0.0005,) * len(distortion) for share in shares),
+    )
 
 
 def cell(rates, own=True, **options):
@@ -69,12 +95,12 @@ def cell(rates, own=True, **options):
 
 
 def pictures(rates, clips=4):
-    """Samples of a cell: the source, and decoders that are off by a constant."""
+    """Samples of a cell: the source, and decoders that add a constant."""
     name = "-".join(f"{rate:g}" for rate in rates)
     source = np.full((clips, len(rates), 64, 64), 100, np.uint8)
     source[:, :, 20:40, 20:40] = 200
-    shown = {"source": 0, "MMSE": 5, "FMD": 10, "JD": 15, "SA": 20}
-    return {f"{name}/{key}": source + np.uint8(step) for key, step in shown.items()}
+    steps = {"source": 0, "MMSE": 5, "FMD": 10, "JD": 15, "SA": 20}
+    return {f"{name}/{key}": source + np.uint8(step) for key, step in steps.items()}
 
 
 def write(folder, *, kind="reduced", seeds=(1, 2), recovery=True, published=True):
@@ -123,3 +149,34 @@ def write(folder, *, kind="reduced", seeds=(1, 2), recovery=True, published=True
         "other,12-2,universal,1,1,x,JD,2,one of another page,>=,0,0,0,1,1,1,fail\n"
         "toy,12-2,universal,1,1,x,FMD,,split,>=,0.02,0.02,0.02,0.03,0.03,0.03,fail\n"
     )
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """Folder to put results in, which the figures then read."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    monkeypatch.setattr(_video, "RESULTS", folder)
+    return folder
+
+
+@pytest.fixture
+def toy(results):
+    write(results)
+    return results
+
+
+def computed(name):
+    """Table of a figure."""
+    return import_module(f"figures.{name}").compute()
+
+
+def drawn(name):
+    """Figure of a name, and all text in it outside the axes."""
+    module = import_module(f"figures.{name}")
+    figure = Figure(figsize=module.SIZE)
+    module.draw(module.compute(), figure)
+    found = [legend.get_title().get_text() for legend in figure.legends]
+    found += [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    found += [figure.get_suptitle(), figure.get_supxlabel()]
+    return figure, " ".join(found)

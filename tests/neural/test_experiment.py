@@ -15,8 +15,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from neural.__main__ import OVERLAY, main  # noqa: E402
+from neural.evaluation.record import record_of, trained  # noqa: E402
 from neural.experiment import Experiment  # noqa: E402
 from rdp.operating_point import load_points  # noqa: E402
+from tests.neural.small_clips import NETWORKS  # noqa: E402
 
 TINY = """
 task = "blocks"
@@ -82,13 +84,13 @@ def test_train_and_evaluate(config, tmp_path, capsys):
     assert [path.stat().st_mtime_ns for path in models] == before
     assert run("evaluate", config, tmp_path) == 0
     points = load_points(tmp_path / "points.json")
-    found = [(point.plf, point.provenance["encoder"]) for point in points]
+    found = [(point.plf, record_of(point).encoder) for point in points]
     assert found == [("MMSE", "shared"), ("FMD", "shared"), ("JD", "shared"), ("JD", "own")]
     for point in points[1:3]:
         assert (point.rate == points[0].rate).all()  # the same bytes
     for point in points:
         assert point.versions["torch"] == torch.__version__
-        assert point.provenance["training_seed"] == 1
+        assert trained(point).seed == 1
 
 
 def test_status_says_what_is_done(config, tmp_path, capsys):
@@ -167,8 +169,8 @@ def test_learning_is_averaged_over_octaves_of_steps(config, tmp_path, capsys):
         ('name = "own"', 'name = "mmse"', "name: expected stages of different names, got 'mmse'"),
         ('start = "mmse"', 'start = "other"', "stage: expected one of mmse"),
         ('name = "mmse"', 'name = "mmse"\nframes = [1]', "encoder: expected 'train' in stage"),
-        ("steps = 20", "steps = 20\n[[then]]", "then: expected only beside a base"),
-        ("seed = 1", 'seed = 1\nafter = "mmse"', "after: expected only beside a base"),
+        ("steps = 20", "steps = 20\n[[then]]", "then: expected only together with a base"),
+        ("seed = 1", 'seed = 1\nafter = "mmse"', "after: expected only together with a base"),
     ],
 )
 def test_a_malformed_file_is_explained(old, new, message, tmp_path):
@@ -236,10 +238,10 @@ def test_a_process_that_is_killed_loses_nothing(config, tmp_path):
     log = cut / "tiny" / "0.7-0.9" / "mmse" / "log.jsonl"
     command = [sys.executable, "-c", KILLABLE, str(config), str(cut)]
     steps = []
-    for wanted in (20, 60):
+    for lines in (20, 60):
         process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
         deadline = time.monotonic() + 120
-        while not log.exists() or len(log.read_text().splitlines()) < wanted:
+        while not log.exists() or len(log.read_text().splitlines()) < lines:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.01)
@@ -272,16 +274,11 @@ def test_one_cell_of_several_is_the_same_alone(tmp_path):
     assert all(torch.equal(value, among[key]) for key, value in alone.items() if "extra" not in key)
 
 
-CLIPS = """
+CLIPS = f"""
 task = "clips"
 seed = 1
 rates = [[12, 2], [12, 4]]
-[options.data]
-kind = "digits"
-[options.codec]
-width = 4
-noise = 2
-[options.critic]
+{NETWORKS}
 [options.evaluation]
 clips = 20
 draws = 1
@@ -317,7 +314,7 @@ def test_all_cells_begin_from_a_stage_of_one_cell(tmp_path, monkeypatch):
     runs = ["--runs", str(tmp_path), "--workers", "1"]
     assert main(["train", str(path), *runs]) == 0
     assert main(["evaluate", str(path), *runs, "--results", str(points)]) == 0
-    assert [p.provenance["stage"] for p in load_points(points)] == ["mmse", "mmse"]
+    assert [trained(p).stage for p in load_points(points)] == ["mmse", "mmse"]
     experiment = Experiment.load(path)
     trunk = experiment.model(tmp_path, experiment.stage("trunk"), 0).state_dict()
     two, four = (experiment.model(tmp_path, experiment.stage("mmse"), k) for k in (0, 1))
@@ -375,9 +372,9 @@ def test_measuring_one_cell_keeps_the_points_of_others(tmp_path):
     runs, target = ["--runs", str(tmp_path), "--workers", "1"], tmp_path / "points.json"
     assert main(["train", str(path), *runs]) == 0
     assert main(["evaluate", str(path), *runs, "--results", str(target)]) == 0
-    whole = [(p.provenance["rates"], p.plf) for p in load_points(target)]
+    whole = [(trained(p).rates, p.plf) for p in load_points(target)]
     assert main(["evaluate", str(path), *runs, "--results", str(target), "--cell", "0"]) == 0
-    again = [(p.provenance["rates"], p.plf) for p in load_points(target)]
+    again = [(trained(p).rates, p.plf) for p in load_points(target)]
     assert sorted(again) == sorted(whole)
 
 

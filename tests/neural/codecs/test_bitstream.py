@@ -5,11 +5,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from neural.codecs.bitstream import encode, read  # noqa: E402
-from neural.codecs.block import BlockCodec, Shape  # noqa: E402
+from neural.codecs.bitstream import decode, encode, read  # noqa: E402
+from neural.codecs.block import BlockCodec, BlockShape  # noqa: E402
 from neural.codecs.quantiser import shared_dither  # noqa: E402
 from rdp.codec.bitstream import CorruptStream  # noqa: E402
-from tests.neural.small import task, trained  # noqa: E402
+from tests.neural.small import RATES, task, trained  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +32,14 @@ def test_the_decoder_has_what_the_encoder_had(x, stream):
 
     codec.represent(x, channel)
     message = read(codec, stream)
-    for one, other in zip(message.latents, kept, strict=True):
+    for one, other in zip(message.representation, kept, strict=True):
         assert torch.equal(one, other)
-    assert torch.equal(message.show("MMSE"), read(codec, stream).show("MMSE"))
+    assert torch.equal(message.decode("MMSE"), decode(codec, stream, "MMSE"))
 
 
-def test_bits_are_those_of_the_bytes(x, stream):
+def test_rates_are_those_of_the_bytes(x, stream):
     message = read(trained(), stream)
-    np.testing.assert_allclose(message.bits.sum() * len(x), 8 * len(stream), rtol=1e-12)
+    np.testing.assert_allclose(message.rates.sum() * len(x), 8 * len(stream), rtol=1e-12)
 
 
 def test_same_seed_same_bytes_and_no_other(x, stream):
@@ -63,20 +63,27 @@ def test_a_cut_stream_is_noticed(stream, cut):
 
 def test_another_encoder_is_noticed(stream):
     torch.manual_seed(5)
-    other = BlockCodec(Shape(frames=2, block=2, latents=2, hidden=8))
+    other = BlockCodec(BlockShape(frames=2, block=2, latents=2, hidden=8))
     other.tabulate()
     with pytest.raises(CorruptStream, match="another encoder"):
         read(other, stream)
 
 
+def test_a_codec_has_the_methods_of_the_contract(x, stream):
+    assert trained().encode(x, 3) == stream
+    message = trained().read(stream)
+    assert message.seed == 3
+    assert torch.equal(message.decode("MMSE"), decode(trained(), stream, "MMSE"))
+
+
 def test_wrong_input_is_refused(x, stream):
     with pytest.raises(ValueError, match="codec: expected a trained codec"):
-        encode(task().make_codec(), x, 0)
+        encode(task().make_codec(RATES), x, 0)
     with pytest.raises(ValueError, match="x: expected finite"):
         encode(trained(), x * torch.nan, 0)
     with pytest.raises(ValueError, match="seed: expected"):
         encode(trained(), x, -1)
     with pytest.raises(ValueError, match="plf: expected one of MMSE, got 'JD'"):
-        read(trained(), stream).show("JD")
+        decode(trained(), stream, "JD")
     with pytest.raises(CorruptStream, match="header of 200 samples"):
         read(trained(), stream, max_samples=100)

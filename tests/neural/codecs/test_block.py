@@ -4,15 +4,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from neural.codecs.block import BlockCodec, Shape  # noqa: E402
+from neural.codecs.block import BlockCodec, BlockShape  # noqa: E402
 
 
 @pytest.fixture
 def codec():
     torch.manual_seed(0)
-    out = BlockCodec(Shape(frames=3, block=2, latents=4, hidden=8))
+    out = BlockCodec(BlockShape(frames=3, block=2, latents=4, hidden=8))
     for plf in ("FMD", "JD"):
-        out.add_decoder(plf)
+        out.decoders.add(plf)
     for p in out.parameters():  # so that nothing is zero by how it begins
         p.data += 0.1 * torch.randn(p.shape)
     return out
@@ -20,13 +20,13 @@ def codec():
 
 def run(codec, x, noise, plf="JD"):
     latents = codec.represent(x, lambda frame, y: y)
-    return latents, codec.show(plf, latents, noise), codec.bits(latents)
+    return latents, codec.reconstruct(plf, latents, noise), codec.bits(latents)
 
 
 def test_shapes(codec):
-    latents, shown, bits = run(codec, torch.randn(5, 3, 2), torch.randn(codec.noise_shape(5)))
+    latents, made, bits = run(codec, torch.randn(5, 3, 2), torch.randn(codec.noise_shape(5)))
     assert [y.shape for y in latents] == [(5, 4)] * 3
-    assert shown.shape == (5, 3, 2)
+    assert made.shape == (5, 3, 2)
     assert bits.shape == (5, 3)
 
 
@@ -51,11 +51,11 @@ def test_noise_of_a_frame_acts_from_it_on(codec):
     assert changed == [False, True, True]
 
 
-def test_a_decoder_answers_for_its_own_frame(codec):
-    """Sequential objective: the error of frame 3 does not move what frame 1 shows."""
+def test_a_decoder_minimises_the_error_of_its_own_frame(codec):
+    """Sequential objective: the error of frame 3 does not move frame 1."""
     x, noise = torch.randn(5, 3, 2), torch.randn(codec.noise_shape(5))
-    _, shown, _ = run(codec, x, noise)
-    (shown[:, 2] - x[:, 2]).square().sum().backward()
+    _, made, _ = run(codec, x, noise)
+    (made[:, 2] - x[:, 2]).square().sum().backward()
     moved = [
         any(p.grad is not None and p.grad.any() for p in net.parameters())
         for net in codec.decoders["JD"]
@@ -64,7 +64,7 @@ def test_a_decoder_answers_for_its_own_frame(codec):
 
 
 def test_a_new_decoder_begins_as_a_copy_of_its_own(codec):
-    codec.add_decoder("SA")
+    codec.decoders.add("SA")
     pairs = zip(codec.decoders["SA"].parameters(), codec.decoders["MMSE"].parameters(), strict=True)
     for new, old in pairs:
         assert torch.equal(new, old)

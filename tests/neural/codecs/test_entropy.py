@@ -35,7 +35,7 @@ def sent(model):
     return dither, Quantiser().index(y, dither)
 
 
-def test_tables_are_laws(model):
+def test_tables_are_distributions(model):
     np.testing.assert_allclose(model.table.pmf.sum(axis=2), 1.0, rtol=1e-12)
     assert (model.table.pmf >= 0).all()
 
@@ -61,7 +61,7 @@ def test_code_lengths_of_density_table_and_bytes_agree(model, sent):
     assert measured == pytest.approx(float(table.sum()), rel=1e-3, abs=200)
 
 
-def test_counts_find_the_same_law(model, sent):
+def test_counts_find_the_same_distribution(model, sent):
     counted = count_table(*sent)
     gap = counted.bits(*sent).mean() - model.table.bits(*sent).mean()
     # the tables hold a few hundred free numbers, each worth half a nat of fit

@@ -23,29 +23,29 @@ def constant(flow, size=64):
 def test_flow_is_in_pixels_at_any_resolution(size, dx, dy):
     x = picture(size)
     moved = warp(scale_space(x), constant([float(dx), float(dy), 0.0], size))
-    wanted = torch.roll(x, (-dy, -dx), (2, 3))
+    expected = torch.roll(x, (-dy, -dx), (2, 3))
     inner = slice(5, -5)
     torch.testing.assert_close(
-        moved[:, :, inner, inner], wanted[:, :, inner, inner], rtol=0, atol=1e-5
+        moved[:, :, inner, inner], expected[:, :, inner, inner], rtol=0, atol=1e-5
     )
 
 
 def test_half_a_pixel_is_the_mean_of_two():
     x = picture()
     moved = warp(scale_space(x), constant([0.5, 0.0, 0.0]))
-    wanted = (x[..., :-1] + x[..., 1:]) / 2
-    torch.testing.assert_close(moved[..., :-1], wanted, rtol=0, atol=1e-5)
+    expected = (x[..., :-1] + x[..., 1:]) / 2
+    torch.testing.assert_close(moved[..., :-1], expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("level", range(1, LEVELS))
 def test_levels_are_gaussian_blurs(level):
     x = picture()
     sd = 2.0 ** (level - 1)
-    wanted = [gaussian_filter(p[0].double().numpy(), sd, mode="nearest", radius=int(4 * sd))
+    expected = [gaussian_filter(p[0].double().numpy(), sd, mode="nearest", radius=int(4 * sd))
               for p in x]  # fmt: skip
-    np.testing.assert_allclose(scale_space(x)[:, level].numpy(), np.stack(wanted), atol=1e-6)
+    np.testing.assert_allclose(scale_space(x)[:, level].numpy(), np.stack(expected), atol=1e-6)
     blurred = warp(scale_space(x), constant([0.0, 0.0, float(level)]))
-    np.testing.assert_allclose(blurred[:, 0].numpy(), np.stack(wanted), atol=1e-5)
+    np.testing.assert_allclose(blurred[:, 0].numpy(), np.stack(expected), atol=1e-5)
 
 
 def test_between_levels_is_between_blurs():

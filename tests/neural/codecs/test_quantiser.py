@@ -13,7 +13,7 @@ N = 20_000
 
 
 @pytest.mark.parametrize("levels", [None, 2, 5])
-def test_training_and_use_have_one_law(levels):
+def test_training_and_use_have_the_same_distribution(levels):
     quantiser = Quantiser(levels)
     y = quantiser.limit(2 * torch.randn(N, generator=torch.Generator().manual_seed(1)))
     dither = shared_dither(3, 0, y.shape)

@@ -18,7 +18,8 @@ from neural.codecs.video import VideoCodec, VideoShape  # noqa: E402
 from neural.experiment import Experiment  # noqa: E402
 from neural.tasks.clips import ClipTask  # noqa: E402
 from neural.training.critics import adversarial_loss, compared  # noqa: E402
-from neural.training.loop import Run, Stage, train  # noqa: E402
+from neural.training.loop import Run, train  # noqa: E402
+from neural.training.stage import Stage  # noqa: E402
 from rdp.codec.bitstream import CorruptStream  # noqa: E402
 from rdp.perception import PLFS  # noqa: E402
 
@@ -38,7 +39,6 @@ def task(frames=2):
         data={"kind": "digits", "frames": frames},
         codec={"width": 8, "noise": 2},
         critic={"width": 8},
-        evaluation={},
     )
 
 
@@ -52,12 +52,12 @@ def untrained(rates=(12.0, 8.0)):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         codec = task(len(rates)).make_codec(rates)
-        codec.prepare(PLFS)
+        codec.decoders.prepare(PLFS)
         for plf in PLFS:  # every decoder different from the others, and fond of its noise
             for parameter in codec.decoders[plf].parameters():
                 parameter.data += 0.02 * torch.randn(parameter.shape)
     draw = task(len(rates)).batch
-    codec.tabulate(lambda n: draw(torch.Generator().manual_seed(1), n))
+    codec.count_tables(lambda n: draw(torch.Generator().manual_seed(1), n))
     return codec.eval().requires_grad_(False)
 
 
@@ -97,12 +97,12 @@ def test_bytes_come_back_as_the_frames_that_the_encoder_knew(rates):
     noise = torch.stack([shared_noise(seed, t, (6, 2)) for t in range(len(rates))], 1)
     message = read(codec, encode(codec, x, seed))
     for plf in ("MMSE", *PLFS):
-        shown = message.show(plf)
-        assert torch.equal(shown, codec.show(plf, sent, noise))
-        assert shown.shape == x.shape
-        assert 0 <= shown.min() <= shown.max() <= 1
+        made = message.decode(plf)
+        assert torch.equal(made, codec.reconstruct(plf, sent, noise))
+        assert made.shape == x.shape
+        assert 0 <= made.min() <= made.max() <= 1
     if rates[0] == math.inf:
-        assert torch.equal(message.show("JD")[:, 0], x[:, 0])
+        assert torch.equal(message.decode("JD")[:, 0], x[:, 0])
 
 
 def test_damaged_bytes_are_noticed():
@@ -121,10 +121,10 @@ def test_damaged_bytes_are_noticed():
 def test_bytes_cost_about_the_rate_of_the_protocol():
     stream = encode(untrained(), clips(400), 0)
     message = read(untrained(), stream)
-    np.testing.assert_allclose(message.bits.sum() * 400, 8 * len(stream))
+    np.testing.assert_allclose(message.rates.sum() * 400, 8 * len(stream))
     overhead = 8 * 60 / 400
-    assert (message.bits <= np.array([12, 8]) + overhead).all()
-    assert (message.bits >= 1).all()
+    assert (message.rates <= np.array([12, 8]) + overhead).all()
+    assert (message.rates >= 1).all()
 
 
 def test_later_frames_do_not_change_what_is_sent_before():
@@ -136,24 +136,24 @@ def test_later_frames_do_not_change_what_is_sent_before():
     assert not torch.equal(sent[0].latents[2], sent[1].latents[2])
 
 
-def test_who_looks_at_the_noise():
+def test_perceptual_decoders_use_the_noise():
     codec = untrained()
     sent = codec.represent(clips(3), lambda k, y: y)
     one, other = torch.zeros(3, 2, 2), torch.ones(3, 2, 2)
-    assert torch.equal(codec.show("MMSE", sent, one), codec.show("MMSE", sent, other))
-    for plf in PLFS:
-        assert not torch.equal(codec.show(plf, sent, one), codec.show(plf, sent, other))
+    for plf in ("MMSE", *PLFS):
+        made = [codec.reconstruct(plf, sent, noise) for noise in (one, other)]
+        assert torch.equal(*made) == (plf == "MMSE")
 
 
 def test_perception_losses_share_the_first_frame():
     codec = VideoCodec(VideoShape((12, 8), width=8))
-    codec.prepare(["FMD"], [0])
-    codec.prepare(PLFS, [1])
+    codec.decoders.prepare(["FMD"], [0])
+    codec.decoders.prepare(PLFS, [1])
     assert codec.decoders["JD"][0] is codec.decoders["SA"][0] is codec.decoders["FMD"][0]
-    assert codec.taught == {plf: [0, 1] for plf in PLFS}
+    assert codec.decoders.trained_frames == {plf: [0, 1] for plf in PLFS}
     codec.decoders["FMD"][1].maps.bias.data += 1
     kept = copy.deepcopy(codec)
-    codec.prepare(["FMD"], [1])  # trained before: it stays
+    codec.decoders.prepare(["FMD"], [1])  # trained before: it stays
     assert same(codec, kept)
 
 
@@ -162,9 +162,9 @@ def test_adversarial_gradient_reaches_the_decoder_and_it_alone(plf):
     codec = copy.deepcopy(untrained()).requires_grad_(True)
     x = clips(4)
     sent = codec.represent(x, lambda k, y: y)
-    shown = codec.show(plf, sent, torch.ones(4, 2, 2))
+    made = codec.reconstruct(plf, sent, torch.ones(4, 2, 2))
     critic = task().make_critic(1 if plf == "FMD" else 2)
-    adversarial_loss(critic, compared(plf, 1, x, shown)[1]).backward()
+    adversarial_loss(critic, compared(plf, 1, x, made)[1]).backward()
     decoder = codec.decoders[plf]
     for name, parameter in decoder[1].named_parameters():
         # a bias before a normalisation of groups of channels may cancel
@@ -240,14 +240,14 @@ def test_it_learns_in_seconds(tmp_path):
     message_noise = torch.zeros(200, 1, 2)
     generator = torch.Generator().manual_seed(0)
     sent = codec.represent(x, lambda k, y: codec.quantisers[k].noisy(y, generator))
-    error = (codec.show("MMSE", sent, message_noise) - x).square().mean()
+    error = (codec.reconstruct("MMSE", sent, message_noise) - x).square().mean()
     mean = made.batch(torch.Generator().manual_seed(3), 500)[:, :1].mean(0)
     assert error < 0.95 * (x - mean).square().mean()
 
 
 @pytest.mark.slow
-def test_it_shows_digits_within_a_minute(tmp_path):
-    """Both frames at width 16 in bfloat16: what the bytes of held-out clips show is the digit."""
+def test_it_reconstructs_digits_within_a_minute(tmp_path):
+    """Both frames at width 16 in bfloat16: the bytes of held-out clips bring back the digit."""
     experiment = Experiment.load(TRIAL)
     short = {"first": 250, "mmse": 60}
     stages = [
@@ -262,10 +262,10 @@ def test_it_shows_digits_within_a_minute(tmp_path):
     codec = experiment.model(tmp_path, stages[-1], 0)
     x = clips(300)
     message = read(codec, encode(codec, x, 0))
-    error = (message.show("MMSE") - x).square().mean((0, 2, 3))
+    error = (message.decode("MMSE") - x).square().mean((0, 2, 3))
     mean = experiment.task.batch(torch.Generator().manual_seed(3), 500).mean((0, 1))
     assert (error < 0.7 * (x - mean).square().mean((0, 2, 3))).all()
-    assert error[1] < 0.9 * (x[:, 1] - x[:, 0]).square().mean()  # even if that came for free
+    assert error[1] < 0.9 * (x[:, 1] - x[:, 0]).square().mean()  # if the past were free
 
 
 def test_channels_last_changes_speed_only():

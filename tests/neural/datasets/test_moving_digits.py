@@ -27,7 +27,7 @@ def seeded(seed):
 
 @pytest.fixture
 def squares():
-    """Ten pictures, each of one grey level, which tells them apart."""
+    """Ten pictures, each of a grey level of its own."""
     levels = np.arange(10, 60, 5, dtype=np.uint8)
     return Digits(np.broadcast_to(levels[:, None, None], (10, 28, 28)).copy(), np.arange(10))
 

@@ -1,10 +1,10 @@
-"""Critics compare the laws that they should, and move the frame that they should."""
+"""Critics compare the right distributions and move the right frame."""
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from neural.codecs.block import BlockCritic  # noqa: E402
+from neural.training.critic_networks import BlockCritic  # noqa: E402
 from neural.training.critics import adversarial_loss, compared, critic_loss, distance  # noqa: E402
 
 SHAPES = [(6, 3, 2), (6, 3, 1, 8, 8)]
@@ -15,30 +15,30 @@ def frames(shape, seed):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_laws_compared(shape):
-    x, shown = frames(shape, 0), frames(shape, 1)
+def test_distributions_compared(shape):
+    x, made = frames(shape, 0), frames(shape, 1)
     for t in range(3):
-        wanted, seen = compared("FMD", t, x, shown)
-        assert torch.equal(wanted, x[:, t : t + 1])
-        assert torch.equal(seen, shown[:, t : t + 1])
-        wanted, seen = compared("JD", t, x, shown)
-        assert torch.equal(wanted, x[:, : t + 1])
-        assert torch.equal(seen, shown[:, : t + 1])
-        wanted, seen = compared("SA", t, x, shown)
-        assert torch.equal(wanted[:, :t], shown[:, :t])
-        assert torch.equal(wanted[:, t], x[:, t])
-        assert torch.equal(seen, shown[:, : t + 1])
+        target, seen = compared("FMD", t, x, made)
+        assert torch.equal(target, x[:, t : t + 1])
+        assert torch.equal(seen, made[:, t : t + 1])
+        target, seen = compared("JD", t, x, made)
+        assert torch.equal(target, x[:, : t + 1])
+        assert torch.equal(seen, made[:, : t + 1])
+        target, seen = compared("SA", t, x, made)
+        assert torch.equal(target[:, :t], made[:, :t])
+        assert torch.equal(target[:, t], x[:, t])
+        assert torch.equal(seen, made[:, : t + 1])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("plf", ["FMD", "JD", "SA"])
-def test_adversarial_gradient_reaches_the_frame_shown_now_and_no_other(plf, shape):
-    x, shown = frames(shape, 0), frames(shape, 1).requires_grad_()
+def test_adversarial_gradient_reaches_the_current_frame_and_no_other(plf, shape):
+    x, made = frames(shape, 0), frames(shape, 1).requires_grad_()
     size = x[0, 0].numel()
     for t in range(3):
         critic = BlockCritic(1 if plf == "FMD" else t + 1, size, hidden=16)
         (gradient,) = torch.autograd.grad(
-            adversarial_loss(critic, compared(plf, t, x, shown)[1]), shown
+            adversarial_loss(critic, compared(plf, t, x, made)[1]), made
         )
         assert (gradient[:, t].flatten(1).norm(dim=1) > 0).all()
         others = [s for s in range(3) if s != t]
@@ -46,11 +46,11 @@ def test_adversarial_gradient_reaches_the_frame_shown_now_and_no_other(plf, shap
 
 
 @pytest.mark.parametrize("plf", ["FMD", "JD", "SA"])
-def test_a_critic_trains_without_touching_what_it_judges(plf):
-    x, shown = frames((6, 2, 3), 0), frames((6, 2, 3), 1).requires_grad_()
+def test_a_critic_trains_without_touching_the_reconstruction(plf):
+    x, made = frames((6, 2, 3), 0), frames((6, 2, 3), 1).requires_grad_()
     critic = BlockCritic(1 if plf == "FMD" else 2, 3, hidden=16)
-    critic_loss(critic, *compared(plf, 1, x, shown)).backward()
-    assert shown.grad is None
+    critic_loss(critic, *compared(plf, 1, x, made)).backward()
+    assert made.grad is None
     assert all(p.grad.any() for p in critic.parameters() if p.ndim == 2)
 
 
@@ -70,16 +70,16 @@ def test_a_critic_finds_w1_from_both_sides(scale):
     optimiser = torch.optim.Adam(critic.parameters(), 5e-3, betas=(0.5, 0.99))
     for step in range(450):
         now = scale if step > 150 else 1 / scale  # first the opposite answer is right
-        wanted = torch.randn(512, 1, 1, generator=rng)
-        shown = now * torch.randn(512, 1, 1, generator=rng)
-        loss = critic_loss(critic, wanted, shown, rng)
+        target = torch.randn(512, 1, 1, generator=rng)
+        made = now * torch.randn(512, 1, 1, generator=rng)
+        loss = critic_loss(critic, target, made, rng)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    wanted = torch.randn(20_000, 1, 1, generator=rng)
-    shown = scale * torch.randn(20_000, 1, 1, generator=rng)
+    target = torch.randn(20_000, 1, 1, generator=rng)
+    made = scale * torch.randn(20_000, 1, 1, generator=rng)
     truth = abs(1 - scale) * (2 / torch.pi) ** 0.5
-    assert distance(critic, wanted, shown).item() == pytest.approx(truth, rel=0.2)
+    assert distance(critic, target, made).item() == pytest.approx(truth, rel=0.2)
 
 
 def test_unknown_loss_is_refused():

@@ -14,13 +14,14 @@ SCRIPT = """
 import sys, torch
 from torch import distributed
 from neural.tasks.clips import ClipTask
-from neural.training.loop import Run, Stage, train
+from neural.training.loop import train
+from neural.training.stage import Stage
 
 distributed.init_process_group("gloo")
-task = ClipTask({"kind": "digits"}, {"width": 4, "noise": 2}, {"width": 4}, {})
+task = ClipTask({"kind": "digits"}, {"width": 4, "noise": 2}, {"width": 4})
 torch.manual_seed(0)
 codec = task.make_codec((12, 2))
-codec.prepare(["JD"])
+codec.decoders.prepare(["JD"])
 seen = []
 
 def batch(generator, n):

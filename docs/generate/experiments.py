@@ -1,0 +1,313 @@
+"""Tables and figures of the pages about experiments on video."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+
+from figures import _video, build, video_permanence, video_recovery, video_weight
+from figures.build import MissingResults
+from generate.paths import ROOT
+from generate.tables import Rows, number, spread, table
+from neural.evaluation.record import record_of, trained
+from rdp.operating_point import OperatingPoint
+
+
+def results() -> dict[str, pd.DataFrame]:
+    """Tables of the experiments that have results."""
+    found = {}
+    for name in _video.EXPERIMENTS:
+        with suppress(MissingResults):
+            found[name] = _video.table(name)
+    if not found:
+        raise MissingResults("no results of video codecs in neural/results")
+    return found
+
+
+def runs_table() -> Rows:
+    """The experiments that were run, and the number of clips behind the measurements."""
+    yield ["Experiment", "Size", "Cells", "Seed", "Held-out clips", "Device"]
+    found = [point for name in results() for point in _video.points(name)]
+    for experiment in dict.fromkeys(trained(point).experiment for point in found):
+        points = [point for point in found if trained(point).experiment == experiment]
+        first, training = points[0], trained(points[0])
+        yield [
+            experiment, "reduced (CPU)" if first.kind == "reduced" else "full",
+            ", ".join(dict.fromkeys(_video.cell(point) for point in points)),
+            training.seed, first.samples, training.device,
+        ]  # fmt: skip
+
+
+def cells_table() -> Rows:
+    """Cells of the full grid, and those that have results."""
+    found = results()
+    yield ["Configuration", "Cell (bits)", "Full size", "Reduced (CPU)"]
+    for name, experiment in (
+        ("digits", "digits"), ("digits-inf-2", "exact"), ("digits-inf-2-recovery", "recovery"),
+        ("people", "people"),
+    ):  # fmt: skip
+        config = tomllib.loads((ROOT / "neural" / "configs" / f"{name}.toml").read_text())
+        for rates in config["rates"]:
+            cell = "-".join(f"{rate:g}" for rate in rates)
+            rows = found.get(experiment)
+            kinds = set() if rows is None else set(rows[rows.cell == cell].kind)
+            there = ["yes" if kind in kinds else "missing" for kind in ("measured", "reduced")]
+            yield [f"`{name}.toml`", cell.replace("-", ", "), *there]
+
+
+def digits() -> pd.DataFrame:
+    """Frame 2 of the decoders of shared encoders."""
+    rows = _video.last_frame(_video.table("digits"))
+    return rows[rows.series == _video.SHARED]
+
+
+def distortion_table() -> Rows:
+    """Distortion of frame 2 by rate and loss."""
+    yield ["$R_2$ (bits)", *(_video.name(plf) for plf in _video.STYLES)]
+    for rate, here in digits().groupby("rate_bits"):
+        yield [f"{rate:g}", *(spread(here[here.plf == plf]) for plf in _video.STYLES)]
+
+
+def verdict(margins: Sequence[tuple[float, float]]) -> str:
+    """Say whether the margins of all seeds are above zero, by their intervals.
+
+    "yes" if all intervals are, "no" if all are below zero, else "open".
+    """
+    if all(low >= 0 for low, _ in margins):
+        return "yes"
+    return "no" if all(high < 0 for _, high in margins) else "open"
+
+
+def targets_table() -> Rows:
+    """What was expected of the experiments, and whether it holds in every seed."""
+    rows, runs = digits(), _video.published()
+    yield ["Expected", "$R_2$ (bits)", "Measured", "Compared with", "Holds"]
+    for plf in _video.STYLES:
+        for rate, here in rows[rows.plf == plf].groupby("rate_bits"):
+            run = runs[(runs.plf == plf) & (runs.rate2_bits == rate)].mse
+            if len(run):
+                limit = run.iloc[0]
+                margins = list(zip(limit - here.distortion_high, limit - here.distortion_low,
+                                   strict=True))  # fmt: skip
+                claim = f"{_video.name(plf)} at or below the published run"
+                yield [claim, f"{rate:g}", spread(here), f"{limit:.4f}", verdict(margins)]
+    lowest, highest = rows.rate_bits.min(), rows.rate_bits.max()
+    if lowest == highest:  # one rate alone
+        return
+    for less, more, rate in (
+        ("FMD", "JD", lowest), ("JD", "SA", lowest), ("FMD", "JD", highest), ("SA", "JD", highest),
+    ):  # fmt: skip
+        one, other = (
+            rows[(rows.plf == plf) & (rows.rate_bits == rate)].set_index("seed")
+            for plf in (less, more)
+        )
+        margins = list(zip(other.distortion_low - one.distortion_high,
+                           other.distortion_high - one.distortion_low, strict=True))  # fmt: skip
+        claim = f"{_video.name(less)} not above {_video.name(more)}"
+        yield [claim, f"{rate:g}", spread(one), spread(other), verdict(margins)]
+
+
+def gap_table() -> Rows:
+    """Encoders trained for a loss, compared with the shared encoder: its curve and its decoder."""
+    yield [
+        "$R_2$ (bits)", "Loss", "Seed", "Gap to the curve", "Within the curve",
+        "Gap of the decoders", "% of $D_2$ of the shared encoder",
+    ]  # fmt: skip
+    points = sorted(_video.points("digits"), key=lambda p: (p.rate[-1], p.plf, trained(p).seed))
+    for point in points:
+        found = record_of(point).universal_gap
+        if found is None:
+            continue
+        unmixed = found.unmixed[-1]
+        yield [
+            f"{point.rate[-1]:g}", point.plf, trained(point).seed,
+            f"{found.gap[-1]:+.4f} ± {found.half[-1]:.4f}", "no" if found.outside else "yes",
+            f"{unmixed:+.4f} ± {found.unmixed_half[-1]:.4f}",
+            f"{100 * unmixed / (point.distortion[-1] - unmixed):+.1f}",
+        ]  # fmt: skip
+
+
+def wrong_digits(rows: pd.DataFrame, frame: int) -> Rows:
+    """Distortion over the MMSE, and wrong digits that stay wrong."""
+    yield [
+        f"$R_{frame}$ (bits)", "Decoder", f"$D_{frame}$ / MMSE", f"wrong in frame {frame - 1}",
+        f"of these wrong in frame {frame}",
+    ]  # fmt: skip
+    for (rate, plf), here in rows.groupby(["rate_bits", "plf"], sort=False):
+        yield [
+            f"{rate:g}", plf, f"{here.over_mmse.mean():.3f}", f"{here.wrong_before.mean():.3f}",
+            spread(here, "stay_wrong", 2),
+        ]  # fmt: skip
+
+
+def permanence_table() -> Rows:
+    """Frame 2, after a first frame of few bits."""
+    yield from wrong_digits(video_permanence.compute(), 2)
+
+
+def recovery_table() -> Rows:
+    """Frame 3, after a second frame of few bits."""
+    yield from wrong_digits(_video.last_frame(video_recovery.compute()), 3)
+
+
+def learning() -> pd.DataFrame:
+    """Distortion during training, by octaves of its steps."""
+    tables = sorted(_video.RESULTS.glob("*-learning.csv"))
+    if not tables:
+        raise MissingResults("no *-learning.csv in neural/results; python -m neural learning")
+    return pd.concat([pd.read_csv(path) for path in tables])
+
+
+def learning_table() -> Rows:
+    """What codecs for squared error still gained from more steps."""
+    yield ["Rates (bits)", "Stage", "Seed", "Frame", "Clips (thousands)", "Distortion"]
+    found = learning()
+    found = found[found.plf == "MMSE"]
+    # two experiments may have a stage in common
+    columns = ["rates", "stage", "seed", "frame", "clips", "distortion", "distortion_half"]
+    for row in found[columns].drop_duplicates().itertuples():
+        yield [
+            row.rates.replace("-", ", "), row.stage, row.seed, row.frame,
+            f"{row.clips / 1000:.0f}",
+            f"{row.distortion:.4f} ± {row.distortion_half:.4f}",
+        ]  # fmt: skip
+
+
+def joint_table() -> Rows:
+    """JD decoders of one encoder: as in the grid, and after more steps of the critic."""
+    yield [
+        "Stage", "Clips", "$D_2$", "Joint support", "Gelbrich distance under JD",
+        "W1 in training",
+    ]  # fmt: skip
+
+    def jd(experiment: str) -> list[OperatingPoint]:
+        points = _video.points(experiment)
+        return [p for p in points if (p.plf, p.label) == ("JD", _video.SHARED)]
+
+    def setting(point: OperatingPoint) -> tuple[str, int, str]:
+        return _video.cell(point), trained(point).seed, point.kind
+
+    longer = jd("joint")
+    same = {setting(point) for point in longer}
+    usual = [point for point in jd("digits") if setting(point) in same]
+    logs = learning().sort_values("to_steps")
+    for point in (*usual, *longer):
+        training = trained(point)
+        lines = logs[
+            (logs.experiment == training.experiment) & (logs.rates == _video.cell(point))
+            & (logs.stage == training.stage) & (logs.seed == training.seed)
+            & (logs.plf == point.plf) & (logs.frame == point.frames)
+        ]  # fmt: skip
+        if lines.empty:
+            raise MissingResults(f"no learning of {training.experiment} in neural/results")
+        last = lines.iloc[-1]
+        yield [
+            last.stage, f"{last.clips / 1000:.0f} thousand", f"{point.distortion[-1]:.4f}",
+            f"{record_of(point).bounds.joint_support[-1]:.4f}", f"{point.perception[-1]:.5f}",
+            f"{last.w1:.2f}",
+        ]  # fmt: skip
+
+
+def weight_table() -> Rows:
+    """Frame 2 of shared encoders at both weights of realism."""
+    found = video_weight.compute()
+    weights = sorted(found.weight.unique())
+    columns = [
+        f"{what}, weight {weight:g}"
+        for what in ("$D_2$", "perception", "fresh W1", "stays wrong")
+        for weight in weights
+    ]
+    yield ["$R_2$ (bits)", "Decoder", "Seeds", *columns]
+    for (rate, plf), here in found.groupby(["rate_bits", "plf"], sort=False):
+        at = [here[here.weight == weight] for weight in weights]
+        if plf != "MMSE":
+            kept = (("distortion", 4), ("perception", 5), ("fresh_w1", 2), ("stay_wrong", 2))
+            values = [spread(rows, *how) for how in kept for rows in at]
+            yield [f"{rate:g}", plf, here.seed.nunique(), *values]
+
+
+def exact_table() -> Rows:
+    """Frame 2 of digits whose first frame is lossless."""
+    yield from measured(_video.last_frame(_video.table("exact")), 4)
+
+
+def people_table() -> Rows:
+    """Each frame and decoder of recordings of people."""
+    yield from measured(_video.table("people"), 5)
+
+
+def measured(rows: pd.DataFrame, places: int) -> Rows:
+    """Distortion and perception of each frame and decoder."""
+    yield ["Decoder", "Encoder", "Frame", "Bits", "Distortion", "Perception (Gelbrich)"]
+    for (series, plf, frame, bits), one in rows.groupby(
+        ["series", "plf", "frame", "rate_bits"], sort=False
+    ):
+        encoder = series.removeprefix("neural, ").removesuffix(" encoder")
+        values = [spread(one, digits=places), spread(one, "perception", 5)]
+        yield [plf, encoder, frame, f"{bits:g}", *values]
+
+
+def checks() -> pd.DataFrame:
+    """Verdicts on the points on the page."""
+    path = _video.RESULTS / "checks.csv"
+    if not path.is_file():
+        raise MissingResults("no checks.csv in neural/results; python -m neural validate writes it")
+    measured_here = {trained(p).experiment for name in results() for p in _video.points(name)}
+    found = pd.read_csv(path)
+    # a cell that is part of two experiments counts once
+    same = ["rates", "seed", "label", "plf", "frame", "bound", "measured", "limit"]
+    return found[found.experiment.isin(measured_here)].drop_duplicates(same, keep="last")
+
+
+def checks_table() -> Rows:
+    """Number of points that pass each bound."""
+    verdicts = ("pass", "inconclusive", "fail")
+    yield ["Bound", "Decoder", *verdicts]
+    for (bound, plf), rows in checks().groupby(["bound", "plf"], sort=False):
+        yield [bound, plf, *(int((rows.verdict == found).sum()) for found in verdicts)]
+
+
+def failures_table() -> Rows:
+    """Every check that fails."""
+    yield ["Experiment", "Bits", "Seed", "Decoder", "Frame", "Bound", "Measured", "", "Limit"]
+    failed = checks()
+    for row in failed[failed.verdict == "fail"].itertuples():
+        yield [
+            row.experiment, row.rates, row.seed, f"{row.plf}, {row.stage}", row.frame, row.bound,
+            number(row.measured), row.relation, number(row.limit),
+        ]  # fmt: skip
+
+
+def experiments(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and text of the parts about video codecs; figures are written to a folder."""
+    parts: dict[str, tuple[str | None, Callable[[], Rows] | None]] = {
+        "runs": (None, runs_table),
+        "cells": (None, cells_table),
+        "targets": (None, targets_table),
+        "distortion": (None, distortion_table),
+        "rate": ("video_rate", None),
+        "perception": ("video_perception", gap_table),
+        "permanence": ("video_permanence", permanence_table),
+        "recovery": ("video_recovery", recovery_table),
+        "samples": ("video_samples", None),
+        "theory": ("video_theory", None),
+        "learning": (None, learning_table),
+        "joint": (None, joint_table),
+        "weight": ("video_weight", weight_table),
+        "exact": (None, exact_table),
+        "people": (None, people_table),
+        "checks": (None, checks_table),
+        "failures": (None, failures_table),
+    }
+    for name, (figure, rows) in parts.items():
+        try:
+            made = build(figure, folder, ["svg"])[1:] if figure else []
+            text = [f"![{path.stem}](/generated/{path.name})\n" for path in made]
+            text += [table(rows())] if rows else []
+        except MissingResults as error:
+            text = [f"*Not here: {error}.*\n"]
+        yield f"video_{name}", "\n".join(text)

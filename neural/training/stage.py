@@ -1,0 +1,114 @@
+"""The description of a stage of training."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rdp.perception import LOSSES
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one run of the training loop trains, and how.
+
+    Parameters
+    ----------
+    name : str
+        Folders, logs and other stages use it.
+    plfs : tuple of {"MMSE", "FMD", "JD", "SA"}
+        Decoders to train, side by side on the same representation.
+    encoder : {"train", "frozen"}
+        Whether the encoder and its entropy model are trained.
+    steps, batch : int
+        Steps, and samples in each.
+    rates : tuple of float, or None
+        Rate of each frame to reach, bits. None leaves the rate as it is, as does a codec whose
+        sizes fix it.
+    frames : tuple of int, or None
+        Frames to train, from 1; None is all. Frames after the last of them are left out.
+    lr, critic_lr : float
+        Learning rates at the start. They fall along a half cosine.
+    critic_steps : int
+        Steps of the critics for each step of the codec.
+    realism : float
+        Weight of W1.
+    average : float, in [0, 1)
+        Memory of the exponential average of the parameters, which is the result.
+    price_lr : float
+        Speed of the price of a bit.
+    precision : {"float32", "bfloat16"}
+        Arithmetic of the networks.
+    seed : int
+        Seed of all randomness.
+    start : str or None
+        Stage whose result this one starts from.
+    cell : tuple of float, or None
+        Rates of the frames, bits, of a stage that all cells share. None trains one codec for the
+        rates of each cell. A stage of other rates that starts from it takes over the parameters
+        whose shape does not depend on the rates.
+
+    Raises
+    ------
+    ValueError
+        A malformed field; the message names it.
+    """
+
+    name: str
+    plfs: tuple[str, ...] = ("MMSE",)
+    encoder: str = "train"
+    steps: int = 1000
+    batch: int = 512
+    rates: tuple[float, ...] | None = None
+    lr: float = 3e-3
+    critic_lr: float = 3e-3
+    critic_steps: int = 2
+    realism: float = 2.0
+    average: float = 0.99
+    price_lr: float = 0.02
+    precision: str = "float32"
+    frames: tuple[int, ...] | None = None
+    seed: int = 0
+    start: str | None = None
+    cell: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Validate every field."""
+        object.__setattr__(self, "plfs", tuple(self.plfs))
+        if not self.plfs or not set(self.plfs) <= set(LOSSES):
+            raise ValueError(f"plfs: expected some of {', '.join(LOSSES)}, got {self.plfs}")
+        if self.encoder not in ("train", "frozen"):
+            raise ValueError(f"encoder: expected 'train' or 'frozen', got {self.encoder!r}")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision: expected float32 or bfloat16, got {self.precision!r}")
+        for name in ("steps", "batch", "critic_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average: expected a value in [0, 1), got {self.average}")
+        if self.frames is not None:
+            object.__setattr__(self, "frames", tuple(self.frames))
+            if not self.frames or min(self.frames) < 1:
+                raise ValueError(f"frames: expected numbers from 1, got {self.frames}")
+        if self.cell is not None:
+            object.__setattr__(self, "cell", tuple(float(rate) for rate in self.cell))
+        if self.rates is not None:
+            object.__setattr__(self, "rates", tuple(float(rate) for rate in self.rates))
+            if not all(math.isfinite(rate) and rate > 0 for rate in self.rates):
+                raise ValueError(f"rates: expected finite values > 0, got {self.rates}")
+
+    @property
+    def trains_encoder(self) -> bool:
+        """Whether the encoder is trained."""
+        return self.encoder == "train"
+
+    @property
+    def trained_frames(self) -> tuple[int, ...] | None:
+        """Frames to train, from 0; None is all."""
+        return None if self.frames is None else tuple(t - 1 for t in self.frames)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON would give them back, for checkpoints."""
+        return json.loads(json.dumps(asdict(self)))

@@ -1,0 +1,131 @@
+"""Parts of the pages about experiments, made from invented results."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from figures import _video
+from rdp.operating_point import save_points
+from tests.figures import toy_video
+from tests.figures.toy_video import results, toy
+
+__all__ = ["results", "toy"]  # fixtures
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+sys.path.insert(0, str(DOCS))  # as the configuration of the site does
+page = importlib.import_module("generate.experiments")
+
+
+@pytest.mark.parametrize(
+    ("margins", "said"),
+    [
+        ([(0.1, 0.2), (0.0, 0.3)], "yes"),
+        ([(-0.3, -0.1), (-0.2, -0.1)], "no"),
+        ([(0.1, 0.2), (-0.1, 0.3)], "open"),
+        ([(0.1, 0.2), (-0.2, -0.1)], "open"),
+    ],
+)
+def test_seeds_have_to_agree_with_their_intervals(margins, said):
+    assert page.verdict(margins) == said
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_page_says_what_holds():
+    _, *rows = page.targets_table()
+    held = {(claim, rate): verdict for claim, rate, _, _, verdict in rows}
+    assert held["PLF-FMD at or below the published run", "2"] == "yes"
+    assert held["MMSE at or below the published run", "2"] == "yes"  # 0.0142 at most, and 0.0143
+    assert held["PLF-FMD not above PLF-JD", "2"] == "yes"
+    assert held["PLF-JD not above PLF-SA", "2"] == "no"
+    assert held["PLF-SA not above PLF-JD", "16"] == "yes"
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_page_shows_means_and_the_range_of_all_intervals():
+    _, first, *_ = page.distortion_table()
+    assert first[:3] == ["2", "0.0140 (0.0138–0.0142)", "0.0224 (0.0222–0.0226)"]
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_page_compares_weights_where_both_were_trained():
+    _, first, *more = page.weight_table()
+    assert first[:5] == ["8", "FMD", 1, "0.0176 (0.0174–0.0178)", "0.0194 (0.0192–0.0196)"]
+    assert first[7:9] == ["0.30 (0.28–0.32)", "0.27 (0.25–0.29)"]
+    assert first[9:] == ["0.40 (0.35–0.45)"] * 2
+    assert [row[:2] for row in more] == [
+        ["8", "JD"], ["8", "SA"], ["16", "FMD"], ["16", "JD"], ["16", "SA"],
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_page_lists_missing_cells():
+    rows = {(config, cell): there for config, cell, *there in page.cells_table()}
+    assert rows["`digits.toml`", "12, 8"] == ["missing", "yes"]
+    assert rows["`digits.toml`", "12, 24"] == ["missing", "missing"]
+    assert rows["`digits-inf-2-recovery.toml`", "inf, 2, 16"] == ["missing", "yes"]
+    assert rows["`people.toml`", "16, 16"] == ["missing", "missing"]
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_page_shows_what_was_still_being_learnt():
+    _, *rows = page.learning_table()
+    assert rows == [
+        ["12, 8", "mmse", 1, 2, "6", "0.0125 ± 0.0001"],
+        ["12, 8", "mmse", 1, 2, "3", "0.0130 ± 0.0002"],
+        ["12, 8", "mmse", 1, 2, "0", "0.5000 ± 0.1000"],
+    ]
+
+
+def test_the_page_compares_jd_decoders_of_one_encoder(toy, tmp_path):
+    points = [
+        toy_video.point(_video.SHARED, "JD", (12.0, 8.0), stage="joint", name="longer"),
+        toy_video.point(_video.OWN, "JD", (12.0, 8.0)),
+    ]
+    save_points(toy / "digits-reduced-joint.json", points)
+    table = toy / "digits-reduced-learning.csv"
+    line = "longer,12-8,joint,1,JD,2,500,1000,64000,0.02,0.0001,1.1\n"
+    table.with_name("digits-reduced-joint-learning.csv").write_text(
+        table.read_text().splitlines(keepends=True)[0] + line
+    )
+    _, usual, longer = page.joint_table()
+    assert usual[:2] == ["universal", "6 thousand"]
+    assert longer[:2] == ["joint", "64 thousand"]
+    assert usual[2:] == [*longer[2:5], "0.40"]
+    assert longer[3:] == ["0.0150", "0.00050", "1.10"]
+    toy_video.write(toy, kind="measured")
+    assert [row[0] for row in page.joint_table()] == ["Stage", "joint"]
+    table.with_name("digits-reduced-joint-learning.csv").unlink()
+    assert "Not here: no learning of longer" in dict(page.experiments(tmp_path))["video_joint"]
+
+
+@pytest.mark.usefixtures("toy")
+def test_every_part_of_the_pages_is_a_table_or_says_what_is_missing(tmp_path):
+    parts = dict(page.experiments(tmp_path))
+    pages = "".join(path.read_text() for path in DOCS.glob("experiments*.md"))
+    included = re.findall(r"parts/(video_\w+)\.md", pages)
+    assert len(included) == len(set(included))
+    included = set(included)
+    assert included == set(parts)
+    assert parts.pop("video_people").startswith("*Not here: no results of people")
+    for name in ("joint", "exact"):
+        assert parts.pop(f"video_{name}").startswith(f"*Not here: no results of {name}")
+    pictures = "".join(parts.pop(f"video_{name}") for name in ("rate", "samples", "theory"))
+    for name in ("rate.svg", "samples.svg", "samples.gif", "theory.svg"):
+        assert f"(/generated/video_{name})" in pictures
+    for name, text in parts.items():
+        assert "| --- |" in text, name
+    assert "| factor two | FMD | 1 | 0 | 0 |" in parts["video_checks"]
+    assert "split" in parts["video_failures"]
+    assert "factor two" not in parts["video_failures"]
+    assert "another page" not in parts["video_checks"] + parts["video_failures"]
+    assert "generated/video_recovery.svg" in parts["video_recovery"]
+
+
+@pytest.mark.usefixtures("results")
+def test_a_page_without_results_says_so(tmp_path):
+    parts = dict(page.experiments(tmp_path))
+    for name in ("runs", "cells", "targets", "distortion", "recovery"):
+        assert parts[f"video_{name}"].startswith("*Not here: no results of")
