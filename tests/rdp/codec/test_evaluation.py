@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdp import closed_form, measure
-from rdp.codec.dithered import PLFS, DitheredCodec
+from rdp.codec.dithered import DitheredCodec
 from rdp.codec.evaluation import (
     assignment_w2,
     evaluate,
@@ -15,16 +15,16 @@ from rdp.codec.evaluation import (
 )
 from rdp.gaussian import bures
 from rdp.operating_point import load_points, save_points
-from rdp.perception import perception
+from rdp.perception import LOSSES, perception
 from rdp.source import GaussMarkov
 
 SOURCE = GaussMarkov(sigma=[1.0, 2.0, 0.5], rho=[0.9, -0.6])
 
 
 @settings(max_examples=20)
-@given(seed=st.integers(0, 10**6), plf=st.sampled_from(PLFS), modes=st.sampled_from([None, 2]))
+@given(seed=st.integers(0, 10**6), plf=st.sampled_from(LOSSES), modes=st.sampled_from([None, 2]))
 def test_perception_from_samples_is_that_of_their_second_moments(seed, plf, modes):
-    """The other route: `measure.perception_of`, fed with sample moments of centred samples."""
+    """The other route: `measure.perception_of` with the moments of centred samples."""
     rng = np.random.default_rng(seed)
     shape = (50, 3) if modes is None else (50, 3, modes)
     x = rng.standard_normal(shape)
@@ -83,7 +83,7 @@ def test_distances_of_samples_between_gaussians():
     )
 
 
-def test_sample_distances_see_a_law_that_moments_do_not():
+def test_sample_distances_see_what_moments_do_not():
     rng = np.random.default_rng(1)
     x = rng.standard_normal((40_000, 2))
     coins = np.sign(rng.standard_normal(x.shape))  # mean 0, covariance I
@@ -99,7 +99,7 @@ def test_codec_points_agree_with_the_closed_forms_and_go_through_files(tmp_path)
     rates = [0.5, 2.0, 0.2]
     codec = DitheredCodec.at_rates(SOURCE, rates, "E8")
     points = measure_codec(codec, n=8000, seed=3, repeats=4)
-    assert [point.plf for point in points] == list(PLFS)
+    assert [point.plf for point in points] == list(LOSSES)
     formulas = (
         closed_form.mmse,
         closed_form.zero_perception_framewise,
