@@ -164,8 +164,7 @@ def fit_clip(
     ----------
     path : path-like
         A video file, a folder of images or a .npy array of frames; see `rdp.clip.read_luma`.
-    block, transform
-        As for `dct_modes`.
+    block, transform : as for `dct_modes`
     start : int
         Number of frames to skip at the beginning.
     frames : int or None
@@ -197,8 +196,7 @@ def fit_luma(luma: object, block: int = 8, transform: str = "block", name: str =
     ----------
     luma : (T, H, W) array, T >= 2
         Luma, 0 to 255.
-    block, transform
-        As for `dct_modes`.
+    block, transform : as for `dct_modes`
     name : str
         Name of the clip, for the fit and for error messages.
 

@@ -119,8 +119,7 @@ class DitheredCodec:
 
         Parameters
         ----------
-        source, lattice
-            As for the class.
+        source, lattice : as for the class
         rates : (T,) array, or (T, d), 0 <= R <= 16
             Bits per sample on the MMSE curve; measured rates exceed them by at most the gap of the
             lattice.
