@@ -13,8 +13,8 @@ samples come from disjoint halves of the sequences, so they are independent.
 - In one dimension: sorted samples, exact for the empirical distributions.
 - Sliced: k times the mean over directions of the 1-D value, a lower bound on squared W2 in k
   dimensions.
-- Assignment: exact for subsamples. Its bias falls only as :math:`n^{-2/k}`. The baseline shows how
-  large the bias is: it is the same distance between two samples of one distribution.
+- Assignment: exact for subsamples. Its bias falls only as :math:`n^{-2/k}`. The baseline estimates
+  this bias: it is the same distance between two samples of one distribution.
 
 Gelbrich (1990); sliced distance: Bonneel et al., "Sliced and Radon Wasserstein barycenters of
 measures" (2015).

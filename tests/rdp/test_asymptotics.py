@@ -15,17 +15,12 @@ from rdp import GaussMarkov, closed_form
 from rdp.asymptotics import extreme_rate_table, high_rate_expansion, low_rate_expansion
 from rdp.perception import LOSSES
 from tests.precise import gain_of, value_of
+from tests.strategies import CLOSED_FORMS
 
 RHO, X, K, Y = (
     sp.Symbol("rho", real=True, nonzero=True),
     *(sp.Symbol(name, positive=True) for name in "xky"),
 )
-NUMERIC = {
-    "MMSE": closed_form.mmse,
-    "FMD": closed_form.zero_perception_framewise,
-    "JD": closed_form.zero_perception_joint,
-    "SA": closed_form.zero_perception_self_adaptive,
-}
 FRACTIONS = st.fractions(-1, 1, max_denominator=50)
 
 
@@ -217,7 +212,7 @@ def test_numeric_closed_forms_reach_the_table_at_tiny_rates():
     values = {"eps": eps, "inf": np.inf}
     for row in extreme_rate_table(frames=3, rho=sp.Rational(4, 5)).rows:
         rates = [values[name] for name in row["rates"].strip("()").split(", ")]
-        found = NUMERIC[row["plf"]](GaussMarkov.stationary(rho, 3), rates)[row["frame"] - 1]
+        found = CLOSED_FORMS[row["plf"]](GaussMarkov.stationary(rho, 3), rates)[row["frame"] - 1]
         x = math.sqrt(2 * eps * math.log(2))
         expected = (
             float(sp.sympify(row["leading"])) + float(sp.sympify(row["first"])) * x ** row["power"]

@@ -9,17 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from rdp import GaussMarkov, closed_form
+from rdp import GaussMarkov
 from rdp.perception import LOSSES
 from rdp.symbolic import symbolic_distortion
 from tests.precise import gain_of, value_of
+from tests.strategies import CLOSED_FORMS
 
-NUMERIC = {
-    "MMSE": closed_form.mmse,
-    "FMD": closed_form.zero_perception_framewise,
-    "JD": closed_form.zero_perception_joint,
-    "SA": closed_form.zero_perception_self_adaptive,
-}
 FRACTIONS = st.fractions(-1, 1, max_denominator=50)
 BITS = st.sampled_from([0.0, math.inf, 1e-12, 500.0]) | st.floats(1e-9, 30.0)
 SYMBOLIC = {
@@ -37,7 +32,7 @@ def test_recursion_agrees_with_the_closed_forms(plf, rho, rates):
         values = {f"k{t}": gain_of(rate) for t, rate in enumerate(rates)}
         values["rho"] = mpmath.mpf(correlation)
         expected = [float(value_of(expr, values)) for expr in expressions]
-    found = NUMERIC[plf](GaussMarkov.stationary(correlation, len(rates)), rates)
+    found = CLOSED_FORMS[plf](GaussMarkov.stationary(correlation, len(rates)), rates)
     # below 1e-300 float64 itself has fewer digits
     assert_allclose(found, expected, rtol=1e-12, atol=1e-312)
 

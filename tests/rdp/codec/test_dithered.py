@@ -10,6 +10,7 @@ from rdp.codec.dithered import KIND, DitheredCodec, decode, read
 from rdp.codec.lattices import LATTICES, lattice
 from rdp.perception import LOSSES
 from rdp.source import GaussMarkov
+from tests.strategies import CLOSED_FORMS
 
 THREE = GaussMarkov(sigma=[1.0, 2.0, 0.5], rho=[0.9, -0.6])
 NAMES = list(LATTICES)
@@ -191,12 +192,7 @@ def test_white_variables_and_moments_of_all_decoders(name, rates):
         for t in range(3):
             product = u[:, s] * u[:, t]
             assert abs(product.mean() - (s == t)) < 4 * standard_error(product)
-    for plf, formula in (
-        ("MMSE", closed_form.mmse),
-        ("FMD", closed_form.zero_perception_framewise),
-        ("JD", closed_form.zero_perception_joint),
-        ("SA", closed_form.zero_perception_self_adaptive),
-    ):
+    for plf, formula in CLOSED_FORMS.items():
         error = (x - message.decode(plf)) ** 2
         expected = formula(codec.source, rates)
         assert (np.abs(error.mean(axis=0) - expected) < 4 * standard_error(error) + 1e-12).all()

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdp import closed_form, measure
+from rdp import measure
 from rdp.codec.dithered import DitheredCodec
 from rdp.codec.evaluation import (
     assignment_w2,
@@ -17,6 +17,7 @@ from rdp.gaussian import bures
 from rdp.operating_point import load_points, save_points
 from rdp.perception import LOSSES, perception
 from rdp.source import GaussMarkov
+from tests.strategies import CLOSED_FORMS
 
 SOURCE = GaussMarkov(sigma=[1.0, 2.0, 0.5], rho=[0.9, -0.6])
 
@@ -100,16 +101,10 @@ def test_codec_points_agree_with_the_closed_forms_and_go_through_files(tmp_path)
     codec = DitheredCodec.at_rates(SOURCE, rates, "E8")
     points = measure_codec(codec, n=8000, seed=3, repeats=4)
     assert [point.plf for point in points] == list(LOSSES)
-    formulas = (
-        closed_form.mmse,
-        closed_form.zero_perception_framewise,
-        closed_form.zero_perception_joint,
-        closed_form.zero_perception_self_adaptive,
-    )
-    for point, formula in zip(points, formulas, strict=True):
+    for point in points:
         low, high = point.intervals["distortion"].T
         middle, half = point.distortion, (high - low) / 2
-        assert (np.abs(middle - formula(SOURCE, rates)) < 2 * half).all()
+        assert (np.abs(middle - CLOSED_FORMS[point.plf](SOURCE, rates)) < 2 * half).all()
         assert (point.rate > rates).all()
         assert (point.rate < np.array(rates) + 0.2).all()
         assert point.samples == 32_000
