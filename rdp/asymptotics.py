@@ -9,9 +9,10 @@ An infinite rate is k = 1 from the start. So the order of the limits is: first t
 then the small rates, at fixed rho. The coefficients need not have limits as rho goes to 0 or to 1.
 For those cases pass ``rho=0`` or ``rho=1``, which is inserted before the expansion.
 
-Arguments. `plf` is "MMSE", "FMD", "JD" or "SA", at zero perception loss. `rho` is the correlation
-of consecutive frames, a number in [-1, 1] or a sympy expression; the default is a nonzero real
-symbol "rho". Values out of range raise ValueError. sympy is imported when a function is called.
+Arguments. `plf` is "MMSE", "FMD", "JD" or "SA", or a loss at threshold 0 such as ``JD(0)``. `rho`
+is the correlation of consecutive frames, a number in [-1, 1] or a sympy expression; the default is
+a nonzero real symbol "rho". Values out of range raise ValueError. sympy is imported when a function
+is called.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from itertools import product
 from typing import Any
 
 from rdp import _check
-from rdp.perception import LOSSES
+from rdp.perception import LOSSES, Perception, zero_loss_name
 from rdp.symbolic import (
     Expr,
     closed_forms,
@@ -208,7 +209,10 @@ class ExtremeRateTable:
 
 
 def low_rate_expansion(
-    plf: str, rates: Sequence[object], rho: Expr | None = None, terms: int = 1
+    plf: Perception | str | None,
+    rates: Sequence[object],
+    rho: Expr | None = None,
+    terms: int = 1,
 ) -> tuple[Expansion, ...]:
     r"""Expand D_t of every frame in :math:`x = \sqrt{2 \varepsilon \ln 2}`; some rates are eps.
 
@@ -230,12 +234,12 @@ def low_rate_expansion(
     names = tuple(_rate_name(rate) for rate in rates)
     if not names:
         raise ValueError("rates: expected at least one frame, got none")
-    count = _check.count("terms", terms)
-    return tuple(_low(plf, names[: t + 1], rho, count) for t in range(len(names)))
+    loss, count = zero_loss_name(plf), _check.count("terms", terms)
+    return tuple(_low(loss, names[: t + 1], rho, count) for t in range(len(names)))
 
 
 def high_rate_expansion(
-    plf: str, frames: int = 2, rho: Expr | None = None, terms: int = 2
+    plf: Perception | str | None, frames: int = 2, rho: Expr | None = None, terms: int = 2
 ) -> tuple[Expansion, ...]:
     r"""Expand D_t of every frame in :math:`y = 2^{-2R}`; all frames have the same high rate R.
 
@@ -247,8 +251,8 @@ def high_rate_expansion(
     'y + 1/4 y^2'
     """
     total = _check.count("frames", frames)
-    count = _check.count("terms", terms)
-    return tuple(_high(plf, t + 1, rho, count) for t in range(total))
+    loss, count = zero_loss_name(plf), _check.count("terms", terms)
+    return tuple(_high(loss, t + 1, rho, count) for t in range(total))
 
 
 def extreme_rate_table(frames: int = 2, rho: Expr | None = None) -> ExtremeRateTable:

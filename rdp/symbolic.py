@@ -16,20 +16,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rdp.perception import LOSSES
+from rdp.perception import Perception, zero_loss_name
 
 Expr = Any  # a sympy expression
 
 
 def symbolic_distortion(
-    plf: str, gains: Sequence[Expr], rho: Expr | None = None
+    plf: Perception | str | None, gains: Sequence[Expr], rho: Expr | None = None
 ) -> tuple[Expr, ...]:
     r"""Return the closed forms D_1..D_T at zero perception loss as sympy expressions.
 
     Parameters
     ----------
-    plf : {"MMSE", "FMD", "JD", "SA"}
-        Perception loss; "MMSE" is none.
+    plf : {"MMSE", "FMD", "JD", "SA"}, FMD(0), JD(0), SA(0) or None
+        Perception loss; "MMSE" and None are no perception loss.
     gains : sequence of sympy expressions
         k_t = sqrt(1 - 2^(-2 R_t)) of each frame, in [0, 1].
     rho : sympy expression or number, optional
@@ -46,7 +46,8 @@ def symbolic_distortion(
     >>> symbolic_distortion("SA", [sp.Symbol("k")])
     (2 - 2*k,)
     """
-    return tuple(in_rho(expr, rho) for expr in closed_forms(plf, gains, rho_squared(rho)))
+    name = zero_loss_name(plf)
+    return tuple(in_rho(expr, rho) for expr in closed_forms(name, gains, rho_squared(rho)))
 
 
 def _rho() -> Expr:
@@ -72,11 +73,9 @@ def in_rho(expr: Expr, rho: Expr | None) -> Expr:
 
 
 def closed_forms(plf: str, gains: Sequence[Expr], square: Expr) -> tuple[Expr, ...]:
-    """Return D_1..D_T in the gains and rho^2."""
+    """Return D_1..D_T in the gains and rho^2, for the name of a loss."""
     import sympy as sp
 
-    if plf not in LOSSES:
-        raise ValueError(f"plf: expected one of {', '.join(LOSSES)}, got {plf!r}")
     new = 1 - square
     # 1 - rho^2 is a positive symbol while roots are taken, so that sqrt(q^2) is q
     q = sp.Symbol("q", positive=True) if square.free_symbols else new

@@ -46,7 +46,7 @@ from rdp.codec.lattice_coder import code_points
 from rdp.codec.lattices import LATTICES, lattice
 from rdp.codec.shared_randomness import decoder_noise, uniform_dither
 from rdp.mmse import factor_from_mmse, mmse_recursion
-from rdp.perception import LOSSES
+from rdp.perception import Perception, zero_loss_name
 from rdp.source import GaussMarkov
 
 Array = np.ndarray
@@ -226,13 +226,13 @@ class DitheredCodec:
             raise CorruptStream("stream: written by a codec of another source, mmse or lattice")
         return message
 
-    def decoder(self, plf: str) -> Array:
+    def decoder(self, plf: Perception | str | None) -> Array:
         r"""Return the matrix K of a decoder :math:`\hat X = K u` at zero perception loss.
 
         Parameters
         ----------
-        plf : {"MMSE", "FMD", "JD", "SA"}
-            Perception loss; "MMSE" is none.
+        plf : {"MMSE", "FMD", "JD", "SA"}, FMD(0), JD(0), SA(0) or None
+            Perception loss; "MMSE" and None are no perception loss.
 
         Returns
         -------
@@ -244,15 +244,14 @@ class DitheredCodec:
         covariance at all rates. SA adds a term to the prediction from the past that restores the
         variance of the frame.
         """
-        if plf not in LOSSES:
-            raise ValueError(f"plf: expected one of {', '.join(LOSSES)}, got {plf!r}")
+        name = zero_loss_name(plf)
         estimate = factor_from_mmse(self.source, self.mmse)
-        if plf == "MMSE":
+        if name == "MMSE":
             return estimate
-        if plf == "JD":
+        if name == "JD":
             return factor_from_mmse(self.source, np.zeros_like(self.mmse))
         own = np.eye(self.source.frames, dtype=bool)
-        if plf == "SA":
+        if name == "SA":
             v = np.moveaxis(self.prediction_error, 0, -1)
             return np.where(own, np.sqrt(v)[..., None], np.tril(estimate))
         sd = np.moveaxis(self.source.sigma, 0, -1)[..., None]
@@ -349,10 +348,11 @@ class DitheredMessage:
     white: Array
     rates: Array
 
-    def decode(self, plf: str = "MMSE") -> Array:
-        """Return the reconstruction at zero loss for "FMD", "JD" or "SA", or the MMSE estimate.
+    def decode(self, plf: Perception | str | None = None) -> Array:
+        """Return the reconstruction at zero loss for FMD, JD or SA, or the MMSE estimate for None.
 
-        The result has shape (n, T), or (n, T, d), and the units of the source.
+        A loss is given as "JD" or JD(0). The result has the shape (n, T), or (n, T, d), and the
+        units of the source.
         """
         matrix = self.codec.decoder(plf)
         if matrix.ndim == 2:
@@ -388,7 +388,7 @@ def read(stream: bytes, max_samples: int = MAX_SAMPLES) -> DitheredMessage:
     return DitheredMessage(codec, seed, white if modes else white[..., 0], rates)
 
 
-def decode(stream: bytes, plf: str = "MMSE") -> Array:
+def decode(stream: bytes, plf: Perception | str | None = None) -> Array:
     """Return the reconstruction of a stream for one loss; `read` it once to decode for several."""
     return read(stream).decode(plf)
 

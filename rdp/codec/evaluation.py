@@ -22,7 +22,7 @@ measures" (2015).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from rdp.codec.dithered import DitheredCodec
 from rdp.codec.interfaces import Frames, Message, StreamCodec
 from rdp.gaussian import gelbrich
 from rdp.operating_point import OperatingPoint, environment
-from rdp.perception import LOSSES
+from rdp.perception import LOSSES, Perception, loss_name, zero_loss_name
 from rdp.source import GaussMarkov
 
 Array = np.ndarray
@@ -44,7 +44,7 @@ def evaluate(
     x: Array,
     xhat: Array,
     rates: Array,
-    plf: str,
+    plf: Perception | str | None,
     label: str,
     *,
     source: GaussMarkov | str | None = None,
@@ -62,8 +62,9 @@ def evaluate(
         Reconstructions.
     rates : (T,) array, or (B, T)
         Bits per frame; row b is the average over stream b of B independent streams of equal size.
-    plf : {"MMSE", "FMD", "JD", "SA"}
-        Perception loss to measure. For "MMSE" it is the framewise loss of the MMSE estimate.
+    plf : {"MMSE", "FMD", "JD", "SA"}, FMD, JD, SA or None
+        Perception loss to measure; thresholds play no role. For "MMSE" and None it is the framewise
+        loss of the MMSE estimate.
     label : str
         Name of the codec.
     source : GaussMarkov, str or None
@@ -95,6 +96,7 @@ def evaluate(
     """
     from scipy.stats import norm
 
+    plf = loss_name(plf)
     x, xhat = _pair(x, xhat)
     if len(x) < 2 * batches:
         raise ValueError(f"x: expected at least {2 * batches} sequences, got {len(x)}")
@@ -126,7 +128,9 @@ def evaluate(
     )
 
 
-def perception_loss(x: Array, xhat: Array, plf: str, source: GaussMarkov | None = None) -> Array:
+def perception_loss(
+    x: Array, xhat: Array, plf: Perception | str | None, source: GaussMarkov | None = None
+) -> Array:
     r"""Gelbrich distance of the distributions that a perception loss compares, from sample moments.
 
     .. math:: \|\mu_a - \mu_b\|^2 + \operatorname{tr} \Sigma_a + \operatorname{tr} \Sigma_b
@@ -136,8 +140,7 @@ def perception_loss(x: Array, xhat: Array, plf: str, source: GaussMarkov | None 
     ----------
     x, xhat : (n, T) arrays, or (n, T, d)
         Sequences and their reconstructions.
-    plf : {"MMSE", "FMD", "JD", "SA"}
-        Perception loss; "MMSE" measures the same as "FMD".
+    plf : as for `evaluate`
     source : GaussMarkov or None
         Known moments of x for FMD and JD; None takes the moments of the samples.
 
@@ -146,16 +149,15 @@ def perception_loss(x: Array, xhat: Array, plf: str, source: GaussMarkov | None 
     (T,) array, squared units of x; the sum over modes, a lower bound for all modes together
     """
     x, xhat = _pair(x, xhat)
-    if plf not in LOSSES:
-        raise ValueError(f"plf: expected one of {', '.join(LOSSES)}, got {plf!r}")
+    name = loss_name(plf)
     count, first, second = (sums[0] for sums in _moment_sums(x, xhat, 1))
-    return _gelbrich(count, first, second, plf, source)
+    return _gelbrich(count, first, second, name, source)
 
 
 def sample_w2(
     x: Array,
     xhat: Array,
-    plf: str,
+    plf: Perception | str | None,
     rng: np.random.Generator | int,
     directions: int = 32,
     sliced: int = 50_000,
@@ -167,8 +169,7 @@ def sample_w2(
     ----------
     x, xhat : (n, T) arrays
         Sequences and their reconstructions.
-    plf : {"MMSE", "FMD", "JD", "SA"}
-        Perception loss; "MMSE" measures the same as "FMD".
+    plf : as for `evaluate`
     rng : numpy.random.Generator or int
         For the directions; an int is a seed.
     directions : int
@@ -192,26 +193,27 @@ def sample_w2(
     x, xhat = _pair(x, xhat)
     if x.ndim != 2:
         raise ValueError(f"x: expected scalar frames (n, T), got shape {x.shape}")
+    name = loss_name(plf)
     rng = _check.generator("rng", rng)
     half = min(len(x) // 2, sliced)
     both = np.concatenate([x, xhat], axis=1)
     one, other = both[:half], both[half : 2 * half]
     out: dict[str, list[float]] = {}
     for t in range(x.shape[1]):
-        target, reconstruction = _compared(plf, t, x.shape[1])
+        target, reconstruction = _compared(name, t, x.shape[1])
         first, again, second = one[:, target], other[:, target], other[:, reconstruction]
         count = 1 if first.shape[1] == 1 else directions
         theta = rng.standard_normal((count, first.shape[1]))
         theta /= np.linalg.norm(theta, axis=1, keepdims=True)
         some = slice(0, assigned)
-        for name, value in (
+        for key, value in (
             ("sliced", sliced_w2(first, second, theta)),
             ("sliced_baseline", sliced_w2(first, again, theta)),
             ("assignment", assignment_w2(first[some], second[some])),
             ("assignment_baseline", assignment_w2(first[some], again[some])),
         ):
-            out.setdefault(name, []).append(value)
-    return {name: np.array(values) for name, values in out.items()}
+            out.setdefault(key, []).append(value)
+    return {key: np.array(values) for key, values in out.items()}
 
 
 def sliced_w2(a: Array, b: Array, theta: Array) -> float:
@@ -249,7 +251,7 @@ def measure_codec(
     n: int,
     seed: int,
     repeats: int = 8,
-    plfs: tuple[str, ...] = LOSSES,
+    plfs: Sequence[Perception | str | None] = LOSSES,
     label: str | None = None,
     **fields: Any,
 ) -> list[OperatingPoint]:
@@ -264,8 +266,8 @@ def measure_codec(
         Seed of the samples. The streams take seed, seed + 1, ...
     repeats : int, >= 2
         Number of independent streams, from which the interval of the rate is computed.
-    plfs : tuple of str
-        Losses to decode for.
+    plfs : sequence of losses
+        Losses to decode for, at threshold 0: names, or JD(0) and the like.
     label : str or None
         Name of the codec; None gives "dithered" and the lattice.
     **fields : Any
@@ -293,7 +295,7 @@ def measure_codec(
     rates = np.array([message.rates for message in messages])
     about = {"codec": "dithered", "lattice": codec.lattice, "mmse": codec.mmse.tolist(), "n": n}
     points = []
-    for plf in plfs:
+    for plf in [zero_loss_name(loss, "plfs") for loss in plfs]:
         xhat = np.concatenate([message.decode(plf) for message in messages])
         more = dict(about)
         if x.ndim == 2:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from rdp import GaussMarkov
+from rdp import JD, GaussMarkov
 from rdp.perception import LOSSES
 from rdp.symbolic import symbolic_distortion
 from tests.precise import gain_of, value_of
@@ -37,9 +37,18 @@ def test_recursion_agrees_with_the_closed_forms(plf, rho, rates):
     assert_allclose(found, expected, rtol=1e-12, atol=1e-312)
 
 
+def test_a_loss_may_be_given_in_any_form():
+    gain = sp.Symbol("k", positive=True)
+    expected = symbolic_distortion("JD", [gain, gain])
+    assert symbolic_distortion("jd", [gain, gain]) == expected
+    assert symbolic_distortion(JD(0), [gain, gain]) == expected
+
+
 def test_bad_input_is_named():
     gain = sp.Symbol("k", positive=True)
     with pytest.raises(ValueError, match="plf: expected one of MMSE, FMD, JD, SA"):
-        symbolic_distortion("jd", [gain])
+        symbolic_distortion("WD", [gain])
+    with pytest.raises(ValueError, match="plf: expected JD at threshold 0"):
+        symbolic_distortion(JD(0.1), [gain])
     with pytest.raises(ValueError, match=r"rho: expected \|rho\| <= 1, got 2"):
         symbolic_distortion("JD", [gain], rho=2)

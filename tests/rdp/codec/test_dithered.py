@@ -8,7 +8,7 @@ from rdp import closed_form
 from rdp.codec.bitstream import CorruptStream, pack, unpack
 from rdp.codec.dithered import KIND, DitheredCodec, decode, read
 from rdp.codec.lattices import LATTICES, lattice
-from rdp.perception import LOSSES
+from rdp.perception import JD, LOSSES
 from rdp.source import GaussMarkov
 from tests.strategies import CLOSED_FORMS
 
@@ -269,6 +269,15 @@ def test_values_far_off_the_source_are_carried(name):
     error = x - read(codec.encode(x, 1)).decode("MMSE")
     assert np.abs(error[3, 0]) < 0.51e6  # the linear estimate is half of the value
     assert np.abs(np.delete(error, 3, axis=0)).max() < 10
+
+
+def test_a_loss_may_be_given_in_any_form():
+    message = read(ok().encode(THREE.sample(8, rng=0), seed=4))
+    np.testing.assert_array_equal(message.decode("jd"), message.decode("JD"))
+    np.testing.assert_array_equal(message.decode(JD(0)), message.decode("JD"))
+    np.testing.assert_array_equal(message.decode(), message.decode("MMSE"))
+    with pytest.raises(ValueError, match="plf: expected JD at threshold 0"):
+        message.decode(JD(0.1))
 
 
 def test_a_codec_reads_its_own_streams_only():

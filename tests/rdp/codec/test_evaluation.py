@@ -15,7 +15,7 @@ from rdp.codec.evaluation import (
 )
 from rdp.gaussian import bures
 from rdp.operating_point import load_points, save_points
-from rdp.perception import LOSSES, perception
+from rdp.perception import JD, LOSSES, perception
 from rdp.source import GaussMarkov
 from tests.strategies import CLOSED_FORMS
 
@@ -42,6 +42,16 @@ def test_perception_from_samples_is_that_of_their_second_moments(seed, plf, mode
     expected = measure.perception_of(source, cov, cross, loss)
     got = perception_loss(x, xhat, plf, source)
     np.testing.assert_allclose(got, expected, atol=1e-10)
+
+
+def test_a_loss_may_be_given_in_any_form():
+    x = SOURCE.sample(1000, rng=0)
+    for loss in ("jd", JD(0.3)):
+        np.testing.assert_array_equal(
+            perception_loss(x, 0.5 * x, loss), perception_loss(x, 0.5 * x, "JD")
+        )
+        point = evaluate(x, 0.5 * x, [1.0, 1.0, 1.0], loss, "half")
+        assert point.plf == "JD"
 
 
 def test_a_shifted_mean_counts():
