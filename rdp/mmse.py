@@ -1,4 +1,4 @@
-r"""The MMSE backbone: the representation that is best for every frame at once.
+r"""The MMSE backbone: the representation that is best for all frames.
 
 .. math::
     v_t = a_t^2 m_{t-1} + q_t, \qquad m_t = 2^{-2R_t} v_t, \qquad k_t^2 = 1 - 2^{-2R_t}, \qquad

@@ -1,7 +1,7 @@
 r"""A constructive codec: entropy-coded dithered quantisation of the innovation.
 
-Minimise the rate of each frame at given MMSE distortions :math:`m_t`, with real bytes. Frame
-after frame, over many independent sequences at once,
+Minimise the rate of each frame at given MMSE distortions :math:`m_t`, with real bytes. The codec
+processes one frame after another, each for many independent sequences together:
 
 .. math::
     e_t = X_t - a_t \tilde X_{t-1}, \qquad
