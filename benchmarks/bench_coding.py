@@ -1,10 +1,11 @@
-"""Constructive codec: gap to the MMSE curve in bits and samples per second on one core.
+"""Constructive codec: gap to the MMSE curve in bits, and samples per second on one core.
 
-Is a finer lattice worth its time? Gaps are of measured bytes (container included) at measured
-distortion; times are the best of several streams in one run, also relative to the lattice Z.
-"W2^2 to Gaussian" is that of the FMD reconstruction, in units of the source variance: sorted
-sample against exact quantiles, frames pooled; its value for Gaussian samples of this size is the
-baseline.
+Is a lattice of higher dimension worth its time? The gap compares measured bytes, container
+included, with the curve at the measured distortion. A time is the best of several streams in one
+run; it is also given relative to the lattice Z. "W2^2 to Gaussian" is the squared W2 distance of
+the FMD reconstruction from a Gaussian, in units of the source variance, with all frames pooled. It
+compares the sorted sample with exact quantiles. The baseline is its value for Gaussian samples of
+the same size.
 """
 
 import time
@@ -14,8 +15,7 @@ from scipy.stats import norm
 
 from benchmarks.report import report
 from rdp import closed_form
-from rdp.codec.dithered import DitheredCodec, read
-from rdp.codec.lattices import LATTICES, lattice
+from rdp.codec import LATTICES, DitheredCodec, lattice
 from rdp.source import GaussMarkov
 
 SOURCE = GaussMarkov.stationary(rho=0.9, frames=2)
@@ -25,7 +25,7 @@ STREAMS = 4
 
 
 def w2_to_gaussian(sample: np.ndarray) -> float:
-    """Squared W2 distance of a sample from the standard Gaussian law."""
+    """Squared W2 distance of a sample from the standard Gaussian distribution."""
     quantiles = norm.ppf((np.arange(sample.size) + 0.5) / sample.size)
     return float(((np.sort(sample) - quantiles) ** 2).mean())
 
@@ -33,17 +33,17 @@ def w2_to_gaussian(sample: np.ndarray) -> float:
 def row(name: str, rate: float, blocks: list[np.ndarray]) -> dict[str, object]:
     """Measure one lattice at one rate."""
     codec = DitheredCodec.at_rates(SOURCE, [rate] * SOURCE.frames, name)
-    gaps, coding, decoding, shown = [], [], [], []
+    gaps, encoding, decoding, reconstructions = [], [], [], []
     for seed, x in enumerate(blocks):
         start = time.perf_counter()
         stream = codec.encode(x, seed)
         middle = time.perf_counter()
-        message = read(stream)
+        message = codec.read(stream)
         decoding.append(time.perf_counter() - middle)
-        coding.append(middle - start)
+        encoding.append(middle - start)
         reached = np.mean((x - message.decode("MMSE")) ** 2, axis=0)
         gaps.append((message.rates - closed_form.rate_for_distortion(SOURCE, reached)).mean())
-        shown.append(message.decode("FMD"))
+        reconstructions.append(message.decode("FMD"))
     samples = blocks[0].size
     return {
         "lattice": name,
@@ -51,9 +51,9 @@ def row(name: str, rate: float, blocks: list[np.ndarray]) -> dict[str, object]:
         "gap, bit": float(np.mean(gaps)),
         "standard error": float(np.std(gaps, ddof=1) / np.sqrt(len(gaps))),
         "high-rate limit": lattice(name).gap,
-        "encoded samples/s": samples / min(coding),
+        "encoded samples/s": samples / min(encoding),
         "decoded samples/s": samples / min(decoding),
-        "W2^2 to Gaussian": w2_to_gaussian(np.concatenate(shown).ravel()),
+        "W2^2 to Gaussian": w2_to_gaussian(np.concatenate(reconstructions).ravel()),
     }
 
 

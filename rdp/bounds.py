@@ -1,6 +1,7 @@
-"""Bounds that hold for real codecs: what no scheme can beat, and what randomness and blocks cost.
+"""Bounds for real codecs: limits of all schemes, and the cost of short blocks and less randomness.
 
-Each function says for which sources, codecs and objectives its bound holds.
+Each function says for which sources, codecs and objectives its bound holds. All functions raise
+ValueError for negative or NaN values and for shapes that do not match.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Array = np.ndarray
 
 
 def one_shot_rate(information: object) -> Array:
-    r"""Bits with which one frame can be sent by a prefix code, where theory asks for I bits.
+    r"""Bits that a prefix code needs at most for one frame, where theory needs I bits.
 
     .. math:: I \le R \le I + \log_2(I + 1) + 5.
 
@@ -32,15 +33,10 @@ def one_shot_rate(information: object) -> Array:
     array, bits
         The upper end of the range.
 
-    Raises
-    ------
-    ValueError
-        Negative or NaN information.
-
     Notes
     -----
     Any source. The test channel is simulated exactly from common randomness (strong functional
-    representation lemma, Li and El Gamal, arXiv:1701.02827), the index goes through a prefix code.
+    representation lemma, Li and El Gamal, arXiv:1701.02827). A prefix code sends the index.
 
     Examples
     --------
@@ -52,7 +48,7 @@ def one_shot_rate(information: object) -> Array:
 
 
 def factor_two(mmse: object) -> Array:
-    r"""Distortion that perfect realism needs at most, given the error of the MMSE estimate.
+    r"""Upper bound on the distortion at perfect realism, given the error of the MMSE estimate.
 
     .. math:: \min \{ D_t : \text{perfect realism} \} \le 2 m_t \quad \text{(PLF-FMD and PLF-SA)}.
 
@@ -61,20 +57,12 @@ def factor_two(mmse: object) -> Array:
     mmse : array, >= 0
         Error m_t of the MMSE estimate from the representation.
 
-    Returns
-    -------
-    array
-
-    Raises
-    ------
-    ValueError
-        Negative or NaN errors.
-
     Notes
     -----
-    Any source and any encoder: the decoder that draws X_t from its law given all that was received
-    and shown has exactly this distortion. Yan et al., arXiv:2106.02782, for one frame. PLF-JD has
-    no such bound: with R_1 = 0 and later rates infinite, m_t = 0 but D_t > 0.
+    Any source and any encoder. One decoder has exactly this distortion: it draws X_t from its
+    distribution given the representations so far and the earlier reconstructions. Yan et al.,
+    arXiv:2106.02782, for one frame. PLF-JD has no such bound: with R_1 = 0 and infinite later
+    rates, m_t = 0 but D_t > 0.
 
     Examples
     --------
@@ -101,22 +89,18 @@ def no_common_randomness(rate: object, sigma: object = 1.0) -> Array:
     -------
     array, squared units of the source
 
-    Raises
-    ------
-    ValueError
-        Negative or NaN values.
-
     Notes
     -----
     With A = E[X|M] and B = E[Xhat|M], the distortion is E(X-A)^2 + E(A-B)^2 + E(Xhat-B)^2. The
-    message describes Xhat, which has the law of X, as much as it describes X, so that the first
-    and the last term are each at least D(R). Factor two: Yan et al., arXiv:2106.02782.
+    message has at most R bits about X and at most R bits about Xhat, which has the distribution of
+    X. So the first and the last term are each at least D(R). Factor two: Yan et al.,
+    arXiv:2106.02782.
 
-    Two warnings. The 2 is relative to the best encoder of the rate: a codec whose own estimate has
-    error m > D(R) may stay below 2 m; its best decoder has m + W2^2(E[X|M], X), see
-    :func:`fmd_distortion_at_perception`. And it is for one frame: with memory, the past tells the
-    decoder about Xhat_t more than it tells about X_t. For R = (inf, 0), PLF-FMD, D_2 is
-    2 (1 - |rho|) sigma^2 without any randomness, and 2 m_2 = 2 (1 - rho^2) sigma^2.
+    Two warnings. The 2 is relative to the best encoder of the rate. A codec whose own estimate has
+    the error m > D(R) may have less than 2 m; its best decoder has m + W2^2(E[X|M], X), see
+    :func:`fmd_distortion_at_perception`. And the bound is for one frame. With memory, the decoder
+    can know more about Xhat_t than about X_t from the past: for R = (inf, 0) and PLF-FMD, D_2 is
+    2 (1 - |rho|) sigma^2 without any randomness, but 2 m_2 = 2 (1 - rho^2) sigma^2.
 
     Examples
     --------
@@ -127,7 +111,7 @@ def no_common_randomness(rate: object, sigma: object = 1.0) -> Array:
 
 
 def limited_common_randomness(rate: object, common: object, sigma: object = 1.0) -> Array:
-    r"""Least distortion of one Gaussian frame at perfect realism, shared randomness being limited.
+    r"""Least distortion of one Gaussian frame at perfect realism with limited shared randomness.
 
     .. math:: D = 2 \sigma^2 \Big(1 - \sqrt{(1 - 2^{-2R})(1 - 2^{-2(R + R_c)})}\Big).
 
@@ -144,19 +128,14 @@ def limited_common_randomness(rate: object, common: object, sigma: object = 1.0)
     -------
     array, squared units of the source
 
-    Raises
-    ------
-    ValueError
-        Negative or NaN values, shapes that do not broadcast.
-
     Notes
     -----
-    Derived in this project. Let U be all that the decoder is told, message and shared randomness:
+    Derived in this project. Let U be the message and the shared randomness together:
     :math:`I(X;U) \le R`, :math:`I(\hat X;U) \le R + R_c`, and :math:`X - U - \hat X`. Then
-    :math:`E X \hat X = E[\,E[X|U] E[\hat X|U]\,]`, by Cauchy-Schwarz at most the product of the
-    deviations of the two conditional means, of which each is bounded by its information because
-    X and Xhat are Gaussian. So no code of any length does better. That long codes reach it follows
-    from Gaussian U in the rate region of Saldi, Linder and Yuksel, arXiv:1411.5767.
+    :math:`E X \hat X = E[\,E[X|U] E[\hat X|U]\,]`. By Cauchy-Schwarz this is at most the product of
+    the standard deviations of the two conditional means. Each of them is bounded by its mutual
+    information, because X and Xhat are Gaussian. So no code of any length does better. Long codes
+    reach it, with Gaussian U in the rate region of Saldi, Linder and Yuksel, arXiv:1411.5767.
 
     Examples
     --------
@@ -173,11 +152,11 @@ def limited_common_randomness(rate: object, common: object, sigma: object = 1.0)
             f"common: expected a shape that broadcasts with rate {bits.shape} and sigma "
             f"{sd.shape}, got {shared.shape}"
         ) from None
-    unknown = np.exp2(-2 * bits)  # share of X, and of Xhat, that U leaves open
-    open_ = np.exp2(-2 * (bits + shared))
+    # shares of the variance of X and of Xhat that remain given U
+    rest_x, rest_xhat = np.exp2(-2 * bits), np.exp2(-2 * (bits + shared))
     # 1 - sqrt((1 - a)(1 - b)) without cancellation
-    told = -np.expm1(-2 * np.log(2) * bits) * -np.expm1(-2 * np.log(2) * (bits + shared))
-    return 2 * sd**2 * (unknown + open_ - unknown * open_) / (1 + np.sqrt(told))
+    known = -np.expm1(-2 * np.log(2) * bits) * -np.expm1(-2 * np.log(2) * (bits + shared))
+    return 2 * sd**2 * (rest_x + rest_xhat - rest_x * rest_xhat) / (1 + np.sqrt(known))
 
 
 def permanence_bound(source: GaussMarkov, rates: object) -> Array:
@@ -201,19 +180,15 @@ def permanence_bound(source: GaussMarkov, rates: object) -> Array:
     -------
     (..., T) array, squared units of the source
 
-    Raises
-    ------
-    ValueError
-        Vector frames; rates of the wrong shape, negative or NaN.
-
     Notes
     -----
-    Derived in this project; holds for any weights, decoder and amount of shared randomness. The
-    law of the reconstruction makes Xhat_t = r Xhat_s + N with N uncorrelated with Xhat_s, and
-    causality makes E[X_t Xhat_s] = r c, c = E[X_s Xhat_s] <= sqrt(A_s). By Cauchy-Schwarz
-    E[X_t N] <= sqrt(1 - r^2) sqrt(A_t - r^2 c^2), and the sum is largest at c = c_st. If nothing
-    is known of frame 1, :math:`D_t \ge 2 \sigma_t^2 (1 - \sqrt{1 - r_{1t}^2})` however high the
-    later rates. It is tight for two frames (each D_t alone).
+    Derived in this project. It holds for any weights, decoder and amount of shared randomness.
+    Because the reconstruction has the joint distribution of the source, Xhat_t = r Xhat_s + N with
+    N uncorrelated with Xhat_s. Causality gives E[X_t Xhat_s] = r c, c = E[X_s Xhat_s] <= sqrt(A_s).
+    By Cauchy-Schwarz E[X_t N] <= sqrt(1 - r^2) sqrt(A_t - r^2 c^2). The sum of both terms is
+    largest at c = c_st. If nothing is known about frame 1,
+    :math:`D_t \ge 2 \sigma_t^2 (1 - \sqrt{1 - r_{1t}^2})` at any later rates. For two frames the
+    bound on each D_t is tight.
 
     Examples
     --------
@@ -234,9 +209,9 @@ def permanence_bound(source: GaussMarkov, rates: object) -> Array:
         m, a = missing[..., t, None], known[..., t, None]
         lost = np.maximum(missing[..., : t + 1], m)
         kept = np.minimum(known[..., : t + 1], a)  # c^2 = 1 - lost
-        # A_t - c^2, from whichever of 1 - A and A is small
+        # A_t - c^2, from the smaller of A and 1 - A
         better = np.where(a < 0.5, a - kept, lost - m)
-        # 1 + A - 2 E[Xtil Xhat] is a sum of two squares; neither is a difference of near numbers
+        # 1 + A - 2 E[Xtil Xhat] is a sum of two squares, each without cancellation
         total = np.sqrt(new) + np.sqrt(better + new * kept)
         short = (new * lost - better) / np.maximum(total, 1e-200)
         excess = (r * lost / (1 + np.sqrt(kept))) ** 2 + short**2
@@ -245,7 +220,7 @@ def permanence_bound(source: GaussMarkov, rates: object) -> Array:
 
 
 def shared_encoder_gap(estimate: object, reconstruction: object) -> float:
-    r"""Lower bound on what realism costs when the decoders share one encoder.
+    r"""Lower bound on the extra distortion of realism when the decoders share one encoder.
 
     .. math:: D_{plf} - D_{mmse} = E\|\tilde X - \hat X\|^2 \ge W_2^2(P_{\tilde X}, P_{\hat X})
               \ge \|\mu_{\tilde X} - \mu_{\hat X}\|^2
@@ -263,16 +238,10 @@ def shared_encoder_gap(estimate: object, reconstruction: object) -> float:
     float
         Gelbrich's distance between the two sets of samples.
 
-    Raises
-    ------
-    ValueError
-        Fewer than two samples, different sizes, NaN or inf.
-
     Notes
     -----
-    Any source. It needs nothing but the samples, not which estimate belongs to which
-    reconstruction, and as a bound on the sample mean of the squared difference it is exact: the
-    inequality holds for the empirical laws.
+    Any source. The samples need not be paired. The inequality holds for the empirical
+    distributions, so the result bounds the mean squared difference of the samples without error.
 
     Examples
     --------
@@ -313,17 +282,12 @@ def fmd_distortion_at_perception(mmse: object, distance: object, level: object) 
 
     Returns
     -------
-    array
-
-    Raises
-    ------
-    ValueError
-        Negative or NaN values, or an infinite distance.
+    array, squared units of the source
 
     Notes
     -----
-    Any source; the decoder moves along the geodesic from the law of the estimate to that of the
-    frame. Freirich et al., arXiv:2107.02555, for one frame and estimator.
+    Any source. The decoder moves along the Wasserstein geodesic from the distribution of the
+    estimate to that of the frame. Freirich et al., arXiv:2107.02555, for one frame and estimator.
 
     Examples
     --------
@@ -336,31 +300,27 @@ def fmd_distortion_at_perception(mmse: object, distance: object, level: object) 
 
 
 def joint_support_bound(frames: object, candidates: Iterable[object]) -> Array:
-    r"""Squared distance of each frame from the nearest one that joint realism allows.
+    r"""Squared distance of each frame from the nearest frame that joint realism allows.
 
     .. math:: D_2 \ge E \min_{c \in \mathcal C(\hat X_1)} \|X_2 - c\|^2.
 
     Perfect joint realism makes :math:`\hat X_2` a point of the support of
-    :math:`P(X_2 | X_1 = \hat X_1)`. Where that support is a finite set, such as the shifts of a
-    moving digit, the mean of what this returns bounds D_2 from below, at any rate.
+    :math:`P(X_2 | X_1 = \hat X_1)`. If that support is a finite set, such as the shifts of a moving
+    digit, the mean of the result is a lower bound on D_2 at any rate.
 
     Parameters
     ----------
     frames : (n, ...) array
         The second frames X_2.
     candidates : iterable of (n, ...) arrays
-        One array for each member of the support, made from the first reconstructions: sample i of
-        every array may follow Xhat_1 of sample i. Used one at a time, so a generator saves memory.
+        One array for each point of the support, made from the first reconstructions: sample i of
+        each array may follow Xhat_1 of sample i. They are used one by one, so a generator saves
+        memory.
 
     Returns
     -------
     (n,) array
-        The minimum for each sample; its mean is the bound, its spread gives the error bar.
-
-    Raises
-    ------
-    ValueError
-        No candidate, or one of another shape.
+        The minimum for each sample. Its mean is the bound, its spread gives the error bar.
 
     Examples
     --------
@@ -385,12 +345,12 @@ def joint_support_bound(frames: object, candidates: Iterable[object]) -> Array:
 
 
 def gaussian_reference(x: object, rates: object) -> Array:
-    r"""MMSE distortion of the fitted Gauss-Markov model, which long codes reach on the data.
+    r"""MMSE distortion of the Gauss-Markov model fitted to data; long codes reach it on the data.
 
     Parameters
     ----------
     x : (n, T) or (n, T, d) array
-        Independent sequences of any law.
+        Independent sequences of any distribution.
     rates : (..., T) or (..., T, d) array, bits per frame (and mode)
         Rates, >= 0, inf allowed.
 
@@ -398,17 +358,12 @@ def gaussian_reference(x: object, rates: object) -> Array:
     -------
     array of the shape of rates, squared units of the data
 
-    Raises
-    ------
-    ValueError
-        See :meth:`rdp.GaussMarkov.from_samples` and :func:`rdp.closed_form.mmse`.
-
     Notes
     -----
-    An upper bound on the least distortion of the data: the Gaussian test channels have the same
-    errors for any law with these second moments, and need no more information, as a Gaussian input
-    has the most. It needs X_t - a_t X_{t-1} to be uncorrelated with all earlier frames; data that
-    are Markov in this second-order sense, or two frames of any data, satisfy it.
+    It is an upper bound on the least distortion of the data. The Gaussian test channels have the
+    same errors for all distributions with these second moments, and a Gaussian input has the
+    largest mutual information. The bound needs X_t - a_t X_{t-1} to be uncorrelated with all
+    earlier frames. Two frames of any data satisfy this.
 
     Examples
     --------

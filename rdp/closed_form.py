@@ -1,15 +1,20 @@
 r"""Closed forms: distortion of every frame at given rates, without optimisation.
 
-All are written as :math:`D_t = m_t + E_t`, the MMSE distortion plus the squared distance of the
-reconstruction from the MMSE estimate, which is free of cancellation at small and large rates:
+All are evaluated as :math:`D_t = m_t + E_t`: the MMSE distortion plus the squared distance of the
+reconstruction from the MMSE estimate. This form has no cancellation at small and large rates:
 
 .. math::
     \text{FMD: } E_t = \Big(\sigma_t - \sqrt{\sigma_t^2 - m_t} - \sqrt{P_t}\Big)_+^2, \quad
     \text{JD: } E_t = a_t^2 E_{t-1} + (\sqrt{q_t} - k_t \sqrt{v_t})^2, \quad
     \text{SA: } E_t = v_t (1 - k_t)^2.
 
-The JD recursion shows error permanence: the excess of one frame is handed on with gain a_t^2,
-whatever the later rates. All functions take rates with any leading axes.
+The recursion of JD shows error permanence: a later frame inherits the excess of an earlier one with
+gain :math:`a_t^2`, at any rate.
+
+Arguments. The functions of `source` and `rates` take a `rdp.GaussMarkov` of T frames, or of T
+frames with d modes, and its rates: an array (..., T), or (..., T, d), in bits per frame (and mode),
+>= 0, inf allowed. They return an array of the shape of the rates, in squared units of the source.
+They raise ValueError for rates that are negative, NaN or of the wrong shape.
 """
 
 from __future__ import annotations
@@ -29,24 +34,8 @@ Array = np.ndarray
 def mmse(source: GaussMarkov, rates: object) -> Array:
     """Least distortion of each frame without a perception constraint.
 
-    Minimise every D_t at once over causal codecs of rates R_1..R_T; the optimum is
+    Over causal codecs of rates R_1..R_T, one codec is best for all frames:
     D_t = m_t = 2^(-2 R_t) (a_t^2 m_{t-1} + q_t).
-
-    Parameters
-    ----------
-    source : GaussMarkov
-        T frames, or T frames of d modes.
-    rates : (..., T) array, or (..., T, d)
-        Bits per frame (and mode), >= 0, inf allowed.
-
-    Returns
-    -------
-    array of the shape of rates, squared units of the source
-
-    Raises
-    ------
-    ValueError
-        Rates of the wrong shape, negative or NaN.
 
     Notes
     -----
@@ -62,26 +51,15 @@ def mmse(source: GaussMarkov, rates: object) -> Array:
 
 
 def rate_for_distortion(source: GaussMarkov, distortion: object) -> Array:
-    r"""Least rates for given MMSE distortions of each frame.
+    r"""Least rates, in bits per frame, for given MMSE distortions of each frame.
 
     .. math:: R_t = \max\{0, \tfrac12 \log_2(v_t / D_t)\}, \qquad
               v_t = a_t^2 \min(D_{t-1}, v_{t-1}) + q_t.
 
     Parameters
     ----------
-    source : GaussMarkov
-        T frames, or T frames of d modes.
     distortion : (..., T) array, or (..., T, d), >= 0
-        Distortion D_t allowed at each frame; 0 asks for an infinite rate.
-
-    Returns
-    -------
-    array of the shape of distortion, bits per frame
-
-    Raises
-    ------
-    ValueError
-        Distortions of the wrong shape, negative or NaN.
+        Distortion D_t allowed at each frame; 0 needs an infinite rate.
 
     Examples
     --------
@@ -102,9 +80,9 @@ def _rates(source: GaussMarkov, target: Array) -> Iterator[Array]:
     for t in range(source.frames):
         v = source.gain[t] ** 2 * m + source.innovation[t]
         m = np.minimum(target[t], v)
-        with np.errstate(divide="ignore", invalid="ignore"):  # D = 0 costs an infinite rate
+        with np.errstate(divide="ignore", invalid="ignore"):  # D = 0 needs an infinite rate
             bits = 0.5 * (np.log2(v) - np.log2(m))
-        # what is known already costs nothing, not even for D = 0
+        # a frame that is known already needs no rate, not even for D = 0
         yield bits if np.all(source.innovation[t]) else np.where(v > m, bits, 0.0)
 
 
@@ -113,39 +91,26 @@ def framewise(
 ) -> Array:
     r"""Distortion of each frame under PLF-FMD.
 
-    Minimise every :math:`D_t` at once subject to :math:`\phi(P_{X_t}, P_{\hat X_t}) \le P_t`:
+    Minimise all :math:`D_t` subject to :math:`\phi(P_{X_t}, P_{\hat X_t}) \le P_t`:
 
-    .. math:: D_t = m_t + \max(0, \hat s_t - \sqrt{\sigma_t^2 - m_t})^2,
+    .. math:: D_t = m_t + \max(0, \hat s_t - \sqrt{\sigma_t^2 - m_t})^2.
 
-    with :math:`\hat s_t = \sigma_t - \sqrt{P_t}` for squared W2, and
-    :math:`\hat s_t = \sigma_t \sqrt u`, u <= 1 the root of :math:`(u - 1 - \ln u)/2 = P_t`, for
-    :math:`KL(P_{\hat X_t} \| P_{X_t})` in nats.
+    The smallest standard deviation is :math:`\hat s_t = \sigma_t - \sqrt{P_t}` for squared W2. It
+    is :math:`\hat s_t = \sigma_t \sqrt u` for :math:`KL(P_{\hat X_t} \| P_{X_t})` in nats, with
+    u <= 1 the root of :math:`(u - 1 - \ln u)/2 = P_t`.
 
     Parameters
     ----------
-    source : GaussMarkov
-        T frames, or T frames of d modes.
-    rates : (..., T) array, or (..., T, d)
-        Bits per frame (and mode), >= 0, inf allowed.
     levels : float or array that broadcasts with rates, >= 0
         Perception thresholds; inf is no constraint.
     metric : {"w2", "kl"}
         Squared Wasserstein-2 distance (squared units of the source), or KL in nats.
 
-    Returns
-    -------
-    array of the shape of rates, squared units of the source
-
-    Raises
-    ------
-    ValueError
-        Rates or levels of the wrong shape, negative or NaN; unknown metric.
-
     Notes
     -----
     Loss function of Salehkalaibar et al., arXiv:2305.19301; for one frame the W2 form is in Zhang
-    et al., arXiv:2106.10311. The many-frame form is derived in this project: the marginal law
-    binds each frame alone, and the MMSE backbone is best for all frames.
+    et al., arXiv:2106.10311. The form for many frames is derived in this project: the constraints
+    on the frames are separate, and the MMSE backbone is best for all frames.
 
     Examples
     --------
@@ -170,7 +135,7 @@ def framewise(
         )
 
     def drops(level: Array) -> Iterator[Array]:
-        """How far below sigma the standard deviation may fall, frame by frame."""
+        """Yield sigma minus the smallest standard deviation of each frame."""
         for t in range(source.frames):
             if metric == "w2":
                 yield np.minimum(np.sqrt(level[t]), sigma[t])
@@ -182,10 +147,10 @@ def framewise(
         for step, drop in zip(steps(source, block), below, strict=True):
             estimate = source.gain[step.t] ** 2 * estimate + step.captured() * step.v
             # sigma - sd of the estimate, without cancellation
-            short = step.m / (sigma[step.t] + np.sqrt(estimate))
+            missing = step.m / (sigma[step.t] + np.sqrt(estimate))
             if drop is not None:
-                short = np.maximum(short - drop, 0.0)
-            yield step.m + short**2
+                missing = np.maximum(missing - drop, 0.0)
+            yield step.m + missing**2
 
     if allowed.ndim <= sigma.ndim:  # the same levels for all rates
         same = [
@@ -203,25 +168,9 @@ def framewise(
 def zero_perception_framewise(source: GaussMarkov, rates: object) -> Array:
     r"""Distortion of each frame under perfect framewise realism (0-PLF-FMD).
 
-    Minimise every :math:`D_t` at once subject to :math:`P_{\hat X_t} = P_{X_t}`:
+    Minimise all :math:`D_t` subject to :math:`P_{\hat X_t} = P_{X_t}`:
 
     .. math:: D_t = 2\sigma_t^2 - 2\sigma_t \sqrt{\sigma_t^2 - m_t} \le 2 m_t.
-
-    Parameters
-    ----------
-    source : GaussMarkov
-        T frames, or T frames of d modes.
-    rates : (..., T) array, or (..., T, d)
-        Bits per frame (and mode), >= 0, inf allowed.
-
-    Returns
-    -------
-    array of the shape of rates, squared units of the source
-
-    Raises
-    ------
-    ValueError
-        Rates of the wrong shape, negative or NaN.
 
     Notes
     -----
@@ -244,29 +193,13 @@ def zero_perception_joint(source: GaussMarkov, rates: object) -> Array:
 
     .. math:: D_t = a_t^2 D_{t-1} + 2 (q_t - k_t \sqrt{q_t v_t}), \qquad D_0 = 0.
 
-    Parameters
-    ----------
-    source : GaussMarkov
-        T frames, or T frames of d modes.
-    rates : (..., T) array, or (..., T, d)
-        Bits per frame (and mode), >= 0, inf allowed.
-
-    Returns
-    -------
-    array of the shape of rates, squared units of the source
-
-    Raises
-    ------
-    ValueError
-        Rates of the wrong shape, negative or NaN.
-
     Notes
     -----
-    The first term is the error that the law of the past forces the decoder to repeat. Derived in
-    this project; loss function of Salehkalaibar et al., arXiv:2305.19301. The decoder reaching it
-    is Xhat_t = a_t Xhat_{t-1} + sqrt(q_t) u_t. Evaluated as m_t plus the excess of the module
-    docstring, the same number with less rounding. Frames that the past determines (|rho_t| = 1)
-    can show nothing new; what they receive is kept, and shown by the next frame that has news.
+    The first term is the error that the decoder must repeat, because the past reconstruction and
+    the joint distribution determine a part of the new frame. Derived in this project; loss function
+    of Salehkalaibar et al., arXiv:2305.19301. The optimal decoder is
+    Xhat_t = a_t Xhat_{t-1} + sqrt(q_t) u_t. A frame with |rho_t| = 1 is determined by the past, so
+    the decoder keeps what it receives and uses it in the next frame with an innovation.
 
     Examples
     --------
@@ -276,21 +209,21 @@ def zero_perception_joint(source: GaussMarkov, rates: object) -> Array:
 
     def compute(block: Array) -> Iterator[Array]:
         excess: Array | float = 0.0
-        held: Array | float = 0.0  # known to the decoder and not shown yet
+        unused: Array | float = 0.0  # variance known to the decoder, not yet reconstructed
         for step in steps(source, block):
             squared = source.gain[step.t] ** 2
-            q, captured, waiting = source.innovation[step.t], step.captured(), squared * held
-            known = captured * step.v + waiting
+            q, captured, carried = source.innovation[step.t], step.captured(), squared * unused
+            known = captured * step.v + carried
             # sqrt q - sqrt known, without cancellation; a root is zero or far above 1e-200
             total = np.maximum(np.sqrt(q) + np.sqrt(known), 1e-200)
-            missing = (step.residual * q - captured * step.handed - waiting) / total
+            missing = (step.residual * q - captured * step.inherited - carried) / total
             new = q > 0
             if np.all(new):
-                held = 0.0
-            else:  # the past determines the frame: it can show nothing, and keeps what it gets
-                missing, held = np.where(new, missing, 0.0), np.where(new, 0.0, known)
+                unused = 0.0
+            else:  # the past determines the frame, so nothing new can be reconstructed
+                missing, unused = np.where(new, missing, 0.0), np.where(new, 0.0, known)
             excess = squared * excess + missing**2
-            yield step.m + held + excess
+            yield step.m + unused + excess
 
     return over_blocks(source, compute, check_rates(source, rates))
 
@@ -303,26 +236,10 @@ def zero_perception_self_adaptive(source: GaussMarkov, rates: object) -> Array:
 
     .. math:: D_t = 2 v_t (1 - k_t) \le 2 m_t.
 
-    Parameters
-    ----------
-    source : GaussMarkov
-        T frames, or T frames of d modes.
-    rates : (..., T) array, or (..., T, d)
-        Bits per frame (and mode), >= 0, inf allowed.
-
-    Returns
-    -------
-    array of the shape of rates, squared units of the source
-
-    Raises
-    ------
-    ValueError
-        Rates of the wrong shape, negative or NaN.
-
     Notes
     -----
-    Derived in this project; loss function of Salehkalaibar et al., arXiv:2502.10628. The decoder
-    reaching it is Xhat_t = a_t E[X_{t-1} | representation] + sqrt(v_t) u_t.
+    Derived in this project; loss function of Salehkalaibar et al., arXiv:2502.10628. The optimal
+    decoder is Xhat_t = a_t E[X_{t-1} | representation] + sqrt(v_t) u_t.
 
     Examples
     --------
@@ -340,12 +257,12 @@ def zero_perception_self_adaptive(source: GaussMarkov, rates: object) -> Array:
 
 
 def joint_tradeoff(source: GaussMarkov, rates: object, alpha: object) -> Array:
-    r"""(D_1, D_2) reached by 0-PLF-JD when frame 1 keeps only part of what was received.
+    r"""Distortions (D_1, D_2) under 0-PLF-JD when frame 1 uses only part of what was received.
 
-    Two frames. With standard deviations scaled to one, let the first reconstruction be
-    :math:`\hat X_1 = \alpha U_1 + \sqrt{1-\alpha^2}\, Z`, where U_1 is the test-channel output and
-    Z decoder noise. The least second distortion under perfect joint realism is then
-    :math:`D_t = 2\sigma_t^2 (1 - c_t)` with :math:`A_t = 1 - m_t/\sigma_t^2` and
+    With standard deviations scaled to one, the first reconstruction is
+    :math:`\hat X_1 = \alpha U_1 + \sqrt{1-\alpha^2}\, Z`, where U_1 is the output of the test
+    channel and Z is noise of the decoder. Then the least second distortion under perfect joint
+    realism is :math:`D_t = 2\sigma_t^2 (1 - c_t)` with :math:`A_t = 1 - m_t/\sigma_t^2` and
 
     .. math:: c_1 = \alpha \sqrt{A_1}, \qquad
               c_2 = \rho^2 \sqrt{A_1} \alpha
@@ -358,7 +275,7 @@ def joint_tradeoff(source: GaussMarkov, rates: object, alpha: object) -> Array:
     rates : (2,) array
         Bits per frame, >= 0, inf allowed.
     alpha : array, in [0, 1]
-        Share of the first test-channel output that is kept; 1 minimises D_1.
+        Weight of the output of the first test channel; 1 minimises D_1.
 
     Returns
     -------
@@ -372,8 +289,8 @@ def joint_tradeoff(source: GaussMarkov, rates: object, alpha: object) -> Array:
 
     Notes
     -----
-    Derived in this project. D_2 is least at alpha = min(1, sqrt(A_2 / A_1)): where the second
-    frame is known less well than the first, dropping part of the first helps the second.
+    Derived in this project. D_2 is least at alpha = min(1, sqrt(A_2 / A_1)). So if the decoder
+    knows the second frame less well than the first, a worse first frame helps the second.
 
     Examples
     --------
@@ -399,35 +316,35 @@ def joint_tradeoff(source: GaussMarkov, rates: object, alpha: object) -> Array:
     captured, residual = backbone.gain[1] ** 2, np.exp2(-2 * bits[1])
 
     def compute(block: Array) -> Iterator[Array]:
-        """D_t = m_t + excess, without cancellation; c is the share of frame 1 that is shown."""
-        part = block[0]
-        dropped = (1 - part) * (1 + part)
-        short = (dropped + part**2 * missing) / (1 + np.sqrt(known) * part)  # 1 - c
+        """Yield D_t = m_t + excess, without cancellation; c is the correlation of frame 1."""
+        weight = block[0]
+        dropped = (1 - weight) * (1 + weight)
+        short = (dropped + weight**2 * missing) / (1 + np.sqrt(known) * weight)  # 1 - c
         yield 2 * source.variance[0] * short
-        # A_2 - rho^2 c^2, and sqrt(1 - rho^2) less its root
-        waiting = square * known * dropped
-        fresh = captured * (new + square * missing) + waiting
-        total = np.maximum(np.sqrt(new) + np.sqrt(fresh), 1e-200)
-        lack = (residual * new - captured * square * missing - waiting) / total
+        # A_2 - rho^2 c^2, then sqrt(1 - rho^2) minus its root
+        carried = square * known * dropped
+        available = captured * (new + square * missing) + carried
+        total = np.maximum(np.sqrt(new) + np.sqrt(available), 1e-200)
+        lack = (residual * new - captured * square * missing - carried) / total
         yield backbone.mmse[1] + source.variance[1] * (square * short**2 + lack**2)
 
     return over_blocks(source, compute, np.repeat(share[..., None], 2, axis=-1))
 
 
 def smallest_sd(sigma: object, levels: object, metric: str = "w2") -> Array:
-    r"""Smallest standard deviation of a reconstruction that a marginal threshold allows.
+    r"""Smallest standard deviation of a reconstruction that a framewise threshold allows.
 
-    :math:`\sigma - \sqrt P` for squared W2; :math:`\sigma \sqrt u` for KL in nats, where u <= 1
-    solves :math:`(u - 1 - \ln u)/2 = P`.
+    It is :math:`\sigma - \sqrt P` for squared W2 and :math:`\sigma \sqrt u` for KL in nats, where
+    u <= 1 solves :math:`(u - 1 - \ln u)/2 = P`.
 
     Parameters
     ----------
     sigma : array, > 0
         Standard deviation of the source.
     levels : array, >= 0
-        Threshold; broadcasts with sigma.
+        Threshold P; broadcasts with sigma.
     metric : {"w2", "kl"}
-        Divergence.
+        Squared Wasserstein-2 distance, or KL in nats.
 
     Returns
     -------
@@ -447,16 +364,16 @@ def smallest_sd(sigma: object, levels: object, metric: str = "w2") -> Array:
 def _log_shrinkage(target: Array) -> Array:
     """Root y >= 0 of f(y) = exp(-y) - 1 + y = target, by Householder's method.
 
-    All derivatives come with the slope f' = 1 - exp(-y). The start is exact to 1e-16 for targets
-    below 1e-10, where f cancels, and within 1/2 of the root for large ones; convergence is
-    quartic, two steps are exact.
+    The slope f' = 1 - exp(-y) gives all derivatives. The start is exact to 1e-16 for targets below
+    1e-10, where f cancels. For large targets it is within 1/2 of the root. Convergence is of fourth
+    order, so two steps suffice.
     """
     bounded = np.minimum(target, 1e300)
     start = (bounded + np.sqrt(bounded) * np.sqrt(4 * bounded + 18)) / 3
-    y, aim = np.maximum(start, 1e-5), np.maximum(bounded, 1e-10)
+    y, goal = np.maximum(start, 1e-5), np.maximum(bounded, 1e-10)
     for _ in range(2):
         slope = -np.expm1(-y)
-        newton = (y - slope - aim) / slope
+        newton = (y - slope - goal) / slope
         bend = 0.5 * newton * (1 - slope) / slope
         y = y - newton * (1 - bend) / (1 - 2 * bend - newton * bend / 3)
     return np.where(target < 1e-10, start, y)

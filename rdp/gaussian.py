@@ -1,7 +1,9 @@
-"""Gaussian algebra that survives rank-deficient covariances.
+"""Gaussian algebra that is correct for singular covariances too.
 
-Low rates produce singular covariances, where Cholesky raises and sqrtm returns nan. Everything
-here goes through eigen- or singular values with clipping, and broadcasts over leading axes.
+Low rates produce singular covariances, where Cholesky raises and sqrtm returns nan. All functions
+use eigenvalues or singular values with clipping. They broadcast over leading axes, and raise
+ValueError for matrices that are not square, of different sizes, or clearly not positive
+semidefinite.
 """
 
 from __future__ import annotations
@@ -16,22 +18,28 @@ _EPS = np.finfo(np.float64).eps
 
 
 def _covariance(name: str, value: object) -> Array:
-    """Return a batch of square matrices, symmetrised, or raise ValueError naming `name`."""
+    """Return square matrices, symmetrised, or raise ValueError naming `name`."""
     out = _check.finite(name, _check.array(name, value))
     if out.ndim < 2 or out.shape[-1] != out.shape[-2]:
         raise ValueError(f"{name}: expected square matrices (..., k, k), got shape {out.shape}")
     return 0.5 * (out + np.swapaxes(out, -1, -2))
 
 
-def _same_size(first: Array, second: Array) -> None:
-    if first.shape[-1] != second.shape[-1]:
-        raise ValueError(
-            f"cov_b: expected {first.shape[-1]} variables like cov_a, got {second.shape[-1]}"
-        )
+def _pair(cov_a: object, cov_b: object) -> tuple[Array, Array]:
+    """Return two covariances of the same number of variables, or raise ValueError."""
+    a, b = _covariance("cov_a", cov_a), _covariance("cov_b", cov_b)
+    if a.shape[-1] != b.shape[-1]:
+        raise ValueError(f"cov_b: expected {a.shape[-1]} variables like cov_a, got {b.shape[-1]}")
+    return a, b
+
+
+def _traces(a: Array, b: Array) -> Array:
+    """Sum of the two traces: the total variance of both."""
+    return np.trace(a, axis1=-2, axis2=-1) + np.trace(b, axis1=-2, axis2=-1)
 
 
 def _eigen(cov: Array, name: str) -> tuple[Array, Array]:
-    """Eigenvalues and vectors, those that rounding alone can explain set to zero."""
+    """Eigenvalues and vectors; eigenvalues within rounding of zero are set to zero."""
     values, vectors = np.linalg.eigh(cov)
     top = np.abs(values).max(axis=-1, keepdims=True, initial=0.0)
     if (values < -1e-6 * top).any():
@@ -49,15 +57,6 @@ def psd_sqrt(cov: object) -> Array:
     cov : (..., k, k) array
         Covariances. Eigenvalues within rounding of zero are taken as zero.
 
-    Returns
-    -------
-    (..., k, k) array
-
-    Raises
-    ------
-    ValueError
-        Not square, or clearly not positive semidefinite.
-
     Examples
     --------
     >>> psd_sqrt([[4.0, 0.0], [0.0, 0.0]])
@@ -69,19 +68,10 @@ def psd_sqrt(cov: object) -> Array:
 
 
 def psd_cholesky(cov: object) -> Array:
-    """Lower-triangular factor of positive semidefinite matrices, with zero columns where singular.
+    """Lower-triangular factor of covariances (..., k, k), singular ones included.
 
-    Column s is the effect of what is new in variable s; a variable that its predecessors
-    determine has nothing new, and its column vanishes.
-
-    Parameters
-    ----------
-    cov : (..., k, k) array
-        Covariances.
-
-    Returns
-    -------
-    (..., k, k) array, non-negative diagonal
+    Column s is the effect of the innovation of variable s given the variables before it. If they
+    determine variable s, its column is zero. The diagonal is non-negative.
 
     Examples
     --------
@@ -106,7 +96,7 @@ def psd_cholesky(cov: object) -> Array:
 
 
 def bures(cov_a: object, cov_b: object) -> Array:
-    r"""Squared Wasserstein-2 distance between centred Gaussian laws.
+    r"""Squared Wasserstein-2 distance between centred Gaussian distributions.
 
     .. math:: \min E\|A - B\|^2 = \operatorname{tr} \Sigma_A + \operatorname{tr} \Sigma_B
               - 2 \operatorname{tr} (\Sigma_A^{1/2} \Sigma_B \Sigma_A^{1/2})^{1/2}.
@@ -120,44 +110,26 @@ def bures(cov_a: object, cov_b: object) -> Array:
     -------
     (...) array, >= 0, squared units
 
-    Raises
-    ------
-    ValueError
-        Not square, different sizes, or clearly not positive semidefinite.
-
     Notes
     -----
-    The trace of the root is computed as the nuclear norm of the product of the roots: singular
-    values keep absolute accuracy where square roots of eigenvalues lose half of the digits.
+    The trace of the root is computed as the nuclear norm of the product of the roots. Singular
+    values keep absolute accuracy; square roots of eigenvalues lose half of the digits.
 
     Examples
     --------
     >>> float(bures([[4.0]], [[1.0]]))
     1.0
     """
-    a, b = _covariance("cov_a", cov_a), _covariance("cov_b", cov_b)
-    _same_size(a, b)
+    a, b = _pair(cov_a, cov_b)
     fidelity = np.linalg.svd(psd_sqrt(a) @ psd_sqrt(b), compute_uv=False).sum(axis=-1)
-    traces = np.trace(a, axis1=-2, axis2=-1) + np.trace(b, axis1=-2, axis2=-1)
-    return np.maximum(traces - 2 * fidelity, 0.0)
+    return np.maximum(_traces(a, b) - 2 * fidelity, 0.0)
 
 
 def gelbrich(mean_a: object, cov_a: object, mean_b: object, cov_b: object) -> Array:
-    r"""Gelbrich's lower bound on squared W2, exact for Gaussian laws.
+    r"""Gelbrich's lower bound on squared W2, exact for Gaussian distributions.
 
     :math:`W_2^2 \ge \|\mu_A - \mu_B\|^2 + \operatorname{Bures}(\Sigma_A, \Sigma_B)` for any two
-    laws with these means and covariances.
-
-    Parameters
-    ----------
-    mean_a, mean_b : (..., k) arrays
-        Means.
-    cov_a, cov_b : (..., k, k) arrays
-        Covariances.
-
-    Returns
-    -------
-    (...) array, >= 0, squared units
+    distributions with these means (..., k) and covariances (..., k, k).
 
     Examples
     --------
@@ -169,25 +141,15 @@ def gelbrich(mean_a: object, cov_a: object, mean_b: object, cov_b: object) -> Ar
 
 
 def kl_divergence(mean_a: object, cov_a: object, mean_b: object, cov_b: object) -> Array:
-    r"""Kullback-Leibler divergence KL(A || B) between Gaussian laws, in nats.
+    r"""Kullback-Leibler divergence KL(A || B) between Gaussian distributions, in nats.
 
     .. math:: \tfrac12 \big[\operatorname{tr} \Sigma_B^{-1} \Sigma_A - k
               + \ln \tfrac{\det \Sigma_B}{\det \Sigma_A}
               + (\mu_A - \mu_B)^T \Sigma_B^{-1} (\mu_A - \mu_B)\big].
 
-    Where B is singular, the laws are compared on its support. The answer is inf when one law puts
-    mass where the other has none: A outside the support of B, or A of lower rank than B.
-
-    Parameters
-    ----------
-    mean_a, mean_b : (..., k) arrays
-        Means.
-    cov_a, cov_b : (..., k, k) arrays
-        Covariances.
-
-    Returns
-    -------
-    (...) array, >= 0, nats
+    Means have the shape (..., k), covariances (..., k, k). If B is singular, the distributions are
+    compared on its support. The result is inf if A has mass outside the support of B, or a lower
+    rank than B.
 
     Examples
     --------
@@ -196,8 +158,7 @@ def kl_divergence(mean_a: object, cov_a: object, mean_b: object, cov_b: object) 
     >>> float(kl_divergence([0.0], [[0.0]], [0.0], [[1.0]]))
     inf
     """
-    a, b = _covariance("cov_a", cov_a), _covariance("cov_b", cov_b)
-    _same_size(a, b)
+    a, b = _pair(cov_a, cov_b)
     shift = _check.array("mean_a", mean_a) - _check.array("mean_b", mean_b)
     values, vectors = _eigen(b, "cov_b")
     support = values > 0
@@ -211,12 +172,12 @@ def kl_divergence(mean_a: object, cov_a: object, mean_b: object, cov_b: object) 
     tiny = 1e-12 * top + 1e-300
     outside = (~support & ((variance_off > tiny) | (moved[..., 0] ** 2 > tiny))).any(axis=-1)
     rank = support.sum(axis=-1)
-    # ratio is sorted upwards; the null space of b fills its first places with zeros
-    place = np.arange(ratio.shape[-1]) >= ratio.shape[-1] - rank[..., None]
+    # ratio is in ascending order; its first entries belong to the null space of b
+    used = np.arange(ratio.shape[-1]) >= ratio.shape[-1] - rank[..., None]
     with np.errstate(divide="ignore"):
-        logs = np.where(place, np.log(np.where(place, ratio, 1.0)), 0.0).sum(axis=-1)
+        logs = np.where(used, np.log(np.where(used, ratio, 1.0)), 0.0).sum(axis=-1)
     quadratic = (inverse * moved[..., 0] ** 2).sum(axis=-1)
-    value = 0.5 * (np.where(place, ratio, 0.0).sum(axis=-1) - rank - logs + quadratic)
+    value = 0.5 * (np.where(used, ratio, 0.0).sum(axis=-1) - rank - logs + quadratic)
     return np.where(outside, np.inf, np.maximum(value, 0.0))
 
 
@@ -238,37 +199,31 @@ def adapted_w2(cov_a: object, cov_b: object) -> Array:
 
     Notes
     -----
-    Gunasingam and Wong, arXiv:2404.06625, for regular covariances; for singular ones the factor
-    has zero columns where a frame brings nothing new.
+    Gunasingam and Wong, arXiv:2404.06625, for regular covariances. For singular ones the factor has
+    a zero column for each frame without an innovation.
 
     Examples
     --------
     >>> float(adapted_w2([[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [1.0, 1.0]]))
     2.0
     """
-    a, b = _covariance("cov_a", cov_a), _covariance("cov_b", cov_b)
-    _same_size(a, b)
+    a, b = _pair(cov_a, cov_b)
     matched = np.abs(np.einsum("...ij,...ij->...j", psd_cholesky(a), psd_cholesky(b))).sum(axis=-1)
-    traces = np.trace(a, axis1=-2, axis2=-1) + np.trace(b, axis1=-2, axis2=-1)
-    return np.maximum(traces - 2 * matched, 0.0)
+    return np.maximum(_traces(a, b) - 2 * matched, 0.0)
 
 
 def mutual_information(cov: object, first: int) -> Array:
     r"""Mutual information between the first variables of a Gaussian vector and the rest, in bits.
 
     :math:`I = -\tfrac12 \sum_i \log_2 (1 - c_i^2)` over the canonical correlations
-    :math:`c_i`; inf where a direction is determined exactly.
+    :math:`c_i`; inf if one group determines a direction of the other exactly.
 
     Parameters
     ----------
     cov : (..., k, k) array
         Joint covariance, singular ones included.
     first : int
-        How many of the variables form the first group, 1 <= first < k.
-
-    Returns
-    -------
-    (...) array, bits
+        Number of variables in the first group, 1 <= first < k.
 
     Examples
     --------
@@ -281,14 +236,14 @@ def mutual_information(cov: object, first: int) -> Array:
     whitened = _whitener(joint[..., :first, :first]) @ joint[..., :first, first:]
     whitened = whitened @ np.swapaxes(_whitener(joint[..., first:, first:]), -1, -2)
     correlations = np.linalg.svd(whitened, compute_uv=False)
-    open_ = (1 - correlations) * (1 + correlations)
-    exact = open_ < 4 * joint.shape[-1] * _EPS
-    bits = -0.5 * np.log2(np.where(exact, 1.0, open_))
+    unexplained = (1 - correlations) * (1 + correlations)
+    exact = unexplained < 4 * joint.shape[-1] * _EPS
+    bits = -0.5 * np.log2(np.where(exact, 1.0, unexplained))
     return np.where(exact, np.inf, bits).sum(axis=-1)
 
 
 def _whitener(cov: Array) -> Array:
-    """Inverse square root on the support."""
+    """Inverse square root of a covariance on its support."""
     values, vectors = _eigen(cov, "cov")
     root = np.where(values > 0, 1 / np.sqrt(np.where(values > 0, values, 1.0)), 0.0)
     return root[..., :, None] * np.swapaxes(vectors, -1, -2)

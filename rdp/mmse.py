@@ -1,12 +1,15 @@
-r"""The MMSE backbone: the representation that is best for every frame at once.
+r"""The MMSE backbone: the representation that is best for all frames.
 
 .. math::
     v_t = a_t^2 m_{t-1} + q_t, \qquad m_t = 2^{-2R_t} v_t, \qquad k_t^2 = 1 - 2^{-2R_t}, \qquad
     \tilde X_t = E[X_t | X_r^t] = a_t \tilde X_{t-1} + k_t \sqrt{v_t}\, u_t,
 
-with white :math:`u_t` of unit variance. Every reconstruction is made from it and splits as
-:math:`D_t = m_t + E(\tilde X_t - \hat X_t)^2`. Sequential coding of Gauss-Markov sources: Ma and
-Ishwar, arXiv:cs/0701197; Tanaka et al., arXiv:1411.7632.
+with white :math:`u_t` of unit variance. All decoders use this representation; each has the
+distortion :math:`D_t = m_t + E(\tilde X_t - \hat X_t)^2`. Sequential coding of Gauss-Markov
+sources: Ma and Ishwar, arXiv:cs/0701197; Tanaka et al., arXiv:1411.7632.
+
+Arguments. `rates` is an array (..., T), or (..., T, d) for a source of d modes, in bits per frame
+(and mode), >= 0, inf allowed. Rates that are negative, NaN or of the wrong shape raise ValueError.
 """
 
 from __future__ import annotations
@@ -21,22 +24,22 @@ from rdp.source import GaussMarkov
 
 Array = np.ndarray
 
-_BLOCK = 8192  # values per frame worked on at once, so that the temporaries stay in the cache
+_BLOCK = 8192  # values per frame processed at one time, so that temporaries stay in the cache
 
 
 class Step(NamedTuple):
-    """The backbone at one frame, time axis removed.
+    """The backbone at one frame; arrays without the axis of time.
 
     Parameters
     ----------
     t : int
-        Frame, from 0.
+        Index of the frame, from 0.
     exponent : array
         -2 R_t ln 2.
     residual : array
-        2^(-2 R_t), the share of the prediction error that stays.
-    handed : array
-        a_t^2 m_{t-1}, the part of v_t that the past left.
+        2^(-2 R_t), the share of the prediction error that remains.
+    inherited : array
+        a_t^2 m_{t-1}, the part of v_t that comes from the error of the frame before.
     v : array
         Prediction error v_t.
     m : array
@@ -46,7 +49,7 @@ class Step(NamedTuple):
     t: int
     exponent: Array
     residual: Array
-    handed: Array
+    inherited: Array
     v: Array
     m: Array
 
@@ -56,39 +59,22 @@ class Step(NamedTuple):
 
 
 def steps(source: GaussMarkov, rates: Array) -> Iterator[Step]:
-    """Run the recursion frame by frame.
+    """Yield the backbone frame by frame, for rates (T, ...) with the axis of time first.
 
-    Parameters
-    ----------
-    source : GaussMarkov
-        T frames.
-    rates : (T, ...) array, time first, >= 0
-        Trailing axes broadcast with the modes of the source.
-
-    Yields
-    ------
-    Step
+    The other axes of the rates broadcast with the modes of the source.
     """
     m: Array = np.zeros(())
     for t in range(source.frames):
         exponent = rates[t] * (-2 * np.log(2))
         residual = np.exp(exponent)
-        handed = source.gain[t] ** 2 * m
-        v = handed + source.innovation[t]
+        inherited = source.gain[t] ** 2 * m
+        v = inherited + source.innovation[t]
         m = residual * v
-        yield Step(t, exponent, residual, handed, v, m)
+        yield Step(t, exponent, residual, inherited, v, m)
 
 
 def check_rates(source: GaussMarkov, rates: object) -> Array:
-    """Return rates as an array (..., T), or (..., T, d), or raise ValueError.
-
-    Parameters
-    ----------
-    source : GaussMarkov
-        T frames, d modes for vector frames.
-    rates : array_like
-        Trailing axes must match the shape of source.sigma.
-    """
+    """Return rates as a float64 array whose last axes have the shape of source.sigma."""
     out = _check.nonnegative("rates", rates)
     wanted = source.sigma.shape
     if out.shape[-len(wanted) :] != wanted:
@@ -102,21 +88,16 @@ def check_rates(source: GaussMarkov, rates: object) -> Array:
 def over_blocks(
     source: GaussMarkov, compute: Callable[..., Iterable[Array]], *arrays: Array
 ) -> Array:
-    """Evaluate a per-frame recursion over leading axes, block by block.
+    """Evaluate a recursion over frames for all leading axes, block by block.
 
     Parameters
     ----------
-    source : GaussMarkov
-        T frames.
+    source : GaussMarkov of T frames
     compute : callable
-        Takes one block of each array, time first, (T, n) or (T, n, d); yields T arrays, one for
-        each frame.
-    *arrays : (..., T) arrays, or (..., T, d) for vector frames
-        Arguments of one common shape.
-
-    Returns
-    -------
-    array of the common shape
+        Takes one block of each array with the axis of time first, (T, n) or (T, n, d). Yields T
+        arrays, one for each frame.
+    *arrays : (..., T) arrays, or (..., T, d) for d modes
+        All of one shape, which is also the shape of the result.
     """
     core = source.sigma.shape
     flat = [array.reshape(-1, *core) for array in arrays]
@@ -152,23 +133,7 @@ class Backbone(NamedTuple):
 
 
 def mmse_recursion(source: GaussMarkov, rates: object) -> Backbone:
-    """Prediction errors, MMSE distortions, gains and estimate variances of every frame.
-
-    Parameters
-    ----------
-    source : GaussMarkov
-        T frames.
-    rates : (..., T) array, or (..., T, d) for vector frames
-        Bits per frame (and mode), >= 0, inf allowed.
-
-    Returns
-    -------
-    Backbone
-
-    Raises
-    ------
-    ValueError
-        Rates of the wrong shape, negative or NaN.
+    """Prediction errors, MMSE distortions, gains and variances of the estimate, of every frame.
 
     Examples
     --------
@@ -188,39 +153,19 @@ def mmse_recursion(source: GaussMarkov, rates: object) -> Backbone:
 
 
 def estimate_factor(source: GaussMarkov, rates: object) -> Array:
-    r"""Factor of the MMSE estimate in white variables: :math:`\tilde X = \tilde L u`.
+    r"""Factor of the MMSE estimate in white variables, :math:`\tilde X = \tilde L u`.
 
-    :math:`\tilde L_{ts} = \phi(t, s)\, k_s \sqrt{v_s}` for :math:`s \le t`; column s vanishes when
-    frame s gets no rate.
-
-    Parameters
-    ----------
-    source : GaussMarkov
-        T frames.
-    rates : (..., T) array, or (..., T, d) for vector frames
-        Bits per frame (and mode), >= 0, inf allowed.
-
-    Returns
-    -------
-    (..., T, T) array, or (..., d, T, T)
+    :math:`\tilde L_{ts} = \phi(t, s)\, k_s \sqrt{v_s}` for :math:`s \le t`. The shape is
+    (..., T, T), or (..., d, T, T). Column s is zero if frame s has rate 0.
     """
     backbone = mmse_recursion(source, rates)
     return _factor(source, backbone.gain * np.sqrt(backbone.prediction_error))
 
 
 def factor_from_mmse(source: GaussMarkov, mmse: Array) -> Array:
-    """Factor of the estimate for any representation, from its errors alone.
+    """Factor of the MMSE estimate, as `estimate_factor`, from errors m_t instead of rates.
 
-    Parameters
-    ----------
-    source : GaussMarkov
-        T frames.
-    mmse : (..., T) array, or (..., T, d)
-        Errors m_t, with m_t <= a_t^2 m_{t-1} + q_t.
-
-    Returns
-    -------
-    (..., T, T) array, or (..., d, T, T)
+    The errors have the shape of rates, and m_t <= a_t^2 m_{t-1} + q_t.
     """
     axis = -source.sigma.ndim
     m = np.moveaxis(np.asarray(mmse, dtype=np.float64), axis, 0)
@@ -233,6 +178,6 @@ def factor_from_mmse(source: GaussMarkov, mmse: Array) -> Array:
 
 
 def _factor(source: GaussMarkov, scale: Array) -> Array:
-    """Columns phi(., s) times the standard deviation of what frame s adds to the estimate."""
+    """Columns phi(., s) times the standard deviation that frame s adds to the estimate."""
     columns = np.moveaxis(scale, -source.sigma.ndim, -1)
     return source.transition() * columns[..., None, :]

@@ -1,11 +1,9 @@
 r"""One Gaussian frame: the scalar rate-distortion-perception function and its inverse.
 
-With :math:`m = \sigma^2 2^{-2R}` and the smallest standard deviation :math:`\hat s` that the
-perception level allows,
+.. math:: D(R, P) = m + \max(0, \hat s - \sqrt{\sigma^2 - m})^2, \qquad m = \sigma^2 2^{-2R},
 
-.. math:: D(R, P) = m + \max(0, \hat s - \sqrt{\sigma^2 - m})^2.
-
-Zhang et al., arXiv:2106.10311. :math:`\hat s = \sigma - \sqrt P` for squared W2.
+where :math:`\hat s` is the smallest standard deviation that the perception level allows:
+:math:`\hat s = \sigma - \sqrt P` for squared W2. Zhang et al., arXiv:2106.10311.
 """
 
 from __future__ import annotations
@@ -55,7 +53,7 @@ def scalar_distortion(
 
     Notes
     -----
-    Zhang et al., arXiv:2106.10311. PLF-FMD with one frame, in units of sigma.
+    Zhang et al., arXiv:2106.10311. It is PLF-FMD with one frame.
 
     Examples
     --------
@@ -83,34 +81,25 @@ def scalar_rate(
     Parameters
     ----------
     distortion : array, >= 0
-        Distortion D, squared units of the source; 0 asks for an infinite rate, inf allowed.
-    level : array, >= 0
-        Perception level P: squared units of the source for "w2", nats for "kl"; inf is free.
-    sigma : array, > 0
-        Standard deviation of the source. The three arrays broadcast.
-    metric : {"w2", "kl"}
-        Squared Wasserstein-2 distance, or KL(reconstruction || source).
+        Distortion D, squared units of the source; 0 needs an infinite rate, inf allowed.
+    level, sigma, metric : arrays, and {"w2", "kl"}
+        As for :func:`scalar_distortion`, which also lists the errors.
 
     Returns
     -------
     array of the broadcast shape, bits
 
-    Raises
-    ------
-    ValueError
-        Negative or NaN values, shapes that do not broadcast, unknown metric.
-
     Notes
     -----
-    The inverse of :func:`scalar_distortion`. In units of sigma, with w the standard deviation of
-    the MMSE estimate: where the level is slack (:math:`D \le 1 - \hat s^2`),
+    The inverse of :func:`scalar_distortion`. In units of sigma, let w be the standard deviation of
+    the MMSE estimate. If the level does not bind (:math:`D \le 1 - \hat s^2`), then
     :math:`R = \tfrac12 \log_2 (1/D)`. Otherwise :math:`D = 1 - w^2 + (\hat s - w)^2` is linear in
-    w, so that
+    w, so
 
     .. math:: R = -\tfrac12 \log_2 (1 - w^2), \qquad w = \frac{1 + \hat s^2 - D}{2 \hat s}, \qquad
               1 - w = \frac{D - (1 - \hat s)^2}{2 \hat s},
 
-    and no rate is needed once :math:`D \ge 1 + \hat s^2`.
+    and no rate is needed if :math:`D \ge 1 + \hat s^2`.
 
     Examples
     --------
@@ -122,12 +111,12 @@ def scalar_rate(
     return over_blocks(_UNIT, _unit_rate, *(array[..., None] for array in each))[..., 0]
 
 
-def _unit_rate(distortion: Array, shown: Array) -> Iterator[Array]:
-    """Rate at unit variance, from the smallest standard deviation that the level allows."""
-    d, s = distortion[0], shown[0]
+def _unit_rate(distortion: Array, least_sd: Array) -> Iterator[Array]:
+    """Yield the rate at unit variance; the level allows a standard deviation of least_sd."""
+    d, s = distortion[0], least_sd[0]
     slack = d <= (1 - s) * (1 + s)
     twice = np.maximum(2 * s, 1e-300)  # s = 0 is slack
-    with np.errstate(divide="ignore", over="ignore"):  # D = 0 costs an infinite rate
+    with np.errstate(divide="ignore", over="ignore"):  # D = 0 needs an infinite rate
         # 1 - w for large rates and w for small ones, each without cancellation
         w = np.clip((1 + s**2 - d) / twice, 0.0, 0.5)
         rest = np.clip((d - (1 - s) ** 2) / twice, 0.0, 1.0)
@@ -139,7 +128,7 @@ def _unit_rate(distortion: Array, shown: Array) -> Iterator[Array]:
 def _in_units(
     first: object, level: object, sigma: object, metric: str, name: str
 ) -> tuple[Array, Array, Array]:
-    """First argument, level in units of sigma, and variance, of shapes that broadcast."""
+    """Return the first argument, the level in units of sigma, and the variance."""
     FMD(metric=metric)  # one place that knows the metrics
     given = _check.nonnegative(name, first)
     allowed = _check.nonnegative("level", level)
@@ -152,6 +141,6 @@ def _in_units(
             f"{sd.shape}, got {given.shape}"
         ) from None
     if metric == "w2":
-        with np.errstate(over="ignore"):  # beyond all numbers is no constraint
+        with np.errstate(over="ignore"):  # an infinite level is no constraint
             allowed = (np.sqrt(allowed) / sd) ** 2
     return given, allowed, sd**2

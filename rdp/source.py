@@ -33,7 +33,8 @@ class GaussMarkov:
     sigma : (T,) or (T, d) array, > 0
         Standard deviation of each frame (and mode), in the units of the source.
     rho : (T-1,) or (T-1, d) array or scalar, in [-1, 1]
-        Correlation of each frame with the one before. A scalar holds for all. Optional for T = 1.
+        Correlation of each frame with the one before. A scalar holds for all. May be omitted for
+        T = 1.
 
     Raises
     ------
@@ -56,12 +57,12 @@ class GaussMarkov:
     sigma: Array
     rho: Array = None  # type: ignore[assignment]
 
-    if TYPE_CHECKING:  # what may be given; the fields say what is kept
+    if TYPE_CHECKING:  # types of the arguments; the fields have the types after validation
 
         def __init__(self, sigma: ArrayLike, rho: ArrayLike | None = None) -> None: ...
 
     def __post_init__(self) -> None:
-        """Validate the parameters and freeze them."""
+        """Validate the arguments and freeze them."""
         sigma = _check.positive("sigma", self.sigma, ndim=(1, 2))
         if sigma.size == 0:
             raise ValueError(
@@ -96,10 +97,6 @@ class GaussMarkov:
             Number of frames T.
         sigma : float or (d,) array, > 0
             Standard deviation of a frame (of each mode).
-
-        Returns
-        -------
-        GaussMarkov
 
         Examples
         --------
@@ -141,7 +138,7 @@ class GaussMarkov:
 
     @cached_property
     def innovation(self) -> Array:
-        """Variance q_t of what is new in each frame; q_1 is the variance of the first frame."""
+        """Variance q_t of the innovation of each frame; q_1 is the variance of the first frame."""
         new = (1 - self.rho) * (1 + self.rho)
         return _check.frozen(np.concatenate([self.variance[:1], new * self.variance[1:]]))
 
@@ -156,23 +153,14 @@ class GaussMarkov:
         return phi
 
     def covariance(self) -> Array:
-        """Return the covariance of all frames: (T, T), or (d, T, T) for vector frames.
-
-        Returns
-        -------
-        (T, T) or (d, T, T) array, squared units of the source
-        """
+        """Return the covariance of all frames: (T, T), or (d, T, T) for vector frames."""
         lower = self.transition() * np.moveaxis(self.variance, 0, -1)[..., None, :]
         return lower + np.swapaxes(np.tril(lower, -1), -1, -2)
 
     def factor(self) -> Array:
-        """Return the causal factor L of the covariance: X = L e with white e.
+        """Return the causal factor L of the covariance, X = L e with white e: (T, T), or (d, T, T).
 
-        L[t, s] = phi(t, s) sqrt(q_s); column s vanishes where frame s brings nothing new.
-
-        Returns
-        -------
-        (T, T) or (d, T, T) array, lower triangular, units of the source
+        L[t, s] = phi(t, s) sqrt(q_s) for s <= t. Column s is zero if frame s has no innovation.
         """
         return self.transition() * np.sqrt(np.moveaxis(self.innovation, 0, -1))[..., None, :]
 
@@ -181,8 +169,7 @@ class GaussMarkov:
 
         Parameters
         ----------
-        index : int
-            Which mode, 0 <= index < d.
+        index : int, 0 <= index < d
         """
         if self.modes is None:
             raise ValueError("mode: expected a source with vector frames, got scalar frames")
@@ -196,23 +183,16 @@ class GaussMarkov:
         Parameters
         ----------
         factor : float, > 0
-            Multiplies every frame, hence every sigma.
         """
         return GaussMarkov(self.sigma * _check.positive("factor", factor, ndim=0), self.rho)
 
     def sample(self, n: int, rng: np.random.Generator | int) -> Array:
-        """Draw n independent sequences.
+        """Draw n independent sequences, (n, T) or (n, T, d).
 
         Parameters
         ----------
-        n : int
-            Number of sequences.
-        rng : numpy.random.Generator or int
-            Source of randomness; an int is a seed.
-
-        Returns
-        -------
-        (n, T) or (n, T, d) array
+        n : int, >= 1
+        rng : numpy.random.Generator, or int as a seed
         """
         x = _check.generator("rng", rng).standard_normal((_check.count("n", n), *self.sigma.shape))
         x *= np.sqrt(self.innovation)
@@ -222,25 +202,20 @@ class GaussMarkov:
 
     @staticmethod
     def from_samples(x: object) -> SourceFit:
-        r"""Fit by moments: per-frame standard deviations and frame-to-frame correlations.
+        r"""Fit a source to sequences by moments: standard deviations and correlations of frames.
 
         .. math::
             \hat\sigma_t^2 = \tfrac1n \sum_i x_{it}^2, \qquad
             \hat\rho_t = \frac{\sum_i x_{it} x_{i,t-1}}{n\, \hat\sigma_t \hat\sigma_{t-1}},
 
-        after removing the mean of each frame and mode over the samples. These are the maximum
-        likelihood estimates; their standard errors are the usual large-sample ones for Gaussian
-        data, :math:`\hat\sigma/\sqrt{2n}` and :math:`(1-\hat\rho^2)/\sqrt n`.
+        after the mean over the samples is subtracted from each frame and mode. These are the
+        maximum likelihood estimates. Their standard errors are those of large Gaussian samples,
+        :math:`\hat\sigma/\sqrt{2n}` and :math:`(1-\hat\rho^2)/\sqrt n`.
 
         Parameters
         ----------
         x : (n, T) or (n, T, d) array, n >= 2
             Independent sequences.
-
-        Returns
-        -------
-        SourceFit
-            The source, with the standard errors of its parameters.
 
         Raises
         ------
@@ -259,7 +234,7 @@ class GaussMarkov:
         if n < 2:
             raise ValueError(f"x: expected at least 2 samples along the first axis, got {n}")
         data = data - data.mean(axis=0)
-        # two-pass scaling, so that tiny or huge units neither underflow nor overflow
+        # scaled first, so that tiny or huge units neither underflow nor overflow
         scale = np.abs(data).max(axis=0)
         if not (scale > 0).all():
             raise ValueError("x: expected every frame and mode to vary, got a constant one")
@@ -289,7 +264,7 @@ class SourceFit:
     rho_se : array, shape of source.rho
         Standard errors of rho.
     samples : int
-        Number of samples behind the fit.
+        Number of samples used for the fit.
     """
 
     source: GaussMarkov

@@ -18,7 +18,7 @@ Array = np.ndarray
 class VectorGaussMarkov:
     r"""T frames in R^d, :math:`X_t = A_t X_{t-1} + W_t`, :math:`X_1 = W_1`, centred.
 
-    Use `GaussMarkov` with modes where one basis diagonalises everything: that is much faster.
+    If one basis diagonalises all matrices, use `GaussMarkov` with modes: that is much faster.
 
     Parameters
     ----------
@@ -74,13 +74,7 @@ class VectorGaussMarkov:
 
     @classmethod
     def from_modes(cls, source: GaussMarkov) -> VectorGaussMarkov:
-        """Return a source with independent modes as one with diagonal matrices.
-
-        Parameters
-        ----------
-        source : GaussMarkov
-            d modes, |rho| < 1.
-        """
+        """Return a source of d independent modes, |rho| < 1, as one with diagonal matrices."""
         if source.modes is None:
             raise ValueError("source: expected vector frames of d modes, got scalar frames")
         unit = np.eye(source.modes)
@@ -119,19 +113,7 @@ class VectorGaussMarkov:
         return spread(self.reach, self.variance)
 
     def sample(self, n: int, rng: np.random.Generator | int) -> Array:
-        """Draw n independent sequences.
-
-        Parameters
-        ----------
-        n : int
-            Number of sequences.
-        rng : numpy.random.Generator or int
-            Source of randomness; an int is a seed.
-
-        Returns
-        -------
-        (n, T, d) array
-        """
+        """Draw n independent sequences, (n, T, d); an int rng is a seed."""
         draw = _check.generator("rng", rng)
         x = draw.standard_normal((_check.count("n", n), self.frames, self.size))
         for t, root in enumerate(np.linalg.cholesky(self.noise)):
@@ -142,19 +124,7 @@ class VectorGaussMarkov:
 
 
 def spread(reach: Array, covariances: Array) -> Array:
-    """Covariance of a Markov sequence from phi and the covariance of each frame.
-
-    Parameters
-    ----------
-    reach : (T, T, d, d) array
-        phi(t, s).
-    covariances : (T, d, d) array
-        Covariance of each frame.
-
-    Returns
-    -------
-    (T d, T d) array
-    """
+    """Covariance (T d, T d) of a Markov sequence, from phi (T, T, d, d) and that of each frame."""
     frames, size = covariances.shape[:2]
     blocks = reach @ covariances[None]  # Cov(X_t, X_s) = phi(t, s) Cov(X_s) for s <= t
     lower = np.moveaxis(blocks, 2, 1).reshape(frames * size, frames * size)

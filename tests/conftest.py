@@ -1,4 +1,4 @@
-"""What holds for every test: one thread per process, no display, reproducible examples."""
+"""Settings of all tests: one thread per process, no display, reproducible examples."""
 
 import os
 
@@ -6,17 +6,17 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(threads, "1")  # read when a library loads
+    os.environ.setdefault(threads, "1")  # libraries read them when they load
 os.environ["MPLBACKEND"] = "agg"
 
-# Times vary on shared machines and a first call may compile a kernel, so no deadline.
+# No deadline: times vary on shared machines, and a first call may compile a kernel.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests marked `gpu` where torch finds no CUDA device."""
+    """Skip the tests marked `gpu` if torch finds no CUDA device."""
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked and not _cuda():
         for item in marked:

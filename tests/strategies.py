@@ -1,13 +1,19 @@
-"""Random sources, rates and problems, with the edge cases drawn often."""
+"""Random sources, rates and problems, with many edge cases; the closed form of each loss."""
 
 import math
 
 import numpy as np
 from hypothesis import strategies as st
 
-from rdp import FMD, JD, SA, GaussMarkov, Problem
+from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form
 
 PLFS = (FMD, JD, SA)
+CLOSED_FORMS = {
+    "MMSE": closed_form.mmse,
+    "FMD": closed_form.zero_perception_framewise,
+    "JD": closed_form.zero_perception_joint,
+    "SA": closed_form.zero_perception_self_adaptive,
+}
 
 # |rho| = 1 and 0, no rate, infinite rate and rates at the ends of float64 are drawn on purpose.
 CORRELATIONS = st.sampled_from([0.0, 1.0, -1.0, 1e-9]) | st.floats(-0.999, 0.999).map(

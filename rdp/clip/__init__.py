@@ -1,4 +1,4 @@
-"""Real clips: reading them, and their Gauss-Markov model."""
+"""Real clips: `read_luma` reads them, `fit_clip` fits a Gauss-Markov source to them."""
 
 from rdp.clip.model import ClipFit, dct_modes, fit_clip, fit_luma, sample_clip
 from rdp.clip.read import ClipError, read_luma

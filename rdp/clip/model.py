@@ -1,22 +1,21 @@
-r"""A real clip as a Gauss-Markov source: DCT modes, their statistics, and how far they fit.
+r"""A real clip as a Gauss-Markov source: `fit_clip` fits one stationary source to its DCT modes.
 
-A clip becomes samples of d modes. With ``transform="block"`` every block of N x N pixels is a
-sample of the N^2 modes of its DCT; with ``transform="frame"`` the DCT is that of the whole frame
+A clip becomes n samples of d modes. With ``transform="block"`` every block of N x N pixels is a
+sample of the N^2 modes of its DCT. With ``transform="frame"`` the DCT is that of the whole frame,
 and every cell of N x N neighbouring frequencies is one mode with N^2 samples. Both DCTs are
-orthonormal, so distortions of modes add up to those of pixels. The model of a mode is stationary,
+orthonormal, so the distortions of modes add up to the distortion of pixels. The model of a mode is
 
-.. math:: x_t = \rho x_{t-1} + w_t, \qquad \operatorname{Var} x_t = \sigma^2,
+.. math:: x_t = \rho x_{t-1} + w_t, \qquad \operatorname{Var} x_t = \sigma^2.
 
-centred, with the same law at all its samples. The mean luma of the clip is subtracted from every
-pixel and nothing else: a picture that stands still is information that the first frame has to
-carry, and taking means over time at every place would remove it.
+It is centred, stationary, and the same for all samples of the mode. `rdp.clip.statistics` has the
+formulas of all estimates. Only the mean luma of the clip is subtracted. The mean over time of each
+pixel stays: a picture that stands still is information that the first frame must carry.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import pairwise
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.clip.read import MAX_PIXELS, ClipError, read_luma
+from rdp.clip.statistics import mode_statistics, repeats_and_cuts
 from rdp.source import GaussMarkov
 
 if TYPE_CHECKING:
@@ -32,17 +32,11 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 
-__all__ = ["ClipError", "ClipFit", "dct_modes", "fit_clip", "fit_luma", "sample_clip"]
-
 TRANSFORMS = ("block", "frame")
-_DEAD = 1e-10  # a mode this far below the largest is rounding
-_TOGETHER = 1 << 22  # coefficients worked on at once, which bounds the memory
-_REPEATED = 0.01  # change to the next frame, relative to the median change
-_CUT = 0.5  # correlation of a frame with the one before
 
 
 def sample_clip() -> Path:
-    """Path of the clip that comes with the package.
+    """Return the path of the clip that comes with the package.
 
     132 frames of Big Buck Bunny, 320 x 180; (c) 2008 Blender Foundation, www.bigbuckbunny.org,
     CC BY 3.0.
@@ -57,15 +51,15 @@ def sample_clip() -> Path:
 
 @dataclass(frozen=True, eq=False)
 class ClipFit:
-    """Stationary Gauss-Markov model of a clip, and how far the clip is from it.
+    """Stationary Gauss-Markov model of a clip, and statistics that test it.
 
-    Arrays have one entry for each of the d modes, row by row of the block (or of the frequency
-    plane): mode 0 is the mean, then frequencies across.
+    Arrays have one entry for each of the d modes, row by row of the block (or of the plane of
+    frequencies). Mode 0 is the mean; horizontal frequencies follow.
 
     Parameters
     ----------
     name : str
-        The clip.
+        Name of the clip.
     shape : tuple of int
         Frames, height and width in pixels, after cropping to whole blocks or cells.
     block : int
@@ -73,29 +67,30 @@ class ClipFit:
     transform : {"block", "frame"}
         DCT of blocks, or of the whole frame.
     mean : float
-        Mean luma, which the model removes.
+        Mean luma, which is subtracted.
     sigma : (d,) array
         Standard deviation of each mode, 8-bit luma units; 0 for modes that the clip does not use.
     rho : (d,) array
         Correlation of each mode with the frame before.
     sigma_se, rho_se : (d,) arrays
-        Their standard errors: the largest of those under the model, with places as the
-        independent samples, and (for rho) with frames as the independent samples.
+        Their standard errors: the largest of several. One holds under the model, one takes the
+        samples of a mode as independent, and for rho one takes the frames as independent.
     whiteness : (d,) array
         Autocorrelation of the innovations at lag one, 0 for a Gauss-Markov source; nan for modes
         without innovations.
     whiteness_se : (d,) array
         Its standard error under the model.
     kurtosis : (d,) array
-        Excess kurtosis of the innovations, 0 for a Gaussian source; nan without innovations.
+        Excess kurtosis of the innovations, 0 for a Gaussian source; nan for modes without
+        innovations.
     kurtosis_se : float
         Its standard error under the model.
     samples : int
         Samples n of each mode in each frame.
     repeated : int
-        Frames that repeat the one before (change under 1% of the median change).
+        Frames that repeat the one before: they change by at most 1 % of the median change.
     cuts : int
-        Frames that correlate less than 0.5 with the one before.
+        Frames whose correlation with the one before is below 0.5.
     """
 
     name: str
@@ -117,7 +112,7 @@ class ClipFit:
 
     @property
     def modes(self) -> int:
-        """Number of modes d, hence pixels for each sample of all modes."""
+        """Number of modes d; one sample of all modes covers d pixels."""
         return self.sigma.size
 
     @property
@@ -127,38 +122,19 @@ class ClipFit:
 
     @property
     def innovation(self) -> float:
-        """Variance of a pixel that is new in each frame."""
+        """Variance of the innovation of a pixel in each frame."""
         return float(np.mean((1 - self.rho) * (1 + self.rho) * self.sigma**2))
 
     def source(self, frames: int) -> GaussMarkov:
-        """Return the model over some frames, from a first frame without a past.
-
-        Parameters
-        ----------
-        frames : int
-            Number of frames T.
-
-        Returns
-        -------
-        GaussMarkov
-            Vector frames; modes that the clip does not use (sigma = 0) are left out.
-        """
+        """Return the model over some frames, as a source with one mode for each sigma > 0."""
         used = self.sigma > 0
         return GaussMarkov.stationary(self.rho[used], frames, self.sigma[used])
 
     def failing(self, level: float = 0.01) -> dict[str, float]:
-        """Share of the modes that a test of the model rejects.
+        """Return the shares of modes that a two-sided test of the model rejects at a level.
 
-        Parameters
-        ----------
-        level : float, in (0, 1)
-            Level of each two-sided test: the share that would fail were the model exact.
-
-        Returns
-        -------
-        dict
-            "whiteness" and "kurtosis" of the innovations, and "either"; shares of the modes that
-            have innovations, nan if none has.
+        The keys are "whiteness", "kurtosis" and "either". Shares are of the modes that have
+        innovations, nan if none has. If the model was exact, a share would be the level in (0, 1).
         """
         if not 0 < level < 1:
             raise ValueError(f"level: expected a number in (0, 1), got {level!r}")
@@ -187,19 +163,12 @@ def fit_clip(
     Parameters
     ----------
     path : path-like
-        A video file, a folder of images or a .npy array of frames; see `rdp.clip.read.read_luma`.
-    block : int
-        Side N of the blocks, or of the cells of frequencies.
-    transform : {"block", "frame"}
-        DCT of blocks, or of the whole frame.
+        A video file, a folder of images or a .npy array of frames; see `rdp.clip.read_luma`.
+    block, transform : as for `dct_modes`
     start : int
-        Frames to leave out at the beginning.
+        Number of frames to skip at the beginning.
     frames : int or None
-        Frames to use; None uses all.
-
-    Returns
-    -------
-    ClipFit
+        Number of frames to use; None uses all.
 
     Raises
     ------
@@ -221,27 +190,15 @@ def fit_clip(
 
 
 def fit_luma(luma: object, block: int = 8, transform: str = "block", name: str = "luma") -> ClipFit:
-    r"""Fit a stationary Gauss-Markov source to the DCT modes of frames in memory.
-
-    For each mode, with sums over samples and frames,
-
-    .. math:: \hat\sigma^2 = \tfrac1{nT} \sum x_t^2, \qquad
-              \hat\rho = \frac{2 \sum x_t x_{t-1}}{\sum (x_t^2 + x_{t-1}^2)}.
+    """Fit a stationary Gauss-Markov source to the DCT modes of frames in memory.
 
     Parameters
     ----------
     luma : (T, H, W) array, T >= 2
         Luma, 0 to 255.
-    block : int
-        Side N of the blocks, or of the cells of frequencies.
-    transform : {"block", "frame"}
-        DCT of blocks, or of the whole frame.
+    block, transform : as for `dct_modes`
     name : str
-        What to call the clip.
-
-    Returns
-    -------
-    ClipFit
+        Name of the clip, for the fit and for error messages.
 
     Raises
     ------
@@ -249,25 +206,6 @@ def fit_luma(luma: object, block: int = 8, transform: str = "block", name: str =
         Smaller than a block, or constant.
     ValueError
         Bad luma, block or transform.
-
-    Notes
-    -----
-    rho is Burg's estimate, which minimises the errors of prediction forwards and backwards and
-    cannot leave [-1, 1]. Standard errors under the model are for independent samples of a
-    Gaussian process, exact to first order at any T:
-
-    .. math:: \operatorname{Var} \hat\sigma^2 = \frac{2\sigma^4}{nT^2} (T + 2 S_T), \qquad
-              \operatorname{Var} \hat\rho = \frac{(1-\rho^2)^2}{n(T-1)^2} (T - 1 + S_{T-1}), \qquad
-              S_T = \sum_{k<T} (T-k) \rho^{2k}
-
-    (derived in this project). The lag-one autocorrelation of the residuals has, to first order,
-
-    .. math:: \frac1{n(T-2)} + \operatorname{Var} \hat\rho - \frac{2 (1-\rho^2)}{n(T-1)}
-              \Big(1 - \frac1{T-2} \sum_{k=1}^{T-2} \rho^{2k}\Big),
-
-    which tends to rho^2 / (nT), Box and Pierce, J. Amer. Statist. Assoc. 65 (1970) 1509; their
-    kurtosis 24 / (n(T-1)). Samples of real pictures depend on each other, so a rejection says
-    less than its level promises; the sizes of whiteness and kurtosis say more.
     """
     pixels = _check.finite("luma", _check.array("luma", luma, ndim=3))
     _check_layout(block, transform)
@@ -283,43 +221,37 @@ def fit_luma(luma: object, block: int = 8, transform: str = "block", name: str =
     pixels = pixels[:, :height, :width]
     mean = float(pixels.mean())
     x = dct_modes(pixels - mean, block, transform)
-    n, frames, d = x.shape
-    together = max(1, _TOGETHER // (n * frames))
-    parts = [_estimates(x[..., i : i + together]) for i in range(0, d, together)]
-    found = np.concatenate(parts, axis=1)
-    dead = ~(found[0] > _DEAD * max(found[0].max(), mean, 1.0))
-    if dead.all():
+    found = mode_statistics(x, scale=max(mean, 1.0))
+    if found is None:
         raise ClipError(name, "every frame is constant")
-    found[:4, dead], found[4:, dead] = 0.0, np.nan
-    sigma, sigma_se, rho, rho_se, whiteness, kurtosis = found
-    repeated, cuts = _events(pixels)
+    repeated, cuts = repeats_and_cuts(pixels)
     return ClipFit(
         name=name,
-        shape=(frames, height, width),
+        shape=(len(pixels), height, width),
         block=block,
         transform=transform,
         mean=mean,
-        sigma=_check.frozen(sigma),
-        rho=_check.frozen(rho),
-        sigma_se=_check.frozen(sigma_se),
-        rho_se=_check.frozen(rho_se),
-        whiteness=_check.frozen(whiteness),
-        whiteness_se=_check.frozen(_whiteness_se(rho, n, frames)),
-        kurtosis=_check.frozen(kurtosis),
-        kurtosis_se=float(np.sqrt(24 / (n * (frames - 1)))),
-        samples=n,
+        sigma=_check.frozen(found.sigma),
+        rho=_check.frozen(found.rho),
+        sigma_se=_check.frozen(found.sigma_se),
+        rho_se=_check.frozen(found.rho_se),
+        whiteness=_check.frozen(found.whiteness),
+        whiteness_se=_check.frozen(found.whiteness_se),
+        kurtosis=_check.frozen(found.kurtosis),
+        kurtosis_se=found.kurtosis_se,
+        samples=len(x),
         repeated=repeated,
         cuts=cuts,
     )
 
 
 def dct_modes(luma: Array, block: int = 8, transform: str = "block") -> Array:
-    """Coefficients of the orthonormal DCT as samples of modes.
+    """Return the coefficients of the orthonormal DCT as samples of modes.
 
     Parameters
     ----------
     luma : (T, H, W) array
-        Frames; H and W multiples of `block`.
+        Frames; H and W are multiples of `block`.
     block : int
         Side N of the blocks, or of the cells of frequencies.
     transform : {"block", "frame"}
@@ -355,105 +287,3 @@ def _check_layout(block: int, transform: str) -> None:
     _check.count("block", block)
     if transform not in TRANSFORMS:
         raise ValueError(f"transform: expected one of {', '.join(TRANSFORMS)}, got {transform!r}")
-
-
-def _estimates(x: Array) -> Array:
-    """Return sigma, rho with standard errors, whiteness and kurtosis of some modes, (6, d)."""
-    sigma, sigma_se, rho, rho_se = _moments(x)
-    innovation = x[:, 1:] - rho * x[:, :-1]
-    shape = _whiteness(innovation, sigma), _kurtosis(innovation, sigma)
-    return np.stack([sigma, sigma_se, rho, rho_se, *shape])
-
-
-def _moments(x: Array) -> tuple[Array, Array, Array, Array]:
-    """Return sigma and rho of every mode, each followed by its standard error."""
-    n, frames, _ = x.shape
-    power = np.einsum("ntd,ntd->nd", x, x) / frames
-    variance = power.mean(axis=0)
-    product = x[:, 1:] * x[:, :-1]
-    square = x**2
-    both = square[:, 1:] + square[:, :-1]
-    weight = both.sum(axis=(0, 1))
-    known = np.where(weight > 0, weight, 1.0)
-    rho = np.clip(2 * product.sum(axis=(0, 1)) / known, -1.0, 1.0)
-
-    score = 2 * product - rho * both
-    by_model = np.sqrt(_rho_variance(rho, n, frames))
-    by_place = _spread(score.sum(axis=1)) / known
-    by_frame = _spread(score.sum(axis=0)) / known
-    rho_se = np.maximum(np.maximum(by_model, by_place), by_frame)
-
-    by_model = variance * np.sqrt((frames + 2 * _echo(frames, rho**2)) / (n / 2)) / frames
-    by_place = _spread(power - variance) / n
-    sigma = np.sqrt(variance)
-    twice = np.where(sigma > 0, 2 * sigma, 1.0)
-    return sigma, np.maximum(by_model, by_place) / twice, rho, rho_se
-
-
-def _rho_variance(rho: Array, n: int, frames: int) -> Array:
-    """Variance of Burg's estimate under the model, to first order."""
-    pairs = frames - 1
-    return (1 - rho**2) ** 2 * (pairs + _echo(pairs, rho**2)) / (n * pairs**2)
-
-
-def _echo(count: int, ratio: Array) -> Array:
-    """Sum over 0 < k < count of (count - k) ratio^k."""
-    total, term = np.zeros_like(ratio), np.ones_like(ratio)
-    for k in range(1, count):
-        term = term * ratio
-        total += (count - k) * term
-    return total
-
-
-def _spread(scores: Array) -> Array:
-    """Standard deviation of a sum of independent scores of mean zero, (m, d) -> (d,)."""
-    m = len(scores)
-    if m < 2:
-        return np.zeros(scores.shape[1:])
-    return np.sqrt((scores**2).sum(axis=0) * (m / (m - 1)))
-
-
-def _whiteness(innovation: Array, sigma: Array) -> Array:
-    """Autocorrelation of innovations at lag one; nan where there are none."""
-    if innovation.shape[1] < 2:
-        return np.full_like(sigma, np.nan)
-    late, early = innovation[:, 1:], innovation[:, :-1]
-    product = (late * early).sum(axis=(0, 1))
-    scale = np.sqrt((late**2).sum(axis=(0, 1)) * (early**2).sum(axis=(0, 1)))
-    return _where_any(product, scale, (_DEAD * sigma) ** 2)
-
-
-def _whiteness_se(rho: Array, n: int, frames: int) -> Array:
-    """Standard error of `_whiteness` under the model, given that rho is estimated as well.
-
-    The residuals are w_t - (rho_hat - rho) x_{t-1}, so the autocorrelation is that of w less the
-    error of rho_hat; the two are correlated. The last term is of second order.
-    """
-    if frames < 3:
-        return np.full_like(rho, np.nan)
-    later, pairs = frames - 2, n * (frames - 1)
-    kept = 1 - sum(rho ** (2 * k) for k in range(1, later + 1)) / later
-    together = (1 - rho**2) * kept / pairs
-    variance = 1 / (n * later) + _rho_variance(rho, n, frames) - 2 * together
-    return np.sqrt(np.maximum(variance, 0.0) + 1 / (n * later * pairs))
-
-
-def _kurtosis(innovation: Array, sigma: Array) -> Array:
-    """Excess kurtosis of innovations; nan where there are none."""
-    square = innovation**2
-    variance = square.mean(axis=(0, 1))
-    fourth = (square**2).mean(axis=(0, 1))
-    return _where_any(fourth, variance**2, (_DEAD * sigma) ** 4) - 3
-
-
-def _where_any(value: Array, scale: Array, floor: Array) -> Array:
-    out = np.full_like(value, np.nan)
-    return np.divide(value, scale, out=out, where=scale > floor)
-
-
-def _events(pixels: Array) -> tuple[int, int]:
-    """Count frames that repeat the one before, and cuts."""
-    change = np.array([np.mean((b - a) ** 2) for a, b in pairwise(pixels)])
-    repeated = change <= _REPEATED * np.median(change)
-    cuts = change > 2 * (1 - _CUT) * pixels.var()
-    return int(repeated.sum()), int(cuts.sum())

@@ -1,7 +1,7 @@
-"""Reading the luma of real video: files, folders of images and arrays, through PyAV.
+"""`read_luma` reads the luma of real video: files, folders of images and arrays, through PyAV.
 
-Luma is in the units of 8-bit video, 0 to 255: the luma plane exactly as it is coded (16 to 235 for
-most files), 10-bit codes divided by 4. RGB pixels are weighted (.299, .587, .114), as in ITU-R
+Luma has the units of 8-bit video, 0 to 255. It is the luma plane as it is coded, 16 to 235 in most
+files; 10-bit values are divided by 4. RGB pixels are weighted by (.299, .587, .114), as in ITU-R
 BT.601.
 """
 
@@ -36,9 +36,9 @@ class ClipError(ValueError):
     Parameters
     ----------
     path : path-like or str
-        The file or folder at fault; the message starts with it.
+        The file or folder with the error; the message starts with it.
     reason : str
-        What is wrong with it.
+        The rest of the message.
     """
 
     def __init__(self, path: object, reason: str) -> None:
@@ -46,7 +46,7 @@ class ClipError(ValueError):
         self.path, self.reason = path, reason
 
     def __reduce__(self) -> tuple[type, tuple[object, str]]:
-        """Survive the way back from a worker process."""
+        """Pickle both arguments, so that worker processes can raise it."""
         return type(self), (self.path, self.reason)
 
 
@@ -56,32 +56,27 @@ def read_luma(
     frames: int | None = None,
     kind: str | None = None,
 ) -> Array:
-    """Read the luma of a clip.
+    """Return the luma of a clip, (T, H, W), 0 to 255.
 
     Parameters
     ----------
     path : path-like
-        A video file that FFmpeg reads (mp4, avi, y4m, ...), a folder of images of one size, taken
-        in the order of the numbers in their names, or a .npy file of (T, H, W) luma or
-        (T, H, W, 3) RGB frames: integers 0 to 255, or floating point 0 to 1.
+        A video file that FFmpeg reads (mp4, avi, y4m, ...); or a folder of images of one size,
+        ordered by the numbers in their names; or a .npy file of (T, H, W) luma or (T, H, W, 3) RGB
+        frames: integers 0 to 255, or floating point 0 to 1.
     start : int
-        Frames to leave out at the beginning.
+        Number of frames to skip at the beginning.
     frames : int or None
-        Frames to read; None reads to the end.
+        Number of frames to read; None reads to the end.
     kind : str or None
-        Name of FFmpeg's reader for the file ("mov", "avi", ...); None lets FFmpeg guess, among
-        kinds that name other files too, such as playlists.
-
-    Returns
-    -------
-    (T, H, W) array
-        Luma, 0 to 255.
+        Name of FFmpeg's reader for the file ("mov", "avi", ...). None lets FFmpeg guess; it may
+        then choose a kind that opens other files, such as a playlist.
 
     Raises
     ------
     ClipError
-        The path is missing, empty, truncated or damaged, is no video, has frames of different
-        sizes, fewer than two frames, or more than `MAX_PIXELS` luma samples in all.
+        The path is missing, empty, truncated or damaged, is not a video, has frames of different
+        sizes, fewer than two frames, or more than `MAX_PIXELS` luma samples in total.
     """
     if isinstance(start, bool) or not isinstance(start, int) or start < 0:
         raise ValueError(f"start: expected an integer >= 0, got {start!r}")
@@ -99,7 +94,7 @@ def read_luma(
 
 
 def _gather(path: Path, pictures: Iterable[Array]) -> Array:
-    """Stack pictures of one size, giving up as soon as they are too many."""
+    """Stack pictures of one size; raise as soon as there are too many."""
     kept: list[Array] = []
     for picture in pictures:
         if kept and picture.shape != kept[0].shape:
@@ -157,7 +152,7 @@ def _video(path: Path, first: int, last: int | None, kind: str | None) -> Iterat
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn what FFmpeg says about a file into ClipError."""
+    """Turn the errors of FFmpeg about a file into ClipError."""
     import av
 
     try:
@@ -173,7 +168,7 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
     import av
 
     with av.open(str(path), format=kind) as container:
-        # FFmpeg draws text files as pictures of a terminal
+        # FFmpeg reads text files as pictures of a terminal
         if not container.streams.video or container.format.name == "tty":
             raise ClipError(path, _DAMAGED)
         stream = container.streams.video[0]
@@ -192,7 +187,7 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
 
 
 def _luma(frame: Any) -> Array:
-    """Luma plane of a decoded frame, (H, W)."""
+    """Return the luma plane of a decoded frame, (H, W)."""
     kind = frame.format
     first, *others = kind.components
     own_plane = all(component.plane != first.plane for component in others)
@@ -207,7 +202,7 @@ def _luma(frame: Any) -> Array:
 
 
 def _from_npy(path: Path, first: int, last: int | None) -> Array:
-    """Luma of frames kept as an array."""
+    """Return the luma of frames in a .npy file."""
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:

@@ -1,12 +1,12 @@
 r"""Bytes: a container that detects damage, and an entropy coder for arrays of integers.
 
-The ideal code length of integers :math:`k_i` under models :math:`p_i` is
-:math:`-\sum_i \log_2 p_i(k_i)` bits; a range coder comes within a few bytes of it. The coder is
-that of the package `constriction`, with probabilities rounded to 24 bits.
+Container. A stream is ``magic, version, kind, header, chunks, digest``. The digest covers all bytes
+before it. Every chunk also holds a checksum of its integers. So a damaged stream raises
+`CorruptStream`, and so does a decoder whose probability models differ from the encoder's.
 
-A stream is ``magic, version, kind, header, chunks, digest``. The digest covers every byte before
-it, and every chunk ends with a check of the integers themselves, so that neither a damaged stream
-nor a decoder whose models differ from the encoder's goes unnoticed: both raise `CorruptStream`.
+Entropy coder. The ideal code length of integers :math:`k_i` under models :math:`p_i` is
+:math:`-\sum_i \log_2 p_i(k_i)` bits. A range coder needs only a few bytes more. It comes from the
+package `constriction`; probabilities are rounded to 24 bits.
 """
 
 from __future__ import annotations
@@ -25,35 +25,26 @@ MAGIC = b"GMRD"
 VERSION = 1
 DIGEST_BYTES = 8
 CHECK_BYTES = 4
-# The coder gives each integer of a model's range at least 2**-24 of probability.
+# Each integer in the range of a model gets a probability of at least 2**-24.
 MAX_RANGE = 1 << 22
 MIN_SD = 1e-3
 
 
 class CorruptStream(ValueError):
-    """The bytes are not a whole, undamaged stream of the kind asked for."""
+    """The bytes are not a complete, undamaged stream of the expected kind."""
 
 
 def pack(kind: int, header: bytes, chunks: Sequence[bytes]) -> bytes:
-    """Join a header and chunks into one stream that `unpack` takes apart.
+    """Return one stream with a header and chunks, which `unpack` separates again.
 
     Parameters
     ----------
     kind : int
-        What the stream holds, 0..255; `unpack` asks for the same.
+        Type of the stream, 0..255; `unpack` must be given the same number.
     header : bytes
         What the decoder needs before the first chunk.
     chunks : sequence of bytes
         For instance one chunk per frame.
-
-    Returns
-    -------
-    bytes
-
-    Raises
-    ------
-    ValueError
-        A kind outside 0..255.
 
     Examples
     --------
@@ -68,24 +59,9 @@ def pack(kind: int, header: bytes, chunks: Sequence[bytes]) -> bytes:
 
 
 def unpack(stream: bytes, kind: int) -> tuple[bytes, list[bytes]]:
-    """Return header and chunks of a stream made by `pack`.
+    """Return the header and the chunks of a stream made by `pack`.
 
-    Parameters
-    ----------
-    stream : bytes
-        A whole stream.
-    kind : int
-        What the stream should hold.
-
-    Returns
-    -------
-    header : bytes
-    chunks : list of bytes
-
-    Raises
-    ------
-    CorruptStream
-        A stream that is damaged, cut, extended, of another kind or another version.
+    Raises CorruptStream if the stream is damaged, cut, extended, or of another kind or version.
     """
     stream = bytes(stream)
     body, digest = stream[:-DIGEST_BYTES], stream[-DIGEST_BYTES:]
@@ -113,12 +89,9 @@ def _digest(body: bytes) -> bytes:
 
 
 def varints(values: Sequence[int]) -> bytes:
-    """Return integers >= 0 as bytes, seven bits each, the last byte of each below 128.
+    """Return integers >= 0 as bytes of variable length; `Reader.varint` reads one of them.
 
-    Parameters
-    ----------
-    values : sequence of int, >= 0
-        Read back one by one by `Reader.varint`.
+    Each byte holds seven bits; the last byte of an integer is below 128.
 
     Examples
     --------
@@ -137,27 +110,16 @@ def varints(values: Sequence[int]) -> bytes:
 
 
 class Reader:
-    """Reads bytes from the front; what is missing or left over raises CorruptStream.
-
-    Parameters
-    ----------
-    data : bytes
-        What to read.
-    """
+    """Reads values from the front of some bytes; missing or extra bytes raise CorruptStream."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
 
     def take(self, size: int) -> bytes:
-        """Return the next bytes.
-
-        Parameters
-        ----------
-        size : int
-            How many.
-        """
-        if size > len(self._data) - self._at:
-            raise CorruptStream(f"stream: expected {size} more bytes, got fewer")
+        """Return the next bytes."""
+        left = len(self._data) - self._at
+        if size > left:
+            raise CorruptStream(f"stream: expected {size} more bytes, got {left}")
         self._at += size
         return self._data[self._at - size : self._at]
 
@@ -172,31 +134,25 @@ class Reader:
         raise CorruptStream("stream: expected an integer below 2**63")
 
     def floats(self, count: int) -> Array:
-        """Return the next float64 numbers.
-
-        Parameters
-        ----------
-        count : int
-            How many.
-        """
+        """Return the next float64 numbers, (count,)."""
         return np.frombuffer(self.take(8 * count), "<f8").astype(np.float64)
 
     def rest(self) -> bytes:
-        """Return all that is left."""
+        """Return all remaining bytes."""
         return self.take(len(self._data) - self._at)
 
     def finish(self) -> None:
-        """Raise CorruptStream if anything is left."""
+        """Raise CorruptStream if bytes remain."""
         if self._at != len(self._data):
             raise CorruptStream(f"stream: {len(self._data) - self._at} bytes too many")
 
 
 class Coder(ABC):
-    """What encoder and decoder share: integers under models, in order.
+    """Common part of `Encoder` and `Decoder`: codes integers under models, one call after another.
 
-    The same code drives both: an `Encoder` is given the integers and returns them, a `Decoder`
-    is given none and returns what was encoded. So the models cannot get out of step. Every
-    integer can be coded under every model, at up to 24 bits.
+    The same calls encode and decode, so the two cannot use different models. An `Encoder` takes
+    the integers as `symbols` and returns them. A `Decoder` takes ``symbols=None`` and returns the
+    encoded integers. Every integer can be coded under every model; it costs at most 24 bits.
 
     Examples
     --------
@@ -214,7 +170,7 @@ class Coder(ABC):
     _check = 0
 
     def gaussian(self, mean: Array, sd: Array | float, symbols: Array | None = None) -> Array:
-        r"""Integers k with :math:`p(k) = \Pr(k - \frac12 < N(\mu, sd^2) < k + \frac12)`.
+        r"""Code integers k with :math:`p(k) = \Pr(k - \frac12 < N(\mu, sd^2) < k + \frac12)`.
 
         Parameters
         ----------
@@ -223,7 +179,7 @@ class Coder(ABC):
         sd : float or array that broadcasts with mean, > 0
             Standard deviations of the model.
         symbols : array of int, shape of mean, or None
-            What to encode; None to decode.
+            Integers to encode; None to decode.
 
         Returns
         -------
@@ -234,7 +190,7 @@ class Coder(ABC):
             raise ValueError("mean: expected finite numbers, got NaN or inf")
         if not np.all(np.isfinite(sd) & (np.asarray(sd) > 0)):
             raise ValueError(f"sd: expected finite numbers > 0, got {np.min(sd)}")
-        symbols = self._given(symbols, mean.shape)
+        symbols = self._validated(symbols, mean.shape)
         low, high = self._range(symbols)
         sd = np.maximum(sd, MIN_SD)
         if sd.ndim == 0:
@@ -245,82 +201,55 @@ class Coder(ABC):
         return self._code(symbols, mean.size, model, mean.ravel(), sd).reshape(mean.shape)
 
     def table(self, pmf: Array, symbols: Array | None = None) -> Array:
-        """Integers 0..K-1 under one table of probabilities each.
+        """Code n integers 0..K-1, each under its own probabilities: one row of pmf, (n, K).
 
-        Parameters
-        ----------
-        pmf : (n, K) array, >= 0
-            Weights; the coder normalises the rows.
-        symbols : (n,) array of int, or None
-            What to encode; None to decode.
-
-        Returns
-        -------
-        (n,) array of int
+        The rows need not be normalised. Returns the integers, (n,).
         """
         pmf = np.ascontiguousarray(pmf, dtype=np.float64)
         if pmf.ndim != 2 or pmf.shape[1] < 2:
             raise ValueError(f"pmf: expected shape (n, K) with K >= 2, got {pmf.shape}")
         if not (np.isfinite(pmf).all() and (pmf >= 0).all() and (pmf.sum(1) > 0).all()):
             raise ValueError("pmf: expected rows of finite weights >= 0, not all zero")
-        symbols = self._given(symbols, pmf.shape[:1])
+        symbols = self._validated(symbols, pmf.shape[:1])
         if symbols is not None and np.any((symbols < 0) | (symbols >= pmf.shape[1])):
-            raise ValueError(f"symbols: expected 0..{pmf.shape[1] - 1}, got others")
+            raise ValueError(
+                f"symbols: expected 0..{pmf.shape[1] - 1}, got {symbols.min()}..{symbols.max()}"
+            )
         return self._code(symbols, len(pmf), _models().Categorical(perfect=False), pmf)
 
     def adaptive(self, count: int, symbols: Array | None = None) -> Array:
-        """Integers of one unknown law, learnt on the way.
+        """Code integers of one unknown distribution; encoder and decoder learn it as they go.
 
-        Blocks of doubling length are coded under the counts of all blocks before (plus one half);
-        no table is sent.
-
-        Parameters
-        ----------
-        count : int
-            How many integers.
-        symbols : (count,) array of int, or None
-            What to encode; None to decode. A range of a few thousand at most keeps it quick.
-
-        Returns
-        -------
-        (count,) array of int
+        Blocks have doubling lengths. A block is coded under the counts of all blocks before it,
+        plus one half, so no table is sent. It is quick if the range of the integers is below a few
+        thousand. Returns the integers, (count,).
         """
-        symbols = self._given(symbols, (count,))
+        symbols = self._validated(symbols, (count,))
         low, high = self._range(symbols)
-        seen = np.full(high - low + 1, 0.5)
+        counts = np.full(high - low + 1, 0.5)
         out = np.empty(count, dtype=np.int64)
         for start, stop in _doubling(count):
             part = None if symbols is None else symbols[start:stop] - low
-            model = _models().Categorical(seen / seen.sum(), perfect=False)
+            model = _models().Categorical(counts / counts.sum(), perfect=False)
             part = self._code(part, stop - start, model)
-            seen += np.bincount(part, minlength=seen.size)
+            counts += np.bincount(part, minlength=counts.size)
             out[start:stop] = part + low
         return out
 
     @abstractmethod
     def number(self, value: int | None = None) -> int:
-        """One integer >= 0 outside the entropy coder, such as a size.
-
-        Parameters
-        ----------
-        value : int or None
-            What to encode; None to decode.
-
-        Returns
-        -------
-        int
-        """
+        """Code one integer >= 0 without a model, such as a size; None decodes it."""
 
     @abstractmethod
-    def _given(self, symbols: Array | None, shape: tuple[int, ...]) -> Array | None:
-        """Symbols in their shape; None while decoding."""
+    def _validated(self, symbols: Array | None, shape: tuple[int, ...]) -> Array | None:
+        """Return validated symbols of that shape; None while decoding."""
 
     @abstractmethod
     def _code(self, symbols: Array | None, count: int, model: Any, *parameters: Array) -> Array:
-        """Code symbols under a model; return them."""
+        """Code symbols under a model and return them."""
 
     def _range(self, symbols: Array | None) -> tuple[int, int]:
-        """Smallest and largest integer, which the decoder is told."""
+        """Code the smallest and the largest integer and return them."""
         low = span = None
         if symbols is not None:
             low, high = (int(symbols.min()), int(symbols.max())) if symbols.size else (0, 0)
@@ -343,13 +272,7 @@ class Encoder(Coder):
         self._coder = _queue().RangeEncoder()
 
     def number(self, value: int | None = None) -> int:
-        """Encode one integer >= 0 outside the entropy coder.
-
-        Parameters
-        ----------
-        value : int
-            What to encode.
-        """
+        """Encode one integer >= 0 without a model."""
         if value is None:
             raise ValueError("value: expected an integer to encode, got None")
         self._side += varints([value])
@@ -361,7 +284,7 @@ class Encoder(Coder):
         side = bytes(self._side)
         return varints([len(side)]) + side + self._check.to_bytes(CHECK_BYTES, "little") + words
 
-    def _given(self, symbols: Array | None, shape: tuple[int, ...]) -> Array:
+    def _validated(self, symbols: Array | None, shape: tuple[int, ...]) -> Array:
         out = np.asarray(symbols)
         if out.dtype.kind not in "iu":
             raise ValueError(f"symbols: expected integers to encode, got {out.dtype}")
@@ -381,17 +304,9 @@ class Encoder(Coder):
 
 
 class Decoder(Coder):
-    """Entropy decoder of a chunk made by `Encoder`; call `finish` last. See `Coder`.
+    """Entropy decoder of a chunk made by `Encoder.finish`; see `Coder` for the models.
 
-    Parameters
-    ----------
-    chunk : bytes
-        What `Encoder.finish` returned.
-
-    Raises
-    ------
-    CorruptStream
-        A chunk that is not of this form, or, in `finish`, integers that differ from those encoded.
+    Call `finish` last: it raises CorruptStream if the decoded integers are not the encoded ones.
     """
 
     def __init__(self, chunk: bytes) -> None:
@@ -404,24 +319,18 @@ class Decoder(Coder):
         self._coder = _queue().RangeDecoder(np.frombuffer(words, "<u4").astype(np.uint32))
 
     def number(self, value: int | None = None) -> int:
-        """Decode one integer >= 0.
-
-        Parameters
-        ----------
-        value : None
-            Only an encoder is given one.
-        """
+        """Decode one integer >= 0; value must be None."""
         return self._side.varint()
 
     def finish(self) -> None:
-        """Raise CorruptStream unless exactly what was encoded has been decoded."""
+        """Raise CorruptStream unless exactly the encoded integers have been decoded."""
         self._side.finish()
         if self._check != self._expected:
             raise CorruptStream("chunk: the integers differ from those that were encoded")
 
-    def _given(self, symbols: Array | None, shape: tuple[int, ...]) -> None:
+    def _validated(self, symbols: Array | None, shape: tuple[int, ...]) -> None:
         if symbols is not None:
-            raise ValueError("symbols: expected None, for a decoder returns them")
+            raise ValueError("symbols: expected None, as a decoder returns them")
 
     def _code(self, symbols: Array | None, count: int, model: Any, *parameters: Array) -> Array:
         try:

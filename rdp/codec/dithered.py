@@ -1,7 +1,7 @@
 r"""A constructive codec: entropy-coded dithered quantisation of the innovation.
 
-Minimise the rate of each frame at given MMSE distortions :math:`m_t`, with real bytes. Frame
-after frame, over many independent sequences at once,
+Minimise the rate of each frame at given MMSE distortions :math:`m_t`, with real bytes. The codec
+processes one frame after another, each for many independent sequences together:
 
 .. math::
     e_t = X_t - a_t \tilde X_{t-1}, \qquad
@@ -9,15 +9,16 @@ after frame, over many independent sequences at once,
     \tilde X_t = a_t \tilde X_{t-1} + \frac{v_t}{v_t + \sigma_t^2} y_t,
 
 with dither :math:`d_t` from a seed that encoder and decoder share. :math:`N_t` is independent of
-:math:`e_t` and has variance :math:`\sigma_t^2 = v_t m_t / (v_t - m_t)` by choice of the step, so
-the error of the linear estimate is :math:`m_t` exactly. The rate :math:`I(e_t; e_t + N_t)` is at
-most the gap of the lattice (`rdp.codec.lattices`) above the MMSE curve
-:math:`\frac12 \log_2(v_t / m_t)`.
+:math:`e_t`. The step is chosen such that its variance is
+:math:`\sigma_t^2 = v_t m_t / (v_t - m_t)`, so the error of the linear estimate is exactly
+:math:`m_t`. The rate :math:`I(e_t; e_t + N_t)` exceeds the MMSE curve
+:math:`\frac12 \log_2(v_t / m_t)` by at most the gap of the lattice (`rdp.codec.lattices`).
 
-One stream serves every decoder. With :math:`u_t = y_t / \sqrt{v_t + \sigma_t^2}`, white and of unit
-variance, each is a matrix, :math:`\hat X = K u`, that makes second moments those of the optimal
-Gaussian scheme at zero perception loss. The laws are only approximately Gaussian: the noise is
-uniform over a Voronoi cell, and visibly so at low rates.
+One stream serves all decoders. The variables :math:`u_t = y_t / \sqrt{v_t + \sigma_t^2}` are white
+and have unit variance. A decoder is a matrix, :math:`\hat X = K u`. The reconstruction has the
+second moments of the optimal Gaussian scheme at zero perception loss. Its distribution is only
+approximately Gaussian, because the noise is uniform over a Voronoi cell; the difference is largest
+at low rates.
 
 Zamir and Feder, "On universal quantization by randomized uniform/lattice quantizers", IEEE Trans.
 Inf. Theory 38 (1992) (rate of dithered quantisation). Decoders derived in this project, for the
@@ -43,17 +44,17 @@ from rdp.codec.bitstream import (
 )
 from rdp.codec.lattice_coder import code_points
 from rdp.codec.lattices import LATTICES, lattice
+from rdp.codec.shared_randomness import decoder_noise, uniform_dither
 from rdp.mmse import factor_from_mmse, mmse_recursion
+from rdp.perception import Perception, zero_loss_name
 from rdp.source import GaussMarkov
 
 Array = np.ndarray
 
-KIND = 1
-PLFS = ("MMSE", "FMD", "JD", "SA")
-MAX_RATE = 16.0  # bits per sample; the entropy coder's 24 bits of probability end there
+KIND = 1  # of the container
+MAX_RATE = 16.0  # bits per sample; more would need probabilities of over 24 bits
 MAX_SAMPLES = 1 << 28  # values in one stream
-_SILENT = 1e-12  # relative gain below which a frame gets no bits
-_DITHER, _FILL = 0, 1  # what the shared randomness is for
+_NO_BITS = 1e-12  # a frame whose error would fall by less than this share gets no bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +64,12 @@ class DitheredCodec:
     Parameters
     ----------
     source : GaussMarkov
-        T frames, or T frames of d modes, which are coded each on its own.
+        T frames, or T frames of d modes, which are coded separately.
     mmse : (T,) array, or (T, d)
-        Distortions :math:`m_t` of the MMSE decoder, :math:`0 < m_t \le v_t`; equality sends
-        nothing. At most 16 bits per sample.
+        Distortions :math:`m_t` of the MMSE decoder, :math:`0 < m_t \le v_t`; a frame with
+        :math:`m_t = v_t` gets no bits. At most 16 bits per sample.
     lattice : {"Z", "E8", "BW16"}
-        Lattice over the sequences; finer is closer to the curve and slower.
+        Lattice over the sequences; one of higher dimension is closer to the curve and slower.
 
     Raises
     ------
@@ -81,7 +82,7 @@ class DitheredCodec:
     >>> codec = DitheredCodec.at_rates(source, [2.0, 2.0, 2.0], lattice="E8")
     >>> x = source.sample(16000, rng=0)
     >>> stream = codec.encode(x, seed=1)
-    >>> message = read(stream)
+    >>> message = codec.read(stream)
     >>> bool((message.rates - 2.0 < lattice("E8").gap + 0.05).all())
     True
     >>> bool(np.allclose(np.mean((x - message.decode("MMSE"))**2, axis=0), codec.mmse, rtol=0.1))
@@ -101,10 +102,11 @@ class DitheredCodec:
                 f"mmse: expected shape {self.source.sigma.shape}, got {self.mmse.shape}"
             )
         v = self.prediction_error
-        if (self.mmse > v * (1 + _SILENT)).any():
-            t = np.unravel_index((self.mmse - v).argmax(), v.shape)
+        if (self.mmse > v * (1 + _NO_BITS)).any():
+            worst = np.unravel_index((self.mmse - v).argmax(), v.shape)
             raise ValueError(
-                f"mmse: expected at most {v[t]:g} at frame {t[0]}, got {self.mmse[t]:g}"
+                f"mmse: expected at most {v[worst]:g} at frame {worst[0] + 1}, "
+                f"got {self.mmse[worst]:g}"
             )
         if (self.mmse < v * 2.0 ** (-2 * MAX_RATE)).any():
             raise ValueError(
@@ -115,39 +117,36 @@ class DitheredCodec:
     def at_rates(cls, source: GaussMarkov, rates: object, lattice: str = "Z") -> DitheredCodec:
         """Return the codec whose distortions are those of the MMSE curve at given rates.
 
-        The measured rates lie above by at most the gap of the lattice.
-
         Parameters
         ----------
-        source : GaussMarkov
-            T frames, or T frames of d modes.
+        source, lattice : as for the class
         rates : (T,) array, or (T, d), 0 <= R <= 16
-            Bits per sample on the MMSE curve.
-        lattice : {"Z", "E8", "BW16"}
-            Lattice over the sequences.
+            Bits per sample on the MMSE curve; measured rates exceed them by at most the gap of the
+            lattice.
         """
         return cls(source, mmse_recursion(source, rates).mmse, lattice)
 
     @property
     def prediction_error(self) -> Array:
-        """Variance v_t of what is quantised, shape of mmse."""
+        """Variance v_t of the prediction error, which is quantised; shape of mmse."""
         gain, innovation = self.source.gain, self.source.innovation
         return np.concatenate([innovation[:1], gain[1:] ** 2 * self.mmse[:-1] + innovation[1:]])
 
     @property
     def noise(self) -> Array:
-        """Variance of the quantisation noise per sample, shape of mmse; inf where silent."""
+        """Variance of the quantisation noise per sample, shape of mmse; inf where rates are 0."""
         v = self.prediction_error
-        told = np.maximum(v - self.mmse, 0.0)
-        silent = told <= _SILENT * v
-        return np.where(silent, np.inf, v * self.mmse / np.where(silent, 1.0, told))
+        captured = np.maximum(v - self.mmse, 0.0)
+        unsent = captured <= _NO_BITS * v
+        return np.where(unsent, np.inf, v * self.mmse / np.where(unsent, 1.0, captured))
 
     def quadrature_rates(self) -> Array:
         r"""Rates by quadrature instead of bytes, for the lattice Z.
 
-        The ideal code length of the codec's own model, averaged over the exact law of
-        :math:`e_t`: a Gaussian and one uniform variable for each earlier frame, independent. In
-        the first frame, where the model is exact, this is :math:`I(e_1; e_1 + N_1)`.
+        This is the ideal code length under the codec's Gaussian model, averaged over the exact
+        distribution of :math:`e_t`: a sum of independent variables, one Gaussian and one uniform
+        for each earlier frame. In the first frame the model is exact and the rate is
+        :math:`I(e_1; e_1 + N_1)`.
 
         Returns
         -------
@@ -156,7 +155,7 @@ class DitheredCodec:
         Raises
         ------
         ValueError
-            A lattice of more dimensions.
+            A lattice other than Z.
 
         Notes
         -----
@@ -175,7 +174,7 @@ class DitheredCodec:
         v, noise, gain, innovation = (a.reshape(self.source.frames, -1) for a in values)
         rates = np.zeros_like(v)
         for i in range(v.shape[1]):
-            gaussian, widths = 0.0, np.empty(0)  # e_t: its Gaussian variance, uniform widths
+            gaussian, widths = 0.0, np.empty(0)  # e_t: Gaussian variance, widths of uniform parts
             for t in range(len(v)):
                 gaussian = gain[t, i] ** 2 * gaussian + innovation[t, i]
                 widths = np.abs(gain[t, i]) * widths
@@ -183,29 +182,26 @@ class DitheredCodec:
                     continue
                 step = np.sqrt(12 * noise[t, i])
                 rates[t, i] = _code_length(v[t, i], step, gaussian, widths)
-                kept = noise[t, i] / (v[t, i] + noise[t, i])  # share of e_t left in the error
+                kept = noise[t, i] / (v[t, i] + noise[t, i])  # share of e_t that stays in the error
                 gaussian, widths = kept**2 * gaussian, np.append(kept * widths, (1 - kept) * step)
         return rates.reshape(self.mmse.shape)
 
     def encode(self, x: Array, seed: int) -> bytes:
-        """Encode sequences into one stream.
+        """Return one stream for n independent sequences.
 
         Parameters
         ----------
         x : (n, T) array, or (n, T, d)
-            Independent sequences.
+            Sequences, in the units of the source.
         seed : int, 0 <= seed < 2**63
-            Common randomness; it travels in the stream. The same seed gives the same bytes.
-
-        Returns
-        -------
-        bytes
+            Seed of the shared randomness. The stream carries it. The same x and seed give the same
+            bytes.
 
         Raises
         ------
         ValueError
-            Samples of the wrong shape, NaN, infinite or too far off the source for the entropy
-            coder, or a seed out of range.
+            Samples of the wrong shape, NaN, infinite, or too far from the source for the entropy
+            coder; a seed out of range.
         """
         x = _check.finite("x", _check.array("x", x))
         if x.shape[1:] != self.source.sigma.shape or len(x) == 0:
@@ -219,13 +215,24 @@ class DitheredCodec:
         chunks, _ = self._run(len(x), seed, x=x)
         return pack(KIND, self._header(len(x), seed), chunks)
 
-    def decoder(self, plf: str) -> Array:
+    def read(self, stream: bytes) -> DitheredMessage:
+        """Decode a stream of this codec up to the choice of the perception loss.
+
+        The function `read` of this module does it without knowing the codec. Raises CorruptStream
+        if the bytes are damaged or another codec wrote them.
+        """
+        message = read(stream)
+        if message.codec._header(1, 0) != self._header(1, 0):
+            raise CorruptStream("stream: written by a codec of another source, mmse or lattice")
+        return message
+
+    def decoder(self, plf: Perception | str | None) -> Array:
         r"""Return the matrix K of a decoder :math:`\hat X = K u` at zero perception loss.
 
         Parameters
         ----------
-        plf : {"MMSE", "FMD", "JD", "SA"}
-            Which perception loss; MMSE is none.
+        plf : {"MMSE", "FMD", "JD", "SA"}, FMD(0), JD(0), SA(0) or None
+            Perception loss; "MMSE" and None are no perception loss.
 
         Returns
         -------
@@ -233,29 +240,29 @@ class DitheredCodec:
 
         Notes
         -----
-        FMD scales the MMSE estimate up; JD is the source's own factor, whatever the rates; SA
-        adds to the prediction from the past a term that restores the variance of the frame.
+        FMD scales the MMSE estimate to the variance of the frame. JD uses the factor of the source
+        covariance at all rates. SA adds a term to the prediction from the past that restores the
+        variance of the frame.
         """
-        if plf not in PLFS:
-            raise ValueError(f"plf: expected one of {', '.join(PLFS)}, got {plf!r}")
+        name = zero_loss_name(plf)
         estimate = factor_from_mmse(self.source, self.mmse)
-        if plf == "MMSE":
+        if name == "MMSE":
             return estimate
-        if plf == "JD":
+        if name == "JD":
             return factor_from_mmse(self.source, np.zeros_like(self.mmse))
         own = np.eye(self.source.frames, dtype=bool)
-        if plf == "SA":
+        if name == "SA":
             v = np.moveaxis(self.prediction_error, 0, -1)
             return np.where(own, np.sqrt(v)[..., None], np.tril(estimate))
         sd = np.moveaxis(self.source.sigma, 0, -1)[..., None]
         norm = np.sqrt((estimate**2).sum(axis=-1, keepdims=True))
-        # an estimate that is constant gives no direction: then the frame's own noise is shown
+        # a constant estimate cannot be scaled up: then the frame is its own white variable
         return np.where(norm > 0, sd * estimate / np.where(norm > 0, norm, 1.0), sd * own)
 
     def _run(
         self, n: int, seed: int, x: Array | None = None, chunks: list[bytes] | None = None
     ) -> tuple[list[bytes], Array]:
-        """Encode x into chunks, or decode chunks; return them and u, (n, T, d)."""
+        """Encode x into chunks, or decode chunks; return the chunks written and u, (n, T, d)."""
         frames, modes = self.source.frames, self.source.modes or 1
         values = self.source.gain, self.prediction_error, self.noise, self.noise < np.inf
         gain, v, noise, sent = (a.reshape(frames, modes) for a in values)
@@ -269,7 +276,7 @@ class DitheredCodec:
             for i in range(modes):
                 estimate[i] *= gain[t, i]
                 if coder is None or not sent[t, i]:
-                    white[t, i] = _fill(seed, t, i, n)
+                    white[t, i] = decoder_noise(seed, t, i, n)
                     continue
                 error = None if x is None else x.reshape(n, frames, modes)[:, t, i] - estimate[i]
                 y = self._quantise(coder, n, (seed, t, i), v[t, i], noise[t, i], error)
@@ -285,23 +292,26 @@ class DitheredCodec:
         self,
         coder: Encoder | Decoder,
         n: int,
-        stream: tuple[int, int, int],
+        place: tuple[int, int, int],
         v: float,
         noise: float,
         error: Array | None,
     ) -> Array:
-        """Return y = e + N of n sequences, coding the lattice points on the way."""
+        """Code the lattice points of n sequences and return y = e + N.
+
+        place is (seed, frame, mode); error is e, or None while decoding.
+        """
         grid = lattice(self.lattice)
         blocks = -(-n // grid.dimension)
         step = np.sqrt(noise / grid.second_moment)
-        dither = _dither(*stream, (grid.dimension, blocks)) * grid.period
+        dither = uniform_dither(*place, (grid.dimension, blocks)) * grid.period
         points = None
         if error is not None:
             reach, farthest = step * (MAX_RANGE // 4), np.abs(error).max()
             if farthest > reach:
                 raise ValueError(
                     f"x: expected values within {reach:g} of the prediction at frame "
-                    f"{stream[1]}, got one {farthest:g} away"
+                    f"{place[1] + 1}, got one {farthest:g} away"
                 )
             padded = np.zeros(dither.size)
             padded[:n] = error
@@ -317,20 +327,20 @@ class DitheredCodec:
 
 
 @dataclass(frozen=True, eq=False)
-class Message:
-    """What a stream says: white variables that every decoder shares.
+class DitheredMessage:
+    """A stream that has been read: the white variables, before a perception loss is chosen.
 
     Parameters
     ----------
     codec : DitheredCodec
         The codec that the header describes.
     seed : int
-        Common randomness.
+        Seed of the shared randomness.
     white : (n, T) array, or (n, T, d)
         u_t, uncorrelated and of unit variance.
     rates : (T,) array
-        Bits per sequence of each frame; container and header are shared evenly among frames, so
-        that the sum is all bits of the stream.
+        Bits of each frame for one sequence. Every frame gets the same share of container and
+        header, so the sum covers all bits of the stream.
     """
 
     codec: DitheredCodec
@@ -338,17 +348,11 @@ class Message:
     white: Array
     rates: Array
 
-    def decode(self, plf: str = "MMSE") -> Array:
-        """Reconstruct the sequences for one perception loss.
+    def decode(self, plf: Perception | str | None = None) -> Array:
+        """Return the reconstruction at zero loss for FMD, JD or SA, or the MMSE estimate for None.
 
-        Parameters
-        ----------
-        plf : {"MMSE", "FMD", "JD", "SA"}
-            MMSE estimate, or zero perception loss framewise, jointly or self-adaptively.
-
-        Returns
-        -------
-        (n, T) array, or (n, T, d), in the units of the source
+        A loss is given as "JD" or JD(0). The result has the shape (n, T), or (n, T, d), and the
+        units of the source.
         """
         matrix = self.codec.decoder(plf)
         if matrix.ndim == 2:
@@ -356,24 +360,11 @@ class Message:
         return np.einsum("nsd,dts->ntd", self.white, matrix)
 
 
-def read(stream: bytes, max_samples: int = MAX_SAMPLES) -> Message:
-    """Decode a stream up to the choice of the perception loss.
+def read(stream: bytes, max_samples: int = MAX_SAMPLES) -> DitheredMessage:
+    """Decode a stream of any `DitheredCodec` up to the choice of the perception loss.
 
-    Parameters
-    ----------
-    stream : bytes
-        What `DitheredCodec.encode` returned.
-    max_samples : int
-        Largest number of values to accept; a larger stream is refused before memory is taken.
-
-    Returns
-    -------
-    Message
-
-    Raises
-    ------
-    CorruptStream
-        Damaged, cut, extended or foreign bytes.
+    The header describes the codec. A stream of more than max_samples values is refused before
+    memory is taken. Raises CorruptStream for bytes that are damaged or of another kind.
     """
     header, chunks = unpack(stream, KIND)
     reader = Reader(header)
@@ -394,35 +385,19 @@ def read(stream: bytes, max_samples: int = MAX_SAMPLES) -> Message:
     _, white = codec._run(n, seed, chunks=chunks)
     shared = (len(stream) - sum(map(len, chunks))) / frames
     rates = 8 * (np.array([len(chunk) for chunk in chunks]) + shared) / n
-    return Message(codec, seed, white if modes else white[..., 0], rates)
+    return DitheredMessage(codec, seed, white if modes else white[..., 0], rates)
 
 
-def decode(stream: bytes, plf: str = "MMSE") -> Array:
-    """Decode a stream for one perception loss; `read` once to decode for several.
-
-    Parameters
-    ----------
-    stream : bytes
-        What `DitheredCodec.encode` returned.
-    plf : {"MMSE", "FMD", "JD", "SA"}
-        MMSE estimate, or zero perception loss framewise, jointly or self-adaptively.
-
-    Returns
-    -------
-    (n, T) array, or (n, T, d)
-
-    Raises
-    ------
-    CorruptStream
-        Damaged, cut, extended or foreign bytes.
-    """
+def decode(stream: bytes, plf: Perception | str | None = None) -> Array:
+    """Return the reconstruction of a stream for one loss; `read` it once to decode for several."""
     return read(stream).decode(plf)
 
 
 def _code_length(v: float, step: float, gaussian: float, widths: Array) -> float:
-    """Bits to code Z-points under the Gaussian model of variance v, by quadrature over the truth.
+    """Return the mean bits of an integer under a Gaussian model of variance v, by quadrature.
 
-    The input has a Gaussian part and uniform parts of given widths; the quantiser adds one more.
+    The input is the sum of a Gaussian part and uniform parts of given widths. The quantiser adds
+    one more uniform part.
     """
     from scipy.special import ndtr
 
@@ -438,22 +413,6 @@ def _code_length(v: float, step: float, gaussian: float, widths: Array) -> float
     mass = ndtr((step / 2 - np.abs(y)) / sd) - ndtr((-step / 2 - np.abs(y)) / sd)
     bits = -np.log2(np.maximum(mass, np.finfo(float).tiny))
     return float((density * bits).sum() * (2 * half / points))
-
-
-def _philox(seed: int, frame: int, mode: int, purpose: int) -> np.random.Philox:
-    """Counter-based generator: any frame can be drawn without those before it."""
-    return np.random.Philox(key=seed, counter=[0, purpose, mode, frame])
-
-
-def _dither(seed: int, frame: int, mode: int, shape: tuple[int, int]) -> Array:
-    """Uniform over [0, 1); from the raw 64 bits, which no release of numpy may change."""
-    raw = _philox(seed, frame, mode, _DITHER).random_raw(shape[0] * shape[1])
-    return (raw >> np.uint64(11)).astype(np.float64).reshape(shape) * 2.0**-53
-
-
-def _fill(seed: int, frame: int, mode: int, n: int) -> Array:
-    """Noise of the decoder for a frame without bits."""
-    return np.random.Generator(_philox(seed, frame, mode, _FILL)).standard_normal(n)
 
 
 def _text(shape: tuple[int, ...]) -> str:

@@ -1,19 +1,20 @@
-r"""Operating points from samples: what a codec reached, with confidence intervals.
+r"""Operating points measured on samples, with confidence intervals.
 
-From sequences :math:`X` and their reconstructions :math:`\hat X`, whoever made them,
+`evaluate` takes sequences :math:`X` and the reconstructions :math:`\hat X` of any codec and returns
 
-- rate: bits of the bytes, one average for each independent stream;
+- rate: bits of the streams, one average for each independent stream;
 - distortion: :math:`D_t = E \|X_t - \hat X_t\|^2`, a mean over sequences;
-- perception: the Gelbrich distance of means and covariances, a lower bound on squared W2 that
-  is exact for Gaussian laws and whose bias falls as 1/n; beside it two distances of whole samples.
+- perception: the Gelbrich distance of means and covariances. It is a lower bound on squared W2,
+  exact for Gaussian distributions, and its bias falls as 1/n.
 
-Distances of whole samples, between disjoint halves of the sequences so that both are independent:
+`sample_w2` returns distances of whole samples, which also depend on what is not Gaussian. The two
+samples come from disjoint halves of the sequences, so they are independent.
 
-- one dimension: sorted samples, exact for the empirical laws;
-- sliced: k times the mean over directions of the 1-D value, a lower bound on squared W2 in k
-  dimensions that sees laws which are not Gaussian;
-- assignment: exact for subsamples. Its bias falls only as :math:`n^{-2/k}`; the value between
-  two samples of one law, given beside it as the baseline, says how large it is.
+- In one dimension: sorted samples, exact for the empirical distributions.
+- Sliced: k times the mean over directions of the 1-D value, a lower bound on squared W2 in k
+  dimensions.
+- Assignment: exact for subsamples. Its bias falls only as :math:`n^{-2/k}`. The baseline estimates
+  this bias: it is the same distance between two samples of one distribution.
 
 Gelbrich (1990); sliced distance: Bonneel et al., "Sliced and Radon Wasserstein barycenters of
 measures" (2015).
@@ -21,14 +22,17 @@ measures" (2015).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from rdp import _check
-from rdp.codec.dithered import PLFS, DitheredCodec, read
+from rdp.codec.dithered import DitheredCodec
+from rdp.codec.interfaces import Frames, Message, StreamCodec
 from rdp.gaussian import gelbrich
 from rdp.operating_point import OperatingPoint, environment
+from rdp.perception import LOSSES, Perception, loss_name, zero_loss_name
 from rdp.source import GaussMarkov
 
 Array = np.ndarray
@@ -40,7 +44,7 @@ def evaluate(
     x: Array,
     xhat: Array,
     rates: Array,
-    plf: str,
+    plf: Perception | str | None,
     label: str,
     *,
     source: GaussMarkov | str | None = None,
@@ -53,14 +57,14 @@ def evaluate(
     Parameters
     ----------
     x : (n, T) array, or (n, T, d)
-        Sequences that the codec was not made from.
+        Sequences that were not used to make the codec.
     xhat : array of the same shape
         Reconstructions.
     rates : (T,) array, or (B, T)
-        Bits per frame; B rows are the averages of B independent streams of equal size.
-    plf : {"MMSE", "FMD", "JD", "SA"}
-        Perception loss to measure; for "MMSE" it is the framewise one, which tells how far the
-        law of the estimate is from that of the source.
+        Bits per frame; row b is the average over stream b of B independent streams of equal size.
+    plf : {"MMSE", "FMD", "JD", "SA"}, FMD, JD, SA or None
+        Perception loss to measure; thresholds play no role. For "MMSE" and None it is the framewise
+        loss of the MMSE estimate.
     label : str
         Name of the codec.
     source : GaussMarkov, str or None
@@ -92,6 +96,7 @@ def evaluate(
     """
     from scipy.stats import norm
 
+    plf = loss_name(plf)
     x, xhat = _pair(x, xhat)
     if len(x) < 2 * batches:
         raise ValueError(f"x: expected at least {2 * batches} sequences, got {len(x)}")
@@ -123,67 +128,60 @@ def evaluate(
     )
 
 
-def perception_loss(x: Array, xhat: Array, plf: str, source: GaussMarkov | None = None) -> Array:
-    r"""Gelbrich distance of the laws that a perception loss compares, from sample moments.
+def perception_loss(
+    x: Array, xhat: Array, plf: Perception | str | None, source: GaussMarkov | None = None
+) -> Array:
+    r"""Gelbrich distance of the distributions that a perception loss compares, from sample moments.
 
     .. math:: \|\mu_a - \mu_b\|^2 + \operatorname{tr} \Sigma_a + \operatorname{tr} \Sigma_b
               - 2 \operatorname{tr} (\Sigma_a^{1/2} \Sigma_b \Sigma_a^{1/2})^{1/2} \le W_2^2.
 
     Parameters
     ----------
-    x : (n, T) array, or (n, T, d)
-        Sequences.
-    xhat : array of the same shape
-        Reconstructions.
-    plf : {"MMSE", "FMD", "JD", "SA"}
-        Which laws to compare; "MMSE" as FMD.
+    x, xhat : (n, T) arrays, or (n, T, d)
+        Sequences and their reconstructions.
+    plf : as for `evaluate`
     source : GaussMarkov or None
-        Known moments of x for FMD and JD; None takes those of the samples.
+        Known moments of x for FMD and JD; None takes the moments of the samples.
 
     Returns
     -------
     (T,) array, squared units of x; the sum over modes, a lower bound for all modes together
     """
     x, xhat = _pair(x, xhat)
-    if plf not in PLFS:
-        raise ValueError(f"plf: expected one of {', '.join(PLFS)}, got {plf!r}")
+    name = loss_name(plf)
     count, first, second = (sums[0] for sums in _moment_sums(x, xhat, 1))
-    return _gelbrich(count, first, second, plf, source)
+    return _gelbrich(count, first, second, name, source)
 
 
 def sample_w2(
     x: Array,
     xhat: Array,
-    plf: str,
+    plf: Perception | str | None,
     rng: np.random.Generator | int,
     directions: int = 32,
     sliced: int = 50_000,
     assigned: int = 500,
 ) -> dict[str, Array]:
-    """Distances of whole samples under a perception loss, scalar frames.
+    """Distances of whole samples under a perception loss, for scalar frames.
 
     Parameters
     ----------
-    x : (n, T) array
-        Sequences.
-    xhat : (n, T) array
-        Reconstructions.
-    plf : {"MMSE", "FMD", "JD", "SA"}
-        Which laws to compare; "MMSE" as FMD.
+    x, xhat : (n, T) arrays
+        Sequences and their reconstructions.
+    plf : as for `evaluate`
     rng : numpy.random.Generator or int
-        For directions; an int is a seed.
+        For the directions; an int is a seed.
     directions : int
-        Random directions of the sliced distance; one dimension takes one.
-    sliced : int
-        Size of the subsamples of the sliced distance.
-    assigned : int
-        Size of the subsamples that are assigned to each other.
+        Number of random directions of the sliced distance.
+    sliced, assigned : int
+        Sizes of the subsamples for the sliced distance and for the assignment.
 
     Returns
     -------
     dict of (T,) arrays, squared units of x
-        "sliced" and "assignment", and of each the value between two samples of the first of the
-        laws compared: "sliced_baseline" and "assignment_baseline".
+        "sliced" and "assignment". "sliced_baseline" and "assignment_baseline" are the same
+        distances between two samples of the target distribution.
 
     Examples
     --------
@@ -195,26 +193,27 @@ def sample_w2(
     x, xhat = _pair(x, xhat)
     if x.ndim != 2:
         raise ValueError(f"x: expected scalar frames (n, T), got shape {x.shape}")
+    name = loss_name(plf)
     rng = _check.generator("rng", rng)
     half = min(len(x) // 2, sliced)
     both = np.concatenate([x, xhat], axis=1)
     one, other = both[:half], both[half : 2 * half]
     out: dict[str, list[float]] = {}
     for t in range(x.shape[1]):
-        wanted, shown = _compared(plf, t, x.shape[1])
-        first, again, second = one[:, wanted], other[:, wanted], other[:, shown]
+        target, reconstruction = _compared(name, t, x.shape[1])
+        first, again, second = one[:, target], other[:, target], other[:, reconstruction]
         count = 1 if first.shape[1] == 1 else directions
         theta = rng.standard_normal((count, first.shape[1]))
         theta /= np.linalg.norm(theta, axis=1, keepdims=True)
         some = slice(0, assigned)
-        for name, value in (
+        for key, value in (
             ("sliced", sliced_w2(first, second, theta)),
             ("sliced_baseline", sliced_w2(first, again, theta)),
             ("assignment", assignment_w2(first[some], second[some])),
             ("assignment_baseline", assignment_w2(first[some], again[some])),
         ):
-            out.setdefault(name, []).append(value)
-    return {name: np.array(values) for name, values in out.items()}
+            out.setdefault(key, []).append(value)
+    return {key: np.array(values) for key, values in out.items()}
 
 
 def sliced_w2(a: Array, b: Array, theta: Array) -> float:
@@ -223,7 +222,7 @@ def sliced_w2(a: Array, b: Array, theta: Array) -> float:
     Parameters
     ----------
     a, b : (n, k) arrays
-        Samples of the two laws.
+        Samples of the two distributions.
     theta : (L, k) array
         Unit vectors to project on, uniform over the sphere.
     """
@@ -232,13 +231,7 @@ def sliced_w2(a: Array, b: Array, theta: Array) -> float:
 
 
 def assignment_w2(a: Array, b: Array) -> float:
-    """Squared W2 distance of two empirical laws, by the cheapest assignment.
-
-    Parameters
-    ----------
-    a, b : (n, k) arrays
-        Samples of the two laws; time grows as n cubed.
-    """
+    """Squared W2 distance of two samples (n, k), by the cheapest assignment; time grows as n^3."""
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial.distance import cdist
 
@@ -246,39 +239,45 @@ def assignment_w2(a: Array, b: Array) -> float:
     return float(cost[linear_sum_assignment(cost)].mean())
 
 
+def transmit(
+    codec: StreamCodec[Frames], samples: Iterable[Frames], seed: int
+) -> list[Message[Frames]]:
+    """Encode and read each sample, with the seeds seed, seed + 1, ...; return the messages."""
+    return [codec.read(codec.encode(x, seed + i)) for i, x in enumerate(samples)]
+
+
 def measure_codec(
     codec: DitheredCodec,
     n: int,
     seed: int,
     repeats: int = 8,
-    plfs: tuple[str, ...] = PLFS,
+    plfs: Sequence[Perception | str | None] = LOSSES,
     label: str | None = None,
     **fields: Any,
 ) -> list[OperatingPoint]:
-    """Run a codec on fresh samples: one operating point for each decoder, all from the same bytes.
+    """Run a codec on fresh samples of its source; all decoders use the same bytes.
 
     Parameters
     ----------
     codec : DitheredCodec
-        The codec; its own source provides the samples.
     n : int
         Sequences in each stream.
     seed : int
-        Seed of the samples and, counted on, of the streams.
+        Seed of the samples. The streams take seed, seed + 1, ...
     repeats : int, >= 2
-        Independent streams, which the interval of the rate comes from.
-    plfs : tuple of str
-        Decoders to use.
+        Number of independent streams, from which the interval of the rate is computed.
+    plfs : sequence of losses
+        Losses to decode for, at threshold 0: names, or JD(0) and the like.
     label : str or None
-        Name of the codec; None takes that of the lattice.
+        Name of the codec; None gives "dithered" and the lattice.
     **fields : Any
         Other fields of OperatingPoint.
 
     Returns
     -------
     list of OperatingPoint
-        In the order of plfs; provenance holds the lattice, the target distortions and, for
-        scalar frames, the distances of whole samples.
+        One for each loss, in the order of plfs. The field provenance holds the lattice, the target
+        distortions and, for scalar frames, the distances of whole samples.
 
     Examples
     --------
@@ -290,13 +289,13 @@ def measure_codec(
     if repeats < 2:
         raise ValueError(f"repeats: expected at least 2, got {repeats}")
     children = np.random.SeedSequence(seed).spawn(repeats + 1)
-    blocks = [codec.source.sample(n, np.random.default_rng(child)) for child in children[:-1]]
-    messages = [read(codec.encode(x, seed + i)) for i, x in enumerate(blocks)]
-    x = np.concatenate(blocks)
+    samples = [codec.source.sample(n, np.random.default_rng(child)) for child in children[:-1]]
+    messages = transmit(codec, samples, seed)
+    x = np.concatenate(samples)
     rates = np.array([message.rates for message in messages])
     about = {"codec": "dithered", "lattice": codec.lattice, "mmse": codec.mmse.tolist(), "n": n}
     points = []
-    for plf in plfs:
+    for plf in [zero_loss_name(loss, "plfs") for loss in plfs]:
         xhat = np.concatenate([message.decode(plf) for message in messages])
         more = dict(about)
         if x.ndim == 2:
@@ -327,7 +326,10 @@ def _pair(x: object, xhat: object) -> tuple[Array, Array]:
 
 
 def _compared(plf: str, t: int, frames: int) -> tuple[list[int], list[int]]:
-    """Which of (x_1..x_T, xhat_1..xhat_T) should be shown up to frame t, and which are."""
+    """Return the places in (x_1..x_T, xhat_1..xhat_T) of the two vectors compared at frame t.
+
+    First the target, whose distribution the loss asks for, then the reconstruction; t is from 0.
+    """
     past = list(range(frames, frames + t))
     if plf == "JD":
         return list(range(t + 1)), [*past, frames + t]
@@ -337,7 +339,7 @@ def _compared(plf: str, t: int, frames: int) -> tuple[list[int], list[int]]:
 
 
 def _moment_sums(x: Array, xhat: Array, batches: int) -> tuple[Array, Array, Array]:
-    """Counts (B,), sums (B, d, 2T) and sums of products (B, d, 2T, 2T) of (x, xhat) in batches."""
+    """Counts (B,), sums (B, d, 2T), sums of products (B, d, 2T, 2T) of (x, xhat) in B batches."""
     both = np.concatenate([x, xhat], axis=1).reshape(len(x), 2 * x.shape[1], -1).transpose(2, 1, 0)
     parts = np.array_split(both, batches, axis=2)
     return (
@@ -357,11 +359,11 @@ def _gelbrich(
     exact = None if source is None else source.covariance().reshape(modes, frames, frames)
     out = np.zeros(frames)
     for t in range(frames):
-        wanted, shown = _compared(plf, t, frames)
-        a = mean[:, wanted], cov[:, wanted][:, :, wanted]
-        b = mean[:, shown], cov[:, shown][:, :, shown]
+        target, reconstruction = _compared(plf, t, frames)
+        a = mean[:, target], cov[:, target][:, :, target]
+        b = mean[:, reconstruction], cov[:, reconstruction][:, :, reconstruction]
         if exact is not None and plf != "SA":
-            a = np.zeros_like(a[0]), exact[:, wanted][:, :, wanted]
+            a = np.zeros_like(a[0]), exact[:, target][:, :, target]
         out[t] = gelbrich(*a, *b).sum()
     return out
 
@@ -369,7 +371,7 @@ def _gelbrich(
 def _jackknife(
     x: Array, xhat: Array, plf: str, source: GaussMarkov | None, batches: int
 ) -> tuple[Array, Array]:
-    """Perception loss of all sequences, and its standard error from leaving out batches."""
+    """Perception loss of all sequences, and its standard error by leaving out batches."""
     count, first, second = _moment_sums(x, xhat, batches)
     total = count.sum(axis=0), first.sum(axis=0), second.sum(axis=0)
     left = np.array(
@@ -383,7 +385,7 @@ def _jackknife(
 
 
 def _rate(rates: object, confidence: float) -> tuple[Array, Array | None]:
-    """Mean rate of each frame, and half the width of its interval (None for a single value)."""
+    """Mean rate of each frame, and half the width of its interval (None for a single stream)."""
     from scipy.stats import t as student
 
     rows = _check.nonnegative("rates", rates, ndim=(1, 2))

@@ -1,4 +1,4 @@
-"""The contract of a codec that writes bytes, whoever made it.
+"""The contract of codecs that write bytes, constructive or trained.
 
 The encoder writes one stream for all perception losses. `StreamCodec.read` decodes the
 representation once and returns a `Message`; `Message.decode` reconstructs the frames for one loss.

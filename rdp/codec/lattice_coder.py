@@ -1,19 +1,19 @@
 r"""Entropy coding of lattice points, given the dither, for Gaussian input.
 
-The point :math:`\lambda = Q(x + d)` of Gaussian x has, given the dither d, the probability that
-:math:`x + N` falls in the cell around :math:`\lambda - d`.
+The probability of the point :math:`\lambda = Q(x + d)` of Gaussian x, given the dither d, is the
+probability that x falls in the cell around :math:`\lambda - d`.
 
-- Z: exactly a difference of Gaussian distribution functions at the edges of the cell.
-- Construction B, :math:`\lambda = c + 2z`: weights :math:`\prod_i g(\lambda_i - d_i)` with g the
-  Gaussian density that has the variance of :math:`x + N`, normalised *exactly* over the lattice:
-  with :math:`A_i = \sum_{z_i} g` and :math:`B_i = \sum_{z_i} (-1)^{z_i} g`, the points of one
-  codeword that have even :math:`\sum z_i` weigh :math:`\frac12 (\prod_i A_i + \prod_i B_i)`. So
-  the codeword is coded first, then one coordinate after the other, the parity of the rest
-  counted in; the last coordinate saves one bit. Derived in this project.
+- Z: exactly a difference of Gaussian distribution functions at the two ends of the cell.
+- Construction B, :math:`\lambda = c + 2z`: a point has the weight
+  :math:`\prod_i g(\lambda_i - d_i)`. Here g is the Gaussian density with the variance of
+  :math:`x + N`. The weights are normalised *exactly* over the lattice: with
+  :math:`A_i = \sum_{z_i} g` and :math:`B_i = \sum_{z_i} (-1)^{z_i} g`, the points of one codeword
+  that have even :math:`\sum z_i` weigh :math:`\frac12 (\prod_i A_i + \prod_i B_i)`. The codeword
+  is coded first, then one coordinate after another, given the parity that the remaining
+  coordinates must have. So the last coordinate needs one bit less. Derived in this project.
 
-Only additions, multiplications and divisions, one element at a time, make the weights, so that
-encoder and decoder agree to the last bit on any machine; where they do not, the check of the
-chunk finds out.
+The weights are made by additions, multiplications and divisions of single elements. So encoder and
+decoder agree to the last bit on any machine. If they do not, the checksum of the chunk detects it.
 """
 
 from __future__ import annotations
@@ -28,32 +28,26 @@ from rdp.codec.lattices import Lattice
 
 Array = np.ndarray
 
-SMOOTH_SD = 1.8  # above, sums over every second integer differ from the integral by < 1e-6
-MAX_WINDOW = 40  # integers on each side that the tables hold; wilder samples take the other way
-_CHUNK = 1024  # blocks whose tables are held at a time
+SMOOTH_SD = 1.8  # above it, sums over every second integer differ from the integral by < 1e-6
+MAX_WINDOW = 40  # integers on each side in the tables; samples farther away are coded without them
+_CHUNK = 1024  # blocks whose tables are in memory at one time
 
 
 def code_points(
     coder: Coder, lattice: Lattice, dither: Array, sd: float, points: Array | None = None
 ) -> Array:
-    """Encode or decode lattice points.
+    """Encode lattice points, or decode them where points is None; return them, (n, B) integers.
 
     Parameters
     ----------
     coder : Encoder or Decoder
-        Where the points go or come from.
-    lattice : Lattice
-        The lattice, of dimension n.
+    lattice : Lattice of dimension n
     dither : (n, B) array, in [0, period]
-        What was added to the input, in units of the lattice.
+        Added to the input before quantisation, in units of the lattice.
     sd : float, > 0
         Standard deviation of the input per coordinate, in units of the lattice.
     points : (n, B) array of int, or None
         Lattice points to encode; None to decode.
-
-    Returns
-    -------
-    (n, B) array of int
     """
     if lattice.code is None:
         return coder.gaussian(dither, sd, points)
@@ -72,7 +66,7 @@ def code_points(
 
 
 def _window(dither: Array, spread: float, points: Array) -> int:
-    """Integers on each side of the dither that tables must hold; 0 to do without tables."""
+    """Return the number of integers on each side of the dither in the tables; 0: no tables."""
     farthest = int(np.abs(points - dither).max(initial=0)) + 1
     window = max(farthest, int(np.ceil(8 * spread)))
     return 0 if spread >= SMOOTH_SD or window > MAX_WINDOW else window
@@ -81,10 +75,10 @@ def _window(dither: Array, spread: float, points: Array) -> int:
 def _code_smooth(
     coder: Coder, code: Array, dither: Array, spread: float, points: Array | None
 ) -> Array:
-    """Wide laws: codewords and parities are equally likely, coordinates Gaussian in steps of 2.
+    """Code points of a wide distribution: codewords and parities are equally likely.
 
-    The last coordinate, whose parity is known, comes in steps of 4. A law of variance s^2 over
-    the integers is that of a Gaussian of variance s^2 - 1/12 that is rounded.
+    Coordinates are Gaussian in steps of 2. The parity of the last one is known, so it comes in
+    steps of 4. A rounded Gaussian of variance s^2 - 1/12 has the variance s^2.
     """
     word = None if points is None else _codeword(code, points)
     word = coder.table(np.ones((dither.shape[1], len(code))), word)
@@ -106,7 +100,7 @@ def _rounded_sd(sd: float) -> float:
 def _code_exact(
     coder: Coder, code: Array, dither: Array, spread: float, window: int, points: Array | None
 ) -> Array:
-    """Narrow laws: tables of weights, normalised over the lattice."""
+    """Code points of a narrow distribution by tables of weights, normalised over the lattice."""
     n, blocks = dither.shape
     least = -2 * (window // 4 + 1)  # even, so that a column has the parity of its z
     weights = _weights(dither, spread, range(least, window // 2 + 4))
@@ -123,7 +117,7 @@ def _code_exact(
         all_sums, signed_sums = ahead[i + 1]
         even, odd = all_sums + signed_sums, all_sums - signed_sums
         table = np.where(c[i], weights[1][:, i], weights[0][:, i])
-        table[::2] *= np.where(parity, odd, even)  # the rest must have the parity so far
+        table[::2] *= np.where(parity, odd, even)  # later ones must have the parity of the earlier
         table[1::2] *= np.where(parity, even, odd)
         np.maximum(table, 0.0, out=table)
         column = coder.table(table.T, None if columns is None else columns[i])
@@ -138,15 +132,15 @@ def _weights(dither: Array, spread: float, z: range) -> tuple[Array, Array]:
     g(a - d) is proportional to exp(-a^2 / 2 s^2) exp(d / s^2)^a.
     """
     variance = spread * spread
-    base = _exp(dither / variance)
+    base = portable_exp(dither / variance)
     square = base * base
     power = np.ones_like(dither)
     for _ in range(-z[0]):
         power /= square
     out = np.empty((2, len(z), *dither.shape))
     for k, a in enumerate(range(2 * z[0], 2 * z[-1] + 1, 2)):
-        out[0, k] = _exp(np.array(-a * a / (2 * variance))) * power
-        out[1, k] = _exp(np.array(-((a + 1) * (a + 1)) / (2 * variance))) * (power * base)
+        out[0, k] = portable_exp(np.array(-a * a / (2 * variance))) * power
+        out[1, k] = portable_exp(np.array(-((a + 1) * (a + 1)) / (2 * variance))) * (power * base)
         power *= square
     out /= _sum(out[0]) + _sum(out[1])
     return out[0], out[1]
@@ -181,12 +175,15 @@ def _codeword(code: Array, points: Array) -> Array:
 
 
 def _sum(terms: Iterable[Array]) -> Array:
-    """Sum in a fixed order, so that no library decides how it rounds."""
+    """Sum in a fixed order, so that the rounding does not depend on a library."""
     return functools.reduce(np.add, terms)
 
 
-def _exp(x: Array) -> Array:
-    """Exponential by its series at x / 2^k and k squarings; libraries round theirs differently."""
+def portable_exp(x: Array) -> Array:
+    """Return exp(x) with the same rounding on every machine: series at x / 2^k, then k squarings.
+
+    The exponential functions of libraries round differently.
+    """
     halvings = 1 + int(np.frexp(np.abs(x).max(initial=1.0))[1])
     small = x / 2.0**halvings
     out = np.ones_like(small)

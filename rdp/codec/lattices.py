@@ -1,11 +1,11 @@
-r"""Lattices: nearest point, and dither that is uniform over the Voronoi cell.
+r"""Lattices for quantisation: nearest point, dither over the Voronoi cell, gap to the rate bound.
 
 The error of a lattice quantiser with subtractive dither,
 :math:`Q(x + d) - d - x` with :math:`d` uniform over the Voronoi cell, is independent of
 :math:`x` and uniform over the (reflected) cell, of variance :math:`\Delta^2 G` per sample at step
-:math:`\Delta`. At high rate the entropy-coded quantiser needs
-:math:`\frac12 \log_2(2\pi e\, G V^{-2/n})` bit per sample more than the rate-distortion function,
-with V the volume of the cell:
+:math:`\Delta`. G is the second moment of the cell per coordinate. At high rate the entropy-coded
+quantiser needs :math:`\frac12 \log_2(2\pi e\, G V^{-2/n})` bit per sample more than the
+rate-distortion function, with V the volume of the cell:
 
 ============  =========  ==================
 lattice       dimension  gap, bit per sample
@@ -16,9 +16,9 @@ BW16          16         0.1111
 ============  =========  ==================
 
 E8 and BW16 are the points c + 2z, c in a binary code, z integers of even sum (construction B):
-the repetition code gives 2 E8, the first-order Reed-Muller code the Barnes-Wall lattice. All
-contain 4 Z^n, so dither uniform over the cube [0, 4)^n acts like dither over the Voronoi cell:
-the two differ by a lattice point.
+the repetition code gives 2 E8, the first-order Reed-Muller code gives the Barnes-Wall lattice.
+Both contain 4 Z^n. So dither that is uniform over the cube [0, 4)^n does the same as dither over
+the Voronoi cell: the two differ by a lattice point.
 
 Conway and Sloane, Sphere Packings, Lattices and Groups (nearest points, second moments of Z and
 E8); Pook-Kolb, Agrell and Allen, arXiv:2301.06092 (second moment of BW16); Zamir and Feder, "On
@@ -45,15 +45,15 @@ class Lattice:
     Parameters
     ----------
     name : str
-        Short name.
+        Its key in `LATTICES`.
     dimension : int
-        n.
+        Number of coordinates n.
     period : int
-        Side of a cube of dither.
+        Side of the cube over which dither is drawn.
     volume : int
         Volume of the Voronoi cell.
     second_moment : float
-        Mean of x^2 per coordinate, x uniform over the Voronoi cell.
+        Mean of x^2 per coordinate, for x uniform over the Voronoi cell.
     code : (C, n) array of 0 and 1, or None
         Codewords c of construction B; None for Z.
 
@@ -77,17 +77,7 @@ class Lattice:
         return float(0.5 * np.log2(2 * np.pi * np.e * normalised))
 
     def nearest(self, x: Array) -> Array:
-        """Return the lattice points that are nearest to x.
-
-        Parameters
-        ----------
-        x : (n, B) array
-            B blocks, one per column.
-
-        Returns
-        -------
-        (n, B) array of int
-        """
+        """Return the lattice point nearest to each column of x, (n, B), as integers (n, B)."""
         x = _check.finite("x", _check.array("x", x, ndim=2))
         if len(x) != self.dimension:
             raise ValueError(f"x: expected {self.dimension} rows, got {len(x)}")
@@ -100,19 +90,7 @@ class Lattice:
         return out
 
     def voronoi(self, blocks: int, rng: np.random.Generator | int) -> Array:
-        """Draw points uniformly from the Voronoi cell.
-
-        Parameters
-        ----------
-        blocks : int
-            How many, B.
-        rng : numpy.random.Generator or int
-            Source of randomness; an int is a seed.
-
-        Returns
-        -------
-        (n, B) array
-        """
+        """Draw points uniformly from the Voronoi cell, (n, blocks); an int rng is a seed."""
         rng = _check.generator("rng", rng)
         x = rng.uniform(0, self.period, (self.dimension, _check.count("blocks", blocks)))
         return x - self.nearest(x)
@@ -121,8 +99,9 @@ class Lattice:
 def _nearest(code: Array, x: Array) -> Array:
     """Return the nearest c + 2z, sum z even, over all codewords c.
 
-    For one c each coordinate takes the nearest integer of the parity of c; if then sum z is odd,
-    the coordinate that is farthest off moves by 2 the other way, at cost 4 - 4 max |error|.
+    For one c each coordinate takes the nearest integer with the parity of c. If sum z is then odd,
+    the coordinate with the largest error moves by 2 to the other side. That adds 4 - 4 max |error|
+    to the squared distance.
     """
     even = 2 * np.rint(x / 2)
     error = x - even
@@ -175,21 +154,7 @@ LATTICES: dict[str, Lattice] = {
 
 
 def lattice(name: str) -> Lattice:
-    """Return a lattice by name.
-
-    Parameters
-    ----------
-    name : {"Z", "E8", "BW16"}
-        Which.
-
-    Returns
-    -------
-    Lattice
-
-    Raises
-    ------
-    ValueError
-        Unknown name.
+    """Return the lattice "Z", "E8" or "BW16".
 
     Examples
     --------

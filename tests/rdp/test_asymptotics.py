@@ -1,4 +1,4 @@
-"""The symbolic derivation against the numeric closed forms, and the consequences it must have."""
+"""Expansions compared with the closed forms they come from, and their known consequences."""
 
 import math
 from fractions import Fraction
@@ -12,66 +12,23 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from rdp import GaussMarkov, closed_form
-from rdp.asymptotics import (
-    extreme_rate_table,
-    high_rate_expansion,
-    low_rate_expansion,
-    symbolic_distortion,
-)
+from rdp.asymptotics import extreme_rate_table, high_rate_expansion, low_rate_expansion
 from rdp.perception import LOSSES
+from tests.precise import gain_of, value_of
+from tests.strategies import CLOSED_FORMS
 
 RHO, X, K, Y = (
     sp.Symbol("rho", real=True, nonzero=True),
     *(sp.Symbol(name, positive=True) for name in "xky"),
 )
-NUMERIC = {
-    "MMSE": closed_form.mmse,
-    "FMD": closed_form.zero_perception_framewise,
-    "JD": closed_form.zero_perception_joint,
-    "SA": closed_form.zero_perception_self_adaptive,
-}
 FRACTIONS = st.fractions(-1, 1, max_denominator=50)
-BITS = st.sampled_from([0.0, math.inf, 1e-12, 500.0]) | st.floats(1e-9, 30.0)
-
-
-def precise_gain(rate):
-    """k = sqrt(1 - 2^(-2R)) to the working precision of mpmath."""
-    return (
-        mpmath.mpf(1) if rate == math.inf else mpmath.sqrt(1 - mpmath.mpf(4) ** -mpmath.mpf(rate))
-    )
-
-
-def precise(expr, values):
-    """Evaluate a sympy expression with mpmath at the working precision."""
-    symbols = sorted(expr.free_symbols, key=str)
-    return mpmath.mpf(sp.lambdify(symbols, expr, "mpmath")(*(values[s.name] for s in symbols)))
-
-
-SYMBOLIC = {
-    (plf, frames): symbolic_distortion(plf, sp.symbols(f"k:{frames}"))
-    for plf in LOSSES
-    for frames in (1, 2, 3, 4)
-}
-
-
-@given(st.sampled_from(LOSSES), FRACTIONS.filter(bool), st.lists(BITS, min_size=1, max_size=4))
-def test_recursion_agrees_with_the_closed_forms(plf, rho, rates):
-    expressions = SYMBOLIC[plf, len(rates)]
-    with mpmath.workdps(700):  # 2^-1000 is subtracted from 1
-        correlation = float(rho)
-        values = {f"k{t}": precise_gain(rate) for t, rate in enumerate(rates)}
-        values["rho"] = mpmath.mpf(correlation)
-        expected = [float(precise(expr, values)) for expr in expressions]
-    found = NUMERIC[plf](GaussMarkov.stationary(correlation, len(rates)), rates)
-    # below 1e-300 float64 itself has fewer digits
-    assert_allclose(found, expected, rtol=1e-12, atol=1e-312)
 
 
 def substituted(exact, rho, rate):
     """The closed form behind an expansion, evaluated at high precision."""
-    values = {"rho": mpmath.mpf(float(rho)), "k": precise_gain(rate)}
+    values = {"rho": mpmath.mpf(float(rho)), "k": gain_of(rate)}
     values["y"] = mpmath.mpf(4) ** -mpmath.mpf(rate)
-    return precise(exact, values)
+    return value_of(exact, values)
 
 
 @pytest.mark.parametrize("plf", LOSSES)
@@ -90,9 +47,9 @@ def test_expansions_are_approached_by_the_closed_forms(plf, frames, rho):
                 rate = mpmath.mpf(40)
                 small = mpmath.mpf(4) ** -rate
             rest = substituted(expansion.exact, rho, rate)
-            rest -= precise(expansion.leading, {"rho": mpmath.mpf(rho)})
+            rest -= value_of(expansion.leading, {"rho": mpmath.mpf(rho)})
             for power, coefficient in expansion.terms:
-                value = precise(coefficient, {"rho": mpmath.mpf(rho)})
+                value = value_of(coefficient, {"rho": mpmath.mpf(rho)})
                 assert value != 0
                 assert abs(rest / small**power - value) < 1e-8
                 rest -= value * small**power
@@ -234,7 +191,6 @@ def test_latex_is_what_matplotlib_can_draw():
     ("call", "message"),
     [
         (lambda: low_rate_expansion("WD", ("eps",)), "plf: expected one of MMSE, FMD, JD, SA"),
-        (lambda: symbolic_distortion("jd", [K]), "plf: expected one of MMSE, FMD, JD, SA"),
         (lambda: low_rate_expansion("JD", ()), "rates: expected at least one frame"),
         (lambda: low_rate_expansion("JD", ("epsilon",)), "rates: expected 'eps', 'inf' or bits"),
         (lambda: low_rate_expansion("JD", (-1,)), "rates: expected 'eps', 'inf' or bits"),
@@ -256,7 +212,7 @@ def test_numeric_closed_forms_reach_the_table_at_tiny_rates():
     values = {"eps": eps, "inf": np.inf}
     for row in extreme_rate_table(frames=3, rho=sp.Rational(4, 5)).rows:
         rates = [values[name] for name in row["rates"].strip("()").split(", ")]
-        found = NUMERIC[row["plf"]](GaussMarkov.stationary(rho, 3), rates)[row["frame"] - 1]
+        found = CLOSED_FORMS[row["plf"]](GaussMarkov.stationary(rho, 3), rates)[row["frame"] - 1]
         x = math.sqrt(2 * eps * math.log(2))
         expected = (
             float(sp.sympify(row["leading"])) + float(sp.sympify(row["first"])) * x ** row["power"]

@@ -1,4 +1,4 @@
-"""Every bound is respected by schemes that exist, and crossed by ones that cannot."""
+"""Bounds compared with schemes: none is better, and some reach the bound."""
 
 import itertools
 import math
@@ -52,12 +52,12 @@ def test_joint_realism_crosses_factor_two():
 def test_drawing_from_the_posterior_reaches_factor_two_for_any_source(seed):
     rng = np.random.default_rng(seed)
     value = rng.normal(size=5)
-    law = rng.dirichlet(np.ones(15)).reshape(5, 3)  # of the value and a message
-    message = law.sum(axis=0)
-    posterior = law / message
-    error = (law * (value[:, None] - value @ posterior) ** 2).sum()
-    pairs = np.einsum("xm,ym->xy", law, posterior)
-    assert_allclose(pairs.sum(axis=0), law.sum(axis=1))  # perfect realism
+    joint = rng.dirichlet(np.ones(15)).reshape(5, 3)  # joint, of the value and a message
+    message = joint.sum(axis=0)
+    posterior = joint / message
+    error = (joint * (value[:, None] - value @ posterior) ** 2).sum()
+    pairs = np.einsum("xm,ym->xy", joint, posterior)
+    assert_allclose(pairs.sum(axis=0), joint.sum(axis=1))  # perfect realism
     reached = (pairs * (value[:, None] - value) ** 2).sum()
     assert_allclose(reached, bounds.factor_two(error))
 
@@ -83,48 +83,48 @@ def test_no_gaussian_code_beats_its_common_randomness(seed):
     rng = np.random.default_rng(seed)
     size = int(rng.integers(1, 4))
     code = np.linalg.qr(rng.normal(size=(size, size)))[0]
-    told = code[0] * rng.uniform(0, 1)  # correlations of X with white U
-    share = told if rng.random() < 0.5 else code[-1]
-    shown = (share + rng.normal(size=size) * rng.choice([0.0, 0.3])) * rng.uniform(0, 1)
-    shown /= max(1.0, np.linalg.norm(shown) * 1.001)
-    joint_x = np.block([[np.ones((1, 1)), told[None]], [told[:, None], np.eye(size)]])
-    joint_xhat = np.block([[np.ones((1, 1)), shown[None]], [shown[:, None], np.eye(size)]])
+    cross = code[0] * rng.uniform(0, 1)  # correlations of X with white U
+    share = cross if rng.random() < 0.5 else code[-1]
+    cross_hat = (share + rng.normal(size=size) * rng.choice([0.0, 0.3])) * rng.uniform(0, 1)
+    cross_hat /= max(1.0, np.linalg.norm(cross_hat) * 1.001)
+    joint_x = np.block([[np.ones((1, 1)), cross[None]], [cross[:, None], np.eye(size)]])
+    joint_hat = np.block([[np.ones((1, 1)), cross_hat[None]], [cross_hat[:, None], np.eye(size)]])
     rate = gaussian.mutual_information(joint_x, 1)
-    common = max(0.0, gaussian.mutual_information(joint_xhat, 1) - rate)
-    distortion = 2 - 2 * told @ shown
+    common = max(0.0, gaussian.mutual_information(joint_hat, 1) - rate)
+    distortion = 2 - 2 * cross @ cross_hat
     assert distortion >= bounds.limited_common_randomness(rate, common) * (1 - 1e-9)
 
 
 @given(st.floats(0, 8), st.floats(0, 8))
 def test_a_gaussian_code_reaches_the_bound_of_its_common_randomness(rate, common):
-    told, shown = math.sqrt(1 - 4.0**-rate), math.sqrt(1 - 4.0 ** -(rate + common))
-    reached = 2 - 2 * told * shown  # E X Xhat through one Gaussian U
+    cross, cross_hat = math.sqrt(1 - 4.0**-rate), math.sqrt(1 - 4.0 ** -(rate + common))
+    reached = 2 - 2 * cross * cross_hat  # E X Xhat through one Gaussian U
     assert_allclose(bounds.limited_common_randomness(rate, common), reached, rtol=1e-6, atol=1e-14)
 
 
-def best_realistic_distortion(law, value):
-    """Least E(X - Xhat)^2 over Xhat made from the message with the law of X, by linear program.
+def best_realistic_distortion(joint, value):
+    """Least E(X - Xhat)^2 over Xhat made from the message, distributed like X: a linear program.
 
-    law : (values, messages) joint probabilities.
+    joint : (values, messages) array of probabilities.
     """
-    size, messages = law.shape
-    cost = np.einsum("xm,xy->my", law, (value[:, None] - value) ** 2)
-    rows = [np.kron(np.eye(messages), np.ones(size)), np.kron(law.sum(axis=0), np.eye(size))]
-    sides = np.concatenate([np.ones(messages), law.sum(axis=1)])
+    size, messages = joint.shape
+    cost = np.einsum("xm,xy->my", joint, (value[:, None] - value) ** 2)
+    rows = [np.kron(np.eye(messages), np.ones(size)), np.kron(joint.sum(axis=0), np.eye(size))]
+    sides = np.concatenate([np.ones(messages), joint.sum(axis=1)])
     found = linprog(cost.ravel(), A_eq=np.vstack(rows), b_eq=sides)
     assert found.success
     return found.fun
 
 
-def moments_of_code(law, value):
+def moments_of_code(joint, value):
     """Error of the estimate E[X|M], and squared W2 between X and that estimate."""
-    message = law.sum(axis=0)
-    estimate = value @ law / message
-    error = (law * (value[:, None] - estimate) ** 2).sum()
+    message = joint.sum(axis=0)
+    estimate = value @ joint / message
+    error = (joint * (value[:, None] - estimate) ** 2).sum()
     cost = (value[:, None] - estimate) ** 2
     rows = [np.kron(np.eye(len(value)), np.ones(len(message)))]
     rows.append(np.kron(np.ones(len(value)), np.eye(len(message))))
-    sides = np.concatenate([law.sum(axis=1), message])
+    sides = np.concatenate([joint.sum(axis=1), message])
     found = linprog(cost.ravel(), A_eq=np.vstack(rows), b_eq=sides)
     assert found.success
     return error, found.fun
@@ -153,10 +153,10 @@ def test_memory_replaces_common_randomness():
 def test_least_realistic_distortion_of_any_code(seed):
     rng = np.random.default_rng(seed)
     value = rng.normal(size=4)
-    law = rng.dirichlet(np.ones(8)).reshape(4, 2)
-    error, distance = moments_of_code(law, value)
+    joint = rng.dirichlet(np.ones(8)).reshape(4, 2)
+    error, distance = moments_of_code(joint, value)
     best = bounds.fmd_distortion_at_perception(error, max(distance, 0.0), 0.0)
-    assert_allclose(best_realistic_distortion(law, value), best, rtol=1e-7, atol=1e-9)
+    assert_allclose(best_realistic_distortion(joint, value), best, rtol=1e-7, atol=1e-9)
 
 
 @given(sources_with_rates(), LEVELS)
@@ -164,8 +164,8 @@ def test_distortion_at_perception_is_the_closed_form_for_gaussian_frames(pair, l
     source, rates = pair
     backbone = mmse_recursion(source, rates)
     distance = [
-        gaussian.bures([[law]], [[estimate]])
-        for law, estimate in zip(source.variance, backbone.variance, strict=True)
+        gaussian.bures([[variance]], [[estimate]])
+        for variance, estimate in zip(source.variance, backbone.variance, strict=True)
     ]
     assert_allclose(
         bounds.fmd_distortion_at_perception(backbone.mmse, distance, level),
@@ -179,7 +179,7 @@ def test_distortion_at_perception_is_the_closed_form_for_gaussian_frames(pair, l
 
 
 def random_joint_scheme(rng, source, rates):
-    """Distortion of a random decoder with Xhat = L (K u + noise): the law of X, whatever K."""
+    """Distortion of a random decoder with Xhat = L (K u + noise), distributed like X for any K."""
     frames = source.frames
     contraction = np.tril(rng.normal(size=(frames, frames)))
     contraction = np.diag(rng.uniform(0, 1, frames)) if rng.random() < 0.3 else contraction
@@ -243,12 +243,11 @@ def test_permanence_bound_broadcasts_and_refuses_modes():
 def test_shared_encoder_gap_is_below_any_decoder(seed):
     rng = np.random.default_rng(seed)
     estimate = rng.normal(size=(50, 2, 2)) * rng.uniform(0, 2)
-    shown = estimate * rng.uniform(-1, 2) + rng.choice([0.0, 1.0]) * rng.exponential(
-        size=(50, 2, 2)
-    )
-    gap = bounds.shared_encoder_gap(estimate, shown)
-    assert ((estimate - shown) ** 2).sum(axis=(1, 2)).mean() >= gap * (1 - 1e-9) - 1e-12
-    assert_allclose(bounds.shared_encoder_gap(estimate, shown[::-1]), gap, rtol=1e-7, atol=1e-9)
+    noise = rng.choice([0.0, 1.0]) * rng.exponential(size=(50, 2, 2))
+    xhat = estimate * rng.uniform(-1, 2) + noise
+    gap = bounds.shared_encoder_gap(estimate, xhat)
+    assert ((estimate - xhat) ** 2).sum(axis=(1, 2)).mean() >= gap * (1 - 1e-9) - 1e-12
+    assert_allclose(bounds.shared_encoder_gap(estimate, xhat[::-1]), gap, rtol=1e-7, atol=1e-9)
 
 
 def test_shared_encoder_gap_is_what_a_gaussian_pays():
@@ -277,8 +276,8 @@ def test_no_realistic_choice_beats_the_support_bound(seed):
     candidates = [np.roll(first, shift, axis=1) for shift in range(3)]
     bound = bounds.joint_support_bound(second, candidates).mean()
     choice = rng.integers(3, size=20)
-    shown = np.stack(candidates)[choice, np.arange(20)]
-    assert ((second - shown) ** 2).sum(axis=(1, 2)).mean() >= bound * (1 - 1e-12)
+    xhat = np.stack(candidates)[choice, np.arange(20)]
+    assert ((second - xhat) ** 2).sum(axis=(1, 2)).mean() >= bound * (1 - 1e-12)
 
 
 # the Gaussian with the same second moments

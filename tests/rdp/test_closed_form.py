@@ -1,4 +1,4 @@
-"""Closed forms against brute force, against 700 digits, and against each other."""
+"""Closed forms compared with a search over schemes, with 700 digits, and with each other."""
 
 import math
 
@@ -22,6 +22,7 @@ from rdp.closed_form import (
     zero_perception_self_adaptive,
 )
 from rdp.measure import perception_of
+from tests.gaussian_schemes import Rows, brute_force, realism_errors
 from tests.strategies import CORRELATIONS, LEVELS, RATES, SIGMAS, per_frame, sources_with_rates
 
 ZERO_PERCEPTION = {
@@ -30,127 +31,6 @@ ZERO_PERCEPTION = {
     SA: zero_perception_self_adaptive,
 }
 EVERY = [mmse, *ZERO_PERCEPTION.values()]
-
-
-# Brute force: every jointly Gaussian scheme, encoder and decoder, frame after frame. Variables
-# are rows of coefficients over independent unit-variance ones: source, encoder noise, decoder
-# noise. What later frames add is optimised with the earlier ones kept.
-
-
-class Rows:
-    """Source, representation and reconstruction of the first frames, as rows."""
-
-    def __init__(self, source):
-        self.frames = frames = source.frames
-        self.sigma = source.sigma
-        self.x = np.zeros((frames, 3 * frames))
-        for t in range(frames):
-            self.x[t] = source.gain[t] * self.x[t - 1]
-            self.x[t, t] = math.sqrt(source.innovation[t])
-        self.u = np.zeros((0, 3 * frames))
-        self.xhat = np.zeros((0, 3 * frames))
-
-    def extended(self, variables, rate):
-        """Representation and reconstruction of one more frame, from any real numbers.
-
-        The encoder sends X_t + (mix of earlier frames) + noise, the noise being such that
-        I(X_t; U_t | U_1..U_{t-1}) is the rate; the decoder mixes all it has with fresh noise.
-        """
-        t = len(self.u)
-        mix, weights, noise = np.split(variables, [t, 2 * t + 1])
-        sent = self.x[t] + mix @ self.x[:t]
-        if self.x[t, t] == 0:  # nothing new to show: its error leaves the encoder undetermined
-            sent = self.x[t]
-        known = residual(sent, self.u)
-        beyond = residual(sent, np.vstack([self.u, self.x[t]]))  # what is not about X_t
-        growth = 4.0**rate
-        if rate == 0:
-            u = np.zeros_like(sent)
-        elif rate == math.inf:
-            u = sent
-        else:
-            power = (known @ known - growth * beyond @ beyond) / (growth - 1)
-            u = sent.copy()
-            u[self.frames + t] = math.sqrt(max(power, 0.0))
-        u = np.vstack([self.u, u])
-        xhat = weights @ u
-        xhat[2 * self.frames : 2 * self.frames + t + 1] += noise
-        return u, np.vstack([self.xhat, xhat])
-
-    def start(self, rng):
-        """Random variables for `extended`: mixes near none, weights and noise of order sigma."""
-        t = len(self.u)
-        weights = rng.normal(size=2 * t + 2) * self.sigma[t]
-        return np.concatenate([0.1 * rng.normal(size=t), weights])
-
-
-def residual(row, others):
-    """What a row has beyond the span of other rows."""
-    basis = others[np.abs(others).sum(axis=1) > 0]
-    if len(basis) == 0:
-        return row
-    return row - np.linalg.lstsq(basis.T, row, rcond=1e-12)[0] @ basis
-
-
-def perfect(plf, rows, xhat):
-    """Constraints that are zero at perfect realism of the last frame, in units of sigma."""
-    t = len(xhat) - 1
-    frames = list(range(t))
-    if plf is JD:  # a frame without news repeats the one before, in X and in Xhat
-        frames = [s for s in frames if rows.x[s, s] > 0]
-    elif plf is FMD:
-        frames = []
-    past = rows.xhat if plf is SA else rows.x  # JD: the past of X; SA: that of Xhat
-    errors = [rows.xhat[s] @ xhat[t] - past[s] @ rows.x[t] for s in frames]
-    variance = xhat[t] @ xhat[t] / rows.sigma[t] ** 2
-    return np.append(np.array(errors) / (rows.sigma[frames] * rows.sigma[t]), variance - 1)
-
-
-def brute_force(source, rates, plf=None, levels=None, starts=3):
-    """Least D_1, then least D_2 given that, and so on; levels are FMD thresholds on squared W2."""
-    rng = np.random.default_rng(0)
-    rows, best = Rows(source), []
-    for t, rate in enumerate(rates):
-
-        def distortion(variables, t=t, rate=rate):
-            xhat = rows.extended(variables, rate)[1]
-            return ((rows.x[t] - xhat[t]) ** 2).sum() / rows.sigma[t] ** 2
-
-        def equality(variables, rate=rate):
-            return perfect(plf, rows, rows.extended(variables, rate)[1])
-
-        def slack(variables, t=t, rate=rate):
-            xhat = rows.extended(variables, rate)[1]
-            away = rows.sigma[t] - np.linalg.norm(xhat[t])
-            return (levels[t] - away**2) / rows.sigma[t] ** 2
-
-        constraints = []
-        if levels is not None:
-            constraints = [{"type": "ineq", "fun": slack}]
-        elif plf is not None:
-            constraints = [{"type": "eq", "fun": equality}]
-        found = [
-            minimize(
-                distortion,
-                rows.start(rng),
-                method="SLSQP",
-                constraints=constraints,
-                options={"maxiter": 500, "ftol": 1e-13},
-            )
-            for _ in range(starts)
-        ]
-        tight = [
-            r
-            for r in found
-            if all(
-                np.min(-np.abs(c["fun"](r.x)) if c["type"] == "eq" else c["fun"](r.x)) > -1e-8
-                for c in constraints
-            )
-        ]
-        least = min(tight, key=lambda result: result.fun)
-        rows.u, rows.xhat = rows.extended(least.x, rate)
-        best.append(least.fun * rows.sigma[t] ** 2)
-    return np.array(best)
 
 
 BRUTE_CASES = [
@@ -191,7 +71,7 @@ def precise(source, rates, plf=None, levels=0.0, metric="w2"):
     out = []
     with mpmath.workdps(700):
         sigma = [mpmath.mpf(value) for value in source.sigma]
-        m = d = held = mpmath.mpf(0)
+        m = d = unused = mpmath.mpf(0)
         for t in range(frames):
             rho = mpmath.mpf(source.rho[t - 1]) if t else mpmath.mpf(0)
             a = rho * sigma[t] / sigma[t - 1] if t else mpmath.mpf(0)
@@ -204,10 +84,10 @@ def precise(source, rates, plf=None, levels=0.0, metric="w2"):
             if plf is None:
                 d = m
             elif plf is JD:
-                # what a frame without news (q = 0) receives waits for the next one with news
-                known = k**2 * v + a**2 * held
+                # a frame without innovation (q = 0) keeps what it receives for the next one
+                known = k**2 * v + a**2 * unused
                 d = a**2 * d + 2 * (q - mpmath.sqrt(q * known))
-                held = known if q == 0 else mpmath.mpf(0)
+                unused = known if q == 0 else mpmath.mpf(0)
             elif plf is SA:
                 d = 2 * v * (1 - k)
             elif metric == "w2":
@@ -267,7 +147,7 @@ def test_more_rate_never_hurts_but_for_joint_realism_later(pair, data):
 
 
 def test_a_better_past_can_hurt_under_joint_realism():
-    """Frame 2 must repeat a good frame 1 in law, at a rate too low for it."""
+    """Frame 2 must keep the correlation with a good frame 1, at a rate too low for it."""
     source = GaussMarkov.stationary(0.95, 2)
     rich, poor = zero_perception_joint(source, [[3.0, 0.05], [0.5, 0.05]])
     assert rich[0] < poor[0]
@@ -319,7 +199,7 @@ def test_independent_frames_are_coded_alone(pair):
 
 @given(st.sampled_from([-1.0, 1.0]), st.lists(st.floats(0, 4), min_size=1, max_size=4))
 def test_a_frozen_source_is_refined(sign, rates):
-    """At |rho| = 1 rates add up; joint realism shows frame 1 again and again."""
+    """At |rho| = 1 rates add up; joint realism repeats frame 1."""
     source = GaussMarkov.stationary(sign, len(rates))
     assert_allclose(mmse(source, rates), 4.0 ** -np.cumsum(rates))
     total = np.cumsum(rates)
@@ -418,7 +298,7 @@ def test_rates_reach_the_distortions(pair):
     assert_allclose(reached[rates > 0], targets[rates > 0], rtol=1e-12)
 
 
-def test_zero_distortion_costs_an_infinite_rate_unless_nothing_is_new():
+def test_zero_distortion_needs_an_infinite_rate_unless_nothing_is_new():
     source = GaussMarkov([1.0, 1.0, 1.0], [1.0, 0.5])
     assert rate_for_distortion(source, [0.0, 0.0, 0.0]).tolist() == [math.inf, 0.0, math.inf]
 
@@ -461,18 +341,20 @@ def test_tradeoff_is_what_search_finds(alpha):
     first = np.array([alpha * unit * weight, source.sigma[0] * math.sqrt(1 - alpha**2)])
     rows.u, rows.xhat = rows.extended(first, rates[0])
     assert_allclose(rows.xhat[0] @ rows.xhat[0], source.variance[0])
+
+    def errors(variables):
+        return realism_errors(JD, rows, rows.extended(variables, rates[1])[1])
+
     rng, found = np.random.default_rng(0), []
     for _ in range(6):
         result = minimize(
             lambda v: ((rows.x[1] - rows.extended(v, rates[1])[1][1]) ** 2).sum(),
             rows.start(rng),
             method="SLSQP",
-            constraints=[
-                {"type": "eq", "fun": lambda v: perfect(JD, rows, rows.extended(v, rates[1])[1])}
-            ],
+            constraints=[{"type": "eq", "fun": errors}],
             options={"maxiter": 500, "ftol": 1e-13},
         )
-        if np.abs(perfect(JD, rows, rows.extended(result.x, rates[1])[1])).max() < 1e-8:
+        if np.abs(errors(result.x)).max() < 1e-8:
             found.append(result.fun)
     assert_allclose(min(found), joint_tradeoff(source, rates, alpha)[1], rtol=1e-5)
 
@@ -481,10 +363,10 @@ def test_tradeoff_is_what_search_finds(alpha):
 def test_smallest_deviation_is_at_the_level(sigma, level):
     source = GaussMarkov([sigma])
     for metric in ("w2", "kl"):
-        shown = smallest_sd(sigma, level, metric)
-        assert 0 <= shown <= sigma
-        found = perception_of(source, np.array([[shown**2]]), np.zeros((1, 1)), FMD(metric=metric))
-        if shown > 0:
+        least = smallest_sd(sigma, level, metric)
+        assert 0 <= least <= sigma
+        found = perception_of(source, np.array([[least**2]]), np.zeros((1, 1)), FMD(metric=metric))
+        if least > 0:
             assert_allclose(found, level, rtol=1e-6, atol=1e-14 * sigma**2)
         else:
             assert found <= level

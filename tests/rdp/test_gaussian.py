@@ -1,4 +1,4 @@
-"""Gaussian algebra against scipy, optimal couplings and closed cases, singular laws included."""
+"""Gaussian algebra compared with scipy, optimal couplings and known cases, singular ones too."""
 
 import itertools
 import math
@@ -56,8 +56,8 @@ def test_no_coupling_beats_bures_and_one_reaches_it(seed, size):
     root_a, root_b = gaussian.psd_sqrt(a), gaussian.psd_sqrt(b)
     tolerance = 1e-9 * np.trace(a + b)
 
-    def cost(turn):
-        return ((root_a - root_b @ turn) ** 2).sum()
+    def cost(rotation):
+        return ((root_a - root_b @ rotation) ** 2).sum()
 
     for _ in range(20):
         assert cost(np.linalg.qr(rng.normal(size=(size, size)))[0]) >= distance - tolerance
@@ -94,7 +94,7 @@ def test_bures_of_known_cases():
 
 
 @given(SEEDS)
-def test_gelbrich_is_reached_by_gaussians_and_below_other_laws(seed):
+def test_gelbrich_is_reached_by_gaussians_and_below_other_distributions(seed):
     """Two random samples of equal size: the best matching costs at least Gelbrich's distance."""
     rng = np.random.default_rng(seed)
     x, y = rng.exponential(size=(5, 2)), rng.normal(size=(5, 2)) + rng.normal(size=2)
@@ -121,18 +121,18 @@ def test_kl_is_the_mean_log_ratio_of_densities(seed, size):
     assert_allclose(gaussian.kl_divergence(mean_a, a, mean_b, b), expected, rtol=1e-6, atol=1e-9)
 
 
-def test_kl_of_singular_laws():
+def test_kl_of_singular_covariances():
     zero, line, plane = np.zeros(2), np.diag([1.0, 0.0]), np.eye(2)
     kl = gaussian.kl_divergence
     assert kl(zero, line, zero, line) == 0.0
     assert kl(zero, plane, zero, line) == math.inf  # mass outside the support
-    assert kl(zero, line, zero, plane) == math.inf  # a density against none
+    assert kl(zero, line, zero, plane) == math.inf  # of lower rank
     assert kl([0.0, 1.0], line, zero, line) == math.inf
     assert_allclose(kl([1.0, 0.0], line, zero, line), 0.5)
     assert_allclose(kl(zero, 2 * line, zero, line), 0.5 * (2 - 1 - math.log(2)))
-    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
-    turned = turn @ line @ turn.T
-    assert_allclose(kl(zero, 2 * turned, zero, turned), 0.5 * (2 - 1 - math.log(2)))
+    rotation = np.array([[0.6, -0.8], [0.8, 0.6]])
+    rotated = rotation @ line @ rotation.T
+    assert_allclose(kl(zero, 2 * rotated, zero, rotated), 0.5 * (2 - 1 - math.log(2)))
 
 
 @given(SEEDS, st.integers(1, 3))
@@ -154,7 +154,7 @@ def test_adapted_distance_is_the_best_bicausal_coupling(seed, size):
 
 
 def test_adapted_distance_of_a_source_that_repeats():
-    """White noise against one variable twice: only the first innovations can be coupled."""
+    """White noise and one variable twice: only the first innovations can be coupled."""
     assert_allclose(gaussian.adapted_w2(np.eye(2), np.ones((2, 2))), 2.0)
 
 
@@ -168,7 +168,7 @@ def test_mutual_information_is_a_difference_of_entropies(seed, first, second):
     assert_allclose(gaussian.mutual_information(cov, first), expected, rtol=1e-6, atol=1e-9)
 
 
-def test_mutual_information_of_singular_laws():
+def test_mutual_information_of_singular_covariances():
     assert gaussian.mutual_information(np.ones((2, 2)), 1) == math.inf
     assert gaussian.mutual_information(np.diag([1.0, 0.0]), 1) == 0.0
     repeated = np.array([[1.0, 0.5, 0.5], [0.5, 1.0, 1.0], [0.5, 1.0, 1.0]])

@@ -1,4 +1,4 @@
-"""The MMSE backbone against conditional variances of the test channel, computed all at once."""
+"""The MMSE backbone compared with conditional variances from one joint covariance."""
 
 import math
 
@@ -16,7 +16,7 @@ FINITE = st.just(0.0) | st.floats(0.01, 6)
 
 
 def conditional(cov, given_):
-    """Covariance of all variables given those at the places `given_`."""
+    """Covariance of all variables given the variables at the places `given_`."""
     if not len(given_):
         return cov
     weights = cov[:, given_] @ np.linalg.pinv(cov[np.ix_(given_, given_)], hermitian=True)
@@ -24,9 +24,9 @@ def conditional(cov, given_):
 
 
 def channel(source, rates):
-    """Joint covariance of X and U_t = X_t + N_t, the noise found from I(X_t; U_t | U^{t-1}) = R_t.
+    """Joint covariance of X and U_t = X_t + N_t, where I(X_t; U_t | U^{t-1}) = R_t.
 
-    Frames without rate have no U. Returns it with the place of each U.
+    Returns it with the place of each U. A frame at rate 0 has no U.
     """
     frames = source.frames
     cov = np.zeros((2 * frames, 2 * frames))
@@ -84,15 +84,15 @@ def test_rates_are_the_information_that_is_sent(pair):
     cov, places = channel(source, rates)
     frames = source.frames
     assume(places)
-    told = 0.0
+    earlier = 0.0
     for t in range(frames):
         until = [place for place in places if place <= frames + t]
         if not until:
             continue
         keep = [*range(t + 1), *until]
         information = gaussian.mutual_information(cov[np.ix_(keep, keep)], t + 1)
-        assert_allclose(information - told, rates[t], rtol=1e-6, atol=1e-6)
-        told = information
+        assert_allclose(information - earlier, rates[t], rtol=1e-6, atol=1e-6)
+        earlier = information
 
 
 @given(sources_with_rates())

@@ -1,4 +1,4 @@
-"""D(R, P) and R(D, P) of one Gaussian frame, against each other and brute force."""
+"""D(R, P) and R(D, P) of one Gaussian frame, compared with each other and with brute force."""
 
 import math
 
@@ -17,18 +17,18 @@ from tests.strategies import LEVELS, RATES, SIGMAS
 METRICS = st.sampled_from(["w2", "kl"])
 
 
-def divergence(metric, shown, sigma):
+def divergence(metric, sd, sigma):
     if metric == "w2":
-        return float(gaussian.bures([[shown**2]], [[sigma**2]]))
-    return float(gaussian.kl_divergence([0.0], [[shown**2]], [0.0], [[sigma**2]]))
+        return float(gaussian.bures([[sd**2]], [[sigma**2]]))
+    return float(gaussian.kl_divergence([0.0], [[sd**2]], [0.0], [[sigma**2]]))
 
 
 def brute_force(rate, level, sigma, metric):
-    """Least distortion over Xhat ~ N(0, shown^2) correlated with X as far as the rate allows."""
+    """Least distortion over Xhat ~ N(0, sd^2) correlated with X as far as the rate allows."""
     correlation = math.sqrt(-math.expm1(-2 * rate * math.log(2)))
 
-    def distortion(shown):
-        return sigma**2 - 2 * correlation * sigma * shown + shown**2
+    def distortion(sd):
+        return sigma**2 - 2 * correlation * sigma * sd + sd**2
 
     low, high = 0.0, sigma  # the smallest deviation within the level, by bisection
     for _ in range(200):

@@ -1,4 +1,4 @@
-"""The source against its samples, its definition and its fit."""
+"""The source compared with its samples, its definition and its fit."""
 
 import copy
 import math

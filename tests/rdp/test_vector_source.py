@@ -1,4 +1,4 @@
-"""General vector sources against their samples and against sources with modes."""
+"""General vector sources compared with their samples and with sources with modes."""
 
 import numpy as np
 import pytest

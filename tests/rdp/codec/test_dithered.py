@@ -6,12 +6,15 @@ from scipy.stats import norm
 
 from rdp import closed_form
 from rdp.codec.bitstream import CorruptStream, pack, unpack
-from rdp.codec.dithered import KIND, PLFS, DitheredCodec, decode, read
+from rdp.codec.dithered import KIND, DitheredCodec, decode, read
 from rdp.codec.lattices import LATTICES, lattice
+from rdp.perception import JD, LOSSES
 from rdp.source import GaussMarkov
+from tests.strategies import CLOSED_FORMS
 
 THREE = GaussMarkov(sigma=[1.0, 2.0, 0.5], rho=[0.9, -0.6])
 NAMES = list(LATTICES)
+COVERING_RADIUS = {"Z": 0.5, "E8": 2.0, "BW16": 6**0.5}  # largest norm in a Voronoi cell
 
 
 def measure(codec, n, rng=0, seed=1):
@@ -50,27 +53,34 @@ def test_decoder_knows_all_from_the_bytes(data, name, frames, modes, n, seed):
     np.testing.assert_array_equal(message.codec.source.sigma, source.sigma)
     np.testing.assert_array_equal(message.codec.source.rho, source.rho)
     assert message.rates.sum() == pytest.approx(8 * len(stream) / n)
-    for plf in PLFS:
-        shown = message.decode(plf)
-        assert shown.shape == x.shape
-        np.testing.assert_array_equal(shown, decode(stream, plf))
-    # the encoder runs on the very white variables that the decoder finds
-    _, white = codec._run(n, seed, x=x)
-    np.testing.assert_array_equal(message.white.reshape(white.shape), white)
+    for plf in LOSSES:
+        reconstruction = message.decode(plf)
+        assert reconstruction.shape == x.shape
+        np.testing.assert_array_equal(reconstruction, decode(stream, plf))
+    # the prediction of the encoder is that of the decoder: y - e is never outside the cell
+    estimate = message.decode("MMSE")
+    previous = np.concatenate([np.zeros_like(x[:, :1]), estimate[:, :-1]], axis=1)
+    error = x - source.gain * previous
+    sent = codec.noise < np.inf
+    noise = np.where(sent, codec.noise, 0.0)
+    quantisation = np.abs(message.white * np.sqrt(codec.prediction_error + noise) - error)
+    step = np.sqrt(noise / lattice(name).second_moment)
+    reach = COVERING_RADIUS[name] * step + 1e-6 * source.sigma
+    assert (quantisation <= reach)[:, sent].all()
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("rate", [0.7, 5.0])
-def test_samples_far_outside_the_law_survive(name, rate):
+def test_samples_far_outside_the_distribution_survive(name, rate):
     codec = DitheredCodec.at_rates(THREE, [rate] * 3, name)
     x = THREE.sample(64, rng=0)
     x[3] = [1000.0, -1000.0, 300.0]
     message = read(codec.encode(x, seed=5))
     step = np.sqrt(codec.noise.max() / lattice(name).second_moment)
-    shown = message.decode("MMSE")
-    assert np.isfinite(shown).all()
+    estimate = message.decode("MMSE")
+    assert np.isfinite(estimate).all()
     kept = codec.prediction_error[0] / (codec.prediction_error[0] + codec.noise[0])
-    assert abs(shown[3, 0] - kept * 1000.0) < 4 * step
+    assert abs(estimate[3, 0] - kept * 1000.0) < 4 * step
 
 
 def small_stream():
@@ -92,7 +102,7 @@ def test_damage_to_any_byte_and_any_cut_raises():
 
 
 def test_damage_behind_a_forged_digest_raises():
-    """What an attacker, or a decoder with other arithmetic, would meet: the check of the chunk."""
+    """The checksum of the chunk stops an attacker, or a decoder with other arithmetic."""
     header, chunks = unpack(small_stream(), KIND)
     for frame in range(2):
         for at in range(len(chunks[frame])):
@@ -104,7 +114,7 @@ def test_damage_behind_a_forged_digest_raises():
                 message = read(pack(KIND, header, parts))
             except CorruptStream:
                 continue
-            # bits that the range decoder never looks at may change, the integers may not
+            # bits that the range decoder does not use may change, the integers may not
             np.testing.assert_array_equal(message.white, read(small_stream()).white)
 
 
@@ -174,7 +184,7 @@ def test_gap_never_exceeds_that_of_the_lattice(name, rate):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("rates", [[0.5, 0.5, 0.5], [0.1, 3.0, 1.0], [0.0, 2.0, 0.0]])
 def test_white_variables_and_moments_of_all_decoders(name, rates):
-    """Cov(u) = I, D_t = m_t, and the covariances of section 4, to three standard errors or so."""
+    """Cov(u) = I, and the distortions of the closed forms, to four standard errors."""
     codec = DitheredCodec.at_rates(THREE, rates, name)
     x, message = measure(codec, 48_000, rng=2)
     u = message.white
@@ -182,12 +192,7 @@ def test_white_variables_and_moments_of_all_decoders(name, rates):
         for t in range(3):
             product = u[:, s] * u[:, t]
             assert abs(product.mean() - (s == t)) < 4 * standard_error(product)
-    for plf, formula in (
-        ("MMSE", closed_form.mmse),
-        ("FMD", closed_form.zero_perception_framewise),
-        ("JD", closed_form.zero_perception_joint),
-        ("SA", closed_form.zero_perception_self_adaptive),
-    ):
+    for plf, formula in CLOSED_FORMS.items():
         error = (x - message.decode(plf)) ** 2
         expected = formula(codec.source, rates)
         assert (np.abs(error.mean(axis=0) - expected) < 4 * standard_error(error) + 1e-12).all()
@@ -197,14 +202,14 @@ def test_white_variables_and_moments_of_all_decoders(name, rates):
 def test_decoders_have_zero_perception_loss_in_second_moments(rates):
     codec = DitheredCodec.at_rates(THREE, rates)
     source = codec.source
-    framewise, joint, adaptive = (codec.decoder(plf) for plf in ("FMD", "JD", "SA"))
+    framewise, joint, adaptive = (codec.decoder(plf) for plf in LOSSES[1:])
     np.testing.assert_allclose((framewise**2).sum(axis=1), source.variance)
     np.testing.assert_allclose(joint @ joint.T, source.covariance(), atol=1e-12)
-    shown = adaptive @ adaptive.T
-    np.testing.assert_allclose(np.diag(shown), source.variance)
+    cov_xhat = adaptive @ adaptive.T
+    np.testing.assert_allclose(np.diag(cov_xhat), source.variance)
     # E[Xhat_s X_t] = E[Xhat_s Xtil_t] for s < t must be E[Xhat_s Xhat_t]
     cross = adaptive @ codec.decoder("MMSE").T
-    np.testing.assert_allclose(np.tril(cross.T, -1), np.tril(shown, -1), atol=1e-12)
+    np.testing.assert_allclose(np.tril(cross.T, -1), np.tril(cov_xhat, -1), atol=1e-12)
 
 
 def test_early_error_stays_for_jd_and_goes_for_fmd_and_sa():
@@ -213,7 +218,7 @@ def test_early_error_stays_for_jd_and_goes_for_fmd_and_sa():
     rates = [0.1] + [4.0] * 7
     codec = DitheredCodec.at_rates(source, rates)
     x, message = measure(codec, 40_000, rng=3)
-    late = {plf: np.mean((x - message.decode(plf)) ** 2, axis=0)[-1] for plf in PLFS}
+    late = {plf: np.mean((x - message.decode(plf)) ** 2, axis=0)[-1] for plf in LOSSES}
     expected = closed_form.zero_perception_joint(source, rates)[-1]
     error = standard_error((x - message.decode("JD")) ** 2)[-1]
     assert abs(late["JD"] - expected) < 4 * error
@@ -222,30 +227,29 @@ def test_early_error_stays_for_jd_and_goes_for_fmd_and_sa():
     assert late["SA"] < 2 * late["MMSE"]
 
 
-def test_laws_approach_the_gaussian_as_the_rate_grows():
+def test_distributions_approach_the_gaussian_as_the_rate_grows():
     """1-D W2^2 of the FMD reconstruction from the sorted sample against exact quantiles."""
     distance = []
     for rate in (0.05, 0.5, 3.0):
         codec = DitheredCodec.at_rates(GaussMarkov([1.0]), [rate])
-        shown = np.sort(measure(codec, 100_000)[1].decode("FMD")[:, 0])
-        quantiles = norm.ppf((np.arange(shown.size) + 0.5) / shown.size)
-        distance.append(((shown - quantiles) ** 2).mean())
+        xhat = np.sort(measure(codec, 100_000)[1].decode("FMD")[:, 0])
+        quantiles = norm.ppf((np.arange(xhat.size) + 0.5) / xhat.size)
+        distance.append(((xhat - quantiles) ** 2).mean())
     assert distance[0] > 2 * distance[1] > 4 * distance[2]
     assert distance[2] < 2e-4
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_modes_are_coded_each_on_its_own(name):
+def test_modes_are_coded_separately(name):
     source = GaussMarkov([[2.0, 0.5], [2.0, 0.5]], [[0.9, 0.1]])
     rates = np.array([[2.0, 0.5], [1.5, 0.0]])
     codec = DitheredCodec.at_rates(source, rates, name)
     x, message = measure(codec, 30_000)
-    for plf in PLFS:
-        shown = message.decode(plf)
+    for plf in LOSSES:
+        assert message.decode(plf).shape == x.shape
         for i in range(2):
             single = DitheredCodec.at_rates(source.mode(i), rates[:, i], name)
             assert single.decoder(plf) == pytest.approx(codec.decoder(plf)[i])
-        assert shown.shape == x.shape
     error = (x - message.decode("MMSE")) ** 2
     assert (np.abs(error.mean(axis=0) - codec.mmse) < 4 * standard_error(error)).all()
     assert message.rates == pytest.approx(rates.sum(axis=1) + lattice(name).gap * 1.5, abs=0.3)
@@ -263,8 +267,31 @@ def test_values_far_off_the_source_are_carried(name):
     x = np.zeros((20, 3))
     x[3, 0] = 1e6
     error = x - read(codec.encode(x, 1)).decode("MMSE")
-    assert np.abs(error[3, 0]) < 0.51e6  # the linear estimate, half of what was told
+    assert np.abs(error[3, 0]) < 0.51e6  # the linear estimate is half of the value
     assert np.abs(np.delete(error, 3, axis=0)).max() < 10
+
+
+def test_a_loss_may_be_given_in_any_form():
+    message = read(ok().encode(THREE.sample(8, rng=0), seed=4))
+    np.testing.assert_array_equal(message.decode("jd"), message.decode("JD"))
+    np.testing.assert_array_equal(message.decode(JD(0)), message.decode("JD"))
+    np.testing.assert_array_equal(message.decode(), message.decode("MMSE"))
+    with pytest.raises(ValueError, match="plf: expected JD at threshold 0"):
+        message.decode(JD(0.1))
+
+
+def test_a_codec_reads_its_own_streams_only():
+    codec = ok()
+    x = THREE.sample(8, rng=0)
+    stream = codec.encode(x, seed=4)
+    np.testing.assert_array_equal(codec.read(stream).white, read(stream).white)
+    for other in (
+        ok("E8"),
+        DitheredCodec(THREE, [0.5, 0.5, 0.15]),
+        DitheredCodec(THREE.scaled(2), [0.5] * 3),
+    ):
+        with pytest.raises(CorruptStream, match="written by a codec of another source"):
+            other.read(stream)
 
 
 def test_bytes_have_not_changed():
@@ -283,7 +310,7 @@ FIXED = {"Z": "b78c0521944bdb64", "E8": "b2ec1bd1adf408b1", "BW16": "cbe9e464cba
     ("call", "message"),
     [
         (lambda: DitheredCodec(THREE, [1.0, 1.0]), "mmse: expected shape"),
-        (lambda: DitheredCodec(THREE, [2.0, 1.0, 0.1]), "mmse: expected at most 1 at frame 0"),
+        (lambda: DitheredCodec(THREE, [2.0, 1.0, 0.1]), "mmse: expected at most 1 at frame 1"),
         (lambda: DitheredCodec(THREE, [1.0, 0.0, 0.1]), "mmse: expected values > 0"),
         (lambda: DitheredCodec(THREE, [1e-12, 0.5, 0.1]), "mmse: expected rates of at most 16"),
         (lambda: DitheredCodec(THREE, [0.5, 0.5, 0.1], "D4"), "lattice: expected one of"),
@@ -293,7 +320,7 @@ FIXED = {"Z": "b78c0521944bdb64", "E8": "b2ec1bd1adf408b1", "BW16": "cbe9e464cba
         (lambda: ok().encode(np.zeros((4, 3)), -1), "seed: expected"),
         (
             lambda: ok().encode([[0, 1e9, 0]], 0),
-            "x: expected values within .* at frame 1, got one 1e",
+            "x: expected values within .* at frame 2, got one 1e",
         ),
         (lambda: ok().decoder("WGAN"), "plf: expected one of"),
         (lambda: ok("E8").quadrature_rates(), "lattice: expected 'Z'"),

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdp import closed_form, measure
-from rdp.codec.dithered import PLFS, DitheredCodec
+from rdp import measure
+from rdp.codec.dithered import DitheredCodec
 from rdp.codec.evaluation import (
     assignment_w2,
     evaluate,
@@ -15,16 +15,17 @@ from rdp.codec.evaluation import (
 )
 from rdp.gaussian import bures
 from rdp.operating_point import load_points, save_points
-from rdp.perception import perception
+from rdp.perception import JD, LOSSES, perception
 from rdp.source import GaussMarkov
+from tests.strategies import CLOSED_FORMS
 
 SOURCE = GaussMarkov(sigma=[1.0, 2.0, 0.5], rho=[0.9, -0.6])
 
 
 @settings(max_examples=20)
-@given(seed=st.integers(0, 10**6), plf=st.sampled_from(PLFS), modes=st.sampled_from([None, 2]))
+@given(seed=st.integers(0, 10**6), plf=st.sampled_from(LOSSES), modes=st.sampled_from([None, 2]))
 def test_perception_from_samples_is_that_of_their_second_moments(seed, plf, modes):
-    """The other route: `measure.perception_of`, fed with sample moments of centred samples."""
+    """The other route: `measure.perception_of` with the moments of centred samples."""
     rng = np.random.default_rng(seed)
     shape = (50, 3) if modes is None else (50, 3, modes)
     x = rng.standard_normal(shape)
@@ -41,6 +42,16 @@ def test_perception_from_samples_is_that_of_their_second_moments(seed, plf, mode
     expected = measure.perception_of(source, cov, cross, loss)
     got = perception_loss(x, xhat, plf, source)
     np.testing.assert_allclose(got, expected, atol=1e-10)
+
+
+def test_a_loss_may_be_given_in_any_form():
+    x = SOURCE.sample(1000, rng=0)
+    for loss in ("jd", JD(0.3)):
+        np.testing.assert_array_equal(
+            perception_loss(x, 0.5 * x, loss), perception_loss(x, 0.5 * x, "JD")
+        )
+        point = evaluate(x, 0.5 * x, [1.0, 1.0, 1.0], loss, "half")
+        assert point.plf == "JD"
 
 
 def test_a_shifted_mean_counts():
@@ -83,7 +94,7 @@ def test_distances_of_samples_between_gaussians():
     )
 
 
-def test_sample_distances_see_a_law_that_moments_do_not():
+def test_sample_distances_see_what_moments_do_not():
     rng = np.random.default_rng(1)
     x = rng.standard_normal((40_000, 2))
     coins = np.sign(rng.standard_normal(x.shape))  # mean 0, covariance I
@@ -99,17 +110,11 @@ def test_codec_points_agree_with_the_closed_forms_and_go_through_files(tmp_path)
     rates = [0.5, 2.0, 0.2]
     codec = DitheredCodec.at_rates(SOURCE, rates, "E8")
     points = measure_codec(codec, n=8000, seed=3, repeats=4)
-    assert [point.plf for point in points] == list(PLFS)
-    formulas = (
-        closed_form.mmse,
-        closed_form.zero_perception_framewise,
-        closed_form.zero_perception_joint,
-        closed_form.zero_perception_self_adaptive,
-    )
-    for point, formula in zip(points, formulas, strict=True):
+    assert [point.plf for point in points] == list(LOSSES)
+    for point in points:
         low, high = point.intervals["distortion"].T
         middle, half = point.distortion, (high - low) / 2
-        assert (np.abs(middle - formula(SOURCE, rates)) < 2 * half).all()
+        assert (np.abs(middle - CLOSED_FORMS[point.plf](SOURCE, rates)) < 2 * half).all()
         assert (point.rate > rates).all()
         assert (point.rate < np.array(rates) + 0.2).all()
         assert point.samples == 32_000
