@@ -48,7 +48,7 @@ def finite(name: str, value: Array) -> Array:
 
 
 def per_frame(name: str, value: Array, frames: int) -> Array:
-    """Return a number or (frames,) array as a (frames,) array, or raise ValueError naming `name`."""
+    """Return a number or (frames,) array as a (frames,) array, or raise ValueError."""
     if value.ndim and value.shape != (frames,):
         raise ValueError(
             f"{name}: expected shape ({frames},) for {frames} frames, got {value.shape}"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from rdp import FMD, JD, SA, GaussMarkov, Problem, gaussian
+from rdp import FMD, JD, GaussMarkov, Problem, gaussian
 from rdp.mmse import estimate_factor
 from solvers import SolverError, solve
 from solvers.methods.closed_form import solve_closed_form

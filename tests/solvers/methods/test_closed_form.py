@@ -138,6 +138,7 @@ def test_free_frames_reconstruct_the_estimate():
     ],
 )
 def test_what_is_not_covered_names_the_method_that_covers_it(problem, method):
-    with pytest.raises(SolverError, match=f"closed-form: does not cover .*; use method='{method}'") as info:
+    message = f"closed-form: does not cover .*; use method='{method}'"
+    with pytest.raises(SolverError, match=message) as info:
         solve(problem, method="closed-form")
     assert info.value.status == "unsupported"
