@@ -96,7 +96,7 @@ def losses(
         raise ValueError(f"perception: expected FMD, JD or SA, got {perception!r}")
     whole = np.broadcast_to(covariance, cov_xhat.shape)
     out = np.empty(cov_xhat.shape[:2])
-    for t in range(out.shape[1]):
+    for t in range(len(out.T)):
         target = whole[:, : t + 1, : t + 1]
         if isinstance(perception, SA):
             target = self_adaptive_target(cov_xhat, cross, sigma, t)
@@ -196,5 +196,5 @@ def _excess_rate(problem: Problem, mmse: Array) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         bits = np.where(v > mmse, 0.5 * np.log2(v / mmse), 0.0).sum(axis=1)
     finite = np.isfinite(rates)
-    beyond = (bits - rates)[finite]
-    return float(np.max(beyond / (1 + rates[finite]), initial=0.0))
+    bits, rates = bits[finite], rates[finite]
+    return float(np.max((bits - rates) / (1 + rates), initial=0.0))

@@ -26,20 +26,16 @@ class Status(StrEnum):
     (True, 0, 4)
     """
 
-    code: int
+    SOLVED = "solved"  # the certified gap is within tolerance
+    INACCURATE = "inaccurate"  # an answer was found, and its certificate is not good enough
+    INFEASIBLE = "infeasible"  # no scheme meets the constraints
+    UNSUPPORTED = "unsupported"  # the method does not cover the problem
+    FAILED = "failed"  # the method found no answer
 
-    SOLVED = "solved", 0  # the certified gap is within tolerance
-    INACCURATE = "inaccurate", 1  # an answer was found, and its certificate is not good enough
-    INFEASIBLE = "infeasible", 2  # no scheme meets the constraints
-    UNSUPPORTED = "unsupported", 3  # the method does not cover the problem
-    FAILED = "failed", 4  # the method found no answer
-
-    def __new__(cls, text: str, code: int) -> Status:
-        """Make a member equal to its text."""
-        member = str.__new__(cls, text)
-        member._value_ = text
-        member.code = code
-        return member
+    @property
+    def code(self) -> int:
+        """Number of the status in arrays: 0 is solved."""
+        return list(Status).index(self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

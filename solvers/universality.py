@@ -74,7 +74,7 @@ def universality(problem: Problem, method: str = "auto") -> Universality:
 
     Examples
     --------
-    >>> from rdp import FMD
+    >>> from rdp import FMD, GaussMarkov
     >>> result = universality(Problem(GaussMarkov([[2.0, 1.0, 0.5]]), 1.0, FMD(0.0)))
     >>> result.best.round(3), result.mmse_encoder.round(3)
     (array([2.928]), array([3.572]))

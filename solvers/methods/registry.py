@@ -21,7 +21,7 @@ from solvers.scheme import Scheme
 Array = np.ndarray
 
 # What a method does not cover: reason -> whether it holds at each of N points, or at all of them.
-Refusals = dict[str, Array | bool]
+Refusals = dict[str, Array | np.bool | bool]
 
 
 @dataclass(frozen=True)

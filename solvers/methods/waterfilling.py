@@ -168,7 +168,7 @@ def waterfill(
     problem = Problem(source, rates, loss, encoder=encoder)  # type: ignore[arg-type]
     if problem.plf in ("JD", "SA") and problem.thresholds.any():
         raise ValueError(f"levels: expected 0 for {problem.plf} with vector frames, got {loss!r}")
-    if loss is None and levels is not None and np.any(levels):
+    if loss is None and levels is not None and _check.nonnegative("levels", levels).any():
         raise ValueError(f"levels: expected none without a perception loss, got {levels!r}")
     if loss is not None and loss.metric != "w2":
         raise ValueError(f"plf: expected thresholds on squared W2, got {loss!r}")
@@ -193,8 +193,16 @@ def solve_waterfilling(problem: Problem) -> Scheme:
 
 def _filled(problem: Problem, workers: int) -> WaterFilling:
     shape = problem.source.sigma.shape
-    modes = [np.empty(shape) for _ in range(4)]
-    out = WaterFilling(*modes, *(np.empty(shape[0]) for _ in range(3)), problem)
+    out = WaterFilling(
+        mode_rates=np.empty(shape),
+        mode_mmse=np.empty(shape),
+        mode_distortion=np.empty(shape),
+        mode_perception=np.empty(shape),
+        distortion=np.empty(shape[0]),
+        perception=np.empty(shape[0]),
+        lower_bound=np.empty(shape[0]),
+        problem=problem,
+    )
     parallel = workers > 1 and shape[1] > _CHUNK
     with ThreadPoolExecutor(workers) if parallel else nullcontext() as pool:
         for t, frame in enumerate(_frames(problem, pool)):

@@ -41,6 +41,19 @@ def test_a_problem_is_inert_and_travels(problem):
     assert other.plf == problem.plf
 
 
+@pytest.mark.parametrize("name", ["FMD", "jd", "Sa", "MMSE", None])
+def test_a_loss_may_be_given_by_name(name):
+    problem = Problem(SOURCE, 1.0, name)
+    assert problem.plf == (name or "MMSE").upper()
+    level = math.inf if problem.perception is None else 0.0
+    assert problem.thresholds.tolist() == [level] * 3
+
+
+def test_weights_of_the_objective():
+    assert Problem(SOURCE, 1.0).frame_weights.tolist() == [1.0] * 3
+    assert Problem(SOURCE, 1.0, weights=[1, 0, 2]).frame_weights.tolist() == [1.0, 0.0, 2.0]
+
+
 def test_a_problem_keeps_a_copy():
     rates = np.ones(3)
     problem = Problem(SOURCE, rates)

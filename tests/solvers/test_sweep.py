@@ -108,6 +108,28 @@ def test_rates_and_levels_broadcast():
     np.testing.assert_array_equal(found.rates[2, 3], GRID[2, 0])
 
 
+def test_a_flat_list_can_be_read_in_two_ways_and_is_refused():
+    problem = Problem(SOURCE, 1.0, JD(0.0))
+    both = r"rates: .* shape \(3,\), .* write \[rates\] for one .* or rates\[:, None\] for 3 points"
+    with pytest.raises(ValueError, match=both):
+        sweep(problem, [0.5, 1.0, 2.0])
+    with pytest.raises(ValueError, match=r"levels: .* two ways; .* levels\[:, None\] for 3 points"):
+        sweep(problem, levels=np.zeros(3))
+    # of another length than the frames it can only be points; the message says how to write them
+    with pytest.raises(ValueError, match=r"shape \(4,\), .*; write rates\[:, None\] for 4 points"):
+        sweep(problem, np.ones(4))
+    one, three = sweep(problem, [[0.5, 1.0, 2.0]]), sweep(problem, [[0.5], [1.0], [2.0]])
+    assert (one.rates.shape, three.rates.shape) == ((1, 3), (3, 3))
+    np.testing.assert_array_equal(one.rates[0], [0.5, 1.0, 2.0])
+    np.testing.assert_array_equal(three.rates[:, 0], [0.5, 1.0, 2.0])
+    # a number in brackets is one point either way
+    np.testing.assert_array_equal(sweep(problem, [0.5]).rates, [0.5] * 3)
+    single = Problem(GaussMarkov([1.0]), 1.0, JD(0.0))
+    with pytest.raises(ValueError, match=r"write rates\[:, None\] for 2 points"):
+        sweep(single, [0.5, 1.0])
+    assert sweep(single, [[0.5], [1.0]]).distortion.shape == (2, 1)
+
+
 def test_wrong_arguments_are_named():
     problem = Problem(SOURCE, 1.0, JD(0.0))
     with pytest.raises(ValueError, match=r"rates: expected shape \(\.\.\., 3\)"):
