@@ -10,7 +10,8 @@ import numpy as np
 
 from rdp import gaussian
 from rdp.mmse import factor_from_mmse
-from rdp.perception import FMD, JD, SA, Perception
+from rdp.perception import FMD, JD, Perception
+from rdp.perception import perception as as_perception
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
 
@@ -41,7 +42,7 @@ def distortion_of(source: GaussMarkov, mmse: Array, cov_xhat: Array, cross: Arra
 
 
 def perception_of(
-    source: GaussMarkov, cov_xhat: Array, cross: Array, perception: Perception
+    source: GaussMarkov, cov_xhat: Array, cross: Array, perception: Perception | str
 ) -> Array:
     """Perception loss of each frame.
 
@@ -53,7 +54,7 @@ def perception_of(
         Covariance of the reconstruction.
     cross : (T, T) or (d, T, T) array
         E[Xhat_t Xtil_s].
-    perception : FMD, JD or SA
+    perception : FMD, JD, SA or their name
         The loss; its thresholds play no role.
 
     Returns
@@ -64,10 +65,13 @@ def perception_of(
     -----
     Definitions of Salehkalaibar et al., arXiv:2305.19301 (FMD, JD) and arXiv:2502.10628 (SA).
     """
+    loss = as_perception(perception)
+    if loss is None:
+        raise ValueError(f"perception: expected FMD, JD or SA, got {perception!r}")
     h = cov_xhat if cov_xhat.ndim == 3 else cov_xhat[None]
     c = cross if cross.ndim == 3 else cross[None]
     sigma = source.sigma.reshape(source.frames, -1).T
-    return losses(sigma, source.covariance(), h, c, perception).sum(axis=0)
+    return losses(sigma, source.covariance(), h, c, loss).sum(axis=0)
 
 
 def losses(
@@ -92,14 +96,14 @@ def losses(
     """
     if isinstance(perception, FMD):
         return _framewise(sigma, cov_xhat, perception.metric)
-    if not isinstance(perception, (JD, SA)):
-        raise ValueError(f"perception: expected FMD, JD or SA, got {perception!r}")
     whole = np.broadcast_to(covariance, cov_xhat.shape)
     out = np.empty(cov_xhat.shape[:2])
     for t in range(len(out.T)):
-        target = whole[:, : t + 1, : t + 1]
-        if isinstance(perception, SA):
-            target = self_adaptive_target(cov_xhat, cross, sigma, t)
+        target = (
+            whole[:, : t + 1, : t + 1]
+            if isinstance(perception, JD)
+            else self_adaptive_target(cov_xhat, cross, sigma, t)
+        )
         reconstruction = cov_xhat[:, : t + 1, : t + 1]
         # the same matrix is at distance zero, without a decomposition for every frame
         out[:, t] = 0.0

@@ -174,9 +174,7 @@ def perception(
         if metric is not None and metric != loss.metric:
             raise ValueError(f"metric: expected {loss.metric!r} like {loss!r}, got {metric!r}")
         return loss if levels is None else loss.at(levels)
-    key = "MMSE" if loss is None else loss.upper() if isinstance(loss, str) else ""
-    if key not in LOSSES:
-        raise ValueError(f"perception: expected one of {', '.join(LOSSES)}, got {loss!r}")
+    key = _key("perception", loss)
     given = FMD(0.0 if levels is None else levels, metric="w2" if metric is None else metric)
     if key in ("MMSE", "FMD"):
         return given if key == "FMD" else None
@@ -185,37 +183,47 @@ def perception(
     return PLFS[key](given.levels)
 
 
-def loss_name(loss: Perception | str | None) -> str:
+def _key(argument: str, loss: str | None) -> str:
+    """Name of a loss in capitals, or ValueError naming the argument that holds it."""
+    key = "MMSE" if loss is None else loss.upper() if isinstance(loss, str) else ""
+    if key not in LOSSES:
+        raise ValueError(f"{argument}: expected one of {', '.join(LOSSES)}, got {loss!r}")
+    return key
+
+
+def loss_name(loss: Perception | str | None, argument: str = "plf") -> str:
     """Return the name of a perception loss: "MMSE" (none), "FMD", "JD" or "SA".
 
     Parameters
     ----------
     loss : FMD, JD, SA, {"MMSE", "FMD", "JD", "SA"} or None
         The loss function, whose thresholds play no role, or its name in any case.
+    argument : str
+        Name of the argument, for the error message.
 
     Examples
     --------
     >>> loss_name("jd"), loss_name(JD(0.1)), loss_name(None)
     ('JD', 'JD', 'MMSE')
     """
-    given = perception(loss)
-    return "MMSE" if given is None else given.name
+    return loss.name if isinstance(loss, Perception) else _key(argument, loss)
 
 
-def zero_loss_name(loss: Perception | str | None) -> str:
+def zero_loss_name(loss: Perception | str | None, argument: str = "plf") -> str:
     """Return the name of a perception loss at threshold 0, and refuse any other threshold.
 
     Parameters
     ----------
     loss : FMD, JD, SA, {"MMSE", "FMD", "JD", "SA"} or None
         The loss function or its name in any case.
+    argument : str
+        Name of the argument, for the error message.
 
     Raises
     ------
     ValueError
         Unknown name, or a positive threshold.
     """
-    given = perception(loss)
-    if given is not None and np.any(given.levels):
-        raise ValueError(f"perception: expected {given.name} at threshold 0, got {given!r}")
-    return loss_name(given)
+    if isinstance(loss, Perception) and np.any(loss.levels):
+        raise ValueError(f"{argument}: expected {loss.name} at threshold 0, got {loss!r}")
+    return loss_name(loss, argument)

@@ -11,7 +11,6 @@ from rdp import _check, gaussian
 from rdp.measure import perception_of, residuals_of
 from rdp.mmse import factor_from_mmse
 from rdp.perception import Perception
-from rdp.perception import perception as as_perception
 from rdp.problem import Problem
 
 Array = np.ndarray
@@ -135,10 +134,7 @@ class Solution:
         -------
         (T,) array
         """
-        loss = as_perception(perception)
-        if loss is None:
-            raise ValueError(f"perception: expected FMD, JD or SA, got {perception!r}")
-        return perception_of(self.problem.source, self.cov_xhat, self.cross, loss)
+        return perception_of(self.problem.source, self.cov_xhat, self.cross, perception)
 
     def simulate(
         self, n: int, rng: np.random.Generator | int, representation: bool = False

@@ -23,19 +23,7 @@ Array = np.ndarray
 
 
 def forms(problem: Problem, rates: Array, levels: Array) -> Array:
-    """Name the closed form that answers each point: "MMSE", "FMD", "JD", "SA", or "" for none.
-
-    Parameters
-    ----------
-    problem : Problem
-        Source, loss function and objective.
-    rates, levels : (N, T) arrays
-        Rates and thresholds of the points.
-
-    Returns
-    -------
-    (N,) array of texts
-    """
+    """Name the closed form of each of N points: "MMSE", "FMD", "JD", "SA", or "" for none."""
     out = np.full(len(rates), "", dtype="<U4")
     if problem.source.modes is not None:
         return out

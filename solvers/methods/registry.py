@@ -50,53 +50,24 @@ class Method:
     refusals: Callable[[Problem, Array, Array], Refusals]
 
     def covered(self, problem: Problem, rates: Array, levels: Array) -> Array:
-        """Whether the method covers each of N points of a problem.
-
-        Parameters
-        ----------
-        problem : Problem
-            Source, loss function, objective and encoder.
-        rates, levels : (N, T) arrays
-            Rates and thresholds of the points.
-
-        Returns
-        -------
-        (N,) bool array
-        """
+        """Whether the method covers each of N points of a problem, (N,) bool array."""
         out = np.ones(len(rates), dtype=bool)
         for refused in self.refusals(problem, rates, levels).values():
             out &= ~np.asarray(refused)
         return out
 
     def refusal(self, problem: Problem) -> str | None:
-        """Say what of a problem the method does not cover; None where it covers the problem.
-
-        Parameters
-        ----------
-        problem : Problem
-            The problem.
-        """
+        """Say what of a problem the method does not cover; None where it covers the problem."""
         found = self.refusals(problem, problem.rates[None], problem.thresholds[None])
         reasons = [reason for reason, refused in found.items() if np.any(refused)]
         return ", ".join(reasons) or None
 
     def covers(self, problem: Problem) -> bool:
-        """Whether the method covers a problem.
-
-        Parameters
-        ----------
-        problem : Problem
-            The problem.
-        """
+        """Whether the method covers a problem."""
         return self.refusal(problem) is None
 
     def solve(self, problem: Problem) -> Scheme:
         """Return the scheme that the method finds.
-
-        Parameters
-        ----------
-        problem : Problem
-            The problem.
 
         Raises
         ------
@@ -108,17 +79,12 @@ class Method:
         if reason is not None:
             better = next((f"; use method={m.name!r}" for m in methods_for(problem)), "")
             raise SolverError(Status.UNSUPPORTED, f"{self.name}: does not cover {reason}{better}")
-        backend: Callable[[Problem], Scheme] = getattr(import_module(self.module), self.function)
-        return backend(problem)
+        solve: Callable[[Problem], Scheme] = getattr(import_module(self.module), self.function)
+        return solve(problem)
 
 
 def methods_for(problem: Problem) -> tuple[Method, ...]:
     """Return the methods that cover a problem, the cheapest first.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem.
 
     Examples
     --------
@@ -132,11 +98,6 @@ def methods_for(problem: Problem) -> tuple[Method, ...]:
 
 def method_for(problem: Problem) -> Method:
     """Return the cheapest method that covers a problem: what "auto" takes.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem.
 
     Raises
     ------
@@ -213,7 +174,7 @@ METHODS: dict[str, Method] = {
     for method in (
         Method(
             "closed-form",
-            "no loss, PLF-FMD, PLF-JD and PLF-SA at thresholds 0 or inf frame after frame",
+            "no loss, PLF-FMD; PLF-JD and PLF-SA at thresholds 0 or inf, sequential objective",
             "O(T^2)",
             "solvers.methods.closed_form",
             "solve_closed_form",
@@ -221,7 +182,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "waterfilling",
-            "frames of many modes, frame after frame",
+            "frames of many independent modes, sequential objective",
             "O(T d)",
             "solvers.methods.waterfilling",
             "solve_waterfilling",

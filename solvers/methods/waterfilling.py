@@ -49,7 +49,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.mmse import estimate_factor, mmse_recursion
-from rdp.perception import Perception
+from rdp.perception import Perception, loss_name
 from rdp.perception import perception as as_perception
 from rdp.problem import Problem
 from rdp.solution import Status
@@ -164,6 +164,7 @@ def waterfill(
     """
     if source.modes is None:
         raise ValueError("source: expected vector frames of d modes, got scalar frames")
+    loss_name(plf)  # refuses an unknown one by the name of this argument
     loss = as_perception(plf, levels)  # type: ignore[arg-type]
     problem = Problem(source, rates, loss, encoder=encoder)  # type: ignore[arg-type]
     if problem.plf in ("JD", "SA") and problem.thresholds.any():

@@ -75,8 +75,8 @@ BAD = [
     (lambda: perception(JD), "perception: expected one of MMSE, FMD, JD, SA, got <class"),
     (lambda: perception(np.ones(2)), "perception: expected one of MMSE, FMD, JD, SA, got"),
     (lambda: perception(FMD(0.1), metric="kl"), "metric: expected 'w2' like FMD"),
-    (lambda: loss_name("W2"), "perception: expected one of MMSE, FMD, JD, SA, got 'W2'"),
-    (lambda: zero_loss_name(JD([0.0, 0.1])), "perception: expected JD at threshold 0, got JD"),
+    (lambda: loss_name("W2"), "plf: expected one of MMSE, FMD, JD, SA, got 'W2'"),
+    (lambda: zero_loss_name(JD([0.0, 0.1])), "plf: expected JD at threshold 0, got JD"),
     (lambda: perception("JD", metric="kl"), "metric: expected 'w2' for JD, got 'kl'"),
 ]
 
@@ -101,7 +101,7 @@ def random_moments(rng, source, rates):
 
 @given(sources_with_rates(), st.integers(0, 2**32 - 1))
 def test_losses_of_a_scheme_are_distances_of_its_distributions(pair, seed):
-    """Covariances by stacking the maps of the whole scheme; X = Xtil + rest, independent of Xhat."""
+    """Covariances by stacking the maps of the scheme; X = Xtil + rest, independent of Xhat."""
     source, rates = pair
     rng = np.random.default_rng(seed)
     cov_xhat, cross, decoder, noise, factor = random_moments(rng, source, rates)
@@ -153,5 +153,9 @@ def test_losses_add_over_modes():
 
 def test_an_unknown_loss_is_refused():
     source = GaussMarkov([1.0])
-    with pytest.raises(ValueError, match="perception: expected FMD, JD or SA, got 'JD'"):
-        perception_of(source, np.eye(1), np.eye(1), "JD")
+    for bad in ("MMSE", None):
+        with pytest.raises(ValueError, match=f"perception: expected FMD, JD or SA, got {bad!r}"):
+            perception_of(source, np.eye(1), np.eye(1), bad)
+    with pytest.raises(ValueError, match="perception: expected one of MMSE, FMD, JD, SA, got 'J'"):
+        perception_of(source, np.eye(1), np.eye(1), "J")
+    assert perception_of(source, np.eye(1), np.eye(1), "jd").tolist() == [0.0]

@@ -1,6 +1,5 @@
 """Sweeps: the same numbers as point by point, on any executor, resumed without loss."""
 
-import importlib
 import json
 import os
 import signal
@@ -22,7 +21,6 @@ from solvers import solve, sweep
 from solvers._checkpoint import Checkpoint
 from tests.strategies import problems
 
-module = importlib.import_module("solvers.sweep")  # the package shows the function by this name
 RATES = st.sampled_from([0.0, np.inf]) | st.floats(0.01, 8.0)
 SOURCE = GaussMarkov([1.0, 2.0, 0.5], [0.9, -0.4])
 GRID = np.random.default_rng(0).uniform(0, 4, (7, 5, 3))
@@ -206,22 +204,25 @@ def test_progress_counts_points(capsys):
 # -- checkpoints ---------------------------------------------------------------------------------
 
 SCRIPT = """
-import importlib, json, sys, time
+import json, sys, time
+from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from rdp import JD, GaussMarkov, Problem
-module = importlib.import_module("solvers.sweep")
+from solvers import sweep
 checkpoint, log = sys.argv[1:]
-inner = module.solve_chunk
-def slow(problem, rates, levels, parallel):
-    out = inner(problem, rates, levels, parallel)
+def slow(solve, problem, rates, *rest):
+    out = solve(problem, rates, *rest)
     with open(log, "a") as file:
         file.write(json.dumps(float(rates[0, 0])) + "\\n")
     time.sleep(0.05)
     return out
-module.solve_chunk = slow
+class Slow(ThreadPoolExecutor):
+    def submit(self, *work):
+        return super().submit(slow, *work)
 grid = np.random.default_rng(0).uniform(0, 4, (7, 5, 3))
 problem = Problem(GaussMarkov([1.0, 2.0, 0.5], [0.9, -0.4]), 1.0, JD(0.0))
-module.sweep(problem, grid, checkpoint=checkpoint, chunk=1)
+with Slow(1) as executor:
+    sweep(problem, grid, executor=executor, checkpoint=checkpoint, chunk=1)
 """
 
 
@@ -257,16 +258,14 @@ def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path):
     same(resumed, sweep(problem, GRID, chunk=1))
 
 
-def counted(monkeypatch):
-    calls = []
-    inner = module.solve_chunk
+class Counting(ThreadPoolExecutor):
+    """An executor that counts the chunks it is given."""
 
-    def count(problem, rates, levels, parallel):
-        calls.append(rates[0, 0])
-        return inner(problem, rates, levels, parallel)
+    chunks = 0
 
-    monkeypatch.setattr(module, "solve_chunk", count)
-    return calls
+    def submit(self, *work):
+        self.chunks += 1
+        return super().submit(*work)
 
 
 @given(st.data())
@@ -276,20 +275,19 @@ def test_a_torn_record_is_computed_again_and_only_that(tmp_path_factory, data):
     problem = Problem(SOURCE, 1.0, JD(0.0))
     whole = sweep(problem, GRID, checkpoint=path, chunk=5)
     size = path.stat().st_size
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        calls = counted(monkeypatch)
-        os.truncate(path, data.draw(st.integers(size - 5 * 72, size - 1)))
-        same(sweep(problem, GRID, checkpoint=path, chunk=5), whole)
-        assert len(calls) == 1
-        assert path.stat().st_size == size
+    os.truncate(path, data.draw(st.integers(size - 5 * 72, size - 1)))
+    with Counting(1) as executor:
+        same(sweep(problem, GRID, executor=executor, checkpoint=path, chunk=5), whole)
+    assert executor.chunks == 1
+    assert path.stat().st_size == size
 
 
-def test_a_finished_checkpoint_computes_nothing(tmp_path, monkeypatch):
+def test_a_finished_checkpoint_computes_nothing(tmp_path):
     problem = Problem(SOURCE, 1.0, JD(0.0))
     whole = sweep(problem, GRID, checkpoint=tmp_path / "c", chunk=4)
-    calls = counted(monkeypatch)
-    same(sweep(problem, GRID, checkpoint=tmp_path / "c", chunk=4), whole)
-    assert calls == []
+    with Counting(1) as executor:
+        same(sweep(problem, GRID, executor=executor, checkpoint=tmp_path / "c", chunk=4), whole)
+    assert executor.chunks == 0
 
 
 @pytest.mark.parametrize(

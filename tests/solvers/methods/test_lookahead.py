@@ -236,7 +236,7 @@ def test_problems_of_another_kind_are_refused():
             solve(Problem(source, 1.0, perception, weights=[1, 1]), "lookahead")
     with pytest.raises(ValueError, match="plf: expected 'JD' or 'SA', got 'FMD'"):
         lookahead(source, 1.0, [1, 1], "FMD")
-    with pytest.raises(ValueError, match="perception: expected JD at threshold 0"):
+    with pytest.raises(ValueError, match="plf: expected JD at threshold 0"):
         lookahead(source, 1.0, [1, 1], JD(0.1))
     with pytest.raises(ValueError, match="source: expected scalar frames, got 3 modes"):
         lookahead(GaussMarkov.stationary(np.full(3, 0.9), 2), 1.0)

@@ -1,5 +1,7 @@
 """One registry says which method covers what; `solve` and `sweep` take the same one."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from solvers import SolverError, Status, solve, sweep
 from solvers.methods.registry import METHODS, method_for, methods_at, methods_for
 from solvers.scheme import Scheme
 from tests.strategies import CORRELATIONS, RATES, sources
-from tests.test_architecture import loaded_by
+from tests.test_architecture import ROOT, loaded_by
 
 SOURCE = GaussMarkov.stationary(0.9, 3)
 MODES = GaussMarkov.stationary([0.5, 0.9], 3)
@@ -171,3 +173,9 @@ def test_asking_for_a_method_loads_none():
         "method_for(Problem(GaussMarkov([1.0, 1.0], [0.5]), 1.0, JD(0.1)))"
     )
     assert not {"numba", "cvxpy", "scipy"} & loaded_by(code)
+
+
+def test_the_page_lists_the_methods_in_this_order_with_their_cost():
+    page = (ROOT / "docs" / "which_solver.md").read_text()
+    rows = re.findall(r"^\| `([\w-]+)` \|.*\| ([^|]+) \|$", page, re.MULTILINE)
+    assert rows == [(method.name, method.cost) for method in METHODS.values()]

@@ -263,7 +263,7 @@ def test_bad_input_is_named():
     scalar = GaussMarkov.stationary(0.9, 2)
     with pytest.raises(ValueError, match="source: expected vector frames of d modes"):
         waterfill(scalar, 1.0, "FMD")
-    with pytest.raises(ValueError, match="perception: expected one of MMSE, FMD, JD, SA, got 'KL'"):
+    with pytest.raises(ValueError, match="plf: expected one of MMSE, FMD, JD, SA, got 'KL'"):
         waterfill(SPECTRUM, 1.0, "KL")
     with pytest.raises(ValueError, match="levels: expected none without a perception loss"):
         waterfill(SPECTRUM, 1.0, None, 0.1)
