@@ -11,6 +11,8 @@ from solvers.errors import SolverError
 from solvers.methods.registry import METHODS, method_for
 from solvers.scheme import Scheme
 
+Array = np.ndarray
+
 RESIDUAL = 1e-6  # of moments and perception, relative to the variance of the source
 GAP = 1e-5  # of the objective, relative to it
 GAP_FLOOR = 1e-8  # relative to the weighted variance: what a solver can resolve at high rates
@@ -119,12 +121,16 @@ def _check_residuals(solution: Solution) -> None:
 
 
 def _check_gap(solution: Solution) -> None:
-    problem = solution.problem
-    variance = problem.source.variance.reshape(problem.source.frames, -1).sum(axis=1)
-    allowed = GAP * solution.objective + GAP_FLOOR * float(problem.frame_weights @ variance)
+    allowed = float(gap_allowed(solution.problem, solution.objective))
     if not -allowed <= solution.gap <= allowed:
         raise SolverError(
             Status.INACCURATE,
             f"{solution.method}: certified gap is {solution.gap:.2e}, tolerance {allowed:.2e}"
             f" ({solution.message})",
         )
+
+
+def gap_allowed(problem: Problem, objective: Array | float) -> Array | float:
+    """Certified gap that counts as solved, at one objective or several."""
+    variance = problem.source.variance.reshape(problem.source.frames, -1).sum(axis=1)
+    return GAP * objective + GAP_FLOOR * float(problem.frame_weights @ variance)

@@ -1,9 +1,9 @@
 """`sweep`: one problem at many rates and thresholds; arrays in, arrays out.
 
-Points are cut into chunks. In a chunk each point goes to the method that `solve` would take:
-closed forms are evaluated together in numpy, the barrier method runs over points in parallel, and
-the other methods take one point after the other. Chunks are independent: they can go to the
-processes of an executor and be kept in a checkpoint file.
+Points are cut into chunks. In a chunk each point goes to the method that `solve` would take.
+Closed forms and lookahead take all points together in numpy, the barrier method runs over points in
+parallel, and water-filling takes one point after the other. Chunks are independent: they can go to
+the processes of an executor and be kept in a checkpoint file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rdp.solution import Status
 from solvers.errors import SolverError
 from solvers.methods.closed_form import closed_form_points
 from solvers.methods.registry import METHODS, methods_at
-from solvers.solve import finish
+from solvers.solve import finish, gap_allowed
 
 Array = np.ndarray
 
@@ -340,6 +340,8 @@ def solve_chunk(problem: Problem, rates: Array, levels: Array, parallel: bool) -
         at = rates[chosen], levels[chosen]
         if name == "closed-form":
             out[chosen] = _closed_form(problem, *at)
+        elif name == "lookahead":
+            out[chosen] = _lookahead(problem, at[0])
         elif name == "barrier":
             out[chosen] = _barrier(problem, *at, parallel)
         else:
@@ -352,6 +354,19 @@ def _closed_form(problem: Problem, rates: Array, levels: Array) -> Array:
     objective = distortion @ problem.frame_weights
     status = np.full(len(rates), Status.SOLVED.code)
     return np.column_stack([distortion, perception, objective, objective, status])
+
+
+def _lookahead(problem: Problem, rates: Array) -> Array:
+    from solvers.methods.lookahead import lookahead_points
+
+    distortion, bound = lookahead_points(problem, rates)
+    objective = distortion @ problem.frame_weights
+    failed = ~(np.abs(objective - bound) <= gap_allowed(problem, objective))
+    status = np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)
+    perception = np.zeros(rates.shape)
+    out = np.column_stack([distortion, perception, objective, bound, status])
+    out[failed, :-1] = np.nan
+    return out
 
 
 def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> Array:

@@ -33,7 +33,7 @@ from torch import distributed, nn
 from tqdm import tqdm
 
 from neural.training.critics import adversarial_loss, compared, critic_loss, distance
-from rdp.operating_point import LOSSES
+from rdp.perception import LOSSES
 
 Tensor = torch.Tensor
 State = dict[str, Any]

@@ -24,7 +24,10 @@ class Decoder(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """Backbone of a scalar source: a_t^2, q_t, v_t, m_t, p_t = v_t - m_t, Var Xtil_t."""
+    """Backbone of a scalar source: a_t^2, q_t, v_t, m_t, p_t = v_t - m_t, Var Xtil_t.
+
+    The first two are (T,) arrays, the others have the shape of the rates, (T,) or (N, T).
+    """
 
     gain2: Array
     innovation: Array
@@ -41,9 +44,14 @@ class Frames(NamedTuple):
         a2 = source.gain**2
         a2[1:][np.abs(source.rho) < _NO_CORRELATION] = 0.0
         estimate = np.empty_like(power)
-        for t, new in enumerate(power):
-            estimate[t] = new + (a2[t] * estimate[t - 1] if t else 0.0)
+        for t in range(source.frames):
+            past = a2[t] * estimate[..., t - 1] if t else 0.0
+            estimate[..., t] = power[..., t] + past
         return cls(a2, source.innovation, v, m, power, estimate)
+
+    def at(self, points: Array | int | None) -> Frames:
+        """The backbone at some of N points; None makes one point of a single one."""
+        return Frames(*self[:2], *(values[points] for values in self[2:]))
 
 
 def innovations(frames: Frames, wanted: Array) -> tuple[Array, Array]:

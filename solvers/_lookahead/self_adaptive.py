@@ -21,13 +21,22 @@ def sequential_self_adaptive(frames: Frames) -> Decoder:
 
 
 def weighted_self_adaptive(frames: Frames, weights: Array) -> Decoder:
-    """Barrier method in y_1..y_{T-1}; holding nothing back is the other candidate."""
+    """Best decoder of one point."""
+    distortion, g, y, bound = weighted_self_adaptive_points(frames.at(None), weights)
+    return Decoder(distortion[0], g[0], y[0], float(bound[0]))
+
+
+def weighted_self_adaptive_points(frames: Frames, weights: Array) -> tuple[Array, ...]:
+    """D_t, g_t and y_t (N, T), and bounds (N,), of N points.
+
+    Barrier method in y_1..y_{T-1}; holding nothing back is the other candidate.
+    """
     candidates = [np.zeros_like(frames.power), _barrier(frames, weights)]
-    values = [float(weights @ self_adaptive_distortion(frames, y)) for y in candidates]
-    y = candidates[int(np.argmin(values))]
+    values = [self_adaptive_distortion(frames, y) @ weights for y in candidates]
+    y = np.where(np.argmin(values, axis=0)[:, None] == 0, *candidates)
     _, g = _self_adaptive_scale(frames, y)
-    bound = max(_self_adaptive_bound(frames, weights, point) for point in candidates)
-    return Decoder(self_adaptive_distortion(frames, y), g, y, bound)
+    bounds = [_self_adaptive_bound(frames, weights, point) for point in candidates]
+    return self_adaptive_distortion(frames, y), g, y, np.max(bounds, axis=0)
 
 
 def _self_adaptive_scale(frames: Frames, y: Array) -> tuple[Array, Array]:
@@ -43,7 +52,7 @@ def self_adaptive_distortion(frames: Frames, y: Array) -> Array:
     return missing + np.divide(missing, root, out=np.zeros_like(root), where=root > 0) ** 2
 
 
-def _self_adaptive_bound(frames: Frames, weights: Array, y: Array) -> float:
+def _self_adaptive_bound(frames: Frames, weights: Array, y: Array) -> Array:
     r"""Dual value at the slopes alpha_t = g_t / sqrt(omega_t) of a primal point.
 
     2 g sqrt(omega) <= alpha omega + g^2 / alpha, for every alpha > 0, leaves a linear programme in
@@ -52,57 +61,68 @@ def _self_adaptive_bound(frames: Frames, weights: Array, y: Array) -> float:
     x_t = w_t / alpha_t + extra_t and p = v - m nothing cancels.
     """
     omega, g = _self_adaptive_scale(frames, y)
-    total, least = 0.0, 0.0
+    total, least = np.zeros(len(y)), np.zeros(len(y))
+    void = np.zeros(len(y), dtype=bool)
+    root = np.sqrt(omega)
+    ratio = np.divide(g, root, out=np.ones_like(g), where=root > 0)
     for t in range(len(weights) - 1, -1, -1):
-        w, v, m, p = weights[t], frames.prediction_error[t], frames.mmse[t], frames.power[t]
-        if frames.estimate[t] == 0:  # nothing is known, and nothing held helps: D_t = 2 v_t
-            total, extra, used = total + 2 * w * v, 0.0, 0.0
-        elif w == 0:
-            total, extra, used = total - least * p, least, 0.0
-        elif omega[t] > 0 and g[t] == 0:
-            return -np.inf
+        w, v, m, p = weights[t], *(x[:, t] for x in frames[2:5])
+        known = frames.estimate[:, t] > 0
+        if w == 0:
+            extra, used = np.where(known, least, 0.0), np.zeros(len(y))
+            total -= extra * p
         else:
-            alpha = g[t] / np.sqrt(omega[t]) if omega[t] > 0 else 1.0
-            extra, used = max(0.0, least - w / alpha), w * (1 - alpha) ** 2 / alpha
+            unbounded = known & (ratio[:, t] == 0)
+            void |= unbounded
+            alpha = np.where(unbounded | ~known, 1.0, ratio[:, t])
+            extra = np.where(known, np.maximum(0.0, least - w / alpha), 0.0)
+            used = np.where(known, w * (1 - alpha) ** 2 / alpha, 0.0)
             near = w / alpha * m - used * v  # both are w ((2 - alpha) v - p / alpha)
-            total += (near if alpha > 0.5 else w * ((2 - alpha) * v - p / alpha)) - extra * p
+            gained = np.where(alpha > 0.5, near, w * ((2 - alpha) * v - p / alpha))
+            # where nothing is known, nothing held back helps: D_t = 2 v_t
+            total += np.where(known, gained - extra * p, 2 * w * v)
         least = frames.gain2[t] * (extra + used)
-    return total
+    return np.where(void, -np.inf, total)
 
 
 def _barrier(frames: Frames, weights: Array) -> Array:
-    """Follow the central path of sum_t w_t D_t - tau [sum log y_t + sum log g_t^2]."""
+    """Follow the central paths of sum_t w_t D_t - tau [sum log y_t + sum log g_t^2]."""
     free = _useful_to_hold(frames)
-    y, before = np.zeros_like(frames.power), 0.0
-    for t in np.flatnonzero(free):  # half of what is known is held back: strictly feasible
-        before = y[t - 1] if t else 0.0
-        y[t] = 0.5 * (frames.gain2[t] * before + frames.power[t])
-    value = float(weights @ self_adaptive_distortion(frames, y))
-    if value == 0 or not free.any():
-        return y
-    tau = value / free.sum()
+    y = np.zeros_like(frames.power)
+    for t in range(y.shape[1] - 1):  # half of what is known is held back: strictly feasible
+        past = frames.gain2[t] * y[:, t - 1] if t else 0.0
+        y[:, t] = np.where(free[:, t], 0.5 * (past + frames.power[:, t]), 0.0)
+    value = self_adaptive_distortion(frames, y) @ weights
+    count = free.sum(axis=1)
+    active = (value > 0) & (count > 0)
+    tau = value / np.maximum(count, 1)
     for _ in range(_NEWTON_STEPS):
-        step, decrement = _newton_step(frames, weights, y, tau, free)
-        y = y + _length(frames, weights, y, step, tau, free, decrement) * step
-        if decrement < 0.1 * tau:
-            value = float(weights @ self_adaptive_distortion(frames, y))
-            if 2 * free.sum() * tau < _BARRIER_GAP * value:
-                break
-            tau *= 0.1
+        rows = np.flatnonzero(active)
+        if not rows.size:
+            break
+        now = frames.at(rows)
+        state = now, weights, y[rows]
+        step, decrement = _newton_step(*state, tau[rows], free[rows])
+        y[rows] += _length(*state, step, tau[rows], free[rows], decrement)[:, None] * step
+        centred = decrement < 0.1 * tau[rows]
+        value = self_adaptive_distortion(now, y[rows]) @ weights
+        done = centred & (2 * count[rows] * tau[rows] < _BARRIER_GAP * value)
+        active[rows[done]] = False
+        tau[rows[centred & ~done]] *= 0.1
     return y
 
 
 def _useful_to_hold(frames: Frames) -> Array:
     """Frames where something is known that the next frame could use."""
     out = frames.estimate > 0
-    out[:-1] &= frames.gain2[1:] > 0
-    out[-1] = False
+    out[:, :-1] &= frames.gain2[1:] > 0
+    out[:, -1] = False
     return out
 
 
 def _newton_step(
-    frames: Frames, weights: Array, y: Array, tau: float, free: Array
-) -> tuple[Array, float]:
+    frames: Frames, weights: Array, y: Array, tau: Array, free: Array
+) -> tuple[Array, Array]:
     r"""Newton step and squared decrement; the Hessian is tridiagonal.
 
     D_t depends on (y_{t-1}, y_t) with gradient (-a^2 (1 - alpha)^2, 1) / alpha and the rank-one
@@ -115,23 +135,25 @@ def _newton_step(
     root, g = np.sqrt(np.where(known, omega, 1.0)), np.where(known, g, 1.0)
     alpha = g / root
     short = (frames.mmse + y) / (root * (root + g))  # 1 - alpha
-    w, barrier = np.where(known, weights, 0.0), np.where(known, tau, 0.0)
+    w, barrier = np.where(known, weights, 0.0), np.where(known, tau[:, None], 0.0)
     curve, pull = 0.5 * w / (g * root), barrier / g**4
     b_before, b_now = a2 * short * (1 + alpha) / alpha, -1 / alpha
     gradient = w / alpha + barrier / g**2
-    gradient[:-1] -= (a2 * (w * short**2 / alpha + barrier / g**2))[1:]
+    gradient[:, :-1] -= (a2 * (w * short**2 / alpha + barrier / g**2))[:, 1:]
     diagonal = curve * b_now**2 + pull
-    diagonal[:-1] += (curve * b_before**2 + pull * a2**2)[1:]
-    beside = (curve * b_before * b_now - pull * a2)[1:]
+    diagonal[:, :-1] += (curve * b_before**2 + pull * a2**2)[:, 1:]
+    beside = (curve * b_before * b_now - pull * a2)[:, 1:]
     inverse = np.divide(1.0, y, out=np.zeros_like(y), where=free)
-    gradient = np.where(free, gradient - tau * inverse, 0.0)
-    diagonal = np.where(free, diagonal + tau * inverse**2, 1.0)
-    beside = np.where(free[1:] & free[:-1], beside, 0.0)
+    gradient = np.where(free, gradient - tau[:, None] * inverse, 0.0)
+    diagonal = np.where(free, diagonal + tau[:, None] * inverse**2, 1.0)
+    beside = np.where(free[:, 1:] & free[:, :-1], beside, 0.0)
     # Jacobi scaling: the frames may differ by many orders of magnitude
     scale = 1 / np.sqrt(diagonal)
-    bands = np.stack([np.concatenate([[0.0], beside * scale[1:] * scale[:-1]]), np.ones_like(y)])
-    step = -scale * solveh_banded(bands, scale * gradient)
-    return step, float(-gradient @ step)
+    coupling = np.zeros_like(y)  # none between points, so that all are one system
+    coupling[:, 1:] = beside * scale[:, 1:] * scale[:, :-1]
+    bands = np.stack([coupling.ravel(), np.ones(y.size)])
+    step = -scale * solveh_banded(bands, (scale * gradient).ravel()).reshape(y.shape)
+    return step, -(gradient * step).sum(axis=1)
 
 
 def _length(
@@ -139,26 +161,30 @@ def _length(
     weights: Array,
     y: Array,
     step: Array,
-    tau: float,
+    tau: Array,
     free: Array,
-    decrement: float,
-) -> float:
-    """Largest tried step that stays inside and decreases the barrier function enough."""
+    decrement: Array,
+) -> Array:
+    """Largest tried step of each point that stays inside and decreases the barrier function."""
 
-    def value(point: Array) -> float:
+    def value(point: Array) -> Array:
         _, g = _self_adaptive_scale(frames, point)
-        barrier = np.log(point[free]).sum() + 2 * np.log(g[inside]).sum()
-        return float(weights @ self_adaptive_distortion(frames, point)) - tau * float(barrier)
+        barrier = np.log(np.where(free, point, 1.0)).sum(axis=1)
+        barrier += 2 * np.log(np.where(inside, g, 1.0)).sum(axis=1)
+        return np.asarray(self_adaptive_distortion(frames, point) @ weights - tau * barrier)
 
     inside = _self_adaptive_scale(frames, y)[1] > 0
     held = frames.gain2 * shifted(y)
     change = frames.gain2 * shifted(step) - step
-    room = np.concatenate([y[free], (held + frames.power - y)[inside]])
-    closing = -np.concatenate([step[free], change[inside]])
-    length = 1.0
-    if (closing > 0).any():
-        length = min(1.0, 0.99 * float((room[closing > 0] / closing[closing > 0]).min()))
+    room = np.hstack([y, held + frames.power - y])
+    closing = np.where(np.hstack([free, inside]), -np.hstack([step, change]), 0.0)
+    most = np.divide(room, closing, out=np.full_like(room, np.inf), where=closing > 0)
+    length = np.minimum(1.0, 0.99 * most.min(axis=1))
     start = value(y)
-    while value(y + length * step) > start - 0.1 * length * decrement + 1e-13 * abs(start):
-        length *= 0.5
-    return length
+    slack = 1e-13 * np.abs(start)
+    while True:
+        reached = value(y + length[:, None] * step)
+        failed = reached > start - 0.1 * length * decrement + slack
+        if not failed.any():
+            return length
+        length[failed] *= 0.5

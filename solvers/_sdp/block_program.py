@@ -151,7 +151,7 @@ class BlockProgram:
 
     def _collect(self) -> None:
         """List the constraints: matrices >= 0, matrices = 0, numbers >= 0."""
-        self.semidefinite: list[Affine] = [self.affine(self._joint)]
+        self.semidefinite: list[Affine] = [self.affine(self._scheme)]
         self.zero: list[Affine] = []
         self.positive: list[Affine] = []
         for t in range(self.source.frames - 1):
@@ -172,7 +172,7 @@ class BlockProgram:
         columns = [(np.asarray(function(e, *args)) - base).ravel() for e in unit]
         return Affine(np.stack(columns, axis=1), base)
 
-    def _joint(self, x: Array) -> Array:
+    def _scheme(self, x: Array) -> Array:
         cross = self.cross(x)
         return np.block([[self.estimate(x), cross.T], [cross, self.symmetric(x, "cov")]])
 

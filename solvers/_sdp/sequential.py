@@ -34,10 +34,10 @@ _RANK = 1e-9  # singular values below it, relative to the first, belong to no di
 
 def solve_sequential(problem: Problem) -> Scheme:
     """Minimise D_1, then D_2 given that, and so on, under PLF-JD or PLF-SA."""
-    return _Frames(problem).solve()
+    return _Sequential(problem).solve()
 
 
-class _Frames:
+class _Sequential:
     """The scheme so far, as forms of z: u_1, u_2, .. and then the noises of the decoder."""
 
     def __init__(self, problem: Problem) -> None:
@@ -124,7 +124,7 @@ class _Frames:
 class _Frame:
     """The program of frame t."""
 
-    def __init__(self, frames: _Frames, t: int) -> None:
+    def __init__(self, frames: _Sequential, t: int) -> None:
         self.frames, self.t = frames, t
         self.level = frames.levels[t]
         target = frames.target(t)

@@ -43,7 +43,7 @@ from rdp.perception import Perception, zero_loss_name
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
 from solvers._lookahead import joint, self_adaptive
-from solvers._lookahead.decoder import Frames, moments
+from solvers._lookahead.decoder import Decoder, Frames, moments
 from solvers.scheme import Scheme
 
 Array = np.ndarray
@@ -135,15 +135,30 @@ def lookahead(
     problem = Problem(source, rates, name, weights)  # type: ignore[arg-type]
     if source.modes is not None:
         raise ValueError(f"source: expected scalar frames, got {source.modes} modes")
-    frames = Frames.of(source, problem.rates)
+    found = _best_decoder(problem, Frames.of(source, problem.rates))
+    return Lookahead(*found, problem)
+
+
+def lookahead_points(problem: Problem, rates: Array) -> tuple[Array, Array]:
+    """Distortion (N, T) and lower bound (N,) of a problem at rates (N, T)."""
+    frames = Frames.of(problem.source, rates)
+    if problem.plf == "SA" and problem.weights is not None:
+        scale = problem.weights.max()
+        found = self_adaptive.weighted_self_adaptive_points(frames, problem.weights / scale)
+        return found[0], scale * found[3]
+    each = [_best_decoder(problem, frames.at(point)) for point in range(len(rates))]
+    return np.array([a.distortion for a in each]), np.array([a.lower_bound for a in each])
+
+
+def _best_decoder(problem: Problem, frames: Frames) -> Decoder:
     if problem.weights is None:
         sequential = {"JD": joint.sequential_joint, "SA": self_adaptive.sequential_self_adaptive}
-        return Lookahead(*sequential[name](frames), problem)
+        return sequential[problem.plf](frames)
     # weights relative to the largest, so that the tolerances are relative
     scale = problem.weights.max()
     weighted = {"JD": joint.weighted_joint, "SA": self_adaptive.weighted_self_adaptive}
-    found = weighted[name](frames, problem.weights / scale)
-    return Lookahead(*found[:3], found.lower_bound * scale, problem)
+    found = weighted[problem.plf](frames, problem.weights / scale)
+    return found._replace(lower_bound=found.lower_bound * scale)
 
 
 def solve_lookahead(problem: Problem) -> Scheme:

@@ -90,9 +90,9 @@ def test_draws_of_perfect_realism_have_the_right_law(loss):
     for t in range(source.frames):
         keep = slice(t, t + 1) if loss is FMD else slice(0, t + 1)
         target = np.hstack([xhat[:, keep][:, :-1], x[:, t : t + 1]]) if loss is SA else x[:, keep]
-        laws = [np.cov(rows.T).reshape(rows.shape[1], -1) for rows in (target, xhat[:, keep])]
+        covs = [np.cov(rows.T).reshape(rows.shape[1], -1) for rows in (target, xhat[:, keep])]
         # each standard deviation is off by at most 4/sqrt(2 n), and W2 adds their squares
-        assert gaussian.bures(*laws) < (t + 1) * 2 * ERRORS**2 / N
+        assert gaussian.bures(*covs) < (t + 1) * 2 * ERRORS**2 / N
 
 
 @given(problems(zero_perception=True, correlations=st.floats(-0.99, 0.99)))

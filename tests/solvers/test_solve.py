@@ -99,8 +99,8 @@ def test_distortion_is_recomputed_not_believed():
     loose = PROBLEM.with_(perception=JD(1.0))
     solution = finish(loose, worse, "test")
     assert_allclose(solution.distortion, solve(PROBLEM).distortion + 0.1)
-    law = SOURCE.covariance()
-    assert_allclose(solution.perception[-1], gaussian.bures(law, law + noise))
+    cov = SOURCE.covariance()
+    assert_allclose(solution.perception[-1], gaussian.bures(cov, cov + noise))
 
 
 def test_errors_survive_the_way_back_from_a_worker():

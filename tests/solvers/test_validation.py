@@ -173,11 +173,11 @@ def test_factor_two_needs_the_mmse_point_of_the_same_bytes():
 
 
 def test_split_holds_for_any_source():
-    """Without a model: the estimate's own distance from the law of the frames is the limit."""
+    """Without a model: the estimate's own distance from the source is the limit."""
     mmse = point("MMSE", [1], [0.3], [0.04], source="video")
     for distortion, verdict in ((0.341, "pass"), (0.339, "fail")):
-        shown = point("FMD", [1], [distortion], [0.0], source="video")
-        report = validate([mmse, shown])
+        decoded = point("FMD", [1], [distortion], [0.0], source="video")
+        report = validate([mmse, decoded])
         found = {check.bound: check.verdict for check in report}
         assert found == {"split": verdict, "factor two": "pass"}
     relaxed = point("FMD", [1], [0.311], [0.01], source="video")
@@ -187,9 +187,9 @@ def test_split_holds_for_any_source():
 def test_split_uses_the_source_when_the_estimate_has_no_distance():
     d = closed_form.mmse(TWO, [1.0, 1.0])
     mmse = point("MMSE", [1, 1], d)
-    shown = closed_form.zero_perception_framewise(TWO, [1.0, 1.0])
-    assert verdicts([mmse, point("FMD", [1, 1], shown, [0, 0])], "split") == ["pass", "pass"]
-    assert verdicts([mmse, point("FMD", [1, 1], 0.99 * shown, [0, 0])], "split") == [
+    limit = closed_form.zero_perception_framewise(TWO, [1.0, 1.0])
+    assert verdicts([mmse, point("FMD", [1, 1], limit, [0, 0])], "split") == ["pass", "pass"]
+    assert verdicts([mmse, point("FMD", [1, 1], 0.99 * limit, [0, 0])], "split") == [
         "fail",
         "fail",
     ]

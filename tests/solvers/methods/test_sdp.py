@@ -63,7 +63,7 @@ def test_a_free_encoder_is_no_better_than_the_mmse_encoder(problem):
 def brute_force(problem, restarts=8):
     """Least objective over linear decoders K u + N z of two frames, by a penalty-free NLP."""
     source, levels = problem.source, problem.thresholds
-    factor, law = estimate_factor(source, problem.rates), source.covariance()
+    factor, cov = estimate_factor(source, problem.rates), source.covariance()
     mmse = source.variance - (factor**2).sum(axis=1)
     rng = np.random.default_rng(0)
 
@@ -73,18 +73,18 @@ def brute_force(problem, restarts=8):
         return gain @ gain.T + noise @ noise.T, gain @ factor.T
 
     def objective(x):
-        shown, cross = moments(x)
-        excess = np.diag(shown) - 2 * np.diag(cross) + source.variance - mmse
+        cov_xhat, cross = moments(x)
+        excess = np.diag(cov_xhat) - 2 * np.diag(cross) + source.variance - mmse
         return problem.weights @ (mmse + excess)
 
     def slack(x):
-        shown, cross = moments(x)
+        cov_xhat, cross = moments(x)
         out = []
         for t in range(2):
-            target = law[: t + 1, : t + 1].copy()
+            target = cov[: t + 1, : t + 1].copy()
             if problem.plf == "SA" and t:
-                target = np.array([[shown[0, 0], cross[0, 1]], [cross[0, 1], law[1, 1]]])
-            out.append(levels[t] - bures(target, shown[: t + 1, : t + 1]))
+                target = np.array([[cov_xhat[0, 0], cross[0, 1]], [cross[0, 1], cov[1, 1]]])
+            out.append(levels[t] - bures(target, cov_xhat[: t + 1, : t + 1]))
         return np.array(out)
 
     best = np.inf
