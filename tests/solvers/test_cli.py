@@ -211,7 +211,7 @@ def test_a_solver_that_cannot_exits_with_one():
         *("solve", "--rates", "1,1", "--plf", "JD", "--levels", "0.01", "--method", "closed-form"),
         status=1,
     )
-    assert line.startswith("unsupported: no closed form for PLF-JD")
+    assert line.startswith("unsupported: closed-form: does not cover PLF-JD")
 
 
 # --- rdp curve ------------------------------------------------------------------------------
