@@ -48,7 +48,9 @@ class Checkpoint:
     def _read(self) -> None:
         content = self.path.read_bytes()
         if not content.startswith(_MAGIC):
-            raise ValueError(f"checkpoint: expected a checkpoint of a sweep by this version, got {self.path}")
+            raise ValueError(
+                f"checkpoint: expected a checkpoint of a sweep by this version, got {self.path}"
+            )
         if not content.startswith(self.header):
             raise ValueError(
                 f"checkpoint: expected one of this problem, rates and levels, got {self.path}, "
