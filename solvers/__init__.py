@@ -1,6 +1,5 @@
 """Solvers for rate-distortion-perception problems: how the quantities are computed."""
 
-from rdp.solution import Status
 from solvers.allocation import (
     MinimumRate,
     Pareto,
@@ -21,7 +20,6 @@ __all__ = [
     "Pareto",
     "RateAllocation",
     "SolverError",
-    "Status",
     "Sweep",
     "Universality",
     "Validation",

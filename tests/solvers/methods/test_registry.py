@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdp import FMD, JD, SA, GaussMarkov, Problem
+from rdp import FMD, JD, SA, GaussMarkov, Problem, Status
 from rdp.mmse import mmse_recursion
-from solvers import SolverError, Status, solve, sweep
+from solvers import SolverError, solve, sweep
 from solvers.methods.registry import METHODS, method_for, methods_at, methods_for
 from solvers.scheme import Scheme
 from tests.strategies import CORRELATIONS, RATES, sources
