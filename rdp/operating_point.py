@@ -1,4 +1,4 @@
-"""Operating points: what a codec reached, with all that is needed to judge and repeat it.
+"""Operating points: what a codec reached, with all that is needed to check and repeat it.
 
 The file format is JSON with a schema version. Reading it parses data and nothing else, so a file
 from elsewhere cannot run code, and every field is checked before a point exists.
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rdp import _check
-from rdp.perception import LOSSES
+from rdp.perception import loss_name
 from rdp.source import GaussMarkov
 
 Array = np.ndarray
@@ -34,9 +34,10 @@ class OperatingPoint:
     Parameters
     ----------
     label : str
-        Name of the codec or curve, as a legend shows it.
+        Name of the codec or curve, for legends.
     plf : {"MMSE", "FMD", "JD", "SA"}
-        Perception loss the codec was made for; "MMSE" is none.
+        Perception loss the codec was made for, "MMSE" for none. A name in any case, a loss such as
+        JD(0) and None may be given too.
     rate : (T,) array, >= 0, bits per frame
         Rate of each frame; inf allowed.
     distortion : (T,) array, >= 0
@@ -102,7 +103,7 @@ class OperatingPoint:
         """Validate every field and freeze the arrays."""
         for name in ("label", "metric", "units"):
             _text(name, getattr(self, name))
-        _choice("plf", self.plf, LOSSES)
+        self._set("plf", loss_name(self.plf))
         _choice("kind", self.kind, KINDS)
         self._set("rate", _frames("rate", self.rate))
         self._set("distortion", self._like_rate("distortion", self.distortion))
@@ -192,7 +193,7 @@ class OperatingPoint:
         if unknown := sorted(set(values) - known):
             raise ValueError(f"{unknown[0]}: unknown field of an operating point")
         for name in ("label", "plf", "rate", "distortion"):
-            if name not in values:
+            if values.get(name) is None:
                 raise ValueError(f"{name}: missing from the operating point")
         source = values.get("source")
         if isinstance(source, Mapping):

@@ -3,7 +3,7 @@
     magic | digest of the sweep | (index, length, crc32, float64 values) ...
 
 A record is flushed to disk before the next one starts. A process killed while writing leaves a
-torn last record, which its checksum shows; reading stops there and the next run overwrites it.
+torn last record, which its checksum detects; reading stops there and the next run overwrites it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 Array = np.ndarray
 
-_MAGIC = b"gauss-markov-rdp sweep 1\n"
+_MAGIC = b"gauss-markov-rdp sweep 2\n"
 _RECORD = struct.Struct("<qqI")
 
 
@@ -48,7 +48,9 @@ class Checkpoint:
     def _read(self) -> None:
         content = self.path.read_bytes()
         if not content.startswith(_MAGIC):
-            raise ValueError(f"checkpoint: expected a checkpoint of a sweep, got {self.path}")
+            raise ValueError(
+                f"checkpoint: expected a checkpoint of a sweep by this version, got {self.path}"
+            )
         if not content.startswith(self.header):
             raise ValueError(
                 f"checkpoint: expected one of this problem, rates and levels, got {self.path}, "

@@ -1,4 +1,4 @@
-"""What a backend hands to `solve`: the second moments of a scheme and a certified bound."""
+"""What a method returns to `solve`: the second moments of a scheme and a certified bound."""
 
 from __future__ import annotations
 
@@ -12,20 +12,8 @@ Array = np.ndarray
 class Scheme(NamedTuple):
     """A scheme by its second moments, and a lower bound on the objective.
 
-    Parameters
-    ----------
-    cov_xhat : (T, T) or (d, T, T) array
-        Covariance of the reconstruction.
-    cross : (T, T) or (d, T, T) array
-        C[t, s] = E[Xhat_t Xtil_s] for all t and s.
-    mmse : (T,) or (T, d) array
-        Errors m_t of the representation.
-    lower_bound : float
-        Certified bound on the objective.
-    message : str
-        How the solver got there.
-    mode_rates : (T, d) array or None
-        Bits of each mode, for vector frames.
+    Fields mean what they mean in :class:`rdp.Solution`; `mmse` has an axis of modes for vector
+    frames, and `message` says how the method got there.
     """
 
     cov_xhat: Array

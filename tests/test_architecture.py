@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import enum
 import importlib
 import inspect
 import json
@@ -92,8 +93,8 @@ def public_callables() -> Iterator[tuple[str, Callable]]:
 def parameters(exported: Callable) -> set[str]:
     if dataclasses.is_dataclass(exported):
         return {field.name for field in dataclasses.fields(exported) if field.init}
-    if inspect.isclass(exported) and issubclass(exported, Exception):
-        return set()  # an exception is raised by the library, not built by its users
+    if inspect.isclass(exported) and issubclass(exported, (Exception, enum.Enum)):
+        return set()  # the library makes it, not its users
     return set(inspect.signature(exported).parameters) - {"self", "cls"}
 
 

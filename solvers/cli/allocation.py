@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
@@ -76,7 +75,7 @@ def minimum_rate(
         "perception": found.perception,
     }
     if _frames(columns, csv, json):
-        output.show_json({**_source(source, plf), **asdict(found)})
+        output.show_json({**_source(source, plf), **_answer(found)})
     elif csv is None:
         typer.echo(f"total {found.total:.6g} bits, no scheme needs less than {_bound(found)}")
 
@@ -176,12 +175,12 @@ def pareto(
             }
             for name, f in fronts.items()
         }
-        place = {"sigma": source.sigma, "rho": source.rho, "between": [i + 1 for i in pair]}
+        place = {"sigma": source.sigma, "rho": source.rho, "between": list(pair)}
         output.show_json({**place, "fronts": answer})
     elif csv is None and plot is None:
-        shown = [f"{name}_{i + 1}" for name in ("weight", "distortion") for i in pair]
+        shown = [f"{name}_{i}" for name in ("weight", "distortion") for i in pair]
         shown = ["plf", *shown, "objective", "lower_bound"]
-        heads = ["plf", *(f"{letter}_{i + 1}" for letter in "wD" for i in pair)]
+        heads = ["plf", *(f"{letter}_{i}" for letter in "wD" for i in pair)]
         heads += ["objective", "at least"]
         output.show_table(heads, table[shown].itertuples(index=False))
 
@@ -210,7 +209,7 @@ def universality(
     """
     import pandas as pd
 
-    from solvers.allocation import universality as ask
+    from solvers.universality import universality as ask
 
     given = inputs.numbers("rates", rates)
     allowed = inputs.numbers("levels", levels)
@@ -264,6 +263,12 @@ def _frames(columns: dict[str, Any], csv: str | None, json: bool) -> bool:
     return json
 
 
+def _answer(found: Any) -> dict[str, Any]:
+    """Numbers of a least rate, without what was asked."""
+    names = ("rates", "total", "lower_bound", "distortion", "perception")
+    return {name: getattr(found, name) for name in names}
+
+
 def _bound(found: Any) -> str:
     """Certified bound, rounded down so that what is printed still holds."""
     return f"{np.floor(found.lower_bound * 1e6) / 1e6:.6f}"
@@ -274,18 +279,18 @@ def _source(source: GaussMarkov, plf: str) -> dict[str, Any]:
 
 
 def _pair(text: str | None, frames: int) -> tuple[int, int]:
-    """Positions, from 0, of the two frames of a front."""
+    """Numbers, from 1, of the two frames of a front."""
     if text is None:
         if frames < 2:
             raise ValueError(f"rates: expected at least 2 frames for a front, got {frames}")
-        return frames - 2, frames - 1
+        return frames - 1, frames
     try:
         i, j = (int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"between: expected two frames like 2,3, got {text!r}") from None
     if i == j or not (1 <= i <= frames and 1 <= j <= frames):
         raise ValueError(f"between: expected two different frames, 1 to {frames}, got {text!r}")
-    return i - 1, j - 1
+    return i, j
 
 
 def _fitted(
@@ -307,7 +312,7 @@ def _draw_front(table: Any, pair: tuple[int, int], path: str) -> None:
     """Draw distortion of one frame against that of the other, one front for each loss."""
     from solvers.plotting import line
 
-    i, j = (frame + 1 for frame in pair)
+    i, j = pair
 
     def draw(figure: Any) -> None:
         ax = figure.subplots()

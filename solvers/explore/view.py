@@ -11,7 +11,8 @@ from rdp.solution import Solution
 from solvers.curves import sweep_table, unbinding
 from solvers.errors import SolverError
 from solvers.explore.request import Question
-from solvers.solve import choose, solve
+from solvers.methods.registry import method_for
+from solvers.solve import solve
 
 Array = np.ndarray
 
@@ -131,7 +132,7 @@ for perception in (None, FMD(levels), JD(levels), SA(levels)):
 def _solved(question: Question, plf: str) -> Solution:
     """Solution at the point asked for, by the compiled solver where auto takes a slower one."""
     problem = question.problem(plf)
-    if choose(problem) != "lookahead":
+    if method_for(problem).name != "lookahead":
         return solve(problem)
     try:
         return solve(problem, "barrier")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdp import GaussMarkov, OperatingPoint, load_points, save_points
+from rdp import JD, GaussMarkov, OperatingPoint, load_points, save_points
 from rdp.operating_point import KINDS, SCHEMA, SCHEMA_VERSION, environment
 from rdp.perception import LOSSES
 
@@ -193,3 +193,10 @@ def test_arrays_are_frozen():
 def test_environment_fills_fields_of_a_point():
     point = OperatingPoint(**GOOD, **environment(["numpy", "scipy"]))
     assert point.versions["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize("plf", [JD(0.1), "JD", "jd"])
+def test_the_loss_may_be_written_in_any_way(plf):
+    point = OperatingPoint("codec", plf, rate=[1.0], distortion=[0.5])
+    assert point.plf == "JD"
+    assert OperatingPoint("codec", None, rate=[1.0], distortion=[0.5]).plf == "MMSE"

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from rdp import FMD, JD, SA, GaussMarkov, gaussian, perception
 from rdp.measure import distortion_of, perception_of
 from rdp.mmse import estimate_factor, mmse_recursion
+from rdp.perception import loss_name, zero_loss_name
 from tests.strategies import PLFS, sources_with_rates
 
 
@@ -38,7 +39,19 @@ def test_kl_is_kept():
 
 
 def test_no_loss():
-    assert perception("mmse") is None
+    assert perception("mmse") is perception(None) is None
+
+
+def test_a_loss_may_be_written_in_any_way():
+    loss = JD([0.1, 0.2])
+    assert perception(loss) is loss
+    assert perception(loss, 0.5).levels == 0.5
+    assert perception("Jd").levels == perception("Jd", 0.0).levels == 0.0
+    assert perception(FMD(0.1, metric="kl"), 0.2).metric == "kl"
+    names = [loss_name(any_of) for any_of in (loss, "sa", None, "MMSE", FMD(0.3))]
+    assert names == ["JD", "SA", "MMSE", "MMSE", "FMD"]
+    assert zero_loss_name(SA(0.0)) == zero_loss_name("sa") == "SA"
+    assert zero_loss_name(None) == "MMSE"
 
 
 def test_levels_are_frozen():
@@ -59,6 +72,11 @@ BAD = [
     (lambda: FMD(0.1, metric="js"), "metric: expected 'w2' or 'kl', got 'js'"),
     (lambda: perception("WD"), "perception: expected one of MMSE, FMD, JD, SA, got 'WD'"),
     (lambda: perception(3), "perception: expected one of MMSE, FMD, JD, SA, got 3"),
+    (lambda: perception(JD), "perception: expected one of MMSE, FMD, JD, SA, got <class"),
+    (lambda: perception(np.ones(2)), "perception: expected one of MMSE, FMD, JD, SA, got"),
+    (lambda: perception(FMD(0.1), metric="kl"), "metric: expected 'w2' like FMD"),
+    (lambda: loss_name("W2"), "plf: expected one of MMSE, FMD, JD, SA, got 'W2'"),
+    (lambda: zero_loss_name(JD([0.0, 0.1])), "plf: expected JD at threshold 0, got JD"),
     (lambda: perception("JD", metric="kl"), "metric: expected 'w2' for JD, got 'kl'"),
 ]
 
@@ -82,31 +100,31 @@ def random_moments(rng, source, rates):
 
 
 @given(sources_with_rates(), st.integers(0, 2**32 - 1))
-def test_losses_of_a_scheme_are_distances_of_its_laws(pair, seed):
-    """The laws by stacking the maps of the whole scheme; X = Xtil + rest, independent of Xhat."""
+def test_losses_of_a_scheme_are_distances_of_its_distributions(pair, seed):
+    """Covariances by stacking the maps of the scheme; X = Xtil + rest, independent of Xhat."""
     source, rates = pair
     rng = np.random.default_rng(seed)
-    shown, cross, decoder, noise, factor = random_moments(rng, source, rates)
+    cov_xhat, cross, decoder, noise, factor = random_moments(rng, source, rates)
     rest = source.covariance() - factor @ factor.T
-    law = source.covariance()
-    scale = 1e-9 * (source.variance.sum() + np.trace(shown))
-    marginal, joint, adaptive = (perception_of(source, shown, cross, loss()) for loss in PLFS)
+    cov = source.covariance()
+    scale = 1e-9 * (source.variance.sum() + np.trace(cov_xhat))
+    marginal, joint, adaptive = (perception_of(source, cov_xhat, cross, loss()) for loss in PLFS)
     for t in range(source.frames):
         xhat = np.hstack([decoder, noise])[: t + 1]
         mixed = xhat.copy()
         mixed[t] = np.concatenate([factor[t], np.zeros(source.frames)])
         target = mixed @ mixed.T
         target[t, t] += rest[t, t]
-        law_xhat = xhat @ xhat.T
-        one = gaussian.bures(law[t : t + 1, t : t + 1], law_xhat[t:, t:])
+        kept = xhat @ xhat.T
+        one = gaussian.bures(cov[t : t + 1, t : t + 1], kept[t:, t:])
         assert_allclose(marginal[t], one, atol=scale)
-        whole = gaussian.bures(law[: t + 1, : t + 1], law_xhat)
+        whole = gaussian.bures(cov[: t + 1, : t + 1], kept)
         assert_allclose(joint[t], whole, rtol=1e-9, atol=scale)
-        assert_allclose(adaptive[t], gaussian.bures(target, law_xhat), rtol=1e-9, atol=scale)
+        assert_allclose(adaptive[t], gaussian.bures(target, kept), rtol=1e-9, atol=scale)
         divergence = gaussian.kl_divergence(
-            [0.0], law_xhat[t:, t:], [0.0], law[t : t + 1, t : t + 1]
+            [0.0], kept[t:, t:], [0.0], cov[t : t + 1, t : t + 1]
         )
-        found = perception_of(source, shown, cross, FMD(metric="kl"))[t]
+        found = perception_of(source, cov_xhat, cross, FMD(metric="kl"))[t]
         assert_allclose(found, divergence, rtol=1e-9, atol=1e-12)
 
 
@@ -114,12 +132,12 @@ def test_losses_of_a_scheme_are_distances_of_its_laws(pair, seed):
 def test_distortion_of_a_scheme(pair, seed):
     """E (X - Xhat)^2 from the maps: X_t is Xtil_t plus what the decoder never sees."""
     source, rates = pair
-    shown, cross, decoder, noise, factor = random_moments(
+    cov_xhat, cross, decoder, noise, factor = random_moments(
         np.random.default_rng(seed), source, rates
     )
     mmse = mmse_recursion(source, rates).mmse
     expected = mmse + ((factor - decoder) ** 2).sum(axis=1) + (noise**2).sum(axis=1)
-    assert_allclose(distortion_of(source, mmse, shown, cross), expected, rtol=1e-9)
+    assert_allclose(distortion_of(source, mmse, cov_xhat, cross), expected, rtol=1e-9)
 
 
 def test_losses_add_over_modes():
@@ -127,13 +145,17 @@ def test_losses_add_over_modes():
     rates = np.array([[0.5, 1.0], [0.2, 0.7]])
     rng = np.random.default_rng(0)
     parts = [random_moments(rng, source.mode(i), rates[:, i])[:2] for i in range(2)]
-    shown, cross = (np.stack(part) for part in zip(*parts, strict=True))
+    cov_xhat, cross = (np.stack(part) for part in zip(*parts, strict=True))
     for loss in PLFS:
-        alone = [perception_of(source.mode(i), shown[i], cross[i], loss()) for i in range(2)]
-        assert_allclose(perception_of(source, shown, cross, loss()), np.sum(alone, axis=0))
+        alone = [perception_of(source.mode(i), cov_xhat[i], cross[i], loss()) for i in range(2)]
+        assert_allclose(perception_of(source, cov_xhat, cross, loss()), np.sum(alone, axis=0))
 
 
 def test_an_unknown_loss_is_refused():
     source = GaussMarkov([1.0])
-    with pytest.raises(ValueError, match="perception: expected FMD, JD or SA, got 'JD'"):
-        perception_of(source, np.eye(1), np.eye(1), "JD")
+    for bad in ("MMSE", None):
+        with pytest.raises(ValueError, match=f"perception: expected FMD, JD or SA, got {bad!r}"):
+            perception_of(source, np.eye(1), np.eye(1), bad)
+    with pytest.raises(ValueError, match="perception: expected one of MMSE, FMD, JD, SA, got 'J'"):
+        perception_of(source, np.eye(1), np.eye(1), "J")
+    assert perception_of(source, np.eye(1), np.eye(1), "jd").tolist() == [0.0]

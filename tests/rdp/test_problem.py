@@ -41,6 +41,19 @@ def test_a_problem_is_inert_and_travels(problem):
     assert other.plf == problem.plf
 
 
+@pytest.mark.parametrize("name", ["FMD", "jd", "Sa", "MMSE", None])
+def test_a_loss_may_be_given_by_name(name):
+    problem = Problem(SOURCE, 1.0, name)
+    assert problem.plf == (name or "MMSE").upper()
+    level = math.inf if problem.perception is None else 0.0
+    assert problem.thresholds.tolist() == [level] * 3
+
+
+def test_weights_of_the_objective():
+    assert Problem(SOURCE, 1.0).frame_weights.tolist() == [1.0] * 3
+    assert Problem(SOURCE, 1.0, weights=[1, 0, 2]).frame_weights.tolist() == [1.0, 0.0, 2.0]
+
+
 def test_a_problem_keeps_a_copy():
     rates = np.ones(3)
     problem = Problem(SOURCE, rates)
@@ -65,7 +78,8 @@ BAD = [
     ({"rates": "fast"}, "rates: expected numbers, got 'fast'"),
     ({"rates": None}, "rates: expected numbers, got"),
     ({"source": "X"}, "source: expected a GaussMarkov, got str"),
-    ({"perception": "JD"}, r"perception: expected .* such as JD\(0.0\), got 'JD'"),
+    ({"perception": "JDS"}, "perception: expected one of MMSE, FMD, JD, SA, got 'JDS'"),
+    ({"perception": 0.1}, "perception: expected one of MMSE, FMD, JD, SA, got 0.1"),
     ({"perception": JD([0.1, 0.1])}, r"levels: expected shape \(3,\) for 3 frames, got \(2,\)"),
     ({"weights": [1.0, 1.0]}, r"weights: expected shape \(3,\) for 3 frames, got \(2,\)"),
     ({"weights": [1.0, -1.0, 0.0]}, "weights: expected values >= 0, got -1"),

@@ -1,6 +1,9 @@
 """A solution's numbers are those of the scheme it carries, and of what the scheme draws."""
 
+import dataclasses
+import json
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from rdp import FMD, JD, SA, GaussMarkov, Problem, gaussian
+from rdp import FMD, JD, SA, GaussMarkov, Problem, Status, gaussian
 from rdp.mmse import mmse_recursion
 from solvers import solve
 from tests.strategies import PLFS, problems
@@ -87,9 +90,9 @@ def test_draws_of_perfect_realism_have_the_right_law(loss):
     for t in range(source.frames):
         keep = slice(t, t + 1) if loss is FMD else slice(0, t + 1)
         target = np.hstack([xhat[:, keep][:, :-1], x[:, t : t + 1]]) if loss is SA else x[:, keep]
-        laws = [np.cov(rows.T).reshape(rows.shape[1], -1) for rows in (target, xhat[:, keep])]
+        covs = [np.cov(rows.T).reshape(rows.shape[1], -1) for rows in (target, xhat[:, keep])]
         # each standard deviation is off by at most 4/sqrt(2 n), and W2 adds their squares
-        assert gaussian.bures(*laws) < (t + 1) * 2 * ERRORS**2 / N
+        assert gaussian.bures(*covs) < (t + 1) * 2 * ERRORS**2 / N
 
 
 @given(problems(zero_perception=True, correlations=st.floats(-0.99, 0.99)))
@@ -127,3 +130,47 @@ def test_bad_input_is_named():
         solution.simulate(0, rng=0)
     with pytest.raises(ValueError, match="rng: expected a numpy"):
         solution.simulate(5, rng="seed")
+
+
+def test_a_printed_solution_is_five_lines():
+    solution = solve(Problem(GaussMarkov.stationary(0.9, 3), [0.05, 8, 8], "JD", [0, 0, 1]))
+    assert str(solution).splitlines() == [
+        "PLF-JD, 3 frames: solved by lookahead",
+        "rates       0.05 8 8 bits",
+        "distortion  1.482 0.9472 0.5136",
+        "perception  0 0 0 (allowed 0 0 0)",
+        f"objective   0.513626 (weighted), certified gap {solution.gap:.1e}",
+    ]
+    assert repr(solution) == "<Solution of PLF-JD: 0.513626 by lookahead>"
+    modes = str(solve(Problem(GaussMarkov.stationary([0.5, 0.9], 12), 1.0))).splitlines()
+    assert modes[0] == "no perception loss, 12 frames of 2 modes: solved by waterfilling"
+    assert modes[1] == "rates       1 1 1 1 ... 1 1 1 bits"
+    assert len(modes) == 5
+
+
+def test_residuals_are_those_of_the_scheme():
+    solution = solve(Problem(GaussMarkov.stationary(0.9, 3), 0.5, "SA"))
+    assert set(solution.residuals) == {"moments", "causality", "rate", "perception"}
+    assert max(solution.residuals.values()) < 1e-12
+    noisy = dataclasses.replace(solution, perception=np.array([0.0, 0.0, 0.3]))
+    assert noisy.residuals["perception"] == pytest.approx(0.1)
+    early = dataclasses.replace(solution, mmse=0.5 * solution.mmse)
+    assert early.residuals["rate"] > 0.1
+
+
+def test_a_scheme_under_another_loss_given_by_name():
+    solution = solve(Problem(GaussMarkov.stationary(0.9, 2), 0.5, JD(0.0)))
+    assert_allclose(solution.perception_under("fmd"), solution.perception_under(FMD()))
+    with pytest.raises(ValueError, match="perception: expected FMD, JD or SA, got None"):
+        solution.perception_under(None)
+
+
+def test_a_status_is_its_text_and_has_a_code():
+    assert [status.code for status in Status] == [0, 1, 2, 3, 4]
+    assert Status("solved") is Status.SOLVED
+    assert (Status.SOLVED, Status.SOLVED.code) == ("solved", 0)
+    assert f"{Status.FAILED}" == "failed"
+    assert json.dumps(Status.FAILED) == '"failed"'
+    assert pickle.loads(pickle.dumps(Status.FAILED)) is Status.FAILED
+    with pytest.raises(ValueError, match="'done' is not a valid Status"):
+        Status("done")

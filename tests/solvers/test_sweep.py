@@ -1,6 +1,5 @@
 """Sweeps: the same numbers as point by point, on any executor, resumed without loss."""
 
-import importlib
 import json
 import os
 import signal
@@ -16,13 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdp import FMD, JD, SA, GaussMarkov, Problem
+from rdp import FMD, JD, SA, GaussMarkov, Problem, Status
 from rdp.mmse import estimate_factor
 from solvers import solve, sweep
 from solvers._checkpoint import Checkpoint
 from tests.strategies import problems
 
-module = importlib.import_module("solvers.sweep")  # the package shows the function by this name
 RATES = st.sampled_from([0.0, np.inf]) | st.floats(0.01, 8.0)
 SOURCE = GaussMarkov([1.0, 2.0, 0.5], [0.9, -0.4])
 GRID = np.random.default_rng(0).uniform(0, 4, (7, 5, 3))
@@ -108,6 +106,28 @@ def test_rates_and_levels_broadcast():
     np.testing.assert_array_equal(found.rates[2, 3], GRID[2, 0])
 
 
+def test_a_flat_list_can_be_read_in_two_ways_and_is_refused():
+    problem = Problem(SOURCE, 1.0, JD(0.0))
+    both = r"rates: .* shape \(3,\), .* write \[rates\] for one .* or rates\[:, None\] for 3 points"
+    with pytest.raises(ValueError, match=both):
+        sweep(problem, [0.5, 1.0, 2.0])
+    with pytest.raises(ValueError, match=r"levels: .* two ways; .* levels\[:, None\] for 3 points"):
+        sweep(problem, levels=np.zeros(3))
+    # of another length than the frames it can only be points; the message says how to write them
+    with pytest.raises(ValueError, match=r"shape \(4,\), .*; write rates\[:, None\] for 4 points"):
+        sweep(problem, np.ones(4))
+    one, three = sweep(problem, [[0.5, 1.0, 2.0]]), sweep(problem, [[0.5], [1.0], [2.0]])
+    assert (one.rates.shape, three.rates.shape) == ((1, 3), (3, 3))
+    np.testing.assert_array_equal(one.rates[0], [0.5, 1.0, 2.0])
+    np.testing.assert_array_equal(three.rates[:, 0], [0.5, 1.0, 2.0])
+    # a number in brackets is one point either way
+    np.testing.assert_array_equal(sweep(problem, [0.5]).rates, [0.5] * 3)
+    single = Problem(GaussMarkov([1.0]), 1.0, JD(0.0))
+    with pytest.raises(ValueError, match=r"write rates\[:, None\] for 2 points"):
+        sweep(single, [0.5, 1.0])
+    assert sweep(single, [[0.5], [1.0]]).distortion.shape == (2, 1)
+
+
 def test_wrong_arguments_are_named():
     problem = Problem(SOURCE, 1.0, JD(0.0))
     with pytest.raises(ValueError, match=r"rates: expected shape \(\.\.\., 3\)"):
@@ -124,20 +144,12 @@ def test_wrong_arguments_are_named():
         sweep(SOURCE)
 
 
-def test_failures_show_as_status_and_nan(monkeypatch):
-    """A point that the solver does not solve has no numbers, and the others keep theirs."""
-
-    def failing(source, rates, levels, plf, weights, parallel):
-        n, frames = rates.shape
-        status = (np.arange(n) % 2) * 3
-        return np.ones((n, frames)), np.ones((n, frames)), np.ones(n), np.ones(n), status
-
-    fake = type(sys)("solvers.methods.barrier")
-    fake.barrier_batch = failing
-    monkeypatch.setitem(sys.modules, "solvers.methods.barrier", fake)
-    problem = Problem(SOURCE, 1.0, JD(1e-4))
-    found = sweep(problem, GRID[0])
-    np.testing.assert_array_equal(found.status, [0, 3, 0, 3, 0])
+def test_failures_show_as_status_and_nan():
+    """A point that no method covers has no numbers, and the others keep theirs."""
+    source = GaussMarkov([[2.0, 1.0], [1.0, 0.5]], 0.7)
+    found = sweep(Problem(source, 1.0, JD(0.0)), levels=[[0.0], [0.1], [np.inf], [1e-9]])
+    code = Status.UNSUPPORTED.code
+    np.testing.assert_array_equal(found.status, [Status.SOLVED.code, code, 0, code])
     bad = found.status != 0
     for values in (found.distortion, found.perception, found.objective, found.lower_bound):
         assert np.isnan(values[bad]).all()
@@ -192,22 +204,25 @@ def test_progress_counts_points(capsys):
 # -- checkpoints ---------------------------------------------------------------------------------
 
 SCRIPT = """
-import importlib, json, sys, time
+import json, sys, time
+from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from rdp import JD, GaussMarkov, Problem
-module = importlib.import_module("solvers.sweep")
+from solvers import sweep
 checkpoint, log = sys.argv[1:]
-inner = module.solve_chunk
-def slow(problem, rates, levels, parallel):
-    out = inner(problem, rates, levels, parallel)
+def slow(solve, problem, rates, *rest):
+    out = solve(problem, rates, *rest)
     with open(log, "a") as file:
         file.write(json.dumps(float(rates[0, 0])) + "\\n")
     time.sleep(0.05)
     return out
-module.solve_chunk = slow
+class Slow(ThreadPoolExecutor):
+    def submit(self, *work):
+        return super().submit(slow, *work)
 grid = np.random.default_rng(0).uniform(0, 4, (7, 5, 3))
 problem = Problem(GaussMarkov([1.0, 2.0, 0.5], [0.9, -0.4]), 1.0, JD(0.0))
-module.sweep(problem, grid, checkpoint=checkpoint, chunk=1)
+with Slow(1) as executor:
+    sweep(problem, grid, executor=executor, checkpoint=checkpoint, chunk=1)
 """
 
 
@@ -243,16 +258,14 @@ def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path):
     same(resumed, sweep(problem, GRID, chunk=1))
 
 
-def counted(monkeypatch):
-    calls = []
-    inner = module.solve_chunk
+class Counting(ThreadPoolExecutor):
+    """An executor that counts the chunks it is given."""
 
-    def count(problem, rates, levels, parallel):
-        calls.append(rates[0, 0])
-        return inner(problem, rates, levels, parallel)
+    chunks = 0
 
-    monkeypatch.setattr(module, "solve_chunk", count)
-    return calls
+    def submit(self, *work):
+        self.chunks += 1
+        return super().submit(*work)
 
 
 @given(st.data())
@@ -262,20 +275,19 @@ def test_a_torn_record_is_computed_again_and_only_that(tmp_path_factory, data):
     problem = Problem(SOURCE, 1.0, JD(0.0))
     whole = sweep(problem, GRID, checkpoint=path, chunk=5)
     size = path.stat().st_size
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        calls = counted(monkeypatch)
-        os.truncate(path, data.draw(st.integers(size - 5 * 72, size - 1)))
-        same(sweep(problem, GRID, checkpoint=path, chunk=5), whole)
-        assert len(calls) == 1
-        assert path.stat().st_size == size
+    os.truncate(path, data.draw(st.integers(size - 5 * 72, size - 1)))
+    with Counting(1) as executor:
+        same(sweep(problem, GRID, executor=executor, checkpoint=path, chunk=5), whole)
+    assert executor.chunks == 1
+    assert path.stat().st_size == size
 
 
-def test_a_finished_checkpoint_computes_nothing(tmp_path, monkeypatch):
+def test_a_finished_checkpoint_computes_nothing(tmp_path):
     problem = Problem(SOURCE, 1.0, JD(0.0))
     whole = sweep(problem, GRID, checkpoint=tmp_path / "c", chunk=4)
-    calls = counted(monkeypatch)
-    same(sweep(problem, GRID, checkpoint=tmp_path / "c", chunk=4), whole)
-    assert calls == []
+    with Counting(1) as executor:
+        same(sweep(problem, GRID, executor=executor, checkpoint=tmp_path / "c", chunk=4), whole)
+    assert executor.chunks == 0
 
 
 @pytest.mark.parametrize(

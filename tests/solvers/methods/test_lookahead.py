@@ -9,7 +9,7 @@ from rdp import FMD, JD, SA, GaussMarkov, Problem
 from rdp.closed_form import zero_perception_joint, zero_perception_self_adaptive
 from rdp.mmse import estimate_factor, mmse_recursion
 from solvers import SolverError, solve
-from solvers.methods.lookahead import lookahead, solve_lookahead
+from solvers.methods.lookahead import lookahead, lookahead_points
 
 CLOSED_FORM = {"JD": zero_perception_joint, "SA": zero_perception_self_adaptive}
 PLFS = {"JD": JD, "SA": SA}
@@ -59,7 +59,7 @@ def nuclear_norm_by_cvxpy(source, rates, weights):
 
 
 def self_adaptive_by_cvxpy(source, rates, weights):
-    """Second moments H, C of any causal decoder with the law of (Xhat^{t-1}, X_t) kept."""
+    """Second moments H, C of any causal decoder, with (Xhat^{t-1}, X_t) as SA asks."""
     import cvxpy as cp
 
     frames, phi = source.frames, source.transition()
@@ -148,7 +148,7 @@ def test_the_moments_are_a_feasible_scheme_with_that_distortion(case, plf, weigh
     assert solution.perception.max() <= 1e-7 * scale * source.frames
 
 
-def test_simulated_scheme_has_the_distortion_and_the_law():
+def test_simulated_scheme_has_the_distortion_and_the_distribution():
     source = GaussMarkov([1.0, 2.0, 1.5, 1.0], [0.9, -0.8, 0.95])
     problem = Problem(source, [0.1, 1.0, 2.0, 1.0], JD(0.0), weights=[0.1, 0.2, 0.3, 3.0])
     solution = solve(problem, method="lookahead")
@@ -160,19 +160,19 @@ def test_simulated_scheme_has_the_distortion_and_the_law():
 
 
 def test_a_determined_frame_keeps_its_bits_for_the_next_one():
-    """With rho_2 = 1 nothing new may be shown at frame 2: pooling its bits with frame 3's wins."""
+    """With rho_2 = 1 frame 2 has no innovation: pooling its bits with frame 3's wins."""
     source = GaussMarkov.stationary(rho=np.array(1.0), frames=3)
     source = GaussMarkov(source.sigma, [1.0, 0.8])
     rates = [0.5, 1.0, 0.5]
     found = lookahead(source, rates).distortion
     backbone = mmse_recursion(source, rates)
-    shown = backbone.gain**2 * backbone.prediction_error
-    pooled = np.sqrt(0.64 * shown[1] + shown[2])
+    received = backbone.gain**2 * backbone.prediction_error
+    pooled = np.sqrt(0.64 * received[1] + received[2])
     q = source.innovation[2]
     expected = 0.64 * found[1] + 2 * (q - np.sqrt(q) * pooled)
     assert found[2] == pytest.approx(expected, rel=1e-12)
     np.testing.assert_allclose(zero_perception_joint(source, rates), found, rtol=1e-12)
-    forgotten = 0.64 * found[1] + 2 * (q - np.sqrt(q * shown[2]))  # frame 2's bits not used
+    forgotten = 0.64 * found[1] + 2 * (q - np.sqrt(q * received[2]))  # frame 2's bits not used
     assert found[2] < forgotten - 0.1
 
 
@@ -198,7 +198,7 @@ def test_weight_on_the_first_frame_only_is_the_first_closed_form(plf):
     assert found.lower_bound == pytest.approx(CLOSED_FORM[plf](source, rates)[0], rel=1e-9)
 
 
-def test_showing_all_at_once_is_optimal_at_constant_rate_in_steady_state():
+def test_following_all_at_once_is_optimal_at_constant_rate_in_steady_state():
     rho, rate, frames = 0.9, 0.7, 12
     keep = 2 ** (-2 * rate)
     steady = keep * (1 - rho**2) / (1 - keep * rho**2)
@@ -219,6 +219,30 @@ def test_distortion_scales_with_the_square_of_the_source(plf, factor):
     assert other.lower_bound == pytest.approx(7 * factor**2 * one.lower_bound, rel=1e-9)
 
 
+@pytest.mark.parametrize("plf", [JD, SA])
+@pytest.mark.parametrize("weights", [None, [1.0, 0.0, 2.0, 0.5, 0.0]])
+def test_many_points_at_once_are_the_points_one_by_one(plf, weights):
+    rng = np.random.default_rng(4)
+    source = GaussMarkov(rng.uniform(0.5, 2, 5), [0.9, 1.0, 0.0, -0.6])
+    rates = rng.choice([0.0, 0.05, 1.0, 3.0, np.inf], (40, 5))
+    problem = Problem(source, 1.0, plf(0.0), weights)
+    distortion, bound = lookahead_points(problem, rates)
+    for index, row in enumerate(rates):
+        alone = lookahead(source, row, weights, plf.name)
+        np.testing.assert_allclose(distortion[index], alone.distortion, rtol=1e-9, atol=1e-13)
+        assert bound[index] == pytest.approx(alone.lower_bound, rel=1e-12, abs=1e-14)
+
+
+@pytest.mark.parametrize("loss", ["JD", SA(0.0)])
+def test_the_answer_keeps_its_problem_and_gap(loss):
+    source, rates, weights = random_case(6, frames=3)
+    found = lookahead(source, rates, weights, loss)
+    assert found.problem.source is source
+    assert found.problem.plf in ("JD", "SA")
+    assert found.objective == pytest.approx(weights @ found.distortion)
+    assert 0 <= found.gap + 1e-14 <= 1e-9
+
+
 @pytest.mark.parametrize("plf", ["JD", "SA"])
 def test_hundreds_of_frames_are_certified(plf):
     rng = np.random.default_rng(2)
@@ -233,8 +257,10 @@ def test_problems_of_another_kind_are_refused():
     source = GaussMarkov.stationary(rho=0.9, frames=2)
     for perception in (None, FMD(0.0), JD(0.1), SA([0.1, 0.0])):
         with pytest.raises(SolverError, match="unsupported"):
-            solve_lookahead(Problem(source, 1.0, perception, weights=[1, 1]))
+            solve(Problem(source, 1.0, perception, weights=[1, 1]), "lookahead")
     with pytest.raises(ValueError, match="plf: expected 'JD' or 'SA', got 'FMD'"):
         lookahead(source, 1.0, [1, 1], "FMD")
+    with pytest.raises(ValueError, match="plf: expected JD at threshold 0"):
+        lookahead(source, 1.0, [1, 1], JD(0.1))
     with pytest.raises(ValueError, match="source: expected scalar frames, got 3 modes"):
         lookahead(GaussMarkov.stationary(np.full(3, 0.9), 2), 1.0)
