@@ -1,4 +1,4 @@
-"""The server: what it answers, and what it refuses."""
+"""The server: its answers, and the requests that it refuses."""
 
 import io
 import json
@@ -51,16 +51,16 @@ def test_the_page_and_what_it_loads(client):
     assert page.status_code == 200
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     text = page.text
-    assert "//" not in text  # nothing from elsewhere
+    assert "//" not in text  # nothing comes from another site
     for part in ("plotly.js", "static/explore.css", "static/explore.js", "static/plots.js"):
         assert f'"{part}"' in text
         assert client.get(f"/{part}", buffered=True).status_code == 200
 
 
-def test_start_is_a_question_that_can_be_asked(client):
+def test_the_first_request_of_the_page_is_valid(client):
     start = client.get("/start").json
     assert set(start["styles"]) == {"MMSE", "FMD", "JD", "SA"}
-    parse(start["question"])
+    parse(start["request"])
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -84,22 +84,22 @@ def test_columns_keep_their_order(client):
         ({"data": json.dumps(ASKED), "content_type": "text/plain"}, 415, ""),
     ],
 )
-def test_a_bad_question_is_an_error_in_words(client, given, status, error):
+def test_a_bad_request_is_an_error_in_words(client, given, status, error):
     answer = client.post("/view/point", **given)
     assert answer.status_code == status
     assert error in answer.json["error"]
 
 
 def test_an_unexpected_error_stays_in_the_terminal(client, monkeypatch, caplog):
-    def breaks(question):
+    def breaks(request):
         raise RuntimeError("secret")
 
     app = client.application
-    monkeypatch.setattr(sys.modules["solvers.explore.view"], "solve", breaks)
+    monkeypatch.setitem(PARTS, "point", breaks)
     assert not app.debug
     answer = client.post("/view/point", json=ASKED)
     assert answer.status_code == 500
-    assert answer.json == {"error": "internal error; the terminal says more"}
+    assert answer.json == {"error": "internal error; see the terminal"}
     assert "secret" in caplog.text
 
 
@@ -202,7 +202,7 @@ def test_a_server_on_loopback():
     try:
         assert server.url.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(server.url + "start") as answer:
-            assert json.load(answer)["question"]["frames"] == 4
+            assert json.load(answer)["request"]["frames"] == 4
         port = int(server.url.rstrip("/").rsplit(":", 1)[1])
         with pytest.raises(OSError, match="in use"):
             Server(port=port)
@@ -234,5 +234,5 @@ def test_the_command_serves_until_interrupted(monkeypatch):
     result = CliRunner().invoke(command, ["explore", "--port", "0"])
     assert result.exit_code == 0, result.output
     (url,) = opened
-    assert result.stderr == f"{url} (Ctrl-C ends it)\n"
+    assert result.stderr == f"{url} (Ctrl-C stops it)\n"
     assert CliRunner().invoke(command, ["explore", "--host", "0.0.0.0"]).exit_code == 2

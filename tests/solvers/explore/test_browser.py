@@ -1,4 +1,4 @@
-"""The page in a real browser: controls, plots, downloads, errors, and no request elsewhere."""
+"""The page in a real browser: controls, plots, downloads, errors; no request to another site."""
 
 import csv
 import io
@@ -110,14 +110,14 @@ def test_weights_appear_when_they_count(page):
     assert after[3] < before[3] - 0.01  # the decoder looks ahead for frame 4
 
 
-def test_what_curves_show_and_sweep(page):
+def test_axes_of_the_curves(page):
     total = curve(page, "plot-rate", "PLF-SA")[1]
-    page.run(SET, "#shown", "1")
+    page.run(SET, "#quantity", "1")
     first = curve(page, "plot-rate", "PLF-SA")[1]
     assert (first < total).all()
-    change(page, "#moved", "2")
-    moved = curve(page, "plot-rate", "PLF-SA")[1]
-    assert np.ptp(moved) == 0  # frame 1 knows nothing of the rate of frame 2
+    change(page, "#swept", "2")
+    swept = curve(page, "plot-rate", "PLF-SA")[1]
+    assert np.ptp(swept) == 0  # frame 1 does not depend on the rate of frame 2
     page.run(SET, "#log", "log")
     assert page.run("return document.getElementById('plot-rate').layout.yaxis.type") == "log"
 
@@ -136,7 +136,7 @@ def test_another_sample_path(page):
     assert not np.allclose(curve(page, "plot-paths", "source X")[1], before)
 
 
-def test_bad_input_is_shown_and_mended(page):
+def test_bad_input_gives_an_error_until_it_is_corrected(page):
     for selector, value, message in [
         ("#frame-table .rate[data-frame='1']", "-1", "rates: expected values >= 0, got -1"),
         ("#frame-table .rate[data-frame='1']", "", "rate of frame 1: expected a number"),
