@@ -24,7 +24,8 @@ def column(table, plf, name):
 @pytest.mark.parametrize("weights", [None, [1, 2, 1]])
 @pytest.mark.parametrize("level", [0.0, 0.05])
 def test_frames_are_those_of_solve(weights, level):
-    answer = point(parse({**ASKED, "rates": [0.5, 1, 1], "levels": [level] * 3, "weights": weights}))
+    asked = {**ASKED, "rates": [0.5, 1, 1], "levels": [level] * 3, "weights": weights}
+    answer = point(parse(asked))
     assert answer["notes"] == []
     for loss in (None, FMD(level), JD(level), SA(level)):
         expected = solve(Problem(SOURCE, [0.5, 1, 1], loss, weights))
