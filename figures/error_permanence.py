@@ -48,7 +48,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     bound = table[(table.curve == "bound") & (table.distortion > 0)]
     ax.fill_between(
         bound.frame, table.distortion[table.distortion > 0].min() / 2, bound.distortion,
-        color="#D55E00", alpha=0.12, linewidth=0, label="no JD scheme\n(any decoder)",
+        color="#D55E00", alpha=0.12, linewidth=0, label="impossible for JD\n(any decoder)",
     )  # fmt: skip
     ax.set(
         xlabel="frame",

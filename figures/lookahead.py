@@ -65,7 +65,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     left.set(
         xlabel="frame (1, 5, 9 get 0.05 bit, the others 2)",
         ylabel=r"$D_t$ / variance",
-        title=r"0-PLF-JD, $\rho$ = 0.9",
+        title=r"PLF-JD at $P$ = 0, $\rho$ = 0.9",
         ylim=(0, None),
     )
     left.legend()

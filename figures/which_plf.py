@@ -21,8 +21,8 @@ SIZE = (7.0, 2.8)
 
 RHO = 0.9
 SITUATIONS = {
-    "good first frame, starved later": (4.0, 0.1, 0.1),
-    "starved first frame, good later": (0.1, 4.0, 4.0),
+    "high rate first, low rate later": (4.0, 0.1, 0.1),
+    "low rate first, high rate later": (0.1, 4.0, 4.0),
     "low rate throughout": (0.25, 0.25, 0.25),
     "high rate throughout": (3.0, 3.0, 3.0),
 }
