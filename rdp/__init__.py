@@ -4,7 +4,7 @@ from rdp.operating_point import OperatingPoint, load_points, save_points
 from rdp.perception import FMD, JD, SA, Perception, perception
 from rdp.problem import Problem
 from rdp.scalar import scalar_distortion, scalar_rate
-from rdp.solution import Solution
+from rdp.solution import Solution, Status
 from rdp.source import GaussMarkov, SourceFit
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Problem",
     "Solution",
     "SourceFit",
+    "Status",
     "load_points",
     "perception",
     "save_points",

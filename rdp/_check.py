@@ -47,6 +47,15 @@ def finite(name: str, value: Array) -> Array:
     return value
 
 
+def per_frame(name: str, value: Array, frames: int) -> Array:
+    """Return a number or (frames,) array as a (frames,) array, or raise ValueError."""
+    if value.ndim and value.shape != (frames,):
+        raise ValueError(
+            f"{name}: expected shape ({frames},) for {frames} frames, got {value.shape}"
+        )
+    return np.broadcast_to(value, (frames,))
+
+
 def count(name: str, value: object) -> int:
     """Return `value` as an int >= 1, or raise ValueError naming `name`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from rdp import gaussian
+from rdp.mmse import factor_from_mmse
 from rdp.perception import FMD, JD, SA, Perception
+from rdp.problem import Problem
 from rdp.source import GaussMarkov
 
 Array = np.ndarray
@@ -52,7 +54,7 @@ def perception_of(
     cross : (T, T) or (d, T, T) array
         E[Xhat_t Xtil_s].
     perception : FMD, JD or SA
-        Which loss; its thresholds play no role.
+        The loss; its thresholds play no role.
 
     Returns
     -------
@@ -65,35 +67,59 @@ def perception_of(
     h = cov_xhat if cov_xhat.ndim == 3 else cov_xhat[None]
     c = cross if cross.ndim == 3 else cross[None]
     sigma = source.sigma.reshape(source.frames, -1).T
+    return losses(sigma, source.covariance(), h, c, perception).sum(axis=0)
+
+
+def losses(
+    sigma: Array, covariance: Array, cov_xhat: Array, cross: Array, perception: Perception
+) -> Array:
+    """Perception loss of each frame of n schemes: of several modes, or of several rates.
+
+    Parameters
+    ----------
+    sigma : (n, T) or (1, T) array
+        Standard deviations of the source.
+    covariance : (n, T, T) or (T, T) array
+        Covariance of the source.
+    cov_xhat, cross : (n, T, T) arrays
+        Second moments of the schemes.
+    perception : FMD, JD or SA
+        The loss; its thresholds play no role.
+
+    Returns
+    -------
+    (n, T) array
+    """
     if isinstance(perception, FMD):
-        return _framewise(sigma, h, perception.metric)
-    laws = source.covariance()
-    laws = laws if laws.ndim == 3 else laws[None]
-    out = np.empty(source.frames)
-    for t in range(source.frames):
-        if isinstance(perception, JD):
-            target = laws[:, : t + 1, : t + 1]
-        elif isinstance(perception, SA):
-            target = shown_past(h, c, sigma, t)
-        else:
-            raise ValueError(f"perception: expected FMD, JD or SA, got {perception!r}")
-        shown = h[:, : t + 1, : t + 1]
+        return _framewise(sigma, cov_xhat, perception.metric)
+    if not isinstance(perception, (JD, SA)):
+        raise ValueError(f"perception: expected FMD, JD or SA, got {perception!r}")
+    whole = np.broadcast_to(covariance, cov_xhat.shape)
+    out = np.empty(cov_xhat.shape[:2])
+    for t in range(out.shape[1]):
+        target = whole[:, : t + 1, : t + 1]
+        if isinstance(perception, SA):
+            target = self_adaptive_target(cov_xhat, cross, sigma, t)
+        reconstruction = cov_xhat[:, : t + 1, : t + 1]
         # the same matrix is at distance zero, without a decomposition for every frame
-        out[t] = 0.0 if np.array_equal(target, shown) else gaussian.bures(target, shown).sum()
+        out[:, t] = 0.0
+        apart = (target != reconstruction).any(axis=(1, 2))
+        if apart.any():
+            out[apart, t] = gaussian.bures(target[apart], reconstruction[apart])
     return out
 
 
-def shown_past(cov_xhat: Array, cross: Array, sigma: Array, t: int) -> Array:
-    """Covariance of (Xhat_1..Xhat_{t-1}, X_t), the law PLF-SA compares with, per mode.
+def self_adaptive_target(cov_xhat: Array, cross: Array, sigma: Array, t: int) -> Array:
+    """Covariance of (Xhat_1..Xhat_{t-1}, X_t), the distribution PLF-SA compares with, per mode.
 
     Parameters
     ----------
     cov_xhat, cross : (d, T, T) arrays
         Second moments of the scheme.
-    sigma : (d, T) array
+    sigma : (d, T) or (1, T) array
         Standard deviations of the source.
     t : int
-        Frame, from 0.
+        Position of the frame, from 0.
 
     Returns
     -------
@@ -107,9 +133,68 @@ def shown_past(cov_xhat: Array, cross: Array, sigma: Array, t: int) -> Array:
 
 
 def _framewise(sigma: Array, h: Array, metric: str) -> Array:
-    shown = np.sqrt(np.maximum(np.diagonal(h, axis1=-2, axis2=-1), 0.0))
+    spread = np.sqrt(np.maximum(np.diagonal(h, axis1=-2, axis2=-1), 0.0))
     if metric == "w2":
-        return ((sigma - shown) ** 2).sum(axis=0)
-    ratio = (shown / sigma) ** 2
+        return (sigma - spread) ** 2
+    ratio = (spread / sigma) ** 2
     with np.errstate(divide="ignore"):  # a constant frame is infinitely far in KL
-        return 0.5 * (ratio - 1 - np.log(ratio)).sum(axis=0)
+        return 0.5 * (ratio - 1 - np.log(ratio))
+
+
+def residuals_of(
+    problem: Problem, mmse: Array, cov_xhat: Array, cross: Array, perception: Array
+) -> dict[str, float]:
+    """How far a scheme is from feasible, by constraint, relative to the source variance.
+
+    Parameters
+    ----------
+    problem : Problem
+        Source, rates and thresholds.
+    mmse : (T,) or (T, d) array
+        Errors m_t of the representation.
+    cov_xhat, cross : (T, T) or (d, T, T) arrays
+        Second moments of the scheme.
+    perception : (T,) array
+        Perception loss of the scheme.
+
+    Returns
+    -------
+    dict
+        "moments": the joint covariance of estimate and reconstruction is not positive
+        semidefinite; "causality": the reconstruction depends on later frames; "rate": more bits
+        than allowed; "perception": beyond the thresholds.
+    """
+    source = problem.source
+    factor = factor_from_mmse(source, mmse)
+    estimate = factor @ np.swapaxes(factor, -1, -2)
+    scale = float(source.variance.max())
+    joint = np.block([[estimate, np.swapaxes(cross, -1, -2)], [cross, cov_xhat]])
+    own = np.diagonal(cross, axis1=-2, axis2=-1)
+    future = np.triu(cross - own[..., :, None] * np.swapaxes(source.transition(), -1, -2))
+    out = {
+        "moments": max(0.0, -float(np.linalg.eigvalsh(joint).min())) / scale,
+        "causality": float(np.abs(future).max()) / scale,
+        "rate": _excess_rate(problem, mmse),
+        "perception": 0.0,
+    }
+    if problem.perception is not None:
+        unit = 1.0 if problem.perception.metric == "kl" else float(source.variance.sum())
+        bound = np.isfinite(problem.thresholds)  # a free frame may be infinitely far in KL
+        beyond = perception[bound] - problem.thresholds[bound]
+        out["perception"] = float(np.max(beyond, initial=0.0)) / unit
+    return out
+
+
+def _excess_rate(problem: Problem, mmse: Array) -> float:
+    """Prediction error removed beyond what the rates allow, relative to the variance."""
+    source, rates = problem.source, problem.rates
+    previous = np.concatenate([np.zeros_like(mmse[:1]), mmse[:-1]])
+    v = source.gain**2 * previous + source.innovation
+    if source.modes is None:
+        least = np.exp2(-2 * rates) * v
+        return float(np.max(np.maximum(least - mmse, mmse - v) / source.variance, initial=0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bits = np.where(v > mmse, 0.5 * np.log2(v / mmse), 0.0).sum(axis=1)
+    finite = np.isfinite(rates)
+    beyond = (bits - rates)[finite]
+    return float(np.max(beyond / (1 + rates[finite]), initial=0.0))

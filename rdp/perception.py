@@ -1,4 +1,4 @@
-"""Perception loss functions: which law the reconstruction has to keep, and how closely."""
+"""Perception loss functions: which distribution the reconstruction keeps, and how closely."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Perception:
-    """Base of the perception loss functions: thresholds P_t on a divergence between laws.
+    """Base of the perception loss functions: thresholds P_t on a divergence of distributions.
 
     Parameters
     ----------
@@ -50,12 +50,7 @@ class Perception:
         ValueError
             If levels is an array of another length.
         """
-        levels = np.asarray(self.levels)
-        if levels.ndim == 1 and levels.shape != (frames,):
-            raise ValueError(
-                f"levels: expected shape ({frames},) for {frames} frames, got {levels.shape}"
-            )
-        return np.array(np.broadcast_to(levels, (frames,)), dtype=np.float64)
+        return np.array(_check.per_frame("levels", np.asarray(self.levels), frames))
 
     def at(self, levels: ArrayLike) -> Perception:
         """Return the same loss function with other thresholds.
@@ -128,7 +123,7 @@ class JD(Perception):
 
 @dataclass(frozen=True, eq=False)
 class SA(Perception):
-    r"""PLF-SA, self-adaptive: the new frame is compared given the frames already shown.
+    r"""PLF-SA, self-adaptive: the new frame is compared given the earlier reconstructions.
 
     :math:`W_2^2(P_{\hat X_1..\hat X_{t-1}, X_t}, P_{\hat X_1..\hat X_t}) \le P_t`.
 
@@ -146,32 +141,81 @@ class SA(Perception):
 
 
 PLFS: dict[str, type[Perception]] = {"FMD": FMD, "JD": JD, "SA": SA}
-LOSSES = ("MMSE", *PLFS)  # with the name of no perception loss
+LOSSES = ("MMSE", *PLFS)  # "MMSE" is the name of no perception loss
 
 
-def perception(name: str, levels: ArrayLike = 0.0, metric: str = "w2") -> Perception | None:
-    """Return a perception loss function by name; "MMSE" (no perception loss) is None.
+def perception(
+    loss: Perception | str | None, levels: ArrayLike | None = None, metric: str | None = None
+) -> Perception | None:
+    """Return a perception loss function from any way of writing it; None for no loss.
 
     Parameters
     ----------
-    name : {"MMSE", "FMD", "JD", "SA"}
-        Which loss function; case does not matter.
-    levels : float or (T,) array, >= 0
-        Thresholds.
-    metric : {"w2", "kl"}
-        Divergence; "kl" is for FMD alone.
+    loss : FMD, JD, SA, {"MMSE", "FMD", "JD", "SA"} or None
+        The loss function or its name in any case; "MMSE" and None are no perception loss.
+    levels : float or (T,) array, >= 0, or None
+        Thresholds; None is 0 for a name, and those of the loss function for a loss function.
+    metric : {"w2", "kl"} or None
+        Divergence, "w2" if None; "kl" is for FMD alone.
 
     Raises
     ------
     ValueError
-        Unknown name, or a metric the loss function does not take.
+        Unknown name, bad thresholds, or a metric the loss function does not take.
+
+    Examples
+    --------
+    >>> perception("jd")
+    JD(levels=0.0)
+    >>> perception(JD(0.1)).levels
+    0.1
     """
-    key = name.upper() if isinstance(name, str) else name
+    if isinstance(loss, Perception):
+        if metric is not None and metric != loss.metric:
+            raise ValueError(f"metric: expected {loss.metric!r} like {loss!r}, got {metric!r}")
+        return loss if levels is None else loss.at(levels)
+    key = "MMSE" if loss is None else loss.upper() if isinstance(loss, str) else ""
     if key not in LOSSES:
-        raise ValueError(f"perception: expected one of {', '.join(LOSSES)}, got {name!r}")
+        raise ValueError(f"perception: expected one of {', '.join(LOSSES)}, got {loss!r}")
+    given = FMD(0.0 if levels is None else levels, metric="w2" if metric is None else metric)
     if key in ("MMSE", "FMD"):
-        loss = FMD(levels, metric=metric)  # what MMSE has no use for is checked all the same
-        return loss if key == "FMD" else None
-    if metric != "w2":
+        return given if key == "FMD" else None
+    if given.metric != "w2":
         raise ValueError(f"metric: expected 'w2' for {key}, got {metric!r}")
-    return PLFS[key](levels)
+    return PLFS[key](given.levels)
+
+
+def loss_name(loss: Perception | str | None) -> str:
+    """Return the name of a perception loss: "MMSE" (none), "FMD", "JD" or "SA".
+
+    Parameters
+    ----------
+    loss : FMD, JD, SA, {"MMSE", "FMD", "JD", "SA"} or None
+        The loss function, whose thresholds play no role, or its name in any case.
+
+    Examples
+    --------
+    >>> loss_name("jd"), loss_name(JD(0.1)), loss_name(None)
+    ('JD', 'JD', 'MMSE')
+    """
+    given = perception(loss)
+    return "MMSE" if given is None else given.name
+
+
+def zero_loss_name(loss: Perception | str | None) -> str:
+    """Return the name of a perception loss at threshold 0, and refuse any other threshold.
+
+    Parameters
+    ----------
+    loss : FMD, JD, SA, {"MMSE", "FMD", "JD", "SA"} or None
+        The loss function or its name in any case.
+
+    Raises
+    ------
+    ValueError
+        Unknown name, or a positive threshold.
+    """
+    given = perception(loss)
+    if given is not None and np.any(given.levels):
+        raise ValueError(f"perception: expected {given.name} at threshold 0, got {given!r}")
+    return loss_name(given)

@@ -1,4 +1,4 @@
-"""The question: a source, rates, a perception loss and an objective, as inert data."""
+"""What is asked: a source, rates, a perception loss and an objective, as frozen data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.perception import Perception
+from rdp.perception import perception as as_perception
 from rdp.source import GaussMarkov
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ class Problem:
     rates : float or (T,) array, >= 0, bits per frame
         Rate of each frame; a scalar holds for all frames; inf allowed. For vector frames, the
         total over the modes.
-    perception : FMD, JD, SA or None
-        Perception loss with its thresholds; None asks for the least distortion alone.
+    perception : FMD, JD, SA, str or None
+        Perception loss with its thresholds, such as JD(0.1). A name in any case, such as "JD", is
+        the loss at threshold 0; None and "MMSE" ask for the least distortion alone.
     weights : (T,) array, >= 0, or None
         Weights of the distortions; None is the sequential objective of the papers.
     encoder : {"optimal", "mmse"}
@@ -65,7 +67,7 @@ class Problem:
             self,
             source: GaussMarkov,
             rates: ArrayLike,
-            perception: Perception | None = None,
+            perception: Perception | str | None = None,
             weights: ArrayLike | None = None,
             encoder: str = "optimal",
         ) -> None: ...
@@ -74,12 +76,8 @@ class Problem:
         """Validate everything against the source and freeze it."""
         if not isinstance(self.source, GaussMarkov):
             raise ValueError(f"source: expected a GaussMarkov, got {type(self.source).__name__}")
+        object.__setattr__(self, "perception", as_perception(self.perception))
         if self.perception is not None:
-            if not isinstance(self.perception, Perception):
-                raise ValueError(
-                    f"perception: expected FMD, JD, SA or None, such as JD(0.0), got "
-                    f"{self.perception!r}"
-                )
             self.perception.thresholds(self.source.frames)
         if self.encoder not in ("optimal", "mmse"):
             raise ValueError(f"encoder: expected 'optimal' or 'mmse', got {self.encoder!r}")
@@ -91,13 +89,13 @@ class Problem:
             object.__setattr__(self, "weights", weights)
 
     def _per_frame(self, name: str, value: object) -> Array:
-        frames = self.source.frames
         out = _check.nonnegative(name, value)
-        if out.ndim and out.shape != (frames,):
-            raise ValueError(
-                f"{name}: expected shape ({frames},) for {frames} frames, got {out.shape}"
-            )
-        return _check.frozen(np.broadcast_to(out, (frames,)))
+        return _check.frozen(_check.per_frame(name, out, self.source.frames))
+
+    @property
+    def frame_weights(self) -> Array:
+        """Weights of the distortions in the objective (T,); 1 for the sequential objective."""
+        return np.ones(self.source.frames) if self.weights is None else self.weights
 
     @property
     def plf(self) -> str:

@@ -1,28 +1,55 @@
-"""The answer: what a solver found, with its certificate and the scheme that reaches it."""
+"""What a solver found: distortions with a certified bound, and the scheme that reaches them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
 from rdp import _check, gaussian
-from rdp.measure import perception_of
+from rdp.measure import perception_of, residuals_of
 from rdp.mmse import factor_from_mmse
 from rdp.perception import Perception
+from rdp.perception import perception as as_perception
 from rdp.problem import Problem
 
 Array = np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
+class Status(StrEnum):
+    """How an attempt to solve a problem ended; equal to its text, and with a number as `code`.
+
+    Examples
+    --------
+    >>> Status.SOLVED == "solved", Status.SOLVED.code, Status("failed").code
+    (True, 0, 4)
+    """
+
+    code: int
+
+    SOLVED = "solved", 0  # the certified gap is within tolerance
+    INACCURATE = "inaccurate", 1  # an answer was found, and its certificate is not good enough
+    INFEASIBLE = "infeasible", 2  # no scheme meets the constraints
+    UNSUPPORTED = "unsupported", 3  # the method does not cover the problem
+    FAILED = "failed", 4  # the method found no answer
+
+    def __new__(cls, text: str, code: int) -> Status:
+        """Make a member equal to its text."""
+        member = str.__new__(cls, text)
+        member._value_ = text
+        member.code = code
+        return member
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Solution:
     """Distortion and perception of every frame, a lower bound, and the scheme itself.
 
     Parameters
     ----------
     problem : Problem
-        The question this answers.
+        The problem that was solved.
     distortion : (T,) array
         D_t, squared units of the source, summed over modes. Recomputed from the scheme.
     perception : (T,) array
@@ -40,8 +67,8 @@ class Solution:
         objective - lower_bound.
     method : str
         Solver that produced the answer.
-    status : str
-        "solved"; anything less is raised by the solver, not returned.
+    status : Status
+        "solved"; anything else is raised by the solver, not returned.
     message : str
         What the solver says about how it got there.
     cov_xhat : (T, T) or (d, T, T) array
@@ -63,26 +90,59 @@ class Solution:
     lower_bound: float
     gap: float
     method: str
-    status: str
+    status: Status
     message: str
     cov_xhat: Array
     cross: Array
     mode_mmse: Array | None = None
     mode_rates: Array | None = None
 
-    def perception_under(self, perception: Perception) -> Array:
+    def __repr__(self) -> str:
+        return f"<Solution of PLF-{self.problem.plf}: {self.objective:.6g} by {self.method}>"
+
+    def __str__(self) -> str:
+        """Summary in five lines."""
+        problem = self.problem
+        kind = "sequential" if problem.weights is None else "weighted"
+        modes = "" if problem.source.modes is None else f" of {problem.source.modes} modes"
+        loss = "no perception loss" if problem.perception is None else f"PLF-{problem.plf}"
+        return "\n".join(
+            [
+                f"{loss}, {problem.source.frames} frames{modes}: {self.status} by {self.method}",
+                f"rates       {_row(self.rates)} bits",
+                f"distortion  {_row(self.distortion)}",
+                f"perception  {_row(self.perception)} (allowed {_row(problem.thresholds)})",
+                f"objective   {self.objective:.6g} ({kind}), certified gap {self.gap:.1e}",
+            ]
+        )
+
+    @property
+    def residuals(self) -> dict[str, float]:
+        """Violation of each constraint, relative to the source variance; 0 is none.
+
+        "moments": the joint covariance of estimate and reconstruction is not positive
+        semidefinite; "causality": the reconstruction depends on later frames; "rate": more bits
+        than allowed; "perception": beyond the thresholds.
+        """
+        mmse = self.mmse if self.mode_mmse is None else self.mode_mmse
+        return residuals_of(self.problem, mmse, self.cov_xhat, self.cross, self.perception)
+
+    def perception_under(self, perception: Perception | str) -> Array:
         """Perception loss of this scheme under another loss function.
 
         Parameters
         ----------
-        perception : FMD, JD or SA
+        perception : FMD, JD, SA or their name
             The loss function; its thresholds play no role.
 
         Returns
         -------
         (T,) array
         """
-        return perception_of(self.problem.source, self.cov_xhat, self.cross, perception)
+        loss = as_perception(perception)
+        if loss is None:
+            raise ValueError(f"perception: expected FMD, JD or SA, got {perception!r}")
+        return perception_of(self.problem.source, self.cov_xhat, self.cross, loss)
 
     def simulate(
         self, n: int, rng: np.random.Generator | int, representation: bool = False
@@ -122,7 +182,7 @@ class Solution:
         x = source.sample(n, draw)
         mmse = self.mmse if self.mode_mmse is None else self.mode_mmse
         estimate, white = _test_channel(self.problem, mmse, x, draw)
-        # moments in units of each sigma, so that frames of any size are told from rounding
+        # moments in units of each sigma, so that rounding is small next to frames of any size
         units = np.moveaxis(source.sigma, 0, -1)
         factor = factor_from_mmse(source, mmse) / units[..., :, None]
         pairs = units[..., :, None] * units[..., None, :]
@@ -130,12 +190,20 @@ class Solution:
         noise = _root_of_remainder(self.cov_xhat / pairs - decoder @ np.swapaxes(decoder, -1, -2))
         fresh = draw.standard_normal(x.shape)
         if source.modes is None:
-            shown = white @ decoder.T + fresh @ noise.T
+            xhat = white @ decoder.T + fresh @ noise.T
         else:
-            shown = np.einsum("nsd,dts->ntd", white, decoder)
-            shown += np.einsum("nsd,dts->ntd", fresh, noise)
-        shown *= source.sigma
-        return (x, shown, estimate) if representation else (x, shown)
+            xhat = np.einsum("nsd,dts->ntd", white, decoder)
+            xhat += np.einsum("nsd,dts->ntd", fresh, noise)
+        xhat *= source.sigma
+        return (x, xhat, estimate) if representation else (x, xhat)
+
+
+def _row(values: Array) -> str:
+    """Values of the frames, at most eight of them."""
+    texts = [f"{value:.4g}" for value in values]
+    if len(texts) > 8:
+        texts = [*texts[:4], "...", *texts[-3:]]
+    return " ".join(texts)
 
 
 def _test_channel(

@@ -3,7 +3,7 @@
     magic | digest of the sweep | (index, length, crc32, float64 values) ...
 
 A record is flushed to disk before the next one starts. A process killed while writing leaves a
-torn last record, which its checksum shows; reading stops there and the next run overwrites it.
+torn last record, which its checksum detects; reading stops there and the next run overwrites it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The questions people ask: how many bits, how split, which frame pays, one encoder or many.
+"""Least rates for given distortions, best split of a bit budget, trade-off between two frames.
 
 For scalar frames the least total rate and the best split of a budget are convex programs in the
 errors of the representation, under every loss function: both come with a certified bound.
@@ -14,8 +14,9 @@ import numpy as np
 from rdp import _check
 from rdp.measure import distortion_of, perception_of
 from rdp.perception import Perception
+from rdp.perception import perception as as_perception
 from rdp.problem import Problem
-from rdp.solution import Solution
+from rdp.solution import Solution, Status
 from rdp.source import GaussMarkov
 from solvers.errors import SolverError
 from solvers.solve import finish, solve
@@ -41,6 +42,12 @@ class MinimumRate:
         D_t of the scheme, at most what was asked for.
     perception : (T,) array
         Perception loss of the scheme; nan without a loss function.
+    source : GaussMarkov
+        The source that was asked about.
+    allowed : (T,) array
+        The distortions that were asked for.
+    loss : FMD, JD, SA or None
+        The perception loss that was asked for, with its thresholds.
     """
 
     rates: Array
@@ -48,10 +55,18 @@ class MinimumRate:
     lower_bound: float
     distortion: Array
     perception: Array
+    source: GaussMarkov
+    allowed: Array
+    loss: Perception | None
+
+    @property
+    def gap(self) -> float:
+        """Bits in total that a scheme could at most save: total - lower_bound."""
+        return self.total - self.lower_bound
 
 
 @dataclass(frozen=True, eq=False)
-class RateSplit:
+class RateAllocation:
     """Best split of a total rate over frames.
 
     Parameters
@@ -63,13 +78,18 @@ class RateSplit:
     lower_bound : float
         No split of the total rate reaches less.
     solution : Solution
-        The scheme at these rates.
+        The scheme at these rates, with the problem that it solves.
     """
 
     rates: Array
     objective: float
     lower_bound: float
     solution: Solution
+
+    @property
+    def gap(self) -> float:
+        """Weighted distortion that another split could at most save: objective - lower_bound."""
+        return self.objective - self.lower_bound
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,41 +105,32 @@ class Pareto:
     lower_bound : (n,) array
         Every scheme has weights . D at least this: with the weights, a supporting line.
     frames : (int, int)
-        Positions of the two frames, from 0.
+        The two frames, from 1.
+    problem : Problem
+        Source, rates and loss function of all points.
     """
 
     weights: Array
     distortion: Array
     lower_bound: Array
     frames: tuple[int, int]
+    problem: Problem
 
+    @property
+    def objective(self) -> Array:
+        """Weighted distortion of each point, (n,) array."""
+        return np.asarray((self.weights * self.distortion).sum(axis=1))
 
-@dataclass(frozen=True, eq=False)
-class Universality:
-    """What it costs to keep the encoder of the MMSE codec and adapt the decoder alone.
-
-    Parameters
-    ----------
-    best : (T,) array
-        D_t with the encoder designed for the loss function.
-    mmse_encoder : (T,) array
-        D_t with the encoder designed for mean squared error, and the best decoder for the loss.
-    penalty : (T,) array
-        Their difference.
-    extra_rate : float
-        Bits added to every frame with which the MMSE encoder reaches the objective of the best.
-    """
-
-    best: Array
-    mmse_encoder: Array
-    penalty: Array
-    extra_rate: float
+    @property
+    def gap(self) -> Array:
+        """Objective minus lower bound, (n,) array."""
+        return self.objective - self.lower_bound
 
 
 def minimum_rate(
     source: GaussMarkov,
     distortion: object,
-    perception: Perception | None = None,
+    perception: Perception | str | None = None,
     objective: str = "total",
     method: str = "auto",
 ) -> MinimumRate:
@@ -134,8 +145,8 @@ def minimum_rate(
         T scalar frames.
     distortion : float or (T,) array, > 0
         Distortion allowed at each frame, squared units of the source; inf is no constraint.
-    perception : FMD, JD, SA or None
-        Perception loss with its thresholds.
+    perception : FMD, JD, SA, str or None
+        Perception loss with its thresholds; a name such as "JD" is the loss at threshold 0.
     objective : {"total", "sequential"}
         Total rate, or frame by frame with the sequential decoder of least distortion.
     method : str
@@ -172,20 +183,23 @@ def minimum_rate(
     array([0.782, 0.386, 0.615])
     """
     targets = _targets(source, distortion)
+    loss = as_perception(perception)
     if objective not in ("total", "sequential"):
         raise ValueError(f"objective: expected 'total' or 'sequential', got {objective!r}")
     if source.modes is not None:
-        raise SolverError("unsupported", "minimum_rate: vector frames")
+        raise SolverError(Status.UNSUPPORTED, "minimum_rate: vector frames")
     if objective == "sequential":
-        return _frame_by_frame(source, targets, perception, method)
-    from solvers._sdp.free_rates import least_rate
+        return _frame_by_frame(source, targets, loss, method)
+    from solvers._sdp.free_rates import least_total_rate
 
-    problem = Problem(source, np.zeros(source.frames), perception, np.ones(source.frames))
-    found = least_rate(problem, targets)
+    problem = Problem(source, 0.0, loss, weights=1.0)
+    found = least_total_rate(problem, targets)
     scheme = found.scheme
     reached = distortion_of(source, scheme.mmse, scheme.cov_xhat, scheme.cross)
     if (reached > targets * (1 + 1e-6)).any():
-        raise SolverError("inaccurate", f"minimum_rate: distortions {reached}, asked for {targets}")
+        raise SolverError(
+            Status.INACCURATE, f"minimum_rate: distortions {reached}, asked for {targets}"
+        )
     return MinimumRate(
         rates=found.rates,
         total=float(found.rates.sum()),
@@ -193,26 +207,25 @@ def minimum_rate(
         distortion=reached,
         perception=(
             np.full(source.frames, np.nan)
-            if perception is None
-            else perception_of(source, scheme.cov_xhat, scheme.cross, perception)
+            if loss is None
+            else perception_of(source, scheme.cov_xhat, scheme.cross, loss)
         ),
+        source=source,
+        allowed=targets,
+        loss=loss,
     )
 
 
 def _targets(source: GaussMarkov, distortion: object) -> Array:
     targets = _check.nonnegative("distortion", distortion)
-    if targets.ndim and targets.shape != (source.frames,):
-        raise ValueError(
-            f"distortion: expected shape ({source.frames},) for {source.frames} frames, "
-            f"got {targets.shape}"
-        )
+    targets = _check.frozen(_check.per_frame("distortion", targets, source.frames))
     if not (targets > 0).all():
         raise ValueError("distortion: expected values > 0, got 0, which takes an infinite rate")
-    return np.broadcast_to(targets, (source.frames,))
+    return targets
 
 
 def _frame_by_frame(
-    source: GaussMarkov, targets: Array, perception: Perception | None, method: str
+    source: GaussMarkov, targets: Array, loss: Perception | None, method: str
 ) -> MinimumRate:
     """Least R_t given the frames before, by a root search on the sequential distortion."""
     rates = np.zeros(source.frames)
@@ -221,9 +234,16 @@ def _frame_by_frame(
         short = Problem(
             GaussMarkov(source.sigma[first], source.rho[:t]),
             rates[first],
-            _first_frames(perception, source.frames, t + 1),
+            _first_frames(loss, source.frames, t + 1),
         )
-        rates[t] = _least(_Excess(short, targets[t], method), t)
+        least = least_rate(_Excess(short, targets[t], method))
+        if least is None:
+            raise SolverError(
+                Status.INFEASIBLE,
+                f"minimum_rate: no rate of frame {t + 1} reaches its distortion after the frames "
+                "before",
+            )
+        rates[t] = least
     solution = solve(short.with_(rates=rates), method)
     return MinimumRate(
         rates=rates,
@@ -231,6 +251,9 @@ def _frame_by_frame(
         lower_bound=float(rates.sum()),
         distortion=solution.distortion,
         perception=solution.perception,
+        source=source,
+        allowed=targets,
+        loss=loss,
     )
 
 
@@ -248,18 +271,24 @@ class _Excess:
         return float(solution.distortion[-1]) - self.target
 
 
-def _first_frames(perception: Perception | None, frames: int, kept: int) -> Perception | None:
+def _first_frames(loss: Perception | None, frames: int, kept: int) -> Perception | None:
     """The loss on the first frames, with the thresholds that later frames put on them."""
-    if perception is None:
+    if loss is None:
         return None
-    levels = perception.thresholds(frames)
-    if perception.name == "JD":
+    levels = loss.thresholds(frames)
+    if loss.name == "JD":
         levels = np.minimum.accumulate(levels[::-1])[::-1]
-    return perception.at(levels[:kept])
+    return loss.at(levels[:kept])
 
 
-def _least(excess: Callable[[float], float], frame: int) -> float:
-    """Least rate at which `excess`, decreasing in the rate, is not positive."""
+def least_rate(excess: Callable[[float], float]) -> float | None:
+    """Least rate at which `excess`, decreasing in the rate, is not positive; None if none is.
+
+    Parameters
+    ----------
+    excess : callable
+        Takes a rate in bits.
+    """
     from scipy.optimize import brentq
 
     if excess(0.0) <= 0:
@@ -268,20 +297,16 @@ def _least(excess: Callable[[float], float], frame: int) -> float:
     while excess(high) > 0:
         high *= 2
         if high > _MOST_BITS:
-            raise SolverError(
-                "infeasible",
-                f"minimum_rate: no rate of frame {frame} (from 0) reaches its distortion "
-                "after the frames before",
-            )
+            return None
     return float(brentq(excess, 0.0, high, xtol=1e-12, rtol=1e-12))
 
 
 def allocate(
     source: GaussMarkov,
     total_rate: float,
-    perception: Perception | None = None,
+    perception: Perception | str | None = None,
     weights: object = None,
-) -> RateSplit:
+) -> RateAllocation:
     r"""Best split of a bit budget over frames.
 
     Minimise :math:`\sum_t w_t D_t` over the rates with :math:`\sum_t R_t \le R`, and over all
@@ -293,14 +318,14 @@ def allocate(
         T scalar frames.
     total_rate : float, > 0
         Bits for all frames together.
-    perception : FMD, JD, SA or None
-        Perception loss with its thresholds.
+    perception : FMD, JD, SA, str or None
+        Perception loss with its thresholds; a name such as "JD" is the loss at threshold 0.
     weights : (T,) array, >= 0, optional
         Weights of the distortions; equal if not given.
 
     Returns
     -------
-    RateSplit
+    RateAllocation
 
     Raises
     ------
@@ -329,15 +354,15 @@ def allocate(
     array([1.329, 0.466, 0.305])
     """
     if source.modes is not None:
-        raise SolverError("unsupported", "allocate: vector frames")
+        raise SolverError(Status.UNSUPPORTED, "allocate: vector frames")
     total = float(_check.positive("total_rate", total_rate, ndim=0))
-    shares = np.ones(source.frames) if weights is None else _check.array("weights", weights)
-    problem = Problem(source, np.full(source.frames, total / source.frames), perception, shares)
+    shares = 1.0 if weights is None else _check.array("weights", weights)
+    problem = Problem(source, total / source.frames, perception, shares)
     from solvers._sdp.free_rates import best_split
 
     found = best_split(problem)
     solution = finish(problem.with_(rates=found.rates), found.scheme, "sdp")
-    return RateSplit(found.rates, solution.objective, found.lower_bound, solution)
+    return RateAllocation(found.rates, solution.objective, found.lower_bound, solution)
 
 
 def pareto(
@@ -353,7 +378,7 @@ def pareto(
     problem : Problem
         Source, rates and loss function; its weights play no role.
     frames : (int, int)
-        Positions i and j of two frames, from 0.
+        Numbers i and j of two frames, from 1.
     points : int
         Number of points, at least 2.
     method : str
@@ -366,7 +391,7 @@ def pareto(
     Raises
     ------
     ValueError
-        Positions that are not two frames of the source, fewer than two points.
+        Numbers that are not two frames of the source, fewer than two points.
     SolverError
         A point was not solved to tolerance.
 
@@ -382,16 +407,17 @@ def pareto(
 
     >>> from rdp import JD
     >>> problem = Problem(GaussMarkov.stationary(rho=0.9, frames=3), [0.05, 8, 8], JD(0.0))
-    >>> pareto(problem, frames=(1, 2), points=2).distortion.round(3)[:, 1:]
+    >>> pareto(problem, frames=(2, 3), points=2).distortion.round(3)[:, 1:]
     array([[0.733, 0.594],
            [0.947, 0.514]])
     """
     count = problem.source.frames
     if np.shape(frames) != (2,):
-        raise ValueError(f"frames: expected two positions, got {frames!r}")
-    i, j = frames
-    if i == j or not (0 <= i < count and 0 <= j < count):
-        raise ValueError(f"frames: expected two different positions below {count}, got {frames}")
+        raise ValueError(f"frames: expected two numbers, got {frames!r}")
+    first, second = (_check.count("frames", frame) for frame in frames)
+    if first == second or max(first, second) > count:
+        raise ValueError(f"frames: expected two different frames, 1 to {count}, got {frames}")
+    i, j = first - 1, second - 1
     if _check.count("points", points) < 2:
         raise ValueError(f"points: expected at least 2, got {points}")
     equal = np.zeros(count)
@@ -407,60 +433,6 @@ def pareto(
         weights=weights,
         distortion=np.array([solution.distortion for solution in found]),
         lower_bound=np.array([solution.lower_bound for solution in found]),
-        frames=(i, j),
-    )
-
-
-def universality(problem: Problem, method: str = "auto") -> Universality:
-    r"""What the MMSE encoder loses against the encoder designed for the loss function.
-
-    Compare the least :math:`\sum_t w_t D_t` over all encoders of the given rates with that of the
-    MMSE encoder and the best decoder; and find the least rate r such that the MMSE encoder at
-    :math:`R_t + r` is as good as the best at :math:`R_t`.
-
-    Parameters
-    ----------
-    problem : Problem
-        Source, rates, loss function and objective; its encoder plays no role.
-    method : str
-        Solver, see :func:`solvers.solve`.
-
-    Returns
-    -------
-    Universality
-
-    Raises
-    ------
-    SolverError
-        A problem was not solved to tolerance.
-
-    Notes
-    -----
-    For scalar frames the penalty is zero: any representation of given rates is a degraded version
-    of the MMSE one. For vector frames it is not: perfect realism wants other bits per mode than
-    least distortion. Derived in this project.
-
-    Examples
-    --------
-    >>> from rdp import FMD
-    >>> result = universality(Problem(GaussMarkov([[2.0, 1.0, 0.5]]), 1.0, FMD(0.0)))
-    >>> result.best.round(3), result.mmse_encoder.round(3)
-    (array([2.928]), array([3.572]))
-    >>> round(result.extra_rate, 3)
-    0.116
-    """
-    best = solve(problem.with_(encoder="optimal"), method)
-    mmse = problem.with_(encoder="mmse")
-    other = solve(mmse, method)
-
-    def behind(extra: float) -> float:
-        return solve(mmse.with_(rates=problem.rates + extra), method).objective - best.objective
-
-    tolerance = 1e-9 * best.objective + max(best.gap, 0.0) + max(other.gap, 0.0)
-    same = other.objective - best.objective <= tolerance
-    return Universality(
-        best=best.distortion,
-        mmse_encoder=other.distortion,
-        penalty=other.distortion - best.distortion,
-        extra_rate=0.0 if same else _least(behind, 0),
+        frames=(first, second),
+        problem=problem,
     )

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rdp.measure import shown_past
+from rdp.measure import self_adaptive_target
 from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.problem import Problem
 
@@ -204,7 +204,7 @@ def _sequential_bound(
     for t in range(frames):
         mats[workspace.TARGET] = law
         if problem.plf == "SA":
-            target = shown_past(shown[None], cross[None], source.sigma[None], t)[0]
+            target = self_adaptive_target(shown[None], cross[None], source.sigma[None], t)[0]
             mats[workspace.TARGET, : t + 1, : t + 1] = target
         vecs[workspace.X0, :frames] = cross[:, t]
         values = [backbone.mmse[t]]

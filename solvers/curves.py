@@ -35,9 +35,9 @@ def unbinding(templates: Sequence[Problem]) -> float:
     needed = [1e-3 * templates[0].source.variance.max()]
     for problem in templates:
         factor = estimate_factor(problem.source, problem.rates)
-        shown = factor @ factor.T
+        estimate = factor @ factor.T
         if problem.perception is not None:
-            needed.extend(perception_of(problem.source, shown, shown, problem.perception))
+            needed.extend(perception_of(problem.source, estimate, estimate, problem.perception))
     top = max(needed)
     return float(top if np.isfinite(top) else templates[0].source.variance.max())
 
@@ -59,7 +59,7 @@ def sweep_table(templates: list[Problem], name: str, grid: Any, mask: Any) -> An
     Returns
     -------
     pandas.DataFrame
-        Columns x, plf, distortion_1.., gap, status.
+        Columns x, plf, distortion_1 to distortion_T, gap, status (0 where solved).
     """
     import pandas as pd
 

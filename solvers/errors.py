@@ -1,20 +1,22 @@
 """The one error a solver raises."""
 
+from rdp.solution import Status
+
 
 class SolverError(RuntimeError):
     """A problem was not solved to tolerance, or the method does not cover it.
 
     Parameters
     ----------
-    status : str
+    status : Status or str
         "unsupported", "infeasible", "inaccurate" or "failed".
     message : str
         What happened and what to do instead.
     """
 
-    def __init__(self, status: str, message: str) -> None:
+    def __init__(self, status: Status | str, message: str) -> None:
         super().__init__(f"{status}: {message}")
-        self.status = status
+        self.status = Status(status)
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         """Survive the way back from a worker process."""

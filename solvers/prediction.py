@@ -1,6 +1,6 @@
 r"""What a clip's statistics predict: distortion against bits per pixel under every loss.
 
-Frames of d modes are coded one after the other, from a first frame without a past through steady
+Frames of d modes are coded one after the other, from a first frame without a past to steady
 state. MMSE allocates a frame's bits over the modes by reverse water-filling; each perception loss,
 at perfect realism, by its own (`solvers.methods.waterfilling`), or with the bits that reverse
 water-filling chose. The ratio of the two is the universality penalty: what it costs to encode for
@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from rdp import _check
-from rdp.perception import LOSSES
+from rdp.perception import LOSSES, Perception, loss_name
+from rdp.solution import Status
 from rdp.source import GaussMarkov
 from solvers.errors import SolverError
 from solvers.methods.waterfilling import waterfill
@@ -43,6 +44,8 @@ class Prediction:
         The same with the encoder of "MMSE" for all.
     peak : float
         Largest value of a pixel, for PSNR.
+    source : GaussMarkov
+        Statistics of the frames.
     """
 
     bits_per_pixel: Array
@@ -50,14 +53,15 @@ class Prediction:
     distortion: dict[str, Array]
     shared: dict[str, Array]
     peak: float
+    source: GaussMarkov
 
-    def psnr(self, plf: str, encoder: str = "optimal") -> Array:
+    def psnr(self, plf: Perception | str | None, encoder: str = "optimal") -> Array:
         """PSNR of the mean distortion over the frames.
 
         Parameters
         ----------
-        plf : {"MMSE", "FMD", "JD", "SA"}
-            Loss function.
+        plf : FMD, JD, SA, {"MMSE", "FMD", "JD", "SA"} or None
+            Loss function; its thresholds play no role.
         encoder : {"optimal", "mmse"}
             Encoder best for the loss, or for mean squared error.
 
@@ -66,22 +70,23 @@ class Prediction:
         (B,) array, dB
         """
         curves = {"optimal": self.distortion, "mmse": self.shared}[encoder]
-        return decibels(curves[plf].mean(axis=1), self.peak)
+        return decibels(curves[loss_name(plf)].mean(axis=1), self.peak)
 
-    def penalty(self, plf: str) -> Array:
+    def penalty(self, plf: Perception | str | None) -> Array:
         """Universality penalty: mean distortion with the MMSE encoder over that with its own.
 
         Parameters
         ----------
-        plf : {"MMSE", "FMD", "JD", "SA"}
-            Loss function.
+        plf : FMD, JD, SA, {"MMSE", "FMD", "JD", "SA"} or None
+            Loss function; its thresholds play no role.
 
         Returns
         -------
         (B,) array
             Over a horizon it may fall below 1: the encoder of a loss serves each frame in turn.
         """
-        return self.shared[plf].mean(axis=1) / self.distortion[plf].mean(axis=1)
+        name = loss_name(plf)
+        return self.shared[name].mean(axis=1) / self.distortion[name].mean(axis=1)
 
     def to_dataframe(self) -> Any:
         """Return one row for each rate, loss, encoder and frame.
@@ -182,6 +187,7 @@ def predict(
         distortion=best,
         shared={"MMSE": best["MMSE"], **shared},
         peak=top,
+        source=source,
     )
 
 
@@ -214,7 +220,9 @@ def _curve(source: GaussMarkov, rates: Array, plf: str, encoder: str) -> Array:
     for row, budget in zip(out, rates, strict=True):
         found = waterfill(source, budget, plf, encoder=encoder)
         row[:] = found.distortion
-        gap = np.max((found.distortion - found.lower_bound) / (found.distortion + floor / GAP))
+        gap = np.max(found.gap / (found.distortion + floor / GAP))
         if encoder == "optimal" and not gap <= GAP:
-            raise SolverError("inaccurate", f"waterfilling for {plf}: relative gap {gap:.1e}")
+            raise SolverError(
+                Status.INACCURATE, f"waterfilling for {plf}: relative gap {gap:.1e}"
+            )
     return out

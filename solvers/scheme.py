@@ -1,4 +1,4 @@
-"""What a backend hands to `solve`: the second moments of a scheme and a certified bound."""
+"""What a method returns to `solve`: the second moments of a scheme and a certified bound."""
 
 from __future__ import annotations
 

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
-
 import numpy as np
 
 from rdp.measure import distortion_of, perception_of
-from rdp.mmse import factor_from_mmse
 from rdp.problem import Problem
-from rdp.solution import Solution
+from rdp.solution import Solution, Status
 from solvers.errors import SolverError
-from solvers.methods.closed_form import coverage
+from solvers.methods.registry import METHODS, method_for
 from solvers.scheme import Scheme
-
-Array = np.ndarray
-
-# Backends are named, not imported: numba and cvxpy load when they are first used.
-BACKENDS = {
-    "closed-form": ("solvers.methods.closed_form", "solve_closed_form"),
-    "barrier": ("solvers.methods.barrier", "solve_barrier"),
-    "lookahead": ("solvers.methods.lookahead", "solve_lookahead"),
-    "sdp": ("solvers.methods.sdp", "solve_sdp"),
-    "waterfilling": ("solvers.methods.waterfilling", "solve_waterfilling"),
-}
 
 RESIDUAL = 1e-6  # of moments and perception, relative to the variance of the source
 GAP = 1e-5  # of the objective, relative to it
@@ -42,8 +27,9 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
     problem : Problem
         Source, rates, perception loss, objective.
     method : {"auto", "closed-form", "barrier", "lookahead", "sdp", "waterfilling"}
-        "auto" takes the cheapest exact one: the closed form where there is one, "waterfilling"
-        for vector frames, "lookahead" for perfect joint or self-adaptive realism, else "barrier".
+        "auto" takes the cheapest that covers the problem (:mod:`solvers.methods.registry`): the
+        closed form where there is one, "waterfilling" for vector frames, "lookahead" for perfect
+        joint or self-adaptive realism, else "barrier".
 
     Returns
     -------
@@ -68,30 +54,11 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
     """
     if not isinstance(problem, Problem):
         raise ValueError(f"problem: expected a Problem, got {type(problem).__name__}")
-    if method != "auto" and method not in BACKENDS:
-        names = ", ".join(["auto", *BACKENDS])
+    if method != "auto" and method not in METHODS:
+        names = ", ".join(["auto", *METHODS])
         raise ValueError(f"method: expected one of {names}, got {method!r}")
-    name = choose(problem) if method == "auto" else method
-    module, function = BACKENDS[name]
-    backend: Callable[[Problem], Scheme] = getattr(import_module(module), function)
-    return finish(problem, backend(problem), name)
-
-
-def choose(problem: Problem) -> str:
-    """Name the cheapest exact method for a problem.
-
-    Parameters
-    ----------
-    problem : Problem
-        The question.
-    """
-    if problem.source.modes is not None:
-        return "waterfilling"
-    if coverage(problem):
-        return "closed-form"
-    if problem.plf in ("JD", "SA") and not problem.thresholds.any():
-        return "lookahead"
-    return "barrier"
+    chosen = method_for(problem) if method == "auto" else METHODS[method]
+    return finish(problem, chosen.solve(problem), chosen.name)
 
 
 def finish(problem: Problem, scheme: Scheme, method: str) -> Solution:
@@ -100,11 +67,11 @@ def finish(problem: Problem, scheme: Scheme, method: str) -> Solution:
     Parameters
     ----------
     problem : Problem
-        The question.
+        The problem that was solved.
     scheme : Scheme
-        What a backend found.
+        What a method found.
     method : str
-        Name of the backend.
+        Name of the method.
 
     Raises
     ------
@@ -118,8 +85,7 @@ def finish(problem: Problem, scheme: Scheme, method: str) -> Solution:
         if problem.perception is None
         else perception_of(source, scheme.cov_xhat, scheme.cross, problem.perception)
     )
-    weights = np.ones(source.frames) if problem.weights is None else problem.weights
-    objective = float(weights @ distortion)
+    objective = float(problem.frame_weights @ distortion)
     solution = Solution(
         problem=problem,
         distortion=distortion,
@@ -130,86 +96,35 @@ def finish(problem: Problem, scheme: Scheme, method: str) -> Solution:
         lower_bound=scheme.lower_bound,
         gap=objective - scheme.lower_bound,
         method=method,
-        status="solved",
+        status=Status.SOLVED,
         message=scheme.message,
         cov_xhat=scheme.cov_xhat,
         cross=scheme.cross,
         mode_mmse=None if source.modes is None else scheme.mmse,
         mode_rates=scheme.mode_rates,
     )
-    _check_residuals(solution, scheme)
-    _check_gap(solution, weights)
+    _check_residuals(solution)
+    _check_gap(solution)
     return solution
 
 
-def residuals(solution: Solution) -> dict[str, float]:
-    """How far a solution is from feasible, by constraint, relative to the source variance.
-
-    Parameters
-    ----------
-    solution : Solution
-        What to check.
-
-    Returns
-    -------
-    dict
-        "moments": the joint covariance of estimate and reconstruction is not positive
-        semidefinite; "causality": the reconstruction depends on later frames; "rate": more bits
-        than allowed; "perception": beyond the thresholds.
-    """
-    problem, source = solution.problem, solution.problem.source
-    mmse = solution.mmse if solution.mode_mmse is None else solution.mode_mmse
-    factor = factor_from_mmse(source, mmse)
-    estimate = factor @ np.swapaxes(factor, -1, -2)
-    cross, scale = solution.cross, float(source.variance.max())
-    joint = np.block([[estimate, np.swapaxes(cross, -1, -2)], [cross, solution.cov_xhat]])
-    own = np.diagonal(cross, axis1=-2, axis2=-1)
-    future = np.triu(cross - own[..., :, None] * np.swapaxes(source.transition(), -1, -2))
-    out = {
-        "moments": max(0.0, -float(np.linalg.eigvalsh(joint).min())) / scale,
-        "causality": float(np.abs(future).max()) / scale,
-        "rate": _excess_rate(solution, mmse),
-        "perception": 0.0,
-    }
-    if problem.perception is not None:
-        unit = 1.0 if problem.perception.metric == "kl" else float(source.variance.sum())
-        bound = np.isfinite(problem.thresholds)  # a free frame may be infinitely far in KL
-        beyond = solution.perception[bound] - problem.thresholds[bound]
-        out["perception"] = float(np.max(beyond, initial=0.0)) / unit
-    return out
-
-
-def _excess_rate(solution: Solution, mmse: Array) -> float:
-    """Prediction error removed beyond what the rates allow, relative to the variance."""
-    source = solution.problem.source
-    previous = np.concatenate([np.zeros_like(mmse[:1]), mmse[:-1]])
-    v = source.gain**2 * previous + source.innovation
-    if source.modes is None:
-        least = np.exp2(-2 * solution.problem.rates) * v
-        return float(np.max(np.maximum(least - mmse, mmse - v) / source.variance, initial=0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bits = np.where(v > mmse, 0.5 * np.log2(v / mmse), 0.0).sum(axis=1)
-    finite = np.isfinite(solution.problem.rates)
-    beyond = (bits - solution.problem.rates)[finite]
-    return float(np.max(beyond / (1 + solution.problem.rates[finite]), initial=0.0))
-
-
-def _check_residuals(solution: Solution, scheme: Scheme) -> None:
-    for name, value in residuals(solution).items():
+def _check_residuals(solution: Solution) -> None:
+    for name, value in solution.residuals.items():
         if not value <= RESIDUAL:  # nan counts as a failure too
             raise SolverError(
-                "inaccurate",
+                Status.INACCURATE,
                 f"{solution.method}: residual of {name} is {value:.2e}, tolerance {RESIDUAL:.0e}"
-                f" ({scheme.message})",
+                f" ({solution.message})",
             )
 
 
-def _check_gap(solution: Solution, weights: Array) -> None:
-    total = float(weights @ solution.problem.source.variance.reshape(len(weights), -1).sum(axis=1))
-    allowed = GAP * solution.objective + GAP_FLOOR * total
+def _check_gap(solution: Solution) -> None:
+    problem = solution.problem
+    variance = problem.source.variance.reshape(problem.source.frames, -1).sum(axis=1)
+    allowed = GAP * solution.objective + GAP_FLOOR * float(problem.frame_weights @ variance)
     if not -allowed <= solution.gap <= allowed:
         raise SolverError(
-            "inaccurate",
+            Status.INACCURATE,
             f"{solution.method}: certified gap is {solution.gap:.2e}, tolerance {allowed:.2e}"
             f" ({solution.message})",
         )

@@ -1,8 +1,9 @@
 """`sweep`: one problem at many rates and thresholds; arrays in, arrays out.
 
-Points are cut into chunks. In a chunk, points with a closed form are evaluated together in numpy
-and the rest go to the compiled solver, which runs over points in parallel. Chunks are independent:
-they can go to the processes of an executor and be kept in a checkpoint file.
+Points are cut into chunks. In a chunk each point goes to the method that `solve` would take:
+closed forms are evaluated together in numpy, the barrier method runs over points in parallel, and
+the other methods take one point after the other. Chunks are independent: they can go to the
+processes of an executor and be kept in a checkpoint file.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rdp import _check, closed_form, gaussian
-from rdp.mmse import estimate_factor, mmse_recursion
-from rdp.perception import FMD
+from rdp import _check
 from rdp.problem import Problem
+from rdp.solution import Status
+from solvers.errors import SolverError
+from solvers.methods.closed_form import closed_form_points
+from solvers.methods.registry import METHODS, methods_at
+from solvers.solve import finish
 
 Array = np.ndarray
-
-SOLVED, FAILED = 0, 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,8 @@ class Sweep:
     lower_bound : (...) array
         Certified bound on the objective.
     status : (...) int array
-        0 where a point is solved; anything else is a failure, with nan for its values.
+        Code of each point's :class:`rdp.Status`: 0 where it is solved; anything else is a failure,
+        with nan for its values.
     """
 
     problem: Problem
@@ -115,9 +118,11 @@ def sweep(
     problem : Problem
         The template. Its rates and thresholds hold where none are given here.
     rates : float or (..., T) or (..., 1) array, >= 0, bits per frame, optional
-        A scalar or a last axis of length 1 holds for all frames.
+        The last axis is that of the frames; a number, or a last axis of length 1, holds for all
+        frames. ``[[r1, r2, r3]]`` is one point of three frames, ``[[r], [s], [u]]`` is three
+        points. A flat list such as ``[r, s, u]`` could be either, and is refused.
     levels : float or (..., T) or (..., 1) array, >= 0, optional
-        Thresholds; the leading axes broadcast with those of rates.
+        Thresholds, written like rates; the leading axes broadcast with those of rates.
     executor : concurrent.futures.Executor, optional
         Where chunks are solved: a ProcessPoolExecutor, or ``client.get_executor()`` of a Dask
         cluster. By default here, on all cores.
@@ -136,8 +141,8 @@ def sweep(
     Raises
     ------
     ValueError
-        Rates or levels that do not fit the problem or each other; levels for a problem without
-        a perception loss; a checkpoint of another sweep.
+        Rates or levels that do not fit the problem or each other, or that can be read in two
+        ways; levels for a problem without a perception loss; a checkpoint of another sweep.
 
     Examples
     --------
@@ -160,7 +165,7 @@ def sweep(
         _check.count("chunk", chunk),
     )
     values = np.full((len(plan.rates), 2 * frames + 3), np.nan)
-    values[:, -1] = FAILED
+    values[:, -1] = Status.FAILED.code
     for part, found in _run(plan, executor, progress, checkpoint):
         values[part] = found
     columns = values.reshape(*shape, -1)
@@ -186,12 +191,7 @@ def _grid(problem: Problem, rates: object, levels: object) -> tuple[Array, Array
         ("rates", rates, problem.rates),
         ("levels", levels, problem.thresholds),
     ):
-        array = default if value is None else _check.nonnegative(name, value)
-        if array.ndim and array.shape[-1] not in (1, frames):
-            raise ValueError(
-                f"{name}: expected shape (..., {frames}) or (..., 1) for {frames} frames, "
-                f"got {array.shape}"
-            )
+        array = default if value is None else _points(name, value, frames)
         given.append(array)
     try:
         shape = np.broadcast_shapes(given[0].shape, given[1].shape, (frames,))
@@ -201,6 +201,24 @@ def _grid(problem: Problem, rates: object, levels: object) -> tuple[Array, Array
             f"got {given[1].shape}"
         ) from None
     return np.broadcast_to(given[0], shape), np.broadcast_to(given[1], shape)
+
+
+def _points(name: str, value: object, frames: int) -> Array:
+    """Return rates or levels with the frames on the last axis, or raise ValueError."""
+    array = _check.nonnegative(name, value)
+    if array.ndim == 1 and array.size > 1:
+        one = "" if array.size != frames else f"[{name}] for one point of {frames} frames, or "
+        raise ValueError(
+            f"{name}: expected frames on the last axis of two or more, got shape {array.shape}, "
+            f"which can be read in two ways; write {one}{name}[:, None] for {array.size} points, "
+            "each with the same value in all frames"
+        )
+    if array.ndim and array.shape[-1] not in (1, frames):
+        raise ValueError(
+            f"{name}: expected shape (..., {frames}) or (..., 1) for {frames} frames, "
+            f"got {array.shape}"
+        )
+    return array
 
 
 class _Plan(NamedTuple):
@@ -313,117 +331,48 @@ def solve_chunk(problem: Problem, rates: Array, levels: Array, parallel: bool) -
     (n, 2T + 3) array
         Distortion, perception, objective, lower bound, status.
     """
-    if problem.source.modes is not None:
-        return _vector(problem, rates, levels)
-    out = np.empty((len(rates), 2 * problem.source.frames + 3))
-    explicit = _closed_form(problem, rates, levels, out)
-    rest = np.flatnonzero(~explicit)
-    if rest.size:
-        from solvers.methods.barrier import barrier_batch
-
-        found = barrier_batch(
-            problem.source,
-            rates[rest],
-            levels[rest],
-            problem.plf,
-            problem.weights,
-            parallel=parallel,
-        )
-        distortion, perception, objective, bound, status = found
-        columns = np.column_stack([distortion, perception, objective, bound, status])
-        columns[status != SOLVED, :-1] = np.nan
-        out[rest] = columns
-    return out
-
-
-def _closed_form(problem: Problem, rates: Array, levels: Array, out: Array) -> Array:
-    """Fill in the points that have a closed form; return which."""
-    source, plf = problem.source, problem.plf
-    if plf == "MMSE":
-        _fill(problem, out, slice(None), closed_form.mmse(source, rates), np.nan)
-        return np.ones(len(rates), dtype=bool)
-    if plf == "FMD" or source.frames == 1:
-        _fill(problem, out, slice(None), *_framewise(problem, rates, levels))
-        return np.ones(len(rates), dtype=bool)
-    free = np.all(np.isinf(levels), axis=1)
-    _fill(
-        problem,
-        out,
-        free,
-        closed_form.mmse(source, rates[free]),
-        _mmse_loss(problem, rates[free]),
-    )
-    if problem.weights is not None:
-        return free
-    exact = np.all(levels == 0, axis=1)
-    zero = {
-        "JD": closed_form.zero_perception_joint,
-        "SA": closed_form.zero_perception_self_adaptive,
-    }[plf]
-    _fill(problem, out, exact, zero(source, rates[exact]), 0.0)
-    return free | exact
-
-
-def _fill(
-    problem: Problem, out: Array, where: Any, distortion: Array, perception: Array | float
-) -> None:
-    frames = problem.source.frames
-    weights = np.ones(frames) if problem.weights is None else problem.weights
-    out[where, :frames] = distortion
-    out[where, frames : 2 * frames] = perception
-    out[where, -3] = out[where, -2] = distortion @ weights
-    out[where, -1] = SOLVED
-
-
-def _framewise(problem: Problem, rates: Array, levels: Array) -> tuple[Array, Array]:
-    """Distortion and perception where the marginal law of each frame alone is bound."""
-    source = problem.source
-    metric = problem.perception.metric if isinstance(problem.perception, FMD) else "w2"
-    backbone = mmse_recursion(source, rates)
-    known = np.sqrt(backbone.variance)
-    least = closed_form.smallest_sd(source.sigma, levels, metric)
-    distortion = closed_form.framewise(source, rates, levels, metric)
-    if metric == "w2":
-        short = backbone.mmse / (source.sigma + known)  # sigma - known, without cancellation
-        return distortion, np.minimum(short, source.sigma - least) ** 2
-    ratio = (np.maximum(least, known) / source.sigma) ** 2
-    with np.errstate(divide="ignore"):  # a constant frame is infinitely far in KL
-        return distortion, 0.5 * (ratio - 1 - np.log(ratio))
-
-
-def _mmse_loss(problem: Problem, rates: Array) -> Array:
-    """Perception loss (n, T) of showing the MMSE estimate, under JD or SA."""
-    source = problem.source
-    factor = estimate_factor(source, rates)
-    shown = factor @ np.swapaxes(factor, -1, -2)
-    law = source.covariance()
-    out = np.empty(rates.shape)
-    for t in range(source.frames):
-        block = shown[:, : t + 1, : t + 1]
-        target = law[: t + 1, : t + 1]
-        if problem.plf == "SA":
-            target = block.copy()
-            target[:, t, t] = source.variance[t]
-        out[:, t] = gaussian.bures(target, block)
-    return out
-
-
-def _vector(problem: Problem, rates: Array, levels: Array) -> Array:
-    """Vector frames: one water-filling for each point, compiled over the modes."""
-    from solvers.errors import SolverError
-    from solvers.methods.waterfilling import solve_waterfilling
-    from solvers.solve import finish
-
     frames = problem.source.frames
     out = np.full((len(rates), 2 * frames + 3), np.nan)
-    for point in range(len(rates)):
-        perception = None if problem.perception is None else problem.perception.at(levels[point])
-        question = problem.with_(rates=rates[point], perception=perception)
-        try:
-            found = finish(question, solve_waterfilling(question), "waterfilling")
-        except SolverError:
-            out[point, -1] = FAILED
-            continue
-        numbers = [found.objective, found.lower_bound, SOLVED]
-        out[point] = np.concatenate([found.distortion, found.perception, numbers])
+    out[:, -1] = Status.UNSUPPORTED.code
+    names = methods_at(problem, rates, levels)
+    for name in np.unique(names[names != ""]):
+        chosen = np.flatnonzero(names == name)
+        at = rates[chosen], levels[chosen]
+        if name == "closed-form":
+            out[chosen] = _closed_form(problem, *at)
+        elif name == "barrier":
+            out[chosen] = _barrier(problem, *at, parallel)
+        else:
+            out[chosen] = [_alone(problem, name, *point) for point in zip(*at, strict=True)]
     return out
+
+
+def _closed_form(problem: Problem, rates: Array, levels: Array) -> Array:
+    distortion, perception = closed_form_points(problem, rates, levels)
+    objective = distortion @ problem.frame_weights
+    status = np.full(len(rates), Status.SOLVED.code)
+    return np.column_stack([distortion, perception, objective, objective, status])
+
+
+def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> Array:
+    from solvers.methods.barrier import barrier_batch
+
+    *values, stopped = barrier_batch(
+        problem.source, rates, levels, problem.plf, problem.weights, parallel=parallel
+    )
+    failed = stopped != 0
+    out = np.column_stack([*values, np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)])
+    out[failed, :-1] = np.nan
+    return out
+
+
+def _alone(problem: Problem, name: str, rates: Array, levels: Array) -> Array:
+    """One point by a method that takes them one by one."""
+    loss = None if problem.perception is None else problem.perception.at(levels)
+    point = problem.with_(rates=rates, perception=loss)
+    try:
+        found = finish(point, METHODS[name].solve(point), name)
+    except SolverError as error:
+        return np.append(np.full(2 * len(rates) + 2, np.nan), error.status.code)
+    numbers = [found.objective, found.lower_bound, found.status.code]
+    return np.concatenate([found.distortion, found.perception, numbers])

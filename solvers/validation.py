@@ -1,4 +1,4 @@
-r"""Hold measured operating points against theory.
+r"""Compare measured operating points with theory.
 
 Every check compares a measured value with a limit, both as intervals: the limit is evaluated at
 both ends of the intervals of rate and perception loss. A check
@@ -16,7 +16,7 @@ Values without an interval count as exact. Checks of the points of a Gauss-Marko
   of FMD, which is weaker but holds: neither JD nor SA is below the loss of the frame alone;
 - ``permanence``: D_t of a JD decoder whose perception loss is exactly zero;
 - ``one-shot rate``: the rate is at most :math:`I + \log_2(I + 1) + 5` bits for the information
-  I that the measured distortion asks for. Not a law of nature: more is waste.
+  I that the measured distortion asks for. More bits are possible, and a waste.
 
 Checks of points of one codec, whatever the source, that share label, rates and seed with an MMSE
 point:
@@ -61,7 +61,7 @@ W2_METRICS = ("w2", "gelbrich")
 
 @dataclass(frozen=True)
 class Check:
-    """One measured value against one bound.
+    """One measured value compared with one bound.
 
     Parameters
     ----------
@@ -112,9 +112,12 @@ class Validation:
     ----------
     checks : tuple of Check
         In the order of the points.
+    points : tuple of OperatingPoint
+        The points that were checked.
     """
 
     checks: tuple[Check, ...]
+    points: tuple[OperatingPoint, ...] = ()
 
     def __iter__(self) -> Iterator[Check]:
         return iter(self.checks)
@@ -128,7 +131,7 @@ class Validation:
         Parameters
         ----------
         verdict : {"pass", "fail", "inconclusive"}
-            Which.
+            Verdict of the checks to keep.
         """
         return tuple(check for check in self.checks if check.verdict == verdict)
 
@@ -161,7 +164,7 @@ class Validation:
 def validate(
     points: Iterable[OperatingPoint], source: GaussMarkov | None = None, method: str = "auto"
 ) -> Validation:
-    """Hold operating points against the bounds and the exact curves.
+    """Compare operating points with the bounds and the exact curves.
 
     Parameters
     ----------
@@ -196,26 +199,26 @@ def validate(
     checks: list[Check] = []
     excesses: list[_Excess | None] = []
     for number, (point, known) in enumerate(zip(points, sources, strict=True)):
-        judge = _Judge(number, point)
+        checker = _PointChecks(number, point)
         excess = None
         if known is not None:
-            judge.rate_distortion(known)
-            excess = judge.curve(known, method)
-            judge.permanence(known)
-            judge.one_shot(known)
+            checker.rate_distortion(known)
+            excess = checker.curve(known, method)
+            checker.permanence(known)
+            checker.one_shot(known)
         estimate = _sibling(point, points)
         if estimate is not None:
-            judge.split(estimate, known)
-            judge.factor_two(estimate)
+            checker.split(estimate, known)
+            checker.factor_two(estimate)
         excesses.append(excess)
-        checks += judge.checks
+        checks += checker.checks
     for number, other in _pairs(points):
         first, second = excesses[number], excesses[other]
         if first is not None and second is not None:
-            judge = _Judge(number, points[number])
-            judge.universality(first, second)
-            checks += judge.checks
-    return Validation(tuple(checks))
+            checker = _PointChecks(number, points[number])
+            checker.universality(first, second)
+            checks += checker.checks
+    return Validation(tuple(checks), tuple(points))
 
 
 @dataclass(frozen=True)
@@ -228,7 +231,7 @@ class _Excess:
     distortion: float
 
 
-class _Judge:
+class _PointChecks:
     """Collects the checks of one point."""
 
     def __init__(self, number: int, point: OperatingPoint) -> None:
@@ -280,14 +283,14 @@ class _Judge:
         return solve(Problem(source, rates[kept], loss, weights[kept]), method).lower_bound
 
     def _framewise(self, source: GaussMarkov, rates: Array, levels: Array, weights: Array) -> float:
-        """The part of every perception loss that concerns the law of each frame alone."""
+        """The part of every perception loss that concerns each frame alone."""
         kept = slice(source.frames)
         metric = "kl" if self.point.metric == "kl" else "w2"
         least = closed_form.framewise(source, rates[kept], levels[kept], metric)
         return float(weights[kept] @ least)
 
     def permanence(self, source: GaussMarkov) -> None:
-        """Check JD frames of zero loss against what early errors leave behind."""
+        """Check JD frames of zero loss against the bound on error permanence."""
         if self.point.plf != "JD" or self.perception is None or self.perception[2].any():
             return
         limit = [bounds.permanence_bound(source, rates) for rates in self.rate]
@@ -302,7 +305,7 @@ class _Judge:
         self._frames("one-shot rate", "<=", self.rate, (limit, limit, limit))
 
     def split(self, estimate: OperatingPoint, source: GaussMarkov | None) -> None:
-        """Check each frame against the MMSE error plus the way to the law of the source."""
+        """Check each frame against the MMSE error plus the distance left to the source."""
         if self.perception is None or self.point.metric not in W2_METRICS:
             return
         error = _ends(estimate, "distortion")

@@ -24,8 +24,9 @@ from rdp.mmse import mmse_recursion
 from rdp.perception import FMD
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
+from solvers._sdp.bounds import LIFTS
 from solvers._sdp.moments import Moments
-from solvers.methods.sdp import LIFTS, Encoder, Whole
+from solvers._sdp.weighted import Encoder, Weighted
 from solvers.scheme import Scheme
 
 Array = np.ndarray
@@ -44,7 +45,7 @@ class FreeScheme(NamedTuple):
     lower_bound: float
 
 
-def least_rate(problem: Problem, targets: Array) -> FreeScheme:
+def least_total_rate(problem: Problem, targets: Array) -> FreeScheme:
     """Least total rate with D_t <= targets_t; the rates of the problem play no role."""
     rates = rate_for_distortion(problem.source, np.minimum(targets, problem.source.variance))
     return _in_two_passes(problem, rates, targets)
@@ -75,7 +76,7 @@ def _in_squared_distance(problem: Problem) -> Problem:
     return problem.with_(perception=FMD(np.where(problem.thresholds < np.inf, drop**2, np.inf)))
 
 
-class _FreeRates(Whole):
+class _FreeRates(Weighted):
     """The program of all frames with m_t = n_t m*_t, n > 0; targets, or a budget in bits."""
 
     def __init__(self, problem: Problem, targets: Array | None, budget: float) -> None:
@@ -129,10 +130,10 @@ class _FreeRates(Whole):
     def _bent_term(self, index: int, t: int) -> None:
         """Ask for u <= n / (eps n + 1 - eps), in the form that keeps its digits for this eps."""
         program, eps = self.program, self.share[t]
-        law, unit = len(program.sizes) - len(self.bent) + index, np.eye(2)
+        part, unit = len(program.sizes) - len(self.bent) + index, np.eye(2)
         n, u = program.number(t), program.log(index)
-        program.require(program.moment(law, unit[1], unit[1]) - eps * n, 1 - eps)
-        corner, mixed = (program.moment(law, unit[0], unit[i]) for i in (0, 1))
+        program.require(program.moment(part, unit[1], unit[1]) - eps * n, 1 - eps)
+        corner, mixed = (program.moment(part, unit[0], unit[i]) for i in (0, 1))
         if eps < 0.5:
             program.require(mixed - n, 0.0)
             program.require((1 - eps) * u - n + eps * corner, 0.0)

@@ -1,7 +1,8 @@
-"""Programs over second moments: laws as positive semidefinite matrices, constraints as rows.
+"""Programs over second moments: positive semidefinite matrices, with constraints as rows.
 
-The unknowns are the second-moment matrices of a few laws and a few numbers >= 0. Every moment
-E[p q] of linear forms p, q is linear in them, so that objective and constraints are rows:
+The unknowns are the second moments of a few random vectors, the parts, and a few numbers >= 0.
+Every moment E[p q] of linear forms p, q is linear in them, so that objective and constraints are
+rows:
 
     minimise c.y   subject to   A y = b,   Y_k >= 0,   y_pos >= 0,
 
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rdp.solution import Status
 from solvers.errors import SolverError
 
 Array = np.ndarray
@@ -27,7 +29,7 @@ Array = np.ndarray
 class Answer(NamedTuple):
     """Primal and dual of one program: a multiplier for each row, `price` for the budget."""
 
-    laws: list[Array]
+    parts: list[Array]
     positive: Array
     multipliers: Array
     price: float
@@ -35,7 +37,7 @@ class Answer(NamedTuple):
 
 
 class Moments:
-    """Rows over laws of given sizes, `positive` numbers >= 0 and `logs` numbers under a log."""
+    """Rows over parts of given sizes, `positive` numbers >= 0 and `logs` numbers under a log."""
 
     def __init__(self, sizes: list[int], positive: int, logs: int = 0, use: str = "kl") -> None:
         self.sizes, self.positive, self.logs, self.use = tuple(sizes), positive, logs, use
@@ -48,14 +50,14 @@ class Moments:
     def blank(self) -> Array:
         return np.zeros(self.start[-1])
 
-    def moment(self, law: int, p: Array, q: Array) -> Array:
-        """Row of E[p q] under a law."""
+    def moment(self, part: int, p: Array, q: Array) -> Array:
+        """Row of E[p q] in a part."""
         row = self.blank()
-        upper = np.triu_indices(self.sizes[law])
+        upper = np.triu_indices(self.sizes[part])
         outer = np.outer(p, q)
         both = outer + outer.T
         both[np.diag_indices(len(p))] *= 0.5
-        row[self.start[law] : self.start[law + 1]] = both[upper]
+        row[self.start[part] : self.start[part + 1]] = both[upper]
         return row
 
     def number(self, index: int | slice, coefficient: float | Array = 1.0) -> Array:
@@ -133,25 +135,25 @@ class _Compiled:
             self.slopes.value, self.bounds.value = curve
         for accuracy in _ACCURACIES:
             try:
-                with warnings.catch_warnings():  # the status says it; the certificate judges it
+                with warnings.catch_warnings():  # the status says it; the certificate decides
                     warnings.simplefilter("ignore")
                     self.problem.solve(cp.CLARABEL, warm_start=False, **_options(accuracy))
                 break
             except cp.SolverError:
                 continue
         else:
-            raise SolverError("failed", "sdp: Clarabel did not converge")
-        if self.problem.status in ("infeasible", "infeasible_inaccurate"):
-            raise SolverError("infeasible", "sdp: no scheme meets the thresholds")
+            raise SolverError(Status.FAILED, "sdp: Clarabel did not converge")
+        if self.problem.status in (Status.INFEASIBLE, "infeasible_inaccurate"):
+            raise SolverError(Status.INFEASIBLE, "sdp: no scheme meets the thresholds")
         if self.variables[0].value is None:
-            raise SolverError("failed", f"sdp: Clarabel says {self.problem.status}")
-        laws = [
+            raise SolverError(Status.FAILED, f"sdp: Clarabel says {self.problem.status}")
+        parts = [
             (spread @ variable.value).reshape(int(np.sqrt(spread.shape[0])), -1)
             for spread, variable in zip(self.spread, self.variables, strict=True)
         ]
         positive = np.zeros(0) if self.positive is None else self.positive.value
         price = 0.0 if self.budget is None else float(self.budget.dual_value)
-        return Answer(laws, positive, self.equations.dual_value, price, self.problem.status)
+        return Answer(parts, positive, self.equations.dual_value, price, self.problem.status)
 
 
 # where double precision does not reach the first, Clarabel fails and is asked for less

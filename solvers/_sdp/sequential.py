@@ -1,10 +1,10 @@
 r"""Sequential objective by semidefinite programming: one frame, given the scheme of the past.
 
-The past scheme is kept as forms of white variables z: Xtil_s and Xhat_s for s < t. Its laws are at
-distance d; the new frame has P_t - d left, and its coupling extends one of the past. Both are
+The past scheme is kept as forms of white variables z: Xtil_s and Xhat_s for s < t. Its distribution
+is at distance d; the new frame has P_t - d left, and its coupling extends one of the past. Both are
 written around the optimal coupling of the past: with white x' for the target and zeta' for the
-past reconstruction, rotated to its singular values S, the coupling of the frame is the law of
-(x', psi, phi), zeta'_i = x'_i + kappa_i psi_i, new error f phi, and it costs
+past reconstruction, rotated to its singular values S, the coupling of the frame is the distribution
+of (x', psi, phi), zeta'_i = x'_i + kappa_i psi_i, new error f phi, and it costs
 d + sum_i S_i kappa_i^2 E psi_i^2 + f^2 E phi^2. With kappa and f in units of sqrt(P_t - d) nothing
 depends on how little is left, and a singular past is no exception.
 """
@@ -18,21 +18,21 @@ import numpy as np
 
 from rdp.gaussian import bures
 from rdp.problem import Problem
+from solvers._sdp.bounds import best_bound, check_thresholds
 from solvers._sdp.moments import Answer, Moments
 from solvers.certificate import slope_of
-from solvers.methods.sdp import best_bound, check_thresholds
 from solvers.scheme import Scheme
 
 Array = np.ndarray
 
 _ROUNDING = 1e-14  # what double precision leaves of a squared distance, relative to the variance
-_LIFTS = (1e-14, 1e-11, 1e-8)  # what a singular law is lifted by to have a transport map
+_LIFTS = (1e-14, 1e-11, 1e-8)  # what a singular covariance is lifted by to have a transport map
 _EXACT = 1e-9  # violation of constraints that counts as none, in their own units
 _SAME = 1e-4  # relative distance of two rows that stand for the same optimum
 _RANK = 1e-9  # singular values below it, relative to the first, belong to no direction
 
 
-def solve_frames(problem: Problem) -> Scheme:
+def solve_sequential(problem: Problem) -> Scheme:
     """Minimise D_1, then D_2 given that, and so on, under PLF-JD or PLF-SA."""
     return _Frames(problem).solve()
 
@@ -46,22 +46,22 @@ class _Frames:
         self.levels = problem.thresholds
         if problem.plf == "JD":
             self.levels = np.minimum.accumulate(self.levels[::-1])[::-1]
-        self.law = problem.source.transition() * np.sqrt(problem.source.innovation)
+        self.source_factor = problem.source.transition() * np.sqrt(problem.source.innovation)
         self.asked = self.levels.copy()
         self.mmse = np.zeros(frames)
         self.known = np.zeros((frames, 2 * frames))
-        self.shown = np.zeros((frames, 2 * frames))
+        self.xhat = np.zeros((frames, 2 * frames))
         self.mu, self.slope = np.zeros(frames), np.zeros((frames,) * 3)
 
     def solve(self) -> Scheme:
         states = set()
         for t in range(self.frames):
             self._receive(t)
-            self.shown[t] = self.known[t]
+            self.xhat[t] = self.known[t]
             if self.loss(t, self.known[t]) > self.levels[t]:
                 states.add(_Frame(self, t).solve())
-        cov_xhat, cross = self.shown @ self.shown.T, self.shown @ self.known.T
-        bound = best_bound(self._question(), self.mu, self.slope, cov_xhat, cross)
+        cov_xhat, cross = self.xhat @ self.xhat.T, self.xhat @ self.known.T
+        bound = best_bound(self._bound_problem(), self.mu, self.slope, cov_xhat, cross)
         message = f"Clarabel: {', '.join(sorted(states))}" if states else "no threshold binds"
         scheme = Scheme(cov_xhat, cross, self.mmse, bound, message)
         check_thresholds(self.problem, scheme, self.asked, self.mu)
@@ -77,9 +77,9 @@ class _Frames:
         self.known[t, t] = np.sqrt(-np.expm1(-2 * np.log(2) * rate) * v)
 
     def target(self, t: int) -> Array:
-        """Factor of the law that frame t is compared with, in white variables."""
+        """Factor of the covariance that frame t is compared with, in white variables."""
         if self.problem.plf == "JD":
-            return self.law[: t + 1, : t + 1]
+            return self.source_factor[: t + 1, : t + 1]
         past, white = self.past(t)
         rank = len(white)
         out = np.zeros((t + 1, rank + 1))
@@ -93,30 +93,30 @@ class _Frames:
     def past(self, t: int) -> tuple[Array, Array]:
         """Xhat of the past = factor @ zeta, and the white zeta as forms of z."""
         sigma = self.problem.source.sigma[:t, None]
-        left, values, white = np.linalg.svd(self.shown[:t] / sigma, full_matrices=False)
+        left, values, white = np.linalg.svd(self.xhat[:t] / sigma, full_matrices=False)
         rank = int((values > _RANK * max(values.max(initial=0.0), 1e-9)).sum())
         return sigma * (left * values)[:, :rank], white[:rank]
 
     def loss(self, t: int, row: Array) -> float:
-        """Perception loss of frame t if it shows `row`."""
-        target, shown = self.target(t), np.vstack([self.shown[:t], row])
-        return float(bures(target @ target.T, shown @ shown.T))
+        """Perception loss of frame t if its reconstruction is `row`."""
+        target, xhat = self.target(t), np.vstack([self.xhat[:t], row])
+        return float(bures(target @ target.T, xhat @ xhat.T))
 
     def bound(self, t: int, mu: float, slope: Array) -> float:
         """Certified bound on D_t given the frames before, plus what is the same for all mu."""
         multipliers, slopes = np.zeros(self.frames), np.zeros((self.frames,) * 3)
         multipliers[t], slopes[t, : t + 1, : t + 1] = mu, slope
-        scheme = self.shown @ self.shown.T, self.shown @ self.known.T
-        return best_bound(self._question(), multipliers, slopes, *scheme)
+        scheme = self.xhat @ self.xhat.T, self.xhat @ self.known.T
+        return best_bound(self._bound_problem(), multipliers, slopes, *scheme)
 
-    def _question(self) -> Problem:
+    def _bound_problem(self) -> Problem:
         assert self.problem.perception is not None
         return self.problem.with_(perception=self.problem.perception.at(self.levels))
 
     def allow_rounding(self, t: int) -> None:
         """Bounds hold for the loss reached: a later frame has no less of it under PLF-JD."""
         if self.levels[t] > 0:
-            reached = self.loss(t, self.shown[t])
+            reached = self.loss(t, self.xhat[t])
             later = slice(t, None if self.problem.plf == "JD" else t + 1)
             self.levels[later] = np.maximum(self.levels[later], reached)
 
@@ -147,7 +147,7 @@ class _Frame:
         self.kappa = np.where(self.matched, np.minimum(np.sqrt(self.left / unit), 1.0), 1.0)
         self.spread = min(np.sqrt(self.left), 2 * float(np.linalg.norm(self.new)))
         share = 1 / self.left if self.left > 0 else 0.0
-        # at P_t = 0 the units vanish, and the law of (psi, phi) only has to stay bounded
+        # at P_t = 0 the units vanish, and (psi, phi) only has to stay bounded
         exact = self.left == 0
         self.costs = np.where(
             self.matched, 1.0 if exact else self.values * self.kappa**2 * share, 0.0
@@ -171,7 +171,7 @@ class _Frame:
         self.worth = max(frames.mmse[t] + excess, _ROUNDING * variance)
         self.reach = np.sqrt(excess + 1e-6 * self.worth)
         self.kept = kept
-        used = (frames.shown[:t] != 0).any(axis=0)
+        used = (frames.xhat[:t] != 0).any(axis=0)
         used |= (frames.known[: t + 1] != 0).any(axis=0)
         self.used = np.flatnonzero(used)
 
@@ -188,8 +188,8 @@ class _Frame:
         self.taken = self.unit / growth if growth > 0 else 0.0
         n = len(self.used)
         self.program = Moments([n + 1, self.size + self.rank + 1], self.free + 1)
-        self._coding_law()
-        self._coupling_law()
+        self._representation_moments()
+        self._coupling_moments()
         match = self._match()
         total = self._budget()
         change = np.append((self.offset - self.frames.known[self.t])[self.used], self.reach)
@@ -207,7 +207,7 @@ class _Frame:
     def _eta(self, coefficient: float) -> Array:
         return self.program.number(slice(0, self.free), coefficient)
 
-    def _coding_law(self) -> None:
+    def _representation_moments(self) -> None:
         """The variables z are white but for u_t, which the encoder may leave weaker."""
         unit = np.eye(len(self.used) + 1)
         for i, place in enumerate(self.used):
@@ -217,7 +217,7 @@ class _Frame:
                     row += self._eta(self.taken)
                 self.program.require(row, float(i == j))
 
-    def _coupling_law(self) -> None:
+    def _coupling_moments(self) -> None:
         """White x' and white zeta' = x' + kappa psi."""
         unit = np.eye(self.size + self.rank + 1)
         program, psi = self.program, unit[self.size :]
@@ -234,7 +234,7 @@ class _Frame:
                 program.require(row, 0.0)
 
     def _match(self) -> list[int]:
-        """Xhat_t of the coding law is X_t + f phi of the coupling, against zeta' and itself."""
+        """Xhat_t of the representation is X_t + f phi of the coupling, against zeta' and itself."""
         program, used, size = self.program, self.used, self.size
         unit, xi = np.eye(size + self.rank + 1), np.eye(len(used) + 1)[-1]
         new = np.append(self.new, np.zeros(self.rank + 1))
@@ -291,15 +291,15 @@ class _Frame:
     def _near(self, row: Array, mu: float) -> Iterator[tuple[float, Array]]:
         """P_t > 0: multipliers around the one found."""
         around = max(mu, (1 + 1e-9) * row[-1], 1e-300) * 10.0 ** np.arange(-2, 3)
-        for value, shown, target in product(around, _LIFTS, _LIFTS):
+        for value, xhat, target in product(around, _LIFTS, _LIFTS):
             if value > row[-1]:
-                yield value, self._completed(value, row, shown, target)
+                yield value, self._completed(value, row, xhat, target)
 
-    def _completed(self, mu: float, row: Array, lift_shown: float, lift_target: float) -> Array:
+    def _completed(self, mu: float, row: Array, lift_xhat: float, lift_target: float) -> Array:
         """N with the given last row; on the past, I - N/mu carries Cov Xhat to its target.
 
-        For Psi = I - N/mu the bound is const - mu tr A Psi^-1 - mu tr H Psi, A the law of the
-        target; in the Schur complement S of Psi this is tr S^-1 Cov(X - b X_t) + tr S H, with
+        For Psi = I - N/mu the bound is const - mu tr A Psi^-1 - mu tr H Psi, A the target's
+        covariance; in the Schur complement S of Psi this is tr S^-1 Cov(X - b X_t) + tr S H, with
         b = Psi_pt / Psi_tt, least where S is the transport map.
         """
         t = self.t
@@ -307,14 +307,14 @@ class _Frame:
         corner = 1 - row[t] / mu
         bend = -row[:t] / mu / corner
         moved = target[:t] - np.outer(bend, target[t])
-        shown = self.frames.shown[:t]
+        xhat = self.frames.xhat[:t]
         variance = np.diag(self.frames.problem.source.variance[:t])
         slope = np.empty((t + 1, t + 1))
         slope[t] = slope[:, t] = row
         if t:
             slope[:t, :t] = slope_of(
                 moved @ moved.T + lift_target * variance,
-                shown @ shown.T + lift_shown * variance,
+                xhat @ xhat.T + lift_xhat * variance,
                 mu,
             )
             slope[:t, :t] -= mu * corner * np.outer(bend, bend)
@@ -326,25 +326,25 @@ class _Frame:
         eta = max(float(answer.positive[0]), 0.0) if self.free else 0.0
         power = np.ones(len(self.used))
         power[self.used == t] -= self.taken * eta
-        law, n = answer.laws[0], len(self.used)
-        knows = law[n, :n] / power
+        part, n = answer.parts[0], len(self.used)
+        knows = part[n, :n] / power
         row = self.offset.copy()
         row[self.used] += self.reach * knows
         row[self.used] *= np.sqrt(power)
-        rest = law[n, n] - knows**2 @ power
+        rest = part[n, n] - knows**2 @ power
         row[frames.frames + t] = self.reach * np.sqrt(max(rest, 0.0))
         frames.mmse[t] *= 1 + self.unit * eta
         frames.known[t, t] *= np.sqrt(power[self.used == t].sum()) if self.received else 1.0
         row = self._stationary(row, slope)
         if self.level > 0:
             row = self._at_threshold(row)
-        frames.shown[t] = row
+        frames.xhat[t] = row
 
     def _stationary(self, row: Array, slope: Array) -> Array:
         """The row that satisfies the conditions of an optimum, if it is the one that was found.
 
         Rows of nearly the same distortion differ by the root of the solver's accuracy, and what a
-        frame fails to show moves the later ones to first order.
+        frame leaves out moves the later ones to first order.
         """
         found = self._along_estimate() if self.left == 0 else self._of_multipliers(slope)
         if found is None or np.linalg.norm(found - row) > _SAME * np.linalg.norm(row):
@@ -352,7 +352,7 @@ class _Frame:
         return found if self._violation(found) <= max(_EXACT, self._violation(row)) else row
 
     def _along_estimate(self) -> Array:
-        """P_t = 0: what is free of the row points along what is known and not yet shown."""
+        """P_t = 0: what is free of the row points along what the past leaves open."""
         t, frames = self.t, self.frames
         free = frames.known[t] - (self.zeta @ frames.known[t]) @ self.zeta
         size, sigma = float(np.linalg.norm(free)), frames.problem.source.sigma[t]
@@ -367,7 +367,7 @@ class _Frame:
         kappa = 1 + slope[t]
         if kappa < 1e-3:
             return None
-        return (frames.known[t] - slope[:t] @ frames.shown[:t]) / kappa
+        return (frames.known[t] - slope[:t] @ frames.xhat[:t]) / kappa
 
     def _violation(self, row: Array) -> float:
         """How far a row is from its constraints: in covariances where P_t = 0, else in loss."""

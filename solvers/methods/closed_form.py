@@ -1,155 +1,222 @@
-"""Backend "closed-form": the scheme behind every closed form, as second moments.
+"""Method "closed-form": the closed forms and their schemes, for one problem or many points.
 
 Covered are, for scalar frames: no perception loss; PLF-FMD at any thresholds, metric and
-objective (the marginal law binds each frame alone, so the optimum is simultaneous for all
-frames); PLF-JD and PLF-SA under the sequential objective where every threshold is 0 or inf, and
-a single frame at any threshold; and any loss whose thresholds the MMSE estimate meets already.
+objective (each frame is bound alone, so the optimum is simultaneous for all frames); PLF-JD and
+PLF-SA under the sequential objective where every threshold is 0 or inf, and a single frame at any
+threshold; and any loss whose thresholds the MMSE estimate meets already.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from rdp import closed_form as formulas
-from rdp.measure import perception_of
+from rdp.measure import losses
 from rdp.mmse import Backbone, estimate_factor, mmse_recursion
 from rdp.perception import FMD
 from rdp.problem import Problem
-from solvers.errors import SolverError
 from solvers.scheme import Scheme
 
 Array = np.ndarray
 
 
-def coverage(problem: Problem) -> str | None:
-    """Name the closed form that answers a problem: "MMSE", "FMD", "JD", "SA", or None.
+def forms(problem: Problem, rates: Array, levels: Array) -> Array:
+    """Name the closed form that answers each point: "MMSE", "FMD", "JD", "SA", or "" for none.
 
     Parameters
     ----------
     problem : Problem
-        The question.
-    """
-    if problem.source.modes is not None:
-        return None
-    levels = problem.thresholds
-    if problem.perception is None or np.isinf(levels).all():
-        return "MMSE"
-    if problem.plf == "FMD" or problem.source.frames == 1:
-        return "FMD"
-    if problem.weights is None and np.isin(levels, (0.0, np.inf)).all():
-        # a joint law binds the past too: free frames are explicit only after the bound ones, and
-        # a frame with nothing new keeps what it receives for later
-        free_last = (np.diff(np.isinf(levels).astype(int)) >= 0).all()
-        if problem.plf == "SA" or (free_last and (problem.source.innovation > 0).all()):
-            return problem.plf
-    if _mmse_meets(problem):
-        return "MMSE"
-    return None
-
-
-def solve_closed_form(problem: Problem) -> Scheme:
-    """Answer a problem by its closed form.
-
-    Parameters
-    ----------
-    problem : Problem
-        Scalar frames, and a loss, thresholds and objective that a closed form covers.
+        Source, loss function and objective.
+    rates, levels : (N, T) arrays
+        Rates and thresholds of the points.
 
     Returns
     -------
-    Scheme
-
-    Raises
-    ------
-    SolverError
-        No closed form covers the problem; the message names the method that does.
+    (N,) array of texts
     """
-    which = coverage(problem)
-    if which is None:
-        raise SolverError("unsupported", f"no closed form for {_describe(problem)}")
-    backbone = mmse_recursion(problem.source, problem.rates)
-    factor = estimate_factor(problem.source, problem.rates)
-    build = {"MMSE": _mmse, "FMD": _framewise, "JD": _joint, "SA": _self_adaptive}[which]
-    decoder, noise, distortion = build(problem, backbone, factor)
-    cov_xhat = decoder @ decoder.T + noise @ noise.T
-    weights = np.ones(problem.source.frames) if problem.weights is None else problem.weights
-    bound = float(weights @ distortion)
-    return Scheme(cov_xhat, decoder @ factor.T, backbone.mmse, bound, f"closed form of {which}")
+    out = np.full(len(rates), "", dtype="<U4")
+    if problem.source.modes is not None:
+        return out
+    out[np.isinf(levels).all(axis=1)] = "MMSE"
+    if problem.perception is None:
+        return out
+    if problem.plf == "FMD" or problem.source.frames == 1:
+        out[out == ""] = "FMD"
+        return out
+    if problem.weights is None:
+        exact = np.isin(levels, (0.0, np.inf)).all(axis=1)
+        if problem.plf == "JD":
+            # a joint distribution binds the past too: free frames are explicit only after the
+            # bound ones, and a frame without innovation keeps what it receives for later
+            exact &= (np.diff(np.isinf(levels).astype(int), axis=1) >= 0).all(axis=1)
+            exact &= (problem.source.innovation > 0).all()
+        out[(out == "") & exact] = problem.plf
+    rest = np.flatnonzero(out == "")
+    out[rest[_estimate_meets(problem, rates[rest], levels[rest])]] = "MMSE"
+    return out
 
 
-# Each builder returns (K, N, D): Xhat = K u + N z with white u of the representation and decoder
-# noise z, and the distortions of the closed form.
-
-
-def _mmse(problem: Problem, backbone: Backbone, factor: Array) -> tuple[Array, Array, Array]:
-    return factor, np.zeros_like(factor), backbone.mmse
-
-
-def _framewise(problem: Problem, backbone: Backbone, factor: Array) -> tuple[Array, Array, Array]:
-    perception = problem.perception
-    metric = perception.metric if isinstance(perception, FMD) else "w2"
-    levels = problem.thresholds
-    shown = formulas.smallest_sd(problem.source.sigma, levels, metric)
-    known = np.sqrt(backbone.variance)
-    scale = np.where(known > 0, np.maximum(shown / np.where(known > 0, known, 1.0), 1.0), 0.0)
-    noise = np.diag(np.where(known > 0, 0.0, shown))
-    distortion = formulas.framewise(problem.source, problem.rates, levels, metric)
-    return scale[:, None] * factor, noise, distortion
-
-
-def _joint(problem: Problem, backbone: Backbone, factor: Array) -> tuple[Array, Array, Array]:
-    source = problem.source
-    shown = source.factor()
-    received = backbone.gain > 0
-    decoder, noise = shown * received, shown * ~received
-    distortion = formulas.zero_perception_joint(source, problem.rates)
-    free = np.isinf(problem.thresholds)
-    return _free_frames(free, decoder, noise, distortion, backbone, factor)
-
-
-def _self_adaptive(
-    problem: Problem, backbone: Backbone, factor: Array
-) -> tuple[Array, Array, Array]:
-    source = problem.source
-    decoder = np.zeros_like(factor)
-    decoder[1:] = source.gain[1:, None] * factor[:-1]
-    fresh = np.sqrt(backbone.prediction_error)
-    received = backbone.gain > 0
-    decoder += np.diag(fresh * received)
-    noise = np.diag(fresh * ~received)
-    distortion = formulas.zero_perception_self_adaptive(source, problem.rates)
-    free = np.isinf(problem.thresholds)
-    return _free_frames(free, decoder, noise, distortion, backbone, factor)
-
-
-def _free_frames(
-    free: Array, decoder: Array, noise: Array, distortion: Array, backbone: Backbone, factor: Array
-) -> tuple[Array, Array, Array]:
-    """Frames without a constraint show the MMSE estimate itself."""
-    row = free[:, None]
-    return (
-        np.where(row, factor, decoder),
-        np.where(row, 0.0, noise),
-        np.where(free, backbone.mmse, distortion),
+def solve_closed_form(problem: Problem) -> Scheme:
+    """Scheme of a problem that a closed form covers."""
+    rates, levels = problem.rates[None], problem.thresholds[None]
+    form = str(forms(problem, rates, levels)[0])
+    built = _build(form, problem, rates, levels)
+    return Scheme(
+        cov_xhat=built.cov_xhat[0],
+        cross=built.cross[0],
+        mmse=built.backbone.mmse[0],
+        lower_bound=float(problem.frame_weights @ built.distortion[0]),
+        message=f"closed form of {form}",
     )
 
 
-def _mmse_meets(problem: Problem) -> bool:
-    perception, source = problem.perception, problem.source
-    if perception is None:
-        return True
-    factor = estimate_factor(source, problem.rates)
-    cov = factor @ factor.T
+def closed_form_points(problem: Problem, rates: Array, levels: Array) -> tuple[Array, Array]:
+    """Distortion and perception loss of points that closed forms cover.
+
+    Parameters
+    ----------
+    problem : Problem
+        Source, loss function and objective.
+    rates, levels : (N, T) arrays
+        Rates and thresholds of the points.
+
+    Returns
+    -------
+    distortion, perception : (N, T) arrays
+        The perception loss is nan without a loss function.
+    """
+    distortion, perception = np.full(rates.shape, np.nan), np.full(rates.shape, np.nan)
+    names = forms(problem, rates, levels)
+    for form in np.unique(names):
+        chosen = names == form
+        built = _build(str(form), problem, rates[chosen], levels[chosen])
+        distortion[chosen] = built.distortion
+        perception[chosen] = _losses(problem, built, levels[chosen])
+    return distortion, perception
+
+
+class _Built(NamedTuple):
+    """Schemes Xhat = K u + N z of n points, u the white variables of the representation."""
+
+    backbone: Backbone
+    decoder: Array  # K, (n, T, T)
+    noise: Array  # N, (n, T, T)
+    factor: Array  # Xtil = factor u, (n, T, T)
+    distortion: Array  # of the closed form, (n, T)
+
+    @property
+    def cov_xhat(self) -> Array:
+        return _squared(self.decoder) + _squared(self.noise)
+
+    @property
+    def cross(self) -> Array:
+        return self.decoder @ np.swapaxes(self.factor, -1, -2)
+
+
+def _squared(matrix: Array) -> Array:
+    return matrix @ np.swapaxes(matrix, -1, -2)
+
+
+def _diagonal(values: Array) -> Array:
+    return values[..., None] * np.eye(values.shape[-1])
+
+
+def _build(form: str, problem: Problem, rates: Array, levels: Array) -> _Built:
+    backbone = mmse_recursion(problem.source, rates)
+    factor = estimate_factor(problem.source, rates)
+    build = {"MMSE": _mmse, "FMD": _framewise, "JD": _joint, "SA": _self_adaptive}[form]
+    decoder, noise, distortion = build(problem, rates, levels, backbone, factor)
+    if form in ("JD", "SA"):  # frames without a constraint reconstruct the MMSE estimate
+        free = np.isinf(levels)
+        decoder = np.where(free[..., None], factor, decoder)
+        noise = np.where(free[..., None], 0.0, noise)
+        distortion = np.where(free, backbone.mmse, distortion)
+    return _Built(backbone, decoder, noise, factor, distortion)
+
+
+def _mmse(
+    problem: Problem, rates: Array, levels: Array, backbone: Backbone, factor: Array
+) -> tuple[Array, Array, Array]:
+    return factor, np.zeros_like(factor), backbone.mmse
+
+
+def _framewise(
+    problem: Problem, rates: Array, levels: Array, backbone: Backbone, factor: Array
+) -> tuple[Array, Array, Array]:
+    metric = _metric(problem)
+    least = formulas.smallest_sd(problem.source.sigma, levels, metric)
+    known = np.sqrt(backbone.variance)
+    scale = np.where(known > 0, np.maximum(least / np.where(known > 0, known, 1.0), 1.0), 0.0)
+    noise = _diagonal(np.where(known > 0, 0.0, least))
+    distortion = formulas.framewise(problem.source, rates, levels, metric)
+    return scale[..., None] * factor, noise, distortion
+
+
+def _joint(
+    problem: Problem, rates: Array, levels: Array, backbone: Backbone, factor: Array
+) -> tuple[Array, Array, Array]:
+    whole = problem.source.factor()
+    received = (backbone.gain > 0)[..., None, :]
+    distortion = formulas.zero_perception_joint(problem.source, rates)
+    return whole * received, whole * ~received, distortion
+
+
+def _self_adaptive(
+    problem: Problem, rates: Array, levels: Array, backbone: Backbone, factor: Array
+) -> tuple[Array, Array, Array]:
+    source = problem.source
+    decoder = np.zeros_like(factor)
+    decoder[..., 1:, :] = source.gain[1:, None] * factor[..., :-1, :]
+    fresh = np.sqrt(backbone.prediction_error)
+    received = backbone.gain > 0
+    distortion = formulas.zero_perception_self_adaptive(source, rates)
+    return decoder + _diagonal(fresh * received), _diagonal(fresh * ~received), distortion
+
+
+def _metric(problem: Problem) -> str:
+    return problem.perception.metric if isinstance(problem.perception, FMD) else "w2"
+
+
+def _losses(problem: Problem, built: _Built, levels: Array) -> Array:
+    """Perception loss (n, T), by formulas that keep their digits where there are any."""
+    source = problem.source
+    if problem.perception is None:
+        return np.full(levels.shape, np.nan)
+    if problem.plf == "FMD" or source.frames == 1:
+        return _framewise_loss(problem, built.backbone, levels)
+    found = np.zeros(levels.shape)
+    free = np.isinf(levels) | (levels > 0)  # at a threshold of 0 the loss is exactly 0
+    rows = free.any(axis=1)
+    if rows.any():
+        cov, cross = built.cov_xhat[rows], built.cross[rows]
+        measured = losses(source.sigma[None], source.covariance(), cov, cross, problem.perception)
+        found[rows] = np.where(free[rows], measured, 0.0)
+    return found
+
+
+def _framewise_loss(problem: Problem, backbone: Backbone, levels: Array) -> Array:
+    sigma, known = problem.source.sigma, np.sqrt(backbone.variance)
+    least = formulas.smallest_sd(sigma, levels, _metric(problem))
+    if _metric(problem) == "w2":
+        short = backbone.mmse / (sigma + known)  # sigma - known, without cancellation
+        return np.minimum(short, sigma - least) ** 2
+    ratio = (np.maximum(least, known) / sigma) ** 2
+    with np.errstate(divide="ignore"):  # a constant frame is infinitely far in KL
+        return np.asarray(0.5 * (ratio - 1 - np.log(ratio)))
+
+
+def _estimate_meets(problem: Problem, rates: Array, levels: Array) -> Array:
+    """Whether the MMSE estimate meets the thresholds of each point, (N,) bool array."""
+    source, loss = problem.source, problem.perception
+    factor = estimate_factor(source, rates)
+    cov = _squared(factor)
+    met = np.ones(len(rates), dtype=bool)
+    assert loss is not None
     # the marginal loss of a frame is part of every other, and quickly computed
-    for loss in (FMD(), perception):
-        if (perception_of(source, cov, cov, loss) > problem.thresholds).any():
-            return False
-    return True
-
-
-def _describe(problem: Problem) -> str:
-    if problem.source.modes is not None:
-        return "vector frames; use method='waterfilling'"
-    what = "weights" if problem.weights is not None else f"thresholds {problem.thresholds}"
-    method = "barrier" if problem.thresholds.any() else "lookahead"
-    return f"PLF-{problem.plf} with {what}; use method='{method}'"
+    for part in (FMD(), loss):
+        near = cov[met]
+        found = losses(source.sigma[None], source.covariance(), near, near, part)
+        met[met] = (found <= levels[met]).all(axis=1)
+    return met

@@ -1,4 +1,4 @@
-r"""Perceptual water-filling: the best split of a frame's bits over independent modes.
+r"""Method "waterfilling": the best split of a frame's bits over independent modes.
 
 Vector frames of d modes, sequential objective. Given the representation of the past, frame t
 chooses rates :math:`r_i \ge 0`, :math:`\sum_i r_i = R_t`, and the decoder:
@@ -6,7 +6,7 @@ chooses rates :math:`r_i \ge 0`, :math:`\sum_i r_i = R_t`, and the decoder:
 .. math:: \min D_t = \sum_i m_i + E_i, \qquad m_i = v_i 2^{-2 r_i}, \quad
           y_i = \sqrt{h_i + v_i - m_i}.
 
-v_i is the prediction error and h_i what earlier frames left over for the decoder to show. Derived
+v_i is the prediction error and h_i what earlier frames left over for the decoder to follow. Derived
 in this project: all losses ask for the least squared distance of y from an aim c,
 
 ==== =============================== ================ ============================
@@ -18,7 +18,7 @@ JD   a^2 (past excess) + (c - y)^2   sqrt q           a^2 (held at t-1)
 SA   (c - y)^2                       sqrt v           0
 ==== =============================== ================ ============================
 
-JD holds back only what frames with q = 0, which may show nothing new, receive. With y concave in
+JD holds back only what frames with q = 0, which have no innovation, receive. With y concave in
 r, each excess is convex in the rates, so the problem is convex whatever v and s are (it need not
 be in the correlation theta of the test channel, since r is not a linear function of it). One
 multiplier, the water level, prices the rate: every mode solves
@@ -49,11 +49,13 @@ import numpy as np
 
 from rdp import _check
 from rdp.mmse import estimate_factor, mmse_recursion
-from rdp.perception import FMD
+from rdp.perception import Perception
+from rdp.perception import perception as as_perception
 from rdp.problem import Problem
+from rdp.solution import Status
 from rdp.source import GaussMarkov
+from solvers._lookahead.decoder import moments
 from solvers.errors import SolverError
-from solvers.methods.lookahead import moments
 from solvers.scheme import Scheme
 
 Array = np.ndarray
@@ -64,7 +66,7 @@ _PASSES = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Allocation:
+class WaterFilling:
     """Rates of all modes and frames, and what they reach.
 
     Parameters
@@ -76,14 +78,16 @@ class Allocation:
     mode_distortion : (T, d) array
         D_t of each mode.
     mode_perception : (T, d) array
-        Squared W2 distance between the marginal laws of each mode under MMSE and FMD; the loss of
-        JD and SA, which is 0.
+        Squared W2 distance between the marginal distributions of each mode under MMSE and FMD;
+        the loss of JD and SA, which is 0.
     distortion : (T,) array
         Sum over the modes.
     perception : (T,) array
         Sum over the modes.
     lower_bound : (T,) array
         Dual value of each frame, given the representation of the frames before.
+    problem : Problem
+        Source, rates, perception loss and encoder.
     """
 
     mode_rates: Array
@@ -93,16 +97,22 @@ class Allocation:
     distortion: Array
     perception: Array
     lower_bound: Array
+    problem: Problem
+
+    @property
+    def gap(self) -> Array:
+        """Distortion minus lower bound of each frame, (T,) array."""
+        return self.distortion - self.lower_bound
 
 
 def waterfill(
     source: GaussMarkov,
     rates: object,
-    plf: str,
+    plf: Perception | str | None,
     levels: object = None,
     encoder: str = "optimal",
     threads: int | None = None,
-) -> Allocation:
+) -> WaterFilling:
     r"""Least distortion of each frame over the rates of its modes, frame after frame.
 
     .. math:: \min_{r \ge 0,\ \sum_i r_i = R_t} D_t \quad\text{subject to the perception loss}
@@ -114,11 +124,10 @@ def waterfill(
         T frames of d modes.
     rates : float or (T,) array, >= 0, bits per frame
         Rate of each frame, summed over modes; inf allowed.
-    plf : {"MMSE", "FMD", "JD", "SA"}
-        Perception loss function.
+    plf : FMD, JD, SA, {"MMSE", "FMD", "JD", "SA"} or None
+        Perception loss on squared W2. JD and SA are solved for perfect realism.
     levels : float or (T,) array, >= 0, or None
-        Thresholds P_t on the squared W2 distance of a frame, for FMD; 0 if None. JD and SA are
-        solved for perfect realism.
+        Thresholds P_t, for FMD; None is those of the loss, 0 for a name.
     encoder : {"optimal", "mmse"}
         "optimal" allocates for this loss function, "mmse" by reverse water-filling; the decoder is
         the best one for the loss in both.
@@ -127,7 +136,7 @@ def waterfill(
 
     Returns
     -------
-    Allocation
+    WaterFilling
 
     Raises
     ------
@@ -153,65 +162,49 @@ def waterfill(
     >>> waterfill(source, 1.0, "FMD", encoder="mmse").distortion.round(3)
     array([3.572])
     """
-    budget, allowed = _checked(source, rates, plf, levels, encoder)
-    workers = _check.count("threads", threads or os.cpu_count() or 1)
-    parallel = workers > 1 and source.sigma.shape[1] > _CHUNK
-    shape = source.sigma.shape
-    out = Allocation(*(np.empty(shape) for _ in range(4)), *(np.empty(shape[0]) for _ in range(3)))
-    with ThreadPoolExecutor(workers) if parallel else nullcontext() as pool:
-        for t, frame in enumerate(_frames(source, budget, plf, allowed, encoder, pool)):
-            _store(out, t, frame)
-    return out
+    if source.modes is None:
+        raise ValueError("source: expected vector frames of d modes, got scalar frames")
+    loss = as_perception(plf, levels)  # type: ignore[arg-type]
+    problem = Problem(source, rates, loss, encoder=encoder)  # type: ignore[arg-type]
+    if problem.plf in ("JD", "SA") and problem.thresholds.any():
+        raise ValueError(f"levels: expected 0 for {problem.plf} with vector frames, got {loss!r}")
+    if loss is None and levels is not None and np.any(levels):
+        raise ValueError(f"levels: expected none without a perception loss, got {levels!r}")
+    if loss is not None and loss.metric != "w2":
+        raise ValueError(f"plf: expected thresholds on squared W2, got {loss!r}")
+    return _filled(problem, _check.count("threads", threads or os.cpu_count() or 1))
 
 
 def solve_waterfilling(problem: Problem) -> Scheme:
-    """Solve a problem of vector frames by perceptual water-filling.
-
-    Minimise D_1, then D_2 given that, and so on, over the rates of the modes and the decoder.
-
-    Parameters
-    ----------
-    problem : Problem
-        d modes, sequential objective; any thresholds on the squared W2 distance under FMD,
-        thresholds all 0 or all inf under JD and SA.
-
-    Returns
-    -------
-    Scheme
-        Its matrices take d T^2 numbers each; `waterfill` alone takes d T.
-
-    Raises
-    ------
-    SolverError
-        Scalar frames, weights, KL thresholds, or positive thresholds under JD or SA.
-    """
-    source, plf = problem.source, problem.plf
+    """Scheme of a problem with vector frames; its matrices take d T^2 numbers each."""
     if np.isinf(problem.thresholds).all():
-        plf = "MMSE"
-    refused = {
-        "scalar frames": source.modes is None,
-        "weights": problem.weights is not None,
-        "KL thresholds": plf == "FMD" and getattr(problem.perception, "metric", "w2") != "w2",
-        f"positive {plf} thresholds": plf in ("JD", "SA") and problem.thresholds.any(),
-    }
-    if any(refused.values()):
-        what = ", ".join(name for name, found in refused.items() if found)
-        raise SolverError("unsupported", f"waterfilling: does not cover {what}")
-    levels = problem.thresholds if plf == "FMD" else None
-    found = waterfill(source, problem.rates, plf, levels, problem.encoder)
-    cov_xhat, cross = _scheme(source, found, plf)
+        problem = problem.with_(perception=None)
+    found = _filled(problem, os.cpu_count() or 1)
+    cov_xhat, cross = _moments(found)
     return Scheme(
         cov_xhat=cov_xhat,
         cross=cross,
         mmse=found.mode_mmse,
         lower_bound=float(found.lower_bound.sum()),
-        message=f"water-filling for {plf}, encoder {problem.encoder}",
+        message=f"water-filling for {problem.plf}, encoder {problem.encoder}",
         mode_rates=found.mode_rates,
     )
 
 
-def _scheme(source: GaussMarkov, found: Allocation, plf: str) -> tuple[Array, Array]:
+def _filled(problem: Problem, workers: int) -> WaterFilling:
+    shape = problem.source.sigma.shape
+    modes = [np.empty(shape) for _ in range(4)]
+    out = WaterFilling(*modes, *(np.empty(shape[0]) for _ in range(3)), problem)
+    parallel = workers > 1 and shape[1] > _CHUNK
+    with ThreadPoolExecutor(workers) if parallel else nullcontext() as pool:
+        for t, frame in enumerate(_frames(problem, pool)):
+            _store(out, t, frame)
+    return out
+
+
+def _moments(found: WaterFilling) -> tuple[Array, Array]:
     """Covariance of the reconstruction and its covariance with the estimate, (d, T, T)."""
+    source, plf = found.problem.source, found.problem.plf
     backbone = mmse_recursion(source, found.mode_rates)
     v = backbone.prediction_error
     power = backbone.gain**2 * v
@@ -224,9 +217,9 @@ def _scheme(source: GaussMarkov, found: Allocation, plf: str) -> tuple[Array, Ar
             held[t] = new + source.gain[t] ** 2 * before
             before = np.where(source.innovation[t] > 0, 0.0, held[t])
         determined = source.innovation == 0
-        shown = np.where(determined, 0.0, np.sqrt(held))
-        return moments(source, v, power, shown, np.where(determined, held, 0.0), plf)
-    # FMD and MMSE: the estimate, scaled to the law that the threshold asks for
+        followed = np.where(determined, 0.0, np.sqrt(held))
+        return moments(source, v, power, followed, np.where(determined, held, 0.0), plf)
+    # FMD and MMSE: the estimate, scaled to the variance that the threshold asks for
     factor = estimate_factor(source, found.mode_rates)
     estimate = factor @ np.swapaxes(factor, -1, -2)
     sd = np.sqrt(backbone.variance).T
@@ -239,7 +232,7 @@ def _scheme(source: GaussMarkov, found: Allocation, plf: str) -> tuple[Array, Ar
     return cov_xhat, cross
 
 
-def _store(out: Allocation, t: int, frame: _Frame) -> None:
+def _store(out: WaterFilling, t: int, frame: _Frame) -> None:
     """Write one frame, in bits and in the units of the source."""
     unit = frame.unit
     np.multiply(frame.rates, 1 / np.log(2), out=out.mode_rates[t])
@@ -251,21 +244,6 @@ def _store(out: Allocation, t: int, frame: _Frame) -> None:
     out.lower_bound[t] = frame.bound * unit
 
 
-def _checked(
-    source: GaussMarkov, rates: object, plf: str, levels: object, encoder: str
-) -> tuple[Array, Array]:
-    """Return rates in nats and thresholds, both (T,), or raise ValueError."""
-    if source.modes is None:
-        raise ValueError("source: expected vector frames of d modes, got scalar frames")
-    if plf not in ("MMSE", "FMD", "JD", "SA"):
-        raise ValueError(f"plf: expected 'MMSE', 'FMD', 'JD' or 'SA', got {plf!r}")
-    perception = FMD(0.0 if levels is None else levels)  # type: ignore[arg-type]
-    problem = Problem(source, rates, perception, encoder=encoder)  # type: ignore[arg-type]
-    if plf != "FMD" and problem.thresholds.any():
-        raise ValueError(f"levels: expected 0 for {plf} with vector frames, got {levels!r}")
-    return problem.rates * np.log(2), problem.thresholds
-
-
 class _Frame(NamedTuple):
     """One frame of an allocation: rates in nats, variances in units of `unit`."""
 
@@ -274,20 +252,13 @@ class _Frame(NamedTuple):
     distortion: Array
     perception: Array
     bound: float
-    aim: Array
-    shown: Array
     unit: float
 
 
-def _frames(
-    source: GaussMarkov,
-    budget: Array,
-    plf: str,
-    allowed: Array,
-    encoder: str,
-    pool: ThreadPoolExecutor | None,
-) -> Iterator[_Frame]:
+def _frames(problem: Problem, pool: ThreadPoolExecutor | None) -> Iterator[_Frame]:
     """Run the recursion over frames; yields one _Frame each."""
+    source, plf, encoder = problem.source, problem.plf, problem.encoder
+    budget, allowed = problem.rates * np.log(2), problem.thresholds
     # relative to the largest variance, so that no unit over- or underflows
     scale = float(source.sigma.max())
     zero = np.zeros(source.sigma.shape[1])
@@ -299,23 +270,23 @@ def _frames(
         v, held, past = a2 * mmse + q, a2 * left, a2 * excess
         aim = np.sqrt(q) if plf == "JD" else np.sqrt(v) if plf == "SA" else sigma
         modes = _Modes(v, held, aim, pool, level)
-        threshold = np.inf if plf == "MMSE" else allowed[t] / scale**2
+        threshold = allowed[t] / scale**2
         rates, value = modes.allocate(budget[t], threshold, encoder)
         captured, mmse = -np.expm1(-2 * rates) * v, np.exp(-2 * rates) * v
-        shown = np.sqrt(held + captured)
-        short = aim - shown
+        spread = np.sqrt(held + captured)  # of the reconstruction before it is stretched
+        short = aim - spread
         size = float(np.sqrt(short @ short))
         share = min(1.0, np.sqrt(threshold) / size) if size > 0 else 1.0
         distortion = mmse + past + ((1 - share) * short) ** 2
         perception = (share * short) ** 2
         bound = distortion.sum() if value is None else value + past.sum()
-        yield _Frame(rates, mmse, distortion, perception, float(bound), aim, shown, scale**2)
+        yield _Frame(rates, mmse, distortion, perception, float(bound), scale**2)
         if plf == "JD":
-            left, excess = np.where(q > 0, 0.0, shown**2), past + np.where(q > 0, short**2, 0.0)
+            left, excess = np.where(q > 0, 0.0, spread**2), past + np.where(q > 0, short**2, 0.0)
         elif plf == "SA":
             left = zero
         else:
-            left = shown**2
+            left = spread**2
 
 
 class _Modes:
@@ -383,7 +354,7 @@ class _Modes:
             if max(off, abs(delta / before - 1)) <= _TOLERANCE:
                 break
         else:
-            raise SolverError("failed", f"waterfilling: no realism weight in {_PASSES} passes")
+            raise SolverError(Status.FAILED, f"waterfilling: no realism weight in {_PASSES} passes")
         self.last |= {"realism": z, "rise": z - least, "farthest over n": farthest / n}
         return float(1 - delta)
 
@@ -412,7 +383,7 @@ class _Modes:
             if abs(z - before) <= 4e-16 * max(1.0, abs(z)):
                 break
         else:
-            raise SolverError("failed", f"waterfilling: no water level in {_PASSES} passes")
+            raise SolverError(Status.FAILED, f"waterfilling: no water level in {_PASSES} passes")
         self.last[kind] = z
         return z
 
@@ -441,6 +412,6 @@ class _Modes:
 
 def _kernels() -> Any:
     """Load the compiled kernels when they are first used."""
-    from solvers.methods import _waterfilling_kernels as _waterfill_kernel
+    from solvers.methods import _waterfilling_kernels
 
-    return _waterfill_kernel
+    return _waterfilling_kernels

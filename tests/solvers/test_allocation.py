@@ -1,4 +1,4 @@
-"""The questions, by other routes: closed forms, searches over rates, and their own certificates."""
+"""Allocation by other routes: closed forms, searches over rates, and the certificates."""
 
 import numpy as np
 import pytest
@@ -109,7 +109,7 @@ def test_a_frame_already_good_enough_takes_no_bits():
 def test_error_permanence_can_put_a_distortion_out_of_reach():
     """Sequential 0-JD: a bad first frame is repeated whatever the second one gets."""
     source = GaussMarkov.stationary(rho=0.9, frames=2)
-    with pytest.raises(SolverError, match="frame 1") as caught:
+    with pytest.raises(SolverError, match="frame 2 reaches") as caught:
         minimum_rate(source, [1.9, 0.1], JD(0.0), objective="sequential")
     assert caught.value.status == "infeasible"
     found = minimum_rate(source, [1.9, 0.1], JD(0.0))
@@ -157,7 +157,7 @@ def test_a_stationary_source_without_memory_gets_an_even_split():
 def test_front_is_convex_and_certified():
     source = GaussMarkov.stationary(rho=0.9, frames=3)
     problem = Problem(source, [0.05, 8, 8], JD(0.0))
-    front = pareto(problem, frames=(1, 2), points=9)
+    front = pareto(problem, frames=(2, 3), points=9)
     first, second = front.distortion[:, 1], front.distortion[:, 2]
     assert (np.diff(first) >= -1e-7).all()
     assert (np.diff(second) <= 1e-7).all()
@@ -170,7 +170,7 @@ def test_front_is_convex_and_certified():
 
 
 def test_front_is_a_point_where_frames_do_not_compete():
-    front = pareto(Problem(SOURCE, 0.5, FMD(0.01)), frames=(0, 2), points=5)
+    front = pareto(Problem(SOURCE, 0.5, FMD(0.01)), frames=(1, 3), points=5)
     np.testing.assert_allclose(np.ptp(front.distortion, axis=0), 0, atol=1e-9)
 
 
@@ -179,7 +179,7 @@ def test_front_of_two_frames_is_the_known_tradeoff():
 
     source = GaussMarkov.stationary(rho=0.9, frames=2)
     curve = joint_tradeoff(source, [4.0, 0.05], np.linspace(0, 1, 100_001))
-    front = pareto(Problem(source, [4.0, 0.05], JD(0.0)), frames=(0, 1), points=7)
+    front = pareto(Problem(source, [4.0, 0.05], JD(0.0)), frames=(1, 2), points=7)
     for weights, point in zip(front.weights, front.distortion, strict=True):
         assert weights @ point == pytest.approx((curve @ weights).min(), rel=1e-6)
 
@@ -201,6 +201,27 @@ def test_vector_frames_pay_for_the_mmse_encoder(plf):
     assert bought.distortion.sum() == pytest.approx(found.best.sum(), rel=1e-6)
 
 
+def test_answers_keep_what_was_asked_and_their_gap():
+    """A loss may be given by its name; every answer with a bound has its gap."""
+    named, given = (minimum_rate(SOURCE, 0.3, loss) for loss in ("jd", JD(0.0)))
+    np.testing.assert_array_equal(named.rates, given.rates)
+    assert (named.loss.name, named.source, named.allowed.tolist()) == ("JD", SOURCE, [0.3] * 3)
+    assert named.gap == named.total - named.lower_bound
+    split = allocate(SOURCE, 2.0, "SA")
+    assert split.gap == split.objective - split.lower_bound
+    assert split.solution.problem.plf == "SA"
+    problem = Problem(SOURCE, 0.5, "JD")
+    front = pareto(problem, (3, 1), points=3)
+    assert front.problem is problem
+    assert front.frames == (3, 1)
+    assert (np.diff(front.distortion[:, 2]) >= -1e-9).all()  # frame 3 has the weight at first
+    np.testing.assert_array_equal(front.gap, front.objective - front.lower_bound)
+    assert (np.abs(front.gap) <= 1e-6 * front.objective).all()
+    cost = universality(problem)
+    assert cost.problem is problem
+    assert 0 <= cost.gap <= 1e-6
+
+
 def test_spectrum_of_the_theory():
     found = universality(Problem(GaussMarkov([[2.0, 1.0, 0.5]]), 1.0, FMD(0.0)))
     assert found.best[0] == pytest.approx(2.928, abs=5e-4)
@@ -218,10 +239,19 @@ def test_wrong_arguments_are_named():
         allocate(SOURCE, 0.0)
     with pytest.raises(ValueError, match="weights: expected shape"):
         allocate(SOURCE, 1.0, weights=[1.0, 2.0])
-    with pytest.raises(ValueError, match="frames: expected two different"):
-        pareto(Problem(SOURCE, 1.0, JD(0.0)), frames=(0, 3))
+    problem = Problem(SOURCE, 1.0, JD(0.0))
+    for frames in ((1, 4), (2, 2)):
+        with pytest.raises(ValueError, match="frames: expected two different frames, 1 to 3"):
+            pareto(problem, frames)
+    for frames in ((0, 3), (1.5, 2)):
+        with pytest.raises(ValueError, match="frames: expected an integer >= 1"):
+            pareto(problem, frames)
+    with pytest.raises(ValueError, match="frames: expected two numbers"):
+        pareto(problem, (1, 2, 3))
+    with pytest.raises(ValueError, match="perception: expected one of MMSE, FMD, JD, SA"):
+        allocate(SOURCE, 1.0, "FDM")
     with pytest.raises(ValueError, match="points: expected at least 2"):
-        pareto(Problem(SOURCE, 1.0, JD(0.0)), frames=(0, 1), points=1)
+        pareto(problem, frames=(1, 2), points=1)
     vector = GaussMarkov(np.ones((2, 2)), 0.5)
     for ask in (lambda: minimum_rate(vector, 0.1), lambda: allocate(vector, 1.0)):
         with pytest.raises(SolverError, match="vector frames"):

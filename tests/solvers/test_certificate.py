@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rdp import FMD, JD, SA, GaussMarkov, Problem
 from rdp.closed_form import framewise, zero_perception_joint, zero_perception_self_adaptive
-from rdp.measure import distortion_of, perception_of, shown_past
+from rdp.measure import distortion_of, perception_of, self_adaptive_target
 from rdp.mmse import estimate_factor, mmse_recursion
 from solvers.certificate import lower_bound, slope_of
 
@@ -138,7 +138,7 @@ def equality_duals(problem, shown, cross):
         if problem.plf == "JD":
             target = source.covariance()[: t + 1, : t + 1]
         else:
-            target = shown_past(shown[None], cross[None], source.sigma[None], t)[0]
+            target = self_adaptive_target(shown[None], cross[None], source.sigma[None], t)[0]
         past, mixed = shown[:t, :t], target[:t, t]
         weight = (
             np.linalg.solve(past, np.stack([mixed, cross[:t, t]], 1)) if t else np.zeros((0, 2))

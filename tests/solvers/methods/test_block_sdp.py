@@ -80,7 +80,7 @@ def test_the_answer_is_feasible_and_does_not_depend_on_the_basis(perception):
     assert np.array_equal(found.cov_xhat, found.cov_xhat.T)
 
 
-def test_perception_is_measured_between_the_laws_the_definition_names():
+def test_perception_is_measured_between_the_distributions_of_the_definition():
     source = general_source(seed=3)
     found = solve_block(source, [1.0, 0.8], JD([0.2, 0.4]))
     whole = gaussian.bures(source.covariance(), found.cov_xhat)
@@ -117,6 +117,9 @@ def test_bad_input_is_named():
         "perception: expected metric": {"rates": 1.0, "perception": FMD(0.1, metric="kl")},
         "marginals: expected None": {"rates": 1.0, "marginals": source.variance},
         "weights: expected at least one": {"rates": 1.0, "weights": 0.0},
+        "weights: expected > 0 at frame 2": {
+            "rates": 1.0, "weights": [1.0, 0.0], "perception": SA([0.1, np.inf]),
+        },
     }.items():
         with pytest.raises(ValueError, match=match):
             solve_block(source, **arguments)

@@ -1,4 +1,4 @@
-"""The backend "closed-form": which problems it takes, and the schemes behind its answers."""
+"""The method "closed-form": which problems it covers, and the schemes behind its answers."""
 
 import math
 
@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form
 from rdp.mmse import estimate_factor, mmse_recursion
 from solvers import SolverError, solve
-from solvers.methods.closed_form import coverage
+from solvers.methods.closed_form import forms
 from tests.strategies import LEVELS, per_frame, problems, sources_with_rates
 
 FORMULAS = {
@@ -23,6 +23,12 @@ NEWS = st.floats(-0.99, 0.99)  # correlations that leave something new in every 
 SOURCE = GaussMarkov.stationary(0.9, 3)
 
 
+def form(problem):
+    """Name of the closed form that answers a problem, "" for none."""
+    return forms(problem, problem.rates[None], problem.thresholds[None])[0]
+
+
+
 @given(problems(zero_perception=True, correlations=NEWS))
 @settings(max_examples=50)
 def test_schemes_reach_the_formulas_at_zero_perception_loss(problem):
@@ -30,7 +36,7 @@ def test_schemes_reach_the_formulas_at_zero_perception_loss(problem):
     expected = FORMULAS[problem.plf](problem.source, problem.rates)
     scale = 1e-12 * problem.source.variance
     assert (np.abs(solution.distortion - expected) <= 1e-12 * expected + scale).all()
-    # a squared distance between laws that agree to 1e-16 comes out at 1e-16 of the variances
+    # a squared distance of distributions that agree to 1e-16 comes out at 1e-16 of the variances
     assert (solution.perception <= 1e-12 * problem.source.variance.sum()).all()
     assert_allclose(solution.lower_bound, expected.sum(), rtol=1e-12)
 
@@ -54,7 +60,7 @@ def test_framewise_schemes_use_their_level_and_no_more(pair, data, metric, weigh
 
 @given(problems(levels=st.just(math.inf)))
 @settings(max_examples=30)
-def test_without_a_constraint_the_estimate_is_shown(problem):
+def test_without_a_constraint_the_reconstruction_is_the_estimate(problem):
     solution = solve(problem)
     backbone = mmse_recursion(problem.source, problem.rates)
     assert solution.method == "closed-form"
@@ -80,22 +86,22 @@ def test_without_a_constraint_the_estimate_is_shown(problem):
         (SA([math.inf, 0.0, math.inf]), "SA"),
         (JD(1e3), "MMSE"),  # the estimate meets it already
         (SA(1e3), "MMSE"),
-        (JD(0.1), None),
-        (SA(0.01), None),
-        (JD([math.inf, 0.0, 0.0]), None),
+        (JD(0.1), ""),
+        (SA(0.01), ""),
+        (JD([math.inf, 0.0, 0.0]), ""),
     ],
 )
 def test_coverage(perception, which):
-    assert coverage(Problem(SOURCE, 0.5, perception)) == which
+    assert form(Problem(SOURCE, 0.5, perception)) == which
 
 
 def test_coverage_of_other_problems():
-    assert coverage(Problem(GaussMarkov([1.0]), 0.5, JD(0.1))) == "FMD"
-    assert coverage(Problem(SOURCE, 0.5, JD(0.0), weights=1.0)) is None
-    assert coverage(Problem(SOURCE, 0.5, FMD(0.1), weights=1.0)) == "FMD"
-    assert coverage(Problem(GaussMarkov.stationary([0.1, 0.2], 3), 0.5)) is None
+    assert form(Problem(GaussMarkov([1.0]), 0.5, JD(0.1))) == "FMD"
+    assert form(Problem(SOURCE, 0.5, JD(0.0), weights=1.0)) == ""
+    assert form(Problem(SOURCE, 0.5, FMD(0.1), weights=1.0)) == "FMD"
+    assert form(Problem(GaussMarkov.stationary([0.1, 0.2], 3), 0.5)) == ""
     # frame 2 repeats frame 1; what it receives waits for frame 3
-    assert coverage(Problem(GaussMarkov([1, 1, 1], [1.0, 0.5]), 0.5, JD(0.0))) is None
+    assert form(Problem(GaussMarkov([1, 1, 1], [1.0, 0.5]), 0.5, JD(0.0))) == ""
 
 
 @pytest.mark.parametrize("loss", [FMD, JD, SA])
@@ -108,7 +114,7 @@ def test_one_frame_at_any_level_and_loss(loss, pair, level):
     assert_allclose(solution.distortion, expected, rtol=1e-12, atol=1e-12 * source.variance[0])
 
 
-def test_free_frames_show_the_estimate():
+def test_free_frames_reconstruct_the_estimate():
     rates = [0.5, 1.0, 0.2]
     adaptive = solve(Problem(SOURCE, rates, SA([0.0, math.inf, 0.0])))
     expected = closed_form.zero_perception_self_adaptive(SOURCE, rates)
@@ -132,6 +138,7 @@ def test_free_frames_show_the_estimate():
     ],
 )
 def test_what_is_not_covered_names_the_method_that_covers_it(problem, method):
-    with pytest.raises(SolverError, match=f"no closed form for .*; use method='{method}'") as info:
+    message = f"closed-form: does not cover .*; use method='{method}'"
+    with pytest.raises(SolverError, match=message) as info:
         solve(problem, method="closed-form")
     assert info.value.status == "unsupported"

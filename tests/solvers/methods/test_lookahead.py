@@ -9,7 +9,7 @@ from rdp import FMD, JD, SA, GaussMarkov, Problem
 from rdp.closed_form import zero_perception_joint, zero_perception_self_adaptive
 from rdp.mmse import estimate_factor, mmse_recursion
 from solvers import SolverError, solve
-from solvers.methods.lookahead import lookahead, solve_lookahead
+from solvers.methods.lookahead import lookahead
 
 CLOSED_FORM = {"JD": zero_perception_joint, "SA": zero_perception_self_adaptive}
 PLFS = {"JD": JD, "SA": SA}
@@ -233,8 +233,10 @@ def test_problems_of_another_kind_are_refused():
     source = GaussMarkov.stationary(rho=0.9, frames=2)
     for perception in (None, FMD(0.0), JD(0.1), SA([0.1, 0.0])):
         with pytest.raises(SolverError, match="unsupported"):
-            solve_lookahead(Problem(source, 1.0, perception, weights=[1, 1]))
+            solve(Problem(source, 1.0, perception, weights=[1, 1]), "lookahead")
     with pytest.raises(ValueError, match="plf: expected 'JD' or 'SA', got 'FMD'"):
         lookahead(source, 1.0, [1, 1], "FMD")
+    with pytest.raises(ValueError, match="perception: expected JD at threshold 0"):
+        lookahead(source, 1.0, [1, 1], JD(0.1))
     with pytest.raises(ValueError, match="source: expected scalar frames, got 3 modes"):
         lookahead(GaussMarkov.stationary(np.full(3, 0.9), 2), 1.0)

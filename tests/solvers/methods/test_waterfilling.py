@@ -15,7 +15,7 @@ from rdp.closed_form import (
 )
 from solvers import SolverError, solve
 from solvers.methods.lookahead import lookahead
-from solvers.methods.waterfilling import solve_waterfilling, waterfill
+from solvers.methods.waterfilling import waterfill
 
 PLFS = ("MMSE", "FMD", "JD", "SA")
 ZERO = {"MMSE": None, "FMD": FMD(0.0), "JD": JD(0.0), "SA": SA(0.0)}
@@ -263,8 +263,12 @@ def test_bad_input_is_named():
     scalar = GaussMarkov.stationary(0.9, 2)
     with pytest.raises(ValueError, match="source: expected vector frames of d modes"):
         waterfill(scalar, 1.0, "FMD")
-    with pytest.raises(ValueError, match="plf: expected 'MMSE', 'FMD', 'JD' or 'SA', got 'KL'"):
+    with pytest.raises(ValueError, match="perception: expected one of MMSE, FMD, JD, SA, got 'KL'"):
         waterfill(SPECTRUM, 1.0, "KL")
+    with pytest.raises(ValueError, match="levels: expected none without a perception loss"):
+        waterfill(SPECTRUM, 1.0, None, 0.1)
+    with pytest.raises(ValueError, match="plf: expected thresholds on squared W2"):
+        waterfill(SPECTRUM, 1.0, FMD(0.1, metric="kl"))
     with pytest.raises(ValueError, match="levels: expected 0 for JD with vector frames"):
         waterfill(SPECTRUM, 1.0, "JD", 0.1)
     with pytest.raises(ValueError, match="rates: expected shape"):
@@ -276,4 +280,4 @@ def test_bad_input_is_named():
         Problem(SPECTRUM, 1.0, FMD(0.1, metric="kl")),
     ):
         with pytest.raises(SolverError, match="waterfilling: does not cover"):
-            solve_waterfilling(problem)
+            solve(problem, "waterfilling")

@@ -1,0 +1,255 @@
+"""Which method covers which problem, and at what cost.
+
+`solve`, `sweep`, the command line and the explorer ask this module. Methods are named, not
+imported: numba and cvxpy load when a method is first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+import numpy as np
+
+from rdp.problem import Problem
+from rdp.solution import Status
+from solvers.errors import SolverError
+from solvers.methods.closed_form import forms
+from solvers.scheme import Scheme
+
+Array = np.ndarray
+
+# What a method does not cover: reason -> whether it holds at each of N points, or at all of them.
+Refusals = dict[str, Array | bool]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to solve a problem.
+
+    Parameters
+    ----------
+    name : str
+        What `solve(method=...)` takes.
+    purpose : str
+        What it is for, in a phrase.
+    cost : str
+        Operations for one problem, in the number of frames T and of modes d.
+    module, function : str
+        Where it is implemented.
+    refusals : callable
+        (problem, rates, levels) -> what the method does not cover at points (N, T), by reason.
+    """
+
+    name: str
+    purpose: str
+    cost: str
+    module: str
+    function: str
+    refusals: Callable[[Problem, Array, Array], Refusals]
+
+    def covered(self, problem: Problem, rates: Array, levels: Array) -> Array:
+        """Whether the method covers each of N points of a problem.
+
+        Parameters
+        ----------
+        problem : Problem
+            Source, loss function, objective and encoder.
+        rates, levels : (N, T) arrays
+            Rates and thresholds of the points.
+
+        Returns
+        -------
+        (N,) bool array
+        """
+        out = np.ones(len(rates), dtype=bool)
+        for refused in self.refusals(problem, rates, levels).values():
+            out &= ~np.asarray(refused)
+        return out
+
+    def refusal(self, problem: Problem) -> str | None:
+        """Say what of a problem the method does not cover; None where it covers the problem.
+
+        Parameters
+        ----------
+        problem : Problem
+            The problem.
+        """
+        found = self.refusals(problem, problem.rates[None], problem.thresholds[None])
+        reasons = [reason for reason, refused in found.items() if np.any(refused)]
+        return ", ".join(reasons) or None
+
+    def covers(self, problem: Problem) -> bool:
+        """Whether the method covers a problem.
+
+        Parameters
+        ----------
+        problem : Problem
+            The problem.
+        """
+        return self.refusal(problem) is None
+
+    def solve(self, problem: Problem) -> Scheme:
+        """Return the scheme that the method finds.
+
+        Parameters
+        ----------
+        problem : Problem
+            The problem.
+
+        Raises
+        ------
+        SolverError
+            The method does not cover the problem, and the message says which one does; or it
+            found no answer.
+        """
+        reason = self.refusal(problem)
+        if reason is not None:
+            better = next((f"; use method={m.name!r}" for m in methods_for(problem)), "")
+            raise SolverError(Status.UNSUPPORTED, f"{self.name}: does not cover {reason}{better}")
+        backend: Callable[[Problem], Scheme] = getattr(import_module(self.module), self.function)
+        return backend(problem)
+
+
+def methods_for(problem: Problem) -> tuple[Method, ...]:
+    """Return the methods that cover a problem, the cheapest first.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem.
+
+    Examples
+    --------
+    >>> from rdp import JD, GaussMarkov
+    >>> problem = Problem(GaussMarkov.stationary(rho=0.9, frames=2), 0.5, JD(0.0), weights=[1, 2])
+    >>> [method.name for method in methods_for(problem)]
+    ['lookahead', 'barrier', 'sdp']
+    """
+    return tuple(method for method in METHODS.values() if method.covers(problem))
+
+
+def method_for(problem: Problem) -> Method:
+    """Return the cheapest method that covers a problem: what "auto" takes.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem.
+
+    Raises
+    ------
+    SolverError
+        No method covers the problem; the message says why.
+    """
+    for method in methods_for(problem):
+        return method
+    reasons = (f"{m.name} does not cover {m.refusal(problem)}" for m in METHODS.values())
+    raise SolverError(Status.UNSUPPORTED, f"no method covers the problem: {'; '.join(reasons)}")
+
+
+def methods_at(problem: Problem, rates: Array, levels: Array) -> Array:
+    """Name the cheapest method of each of N points: what "auto" takes there.
+
+    Parameters
+    ----------
+    problem : Problem
+        Source, loss function, objective and encoder.
+    rates, levels : (N, T) arrays
+        Rates and thresholds of the points.
+
+    Returns
+    -------
+    (N,) array of texts
+        "" where no method covers a point.
+    """
+    out = np.full(len(rates), "", dtype=f"<U{max(map(len, METHODS))}")
+    for method in METHODS.values():
+        left = np.flatnonzero(out == "")
+        if left.size:
+            out[left[method.covered(problem, rates[left], levels[left])]] = method.name
+    return out
+
+
+def _without_closed_form(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    objective = "the sequential objective" if problem.weights is None else "weights"
+    what = "vector frames"
+    if problem.source.modes is None:
+        what = f"PLF-{problem.plf} with {objective} at these thresholds"
+    return {what: forms(problem, rates, levels) == ""}
+
+
+def _needs_scalar_frames(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    return {"vector frames": problem.source.modes is not None}
+
+
+def _needs_zero_perception(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    # threshold 0 of PLF-JD at the last frame makes the distributions of all frames equal
+    bound = levels[:, -1:] if problem.plf == "JD" else levels
+    known = problem.plf in ("JD", "SA")
+    return {
+        "vector frames": problem.source.modes is not None,
+        "a loss other than PLF-JD and PLF-SA": not known,
+        f"positive thresholds of PLF-{problem.plf}": known & (bound > 0).any(axis=1),
+    }
+
+
+def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    bound = ~np.isinf(levels).all(axis=1)
+    metric = "w2" if problem.perception is None else problem.perception.metric
+    exact_only = problem.plf in ("JD", "SA")
+    return {
+        "scalar frames": problem.source.modes is None,
+        "weights": problem.weights is not None,
+        "KL thresholds": (metric != "w2") & bound,
+        f"positive {problem.plf} thresholds": exact_only & bound & (levels > 0).any(axis=1),
+    }
+
+
+# The cheapest first.
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "closed-form",
+            "no loss, PLF-FMD, PLF-JD and PLF-SA at thresholds 0 or inf frame after frame",
+            "O(T^2)",
+            "solvers.methods.closed_form",
+            "solve_closed_form",
+            _without_closed_form,
+        ),
+        Method(
+            "waterfilling",
+            "frames of many modes, frame after frame",
+            "O(T d)",
+            "solvers.methods.waterfilling",
+            "solve_waterfilling",
+            _needs_modes,
+        ),
+        Method(
+            "lookahead",
+            "PLF-JD and PLF-SA at threshold 0, any weights",
+            "O(T^2)",
+            "solvers.methods.lookahead",
+            "solve_lookahead",
+            _needs_zero_perception,
+        ),
+        Method(
+            "barrier",
+            "scalar frames, any loss, thresholds and objective; compiled",
+            "about O(T^3)",
+            "solvers.methods.barrier",
+            "solve_barrier",
+            _needs_scalar_frames,
+        ),
+        Method(
+            "sdp",
+            "scalar frames, any loss, thresholds and objective; independent, to check the others",
+            "about O(T^6)",
+            "solvers.methods.sdp",
+            "solve_sdp",
+            _needs_scalar_frames,
+        ),
+    )
+}
