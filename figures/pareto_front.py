@@ -28,7 +28,7 @@ def compute() -> pd.DataFrame:
     rows = []
     for rho in RHO:
         source = GaussMarkov.stationary(rho=rho, frames=3)
-        front = pareto(Problem(source, RATES, JD(0.0)), frames=(1, 2), points=41)
+        front = pareto(Problem(source, RATES, JD(0.0)), frames=(2, 3), points=41)
         rows += [("front", rho, d[1], d[2]) for d in front.distortion]
         sequential = zero_perception_joint(source, RATES)
         rows.append(("sequential", rho, sequential[1], sequential[2]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
@@ -53,7 +52,7 @@ def minimum_rate(
 
     rdp minimum-rate --rho 0.9 --distortion 0.5,0.3,0.2 --plf JD
     """
-    from solvers.allocation import minimum_rate as run
+    from solvers import minimum_rate as run
 
     targets = inputs.numbers("distortion", distortion)
     allowed = inputs.numbers("levels", levels)
@@ -67,7 +66,9 @@ def minimum_rate(
         "perception": found.perception,
     }
     if _frames(columns, csv, json):
-        output.show_json({**_source(source, plf), **asdict(found)})
+        names = ("rates", "total", "lower_bound", "gap", "distortion", "perception")
+        answer = {name: getattr(found, name) for name in names}
+        output.show_json({**_source(source, plf), **answer})
     elif csv is None:
         typer.echo(f"total {found.total:.6g} bits, no scheme needs less than {_bound(found)}")
 
@@ -91,7 +92,7 @@ def allocate(
 
     rdp allocate --total 2.1 --frames 3 --plf JD
     """
-    from solvers.allocation import allocate as run
+    from solvers import allocate as run
 
     allowed = inputs.numbers("levels", levels)
     shares = inputs.optional_numbers("weights", weights)
@@ -106,7 +107,8 @@ def allocate(
         "perception": solution.perception,
     }
     if _frames(columns, csv, json):
-        answer = {"objective": found.objective, "lower_bound": found.lower_bound}
+        names = ("objective", "lower_bound", "gap")
+        answer = {name: getattr(found, name) for name in names}
         output.show_json({**_source(source, plf), "total": total, **columns, **answer})
     elif csv is None:
         typer.echo(f"objective {found.objective:.6g}, no split reaches less than {_bound(found)}")
@@ -134,15 +136,15 @@ def pareto(
     """
     import pandas as pd
 
-    from solvers.allocation import pareto as run
+    from solvers import pareto as run
 
     output.check_plot(plot)
-    given = inputs.numbers("rates", rates)
+    bits = inputs.numbers("rates", rates)
     allowed = inputs.numbers("levels", levels)
-    source = inputs.source(rho, sigma, frames, rates=given, levels=allowed)
+    source = inputs.source(rho, sigma, frames, rates=bits, levels=allowed)
     pair = _pair(between, source.frames)
     fronts = {
-        name: run(Problem(source, given, perception(name, allowed, metric)), pair, points)
+        name: run(Problem(source, bits, perception(name, allowed, metric)), pair, points)
         for name in inputs.losses(plf)
     }
     parts = []
@@ -150,7 +152,7 @@ def pareto(
         columns: dict[str, Any] = {"plf": name}
         columns |= {f"weight_{t + 1}": w for t, w in enumerate(front.weights.T)}
         columns |= {f"distortion_{t + 1}": d for t, d in enumerate(front.distortion.T)}
-        columns["objective"] = (front.weights * front.distortion).sum(1)
+        columns["objective"] = front.objective
         parts.append(pd.DataFrame({**columns, "lower_bound": front.lower_bound}))
     table = pd.concat(parts, ignore_index=True)
     if csv is not None:
@@ -159,20 +161,18 @@ def pareto(
         _draw_front(table, pair, plot)
     if json:
         answer = {
-            name: {
-                "weights": f.weights,
-                "distortion": f.distortion,
-                "objective": (f.weights * f.distortion).sum(1),
-                "lower_bound": f.lower_bound,
+            plf: {
+                name: getattr(front, name)
+                for name in ("weights", "distortion", "objective", "lower_bound", "gap")
             }
-            for name, f in fronts.items()
+            for plf, front in fronts.items()
         }
-        place = {"sigma": source.sigma, "rho": source.rho, "between": [i + 1 for i in pair]}
-        output.show_json({**place, "fronts": answer})
+        given = {"sigma": source.sigma, "rho": source.rho, "between": pair}
+        output.show_json({**given, "fronts": answer})
     elif csv is None and plot is None:
-        names = [f"{name}_{i + 1}" for name in ("weight", "distortion") for i in pair]
+        names = [f"{name}_{t}" for name in ("weight", "distortion") for t in pair]
         names = ["plf", *names, "objective", "lower_bound"]
-        heads = ["plf", *(f"{letter}_{i + 1}" for letter in "wD" for i in pair)]
+        heads = ["plf", *(f"{letter}_{t}" for letter in "wD" for t in pair)]
         heads += ["objective", "at least"]
         output.show_table(heads, table[names].itertuples(index=False))
 
@@ -201,7 +201,7 @@ def universality(
     """
     import pandas as pd
 
-    from solvers.allocation import universality as run
+    from solvers import universality as run
 
     given = inputs.numbers("rates", rates)
     allowed = inputs.numbers("levels", levels)
@@ -265,18 +265,18 @@ def _source(source: GaussMarkov, plf: str) -> dict[str, Any]:
 
 
 def _pair(text: str | None, frames: int) -> tuple[int, int]:
-    """Positions, from 0, of the two frames of a front."""
+    """The two frames of a front, numbered from 1."""
     if text is None:
         if frames < 2:
             raise ValueError(f"rates: expected at least 2 frames for a front, got {frames}")
-        return frames - 2, frames - 1
+        return frames - 1, frames
     try:
         i, j = (int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"between: expected two frames like 2,3, got {text!r}") from None
     if i == j or not (1 <= i <= frames and 1 <= j <= frames):
         raise ValueError(f"between: expected two different frames, 1 to {frames}, got {text!r}")
-    return i - 1, j - 1
+    return i, j
 
 
 def _fitted(
@@ -298,7 +298,7 @@ def _draw_front(table: Any, pair: tuple[int, int], path: str) -> None:
     """Draw distortion of one frame against that of the other, one front for each loss."""
     from solvers.plotting import line
 
-    i, j = (frame + 1 for frame in pair)
+    i, j = pair
 
     def draw(figure: Any) -> None:
         ax = figure.subplots()

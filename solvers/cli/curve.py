@@ -9,6 +9,7 @@ import typer
 
 from rdp.perception import perception
 from rdp.problem import Problem
+from rdp.solution import Status
 from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
 from solvers.curves import sweep_table, unbinding
@@ -105,7 +106,9 @@ def curve(
         output.show_table(heads, table.drop(columns="status").itertuples(index=False))
     failed = int((table.status != 0).sum())
     if failed:
-        raise SolverError("failed", f"{failed} of {len(table)} points were not solved to tolerance")
+        raise SolverError(
+            Status.FAILED, f"{failed} of {len(table)} points were not solved to tolerance"
+        )
 
 
 def draw_curve(table: Any, name: str, frame: int, path: str) -> None:

@@ -10,6 +10,7 @@ from rdp.perception import perception
 from rdp.problem import Problem
 from rdp.solution import Solution
 from solvers.cli import inputs, output
+from solvers.methods.registry import METHODS
 
 
 def solve(
@@ -25,7 +26,7 @@ def solve(
     method: Annotated[
         str,
         typer.Option(
-            metavar="auto|closed-form|barrier|lookahead|sdp",
+            metavar="|".join(["auto", *METHODS]),
             help="Solver; auto takes the cheapest exact one.",
         ),
     ] = "auto",
@@ -35,7 +36,7 @@ def solve(
 
     rdp solve --rho 0.9 --rates 0.1,4,4 --plf JD
     """
-    from solvers.solve import solve as run
+    from solvers import solve as run
 
     given = inputs.numbers("rates", rates)
     if levels is not None and plf.upper() == "MMSE":

@@ -10,6 +10,7 @@ import typer
 
 from rdp.perception import perception
 from rdp.problem import Problem
+from rdp.solution import Status
 from solvers.cli import inputs, output
 from solvers.errors import SolverError
 
@@ -46,7 +47,7 @@ def sweep(
 
     rdp sweep --rates 0.1,0:4:41,0:4:41 --levels 0:0.5:6 --csv grid.csv
     """
-    from solvers.sweep import sweep as run
+    from solvers import sweep as run
 
     rate_axes, level_axes = _axes("rates", rates), _axes("levels", levels)
     shares = inputs.optional_numbers("weights", weights)
@@ -68,7 +69,7 @@ def sweep(
     failed = int((found.status != 0).sum())
     if failed:
         raise SolverError(
-            "failed", f"{failed} of {found.status.size} points were not solved to tolerance"
+            Status.FAILED, f"{failed} of {found.status.size} points were not solved to tolerance"
         )
 
 

@@ -54,7 +54,7 @@ def test_pareto_as_json_csv_and_plot(tmp_path):
     found = answer(*arguments)
     assert found["between"] == [2, 3]
     source = GaussMarkov.stationary(rho=0.9, frames=3)
-    front = pareto(Problem(source, [0.05, 8, 8], JD(0)), (1, 2), 3)
+    front = pareto(Problem(source, [0.05, 8, 8], JD(0)), (2, 3), 3)
     np.testing.assert_allclose(found["fronts"]["JD"]["distortion"], front.distortion, rtol=1e-6)
     assert np.ptp(found["fronts"]["FMD"]["distortion"], axis=0) == pytest.approx(0, abs=1e-9)
     result = run(*arguments, "--csv", tmp_path / "f.csv", "--plot", tmp_path / "f.png")

@@ -90,9 +90,10 @@ def test_solve_names_bad_input(arguments, message):
     assert refused("solve", *arguments) == message
 
 
-def test_a_solver_that_cannot_exits_with_one():
+def test_a_method_that_does_not_cover_the_problem_exits_with_one():
     line = refused(
         *("solve", "--rates", "1,1", "--plf", "JD", "--levels", "0.01", "--method", "closed-form"),
         status=1,
     )
-    assert line.startswith("unsupported: no closed form for PLF-JD")
+    assert line.startswith("unsupported: closed-form: does not cover PLF-JD")
+    assert line.endswith("use method='barrier'")
