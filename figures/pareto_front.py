@@ -50,6 +50,6 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     ax.set(
         xlabel=r"$D_2$ / variance",
         ylabel=r"$D_3$ / variance",
-        title=f"PLF-JD at $P$ = 0, {', '.join(f'{rate:g}' for rate in RATES)} bits",
+        title=f"PLF-JD at $P$ = 0; rates {', '.join(f'{rate:g}' for rate in RATES)} bits",
     )
     ax.legend()
