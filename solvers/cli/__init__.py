@@ -6,6 +6,7 @@ is wrong. Errors print one line on stderr. A command imports heavy libraries onl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -22,7 +23,7 @@ app = typer.Typer(
 )
 
 # The order is that of `rdp --help`.
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "solve": solve.solve,
     "curve": curve.curve,
     "sweep": sweep.sweep,
