@@ -71,18 +71,18 @@ def measure(page: driver.Browser, frames: int, weighted: bool, level: float) -> 
     """Return the times of the updates and the mean processor time of one, in milliseconds."""
     before = processors(page)
     page.run(SLIDE, frames, weighted, level, CHANGES, SEED)
-    seen = np.array(page.wait("window.found", 600, every=0.5))
-    updates = len(seen) + 3  # and the three that set the case
+    times = np.array(page.wait("window.found", 600, every=0.5))
+    updates = len(times) + 3  # and the three that set the case
     in_page, in_server = (processors(page) - before) * 1e3 / updates
     return {
         "frames": frames,
         "objective": "weighted" if weighted else "sequential",
         "threshold": level,
-        "changes": len(seen),
-        "fastest ms": float(seen.min()),
-        "median ms": float(np.median(seen)),
-        "95th percentile ms": float(np.quantile(seen, 0.95)),
-        "worst ms": float(seen.max()),
+        "changes": len(times),
+        "fastest ms": float(times.min()),
+        "median ms": float(np.median(times)),
+        "95th percentile ms": float(np.quantile(times, 0.95)),
+        "worst ms": float(times.max()),
         "processor of the page, mean ms": float(in_page),
         "processor of the server, mean ms": float(in_server),
         "processes waiting": os.getloadavg()[0],
