@@ -58,7 +58,7 @@ def neural_source() -> GaussMarkov:
 
 
 def changing_rates() -> list[OperatingPoint]:
-    """Return the points of the neural codec whose rate is low in frame 1 and high in frame 2."""
+    """Neural points with a poor first frame and a good second one."""
     return [point for point in neural() if len(set(point.provenance["rates"])) > 1]
 
 

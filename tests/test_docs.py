@@ -20,7 +20,7 @@ CITATION = re.compile(r"arXiv:([a-z.-]*/?\d[\d.]*\d)")
 
 
 def script(name):
-    """Import a script of the site; `docs` is not a package."""
+    """Import a script of the site, which is no package."""
     spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
