@@ -21,8 +21,8 @@ extensions = [
     "sphinx-mathjax-offline",  # the site has its own copy of MathJax
 ]
 exclude_patterns = ["generated/parts/*"]  # included by pages
-nitpicky = True  # a reference without a target is an error
-nitpick_ignore_regex = [("py:mod", r"\w+\._\w+")]  # private modules have no page
+nitpicky = True  # a reference to nothing is an error
+nitpick_ignore_regex = [("py:mod", r"\w+\._\w+")]  # private modules are named, and have no page
 smartquotes = False  # options keep their two hyphens
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 

@@ -25,10 +25,7 @@ def solve(
     encoder: inputs.Encoder = "optimal",
     method: Annotated[
         str,
-        typer.Option(
-            metavar="|".join(["auto", *METHODS]),
-            help="Solver; auto takes the cheapest exact one.",
-        ),
+        typer.Option(help=f"{', '.join(METHODS)}, or auto: the cheapest that covers the problem."),
     ] = "auto",
     json: inputs.Json = False,
 ) -> None:
