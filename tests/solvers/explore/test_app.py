@@ -103,7 +103,7 @@ def test_an_unexpected_error_stays_in_the_terminal(client, monkeypatch, caplog):
     assert "secret" in caplog.text
 
 
-def test_only_this_machine_and_this_page_are_answered(client):
+def test_requests_of_other_hosts_and_pages_are_refused(client):
     assert client.get("/start", headers={"Host": "localhost:8421"}).status_code == 200
     assert client.get("/start", headers={"Host": "rebound.example"}).status_code == 400
     foreign = {"Origin": "http://elsewhere.example"}
@@ -135,7 +135,7 @@ def test_a_clip_is_fitted(client, clip, tmp_path):
     assert found["curves"]["plf"][:: len(upload.BITS_PER_PIXEL)] == ["MMSE", "FMD", "JD", "SA"]
 
 
-def test_a_video_is_read_as_what_it_is(client):
+def test_the_content_of_a_file_decides_its_format(client):
     answer = send(client, sample_clip().read_bytes(), "../../etc/passwd", "4")
     assert answer.status_code == 200
     assert answer.json["summary"]["frames"] == 4
@@ -154,7 +154,7 @@ def test_a_video_is_read_as_what_it_is(client):
         (b"\x93NUMPY\x01\x00", "clip: not a .npy array"),
     ],
 )
-def test_what_is_no_clip(client, content, error):
+def test_files_that_are_not_clips(client, content, error):
     answer = send(client, content, "movie.mp4")
     assert answer.status_code == 400
     assert answer.json["error"].startswith(error)
@@ -187,7 +187,7 @@ def test_a_bad_number_of_frames(client, clip, frames):
     assert answer.json["error"].startswith("frames: expected")
 
 
-def test_nothing_of_a_clip_stays(client, clip, tmp_path, monkeypatch):
+def test_the_file_of_a_clip_is_deleted(client, clip, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert send(client, clip).status_code == 200
     assert send(client, clip[:100]).status_code == 400
@@ -210,7 +210,7 @@ def test_a_server_on_loopback():
         server.close()
 
 
-def test_no_address_of_every_network():
+def test_an_address_of_all_networks_is_refused():
     for host in ("", "0.0.0.0", "::"):
         with pytest.raises(ValueError, match="host: expected the address of one network"):
             Server(host)
