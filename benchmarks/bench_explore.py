@@ -1,10 +1,9 @@
-"""Latency of `rdp explore` in a headless browser: from a control's change until all is redrawn.
+"""Latency of `rdp explore` in a headless browser: from a change of a control to the new plots.
 
-The page itself measures each update: the event, the requests, the solvers, four plots, and the
-next paint. Beside these times, which other work on the machine lengthens, stand the times that the
-processors spent on an update, which it hardly does: in the page's main thread (scripts, style and
-layout) and in the server. The two overlap, so that an update of an idle machine takes less than
-their sum, and a paint.
+The page measures the time of each update: the event, the requests, the solvers, four plots and the
+next paint. Other work on the machine makes these times longer. Therefore the report also has the
+processor time of an update, in the main thread of the page (scripts, style, layout) and in the
+server. The two overlap: on an idle machine an update takes less than their sum plus a paint.
 """
 
 import os
@@ -33,7 +32,7 @@ CASES = [  # frames, weighted objective, threshold
     (8, True, 0.1),
 ]
 
-# One slider after the other, each value awaited; what the page measured comes back.
+# Move one slider after the other, and wait for each update. The result is the measured times.
 SLIDE = """
 const [frames, weighted, level, changes, seed] = arguments;
 const set = (selector, value) => {
@@ -46,7 +45,7 @@ const change = (selector, value) => new Promise((done) => {
     .observe({ type: "measure" });
   set(selector, value);
 });
-let state = seed + 1; // a small generator, so that runs are alike
+let state = seed + 1; // a small random number generator, the same in each run
 const uniform = () => { state = (state * 48271) % 2147483647; return state / 2147483647; };
 window.found = null;
 (async () => {
@@ -69,21 +68,21 @@ window.found = null;
 
 
 def measure(page: driver.Browser, frames: int, weighted: bool, level: float) -> dict[str, object]:
-    """Milliseconds of the updates, and of processors for one of them."""
+    """Return the times of the updates and the mean processor time of one, in milliseconds."""
     before = processors(page)
     page.run(SLIDE, frames, weighted, level, CHANGES, SEED)
-    seen = np.array(page.wait("window.found", 600, every=0.5))
-    updates = len(seen) + 3  # those that set the case
+    times = np.array(page.wait("window.found", 600, every=0.5))
+    updates = len(times) + 3  # and the three that set the case
     in_page, in_server = (processors(page) - before) * 1e3 / updates
     return {
         "frames": frames,
         "objective": "weighted" if weighted else "sequential",
         "threshold": level,
-        "changes": len(seen),
-        "fastest ms": float(seen.min()),
-        "median ms": float(np.median(seen)),
-        "95th percentile ms": float(np.quantile(seen, 0.95)),
-        "worst ms": float(seen.max()),
+        "changes": len(times),
+        "fastest ms": float(times.min()),
+        "median ms": float(np.median(times)),
+        "95th percentile ms": float(np.quantile(times, 0.95)),
+        "worst ms": float(times.max()),
         "processor of the page, mean ms": float(in_page),
         "processor of the server, mean ms": float(in_server),
         "processes waiting": os.getloadavg()[0],
@@ -91,7 +90,7 @@ def measure(page: driver.Browser, frames: int, weighted: bool, level: float) -> 
 
 
 def processors(page: driver.Browser) -> np.ndarray:
-    """Seconds that the page's main thread and this process, the server, have computed."""
+    """Return the processor seconds of the main thread of the page and of this server."""
     metrics = page.devtools("Performance.getMetrics", {})["metrics"]
     (seconds,) = [item["value"] for item in metrics if item["name"] == "TaskDuration"]
     return np.array([seconds, time.process_time()])

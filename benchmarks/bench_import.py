@@ -1,6 +1,6 @@
-"""Time of `import rdp` in a fresh interpreter, next to numpy, which it loads, and to nothing.
+"""Time of `import rdp` in a fresh interpreter, compared with numpy and with no import.
 
-The budget of `import rdp` is 0.25 s over an interpreter that imports nothing.
+`import rdp` may take 0.25 s more than an interpreter that imports nothing.
 """
 
 import subprocess
@@ -21,7 +21,7 @@ def seconds(statement: str) -> float:
 
 
 def main() -> None:
-    # Rounds visit every statement, so that a busy moment slows all of them alike.
+    # Each round runs all statements, so that a busy moment affects all of them.
     rounds = [[seconds(statement) for statement in STATEMENTS] for _ in range(ROUNDS)]
     best = [min(times) for times in zip(*rounds, strict=True)]
     nothing, numpy = best[0], best[1] - best[0]

@@ -1,6 +1,6 @@
-"""Check a built site: local links lead somewhere, and no page loads anything from elsewhere.
+"""Check a built site: local links have a target, and pages load nothing from other sites.
 
-``python docs/check_site.py build/site`` prints what is wrong and exits with 1.
+``python docs/check_site.py build/site`` prints each problem and then exits with status 1.
 """
 
 import sys
@@ -8,14 +8,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-# What a browser fetches by itself, as opposed to links that a reader may follow.
+# Attributes that a browser loads by itself. Other links are for readers.
 LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("source", "src"), ("iframe", "src")}
-# Links to other pages for search engines and browsers, which load nothing.
+# Relations of links that load nothing.
 RELATIONS = {"canonical", "next", "prev", "index", "search", "author"}
 
 
 class Page(HTMLParser):
-    """Anchors, links, and what is loaded by one page."""
+    """Anchors, links and loaded URLs of one page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Collect what a tag names."""
+        """Collect the anchors and links of a tag."""
         values = dict(attrs)
         if values.get("id"):
             self.anchors.add(str(values["id"]))
@@ -39,24 +39,24 @@ class Page(HTMLParser):
 
 
 def problems(site: Path) -> list[str]:
-    """Return what is wrong, one line each."""
+    """Return one line for each problem of a site."""
     pages = {path.resolve(): Page(path.read_text()) for path in sorted(site.rglob("*.html"))}
     found = [] if pages else [f"{site}: no pages"]
     for path, page in pages.items():
         name = path.relative_to(site.resolve())
         found += [f"{name}: loads {url}" for url in page.loaded if is_remote(url)]
-        found += [f"{name}: {link} leads nowhere" for link in page.links if lost(link, path, pages)]
+        found += [f"{name}: {link} has no target" for link in page.links if lost(link, path, pages)]
     return found
 
 
 def is_remote(url: str) -> bool:
-    """Whether a URL names another host."""
+    """Return whether a URL names another host."""
     parts = urlsplit(url)
     return bool(parts.netloc) or parts.scheme in ("http", "https")
 
 
 def lost(link: str, path: Path, pages: dict[Path, Page]) -> bool:
-    """Whether a link is local and its file or its anchor does not exist."""
+    """Return whether a link is local and its file or its anchor does not exist."""
     parts = urlsplit(link)
     if parts.scheme or parts.netloc:
         return False
@@ -68,5 +68,5 @@ def lost(link: str, path: Path, pages: dict[Path, Page]) -> bool:
 
 if __name__ == "__main__":
     wrong = problems(Path(sys.argv[1]))
-    print("\n".join(wrong) or "every local link leads somewhere; nothing is loaded from elsewhere")
+    print("\n".join(wrong) or "every local link has a target; nothing is loaded from other sites")
     sys.exit(bool(wrong))

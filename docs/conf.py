@@ -18,7 +18,7 @@ extensions = [
     "sphinx.ext.extlinks",
     "numpydoc",
     "myst_nb",
-    "sphinx-mathjax-offline",  # formulas are drawn by a copy of MathJax that is part of the site
+    "sphinx-mathjax-offline",  # the site has its own copy of MathJax
 ]
 exclude_patterns = ["generated/parts/*"]  # included by pages
 nitpicky = True  # a reference to nothing is an error
@@ -26,7 +26,7 @@ nitpick_ignore_regex = [("py:mod", r"[\w.]+\._[\w.]+")]  # private modules are n
 smartquotes = False  # options keep their two hyphens
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 
-# Signatures show names and defaults; docstrings say shapes and units.
+# Signatures have names and defaults; docstrings have shapes and units.
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 # The absolute value of rho is not a substitution.
@@ -34,7 +34,7 @@ rst_prolog = "\n".join(rf".. |{name}| replace:: \|{name}\|" for name in ("rho", 
 
 myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # notebooks are shown as stored; the tests run them
+nb_execution_mode = "off"  # pages use the stored outputs; the tests run the notebooks
 
 html_theme = "furo"
 html_title = project
@@ -44,5 +44,5 @@ html_show_sphinx = False
 
 
 def setup(app: Sphinx) -> None:
-    """Write what is computed before the pages are read."""
+    """Generate the computed parts before Sphinx reads the pages."""
     app.connect("builder-inited", lambda _: generate())

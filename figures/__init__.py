@@ -1,9 +1,8 @@
-"""Figures: one module for each, each with the numbers behind it as CSV.
+"""Figures: one module for each figure, which also writes the numbers behind it as CSV.
 
-A figure module has a TITLE, a SIZE in inches, ``compute()`` from package calls to a table, and
-``draw(table, figure)`` from the table to axes. The module's name is the figure's name. A figure
-that moves has ``animate(table, figure)``, too, which yields after each step, and the size of its
-film, STRIP.
+The name of a module is the name of its figure. It has a TITLE, a SIZE in inches, ``compute()``,
+which returns a table, and ``draw(table, figure)``, which draws the table. An animated figure also
+has ``animate(table, figure)``, which yields after each step, and STRIP, the size of the animation.
 """
 
 from figures.build import FigureError, build, names

@@ -16,17 +16,17 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def main(
     which: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Figures to make; all if none.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Figures; all by default.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("rdp-figures"),
     formats: Annotated[
         str, typer.Option("--format", help="Image formats, comma-separated: png, pdf, svg.")
     ] = "png",
-    show: Annotated[bool, typer.Option("--list", help="List the figures and stop.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="List the figures and exit.")] = False,
 ) -> None:
     """Make figures, each with the numbers behind it as CSV.
 
-    Without names, a figure of results that are not there is left out; the command says so.
+    Without names, the command leaves out a figure whose results do not exist, and says so.
     """
     if show:
         typer.echo("\n".join(names()))

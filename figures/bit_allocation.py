@@ -1,4 +1,4 @@
-"""How each loss spends a bit budget over a group of pictures."""
+"""Best split of a bit budget over the frames of a group of pictures, for each loss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MEAN_RATES = (0.1, 0.5, 2.0)
 
 
 def compute() -> pd.DataFrame:
-    """Best split of a budget at zero perception loss, all frames weighing the same."""
+    """Best split of each budget at zero perception loss, with equal weights."""
     source = GaussMarkov.stationary(rho=RHO, frames=FRAMES)
     parts = []
     for mean in MEAN_RATES:

@@ -13,9 +13,9 @@ import numpy as np
 
 FORMATS = ("png", "pdf", "svg")
 _NOT_FIGURES = ("build",)
-STEP_MS = 700  # of an animation
+STEP_MS = 700  # time of one step of an animation
 
-# No dates in the files: the same numbers give the same bytes.
+# The files hold no dates, so that the same numbers give the same bytes.
 _METADATA: dict[str, dict[str, None]] = {
     "png": {},
     "pdf": {"CreationDate": None, "ModDate": None},
@@ -24,11 +24,11 @@ _METADATA: dict[str, dict[str, None]] = {
 
 
 class FigureError(ValueError):
-    """An unknown figure or image format was asked for."""
+    """A figure or an image format is unknown."""
 
 
 class MissingResults(FigureError):
-    """What a figure shows has not been measured."""
+    """The results that a figure draws do not exist."""
 
 
 def names() -> list[str]:
@@ -55,21 +55,21 @@ def build(name: str, out: Path | str, formats: Sequence[str] = ("png",)) -> list
     name : str
         Name of the figure, one of :func:`names`.
     out : path
-        Folder to write to; made if missing.
+        Folder to write to; it is created if missing.
     formats : sequence of {"png", "pdf", "svg"}
         Image formats.
 
     Returns
     -------
     list of Path
-        The files written: the table first, then the images, and a GIF of a figure that moves.
+        The files written: the table, the images, and the GIF of an animated figure.
 
     Raises
     ------
     FigureError
         Unknown figure or format.
     MissingResults
-        A figure of measured points, and none are there; nothing is written.
+        The figure needs measured points, and none exist. Nothing is written.
     """
     check([name], formats)
     import matplotlib as mpl
@@ -98,7 +98,7 @@ def build(name: str, out: Path | str, formats: Sequence[str] = ("png",)) -> list
 
 
 def _animated(module: ModuleType, table: Any, path: Path) -> Path:
-    """Save what `animate` leaves on its figure at each step."""
+    """Save a GIF with one image for each step of `animate`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
@@ -114,7 +114,7 @@ def _animated(module: ModuleType, table: Any, path: Path) -> Path:
 
 
 def check(which: Sequence[str], formats: Sequence[str]) -> None:
-    """Refuse unknown figures and image formats, before any work is done.
+    """Raise FigureError if a figure or an image format is unknown.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Predicted curves at the statistics of the sample clip, one for each loss."""
+"""Predicted curves of a Gauss-Markov source with the statistics of the sample clip."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ TITLE = "Predicted curves of the sample clip"
 SIZE = (7.0, 2.7)
 
 FRAMES = 12
-FIRST = 8.0  # the first frame gets as many times the bits of a later one
+FIRST = 8.0  # bits of the first frame over those of a later frame
 BITS_PER_PIXEL = np.geomspace(0.02, 2, 17)
 
 
 def compute() -> pd.DataFrame:
-    """Fit the clip's DCT modes and fill them by the water level of each loss."""
+    """Fit the DCT modes of the clip and predict the curves of each loss by water-filling."""
     fit = fit_clip(sample_clip())
     return predict(fit.source(FRAMES), BITS_PER_PIXEL, fit.modes, FIRST).to_dataframe()
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """Left: mean PSNR against rate. Right: frame by frame at the middle rate."""
+    """Left: mean PSNR against rate. Right: PSNR of each frame at the middle rate."""
     left, right = figure.subplots(1, 2)
-    predicted_rates(table, left).set_title(f"{FRAMES} frames; thin: encoder made for MSE")
+    predicted_rates(table, left).set_title(f"{FRAMES} frames; thin: MMSE encoder")
     predicted_frames(table, right)
     left.legend()

@@ -1,4 +1,4 @@
-"""Codecs over theory: measured points from real bytes on a source whose truth is known."""
+"""Measured points of codecs, from real bytes, and the exact curves of their source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from figures._codecs import MARKERS, at_equal_rates, changing_rates, constructive, neural_source
+from figures._codecs import (
+    MARKERS,
+    at_equal_rates,
+    changing_rates,
+    constructive,
+    legend_handles,
+    neural_source,
+)
 from figures._table import ZERO_PERCEPTION
 from neural.evaluation.record import trained
 from rdp.closed_form import rate_for_distortion
@@ -20,16 +27,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TITLE = "Measured codecs over the theory"
+TITLE = "Measured codecs and theory"
 SIZE = (7.0, 4.6)
 
 PLFS = ("FMD", "JD", "SA")
 LONG = GaussMarkov.stationary(rho=0.95, frames=8)
-LONG_RATES = (0.1, *[3.0] * 7)  # bits: a poor first frame, then good ones
+LONG_RATES = (0.1, *[3.0] * 7)  # bits: a low rate of the first frame, then high rates
 
 
 def compute() -> pd.DataFrame:
-    """Curves and points of D_2 against rate; distortion over time after a poor first frame."""
+    """D_2 against rate, and distortion of each frame after a first frame of low rate."""
     source = neural_source()
     rates = np.linspace(0, 2.4, 97)
     rows: list[dict[str, Any]] = []
@@ -64,7 +71,7 @@ def _measured(panel: str, point: OperatingPoint) -> Iterator[dict[str, Any]]:
 
 
 def _permanence(panel: str, points: Sequence[OperatingPoint]) -> Iterator[dict[str, Any]]:
-    """Measured distortion over time, and the closed form at the errors of the MMSE decoder."""
+    """Measured distortion of each frame, and the closed form at the errors of the MMSE decoder."""
     (estimate,) = [point for point in points if point.plf == "MMSE"]
     source = estimate.source
     assert isinstance(source, GaussMarkov)
@@ -83,11 +90,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     for ax, plf in zip(axes, PLFS, strict=True):
         _against_rate(ax, table[table.panel == "rate"], plf)
     axes[0].set_ylabel(r"$D_2$ / variance")
-    handles = [
-        axes[0].plot([], [], color="black", linestyle="none", label=series, **style)[0]
-        for series, style in MARKERS.items()
-    ]
-    above.legend(handles=handles, loc="outside upper center", ncols=4)
+    above.legend(handles=legend_handles(axes[0]), loc="outside upper center", ncols=4)
     left, right = below.subplots(1, 2, width_ratios=(1.8, 1), sharey=True)
     for ax, panel in ((left, "long"), (right, "neural")):
         _over_time(ax, table[table.panel == panel])

@@ -27,7 +27,7 @@ POINTS = 81
 def compute() -> pd.DataFrame:
     """Least D_1 + D_2 with the same threshold at both frames."""
     source = GaussMarkov.stationary(rho=RHO, frames=2)
-    w2 = np.linspace(0, 1.2, POINTS)  # even in W2: the curves are smooth in it
+    w2 = np.linspace(0, 1.2, POINTS)  # even steps in W2, in which the curves are smooth
     parts = []
     for rates in RATES:
         for plf in ("FMD", "JD", "SA"):

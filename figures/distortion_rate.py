@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from figures._table import ZERO_PERCEPTION
+from figures._table import CORRELATIONS, ZERO_PERCEPTION
 from rdp.source import GaussMarkov
 from solvers.plotting import line
 
@@ -17,16 +17,15 @@ if TYPE_CHECKING:
 TITLE = "Distortion against rate at zero perception loss"
 SIZE = (7.0, 2.5)
 
-RHO = (0.5, 0.9, 0.99)
-FIRST_RATE = 0.25  # bits: a poor first frame, where the losses differ
+FIRST_RATE = 0.25  # bits: a first frame of low rate, after which the losses differ
 FRAMES = 3
 
 
 def compute() -> pd.DataFrame:
-    """Sweep the rate of frames 2 and 3 behind a poor first frame."""
+    """Sweep the rate of frames 2 and 3 after a first frame of low rate."""
     rates = np.linspace(0, 4, 121)
     parts = []
-    for rho in RHO:
+    for rho in CORRELATIONS:
         source = GaussMarkov.stationary(rho=rho, frames=FRAMES)
         grid = np.stack([np.full_like(rates, FIRST_RATE), rates, rates], axis=-1)
         for plf, distortion in ZERO_PERCEPTION.items():
@@ -39,7 +38,7 @@ def compute() -> pd.DataFrame:
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
     """One panel for each correlation."""
-    axes = figure.subplots(1, len(RHO), sharey=True)
+    axes = figure.subplots(1, len(CORRELATIONS), sharey=True)
     for ax, (rho, panel) in zip(axes, table.groupby("rho"), strict=True):
         for plf in ZERO_PERCEPTION:
             curve = panel[panel.plf == plf]

@@ -1,4 +1,4 @@
-"""Error permanence: a poor first frame, then high rates."""
+"""Error permanence: distortion of each frame after a first frame without bits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FRAMES = 12
 
 
 def compute() -> pd.DataFrame:
-    """Distortion of every frame, with the bound that any JD scheme obeys."""
+    """Distortion of each frame, with a lower bound for all JD schemes."""
     source = GaussMarkov.stationary(rho=RHO, frames=FRAMES)
     rates = np.full(FRAMES, LATER_RATE)
     rates[0] = FIRST_RATE
@@ -40,7 +40,7 @@ def compute() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """Distortion over time on a logarithmic axis."""
+    """Distortion of each frame on a logarithmic axis."""
     ax = figure.subplots()
     for plf in ZERO_PERCEPTION:
         curve = table[table.curve == plf]
@@ -48,7 +48,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     bound = table[(table.curve == "bound") & (table.distortion > 0)]
     ax.fill_between(
         bound.frame, table.distortion[table.distortion > 0].min() / 2, bound.distortion,
-        color="#D55E00", alpha=0.12, linewidth=0, label="no JD scheme\n(any decoder)",
+        color="#D55E00", alpha=0.12, linewidth=0, label="impossible for JD\n(any decoder)",
     )  # fmt: skip
     ax.set(
         xlabel="frame",

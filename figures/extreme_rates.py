@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 TITLE = "Extreme rates"
 SIZE = (7.6, 3.6)
 
-# Left edges of the columns: rates, then the losses; the joint loss has the longest entries.
+# Left edges of the columns. JD has the longest entries.
 EDGES = {"rates": 0.0, "MMSE": 0.13, "FMD": 0.355, "JD": 0.585, "SA": 0.85}
 
 
 def compute() -> pd.DataFrame:
-    """The sympy derivation, two and three frames, every frame."""
+    """Formulas that sympy derives, for sequences of two and three frames."""
     tables = [pd.DataFrame(extreme_rate_table(frames).rows) for frames in (2, 3)]
     return pd.concat(tables, ignore_index=True)
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """Two blocks, D_2 and D_3; a row for each combination of rates."""
+    """Two blocks, D_2 and D_3, with one row for each combination of rates."""
     ax = figure.subplots()
     ax.set_axis_off()
     blocks = [table[table.rates.str.count(",") == frames - 1] for frames in (2, 3)]

@@ -23,7 +23,7 @@ FRAMES = 3
 
 
 def compute() -> pd.DataFrame:
-    """D_3 / m_3 against the rate of frames 2 and 3 behind a poor first frame."""
+    """D_3 / m_3 against the rate of frames 2 and 3 after a first frame of low rate."""
     rates = np.linspace(0, 3, 151)
     source = GaussMarkov.stationary(rho=RHO, frames=FRAMES)
     grid = np.stack([np.full_like(rates, FIRST_RATE), rates, rates], axis=-1)
@@ -44,7 +44,7 @@ def compute() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """The ratio of each loss, with the line at two."""
+    """The ratio of each loss, and a line at two."""
     ax = figure.subplots()
     for plf, curve in table.groupby("plf"):
         ax.semilogy(curve.rate_bits, curve.over_mmse, **line(plf))

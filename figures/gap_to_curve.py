@@ -1,4 +1,4 @@
-"""Bits per frame that codecs need above the least rate for what they reached."""
+"""Bits per frame of codecs above the least rate for their distortion and perception loss."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from figures._codecs import MARKERS, at_equal_rates
+from figures._codecs import MARKERS, at_equal_rates, legend_handles
 from rdp.codec.lattices import lattice
 from rdp.perception import perception
 from rdp.source import GaussMarkov
 from solvers import minimum_rate
-from solvers.plotting import STYLES
+from solvers.plotting import STYLES, loss_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +21,7 @@ SIZE = (7.0, 2.6)
 
 
 def compute() -> pd.DataFrame:
-    """Measured rate less the least one for the measured distortions and perception losses."""
+    """Measured rate minus the least rate for the measured distortions and perception losses."""
     rows = []
     for point in at_equal_rates():
         assert isinstance(point.source, GaussMarkov)
@@ -41,7 +41,7 @@ def compute() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """One panel for each decoder, with the gap of each lattice at high rate."""
+    """One panel for each decoder; the dotted lines are the gaps of the lattices at high rate."""
     axes = figure.subplots(1, len(STYLES), sharey=True)
     for ax, plf in zip(axes, STYLES, strict=True):
         for name in ("Z", "E8"):
@@ -53,15 +53,11 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
                 part.rate_bits, part.gap_bits, color=STYLES[plf]["color"], linestyle=joined,
                 linewidth=0.8, **style,
             )  # fmt: skip
-        ax.set(title="MMSE" if plf == "MMSE" else f"PLF-{plf}", xlabel="rate (bits per frame)")
+        ax.set(title=loss_label(plf), xlabel="rate (bits per frame)")
     axes[0].set(ylabel="gap to the curve\n(bits per frame)", ylim=(0, 0.36))
     for name in ("Z", "E8"):
         axes[0].annotate(
             name, (0.02, lattice(name).gap), xycoords=("axes fraction", "data"), va="bottom",
             fontsize=6,
         )  # fmt: skip
-    handles = [
-        axes[0].plot([], [], color="black", linestyle="none", label=series, **style)[0]
-        for series, style in MARKERS.items()
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    figure.legend(handles=legend_handles(axes[0]), loc="outside upper center", ncols=4)

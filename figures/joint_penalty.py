@@ -1,4 +1,4 @@
-"""What PLF-JD pays for: changes of quality between frames, and nothing in steady state."""
+"""Extra distortion of PLF-JD: large where quality changes, zero in steady state."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from figures._table import ZERO_PERCEPTION
+from figures._table import CORRELATIONS, ZERO_PERCEPTION
 from rdp.source import GaussMarkov
 from solvers.plotting import line
 
@@ -17,18 +17,16 @@ if TYPE_CHECKING:
 TITLE = "The price of joint realism"
 SIZE = (7.0, 2.6)
 
-RHO = (0.5, 0.9, 0.99)
 SECOND_RATE = 1.0
 STEADY_RATE = 0.5
 FRAMES = 400
-LINES = {0.5: "-", 0.9: "--", 0.99: ":"}
 
 
 def compute() -> pd.DataFrame:
-    """Distortion relative to FMD: against the rate of frame 1, and over time at constant rate."""
+    """Distortion relative to FMD, against the rate of frame 1 and, at constant rate, the frame."""
     parts = []
     first = np.linspace(0, 6, 121)
-    for rho in RHO:
+    for rho in CORRELATIONS:
         pair = GaussMarkov.stationary(rho=rho, frames=2)
         grid = np.stack([first, np.full_like(first, SECOND_RATE)], axis=-1)
         long = GaussMarkov.stationary(rho=rho, frames=FRAMES)
@@ -52,11 +50,11 @@ def compute() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """Left: quality changes from frame 1 to 2. Right: constant rate."""
+    """Left: the rate of frame 1 differs from that of frame 2. Right: constant rate."""
     left, right = figure.subplots(1, 2)
     for (panel, rho, plf), curve in table.groupby(["panel", "rho", "plf"]):
         ax = left if panel == "change" else right
-        style = dict(line(plf), linestyle=LINES[rho], label=rf"{plf}, $\rho$ = {rho:g}")
+        style = dict(line(plf), linestyle=CORRELATIONS[rho], label=rf"{plf}, $\rho$ = {rho:g}")
         ax.semilogy(curve.x, curve.over_fmd_percent.clip(lower=1e-3), **style)
     left.set(
         xlabel=r"rate of frame 1, $R_1$ (bits)",

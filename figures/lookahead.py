@@ -1,4 +1,4 @@
-"""What lookahead saves under perfect joint realism when rates fluctuate."""
+"""Distortion that lookahead saves under perfect joint realism when rates fluctuate."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from figures._table import CORRELATIONS
 from rdp.source import GaussMarkov
 from solvers.methods.lookahead import lookahead
 from solvers.plotting import STYLES
@@ -17,26 +18,24 @@ if TYPE_CHECKING:
 TITLE = "What lookahead saves"
 SIZE = (7.0, 2.6)
 
-RHO = (0.5, 0.9, 0.99)
 FRAMES = 64
 PROFILES = 50
 SPREADS = np.linspace(0, 2, 11)
 SEED = 0
-LINES = {0.5: "-", 0.9: "--", 0.99: ":"}
 
 
 def profile(spread: float, rng: np.random.Generator) -> np.ndarray:
-    """Rates of independent frames: log-normal about 0.5 bit, spread in octaves."""
+    """Return independent log-normal rates with median 0.5 bit; the spread is in octaves."""
     return 0.5 * np.exp2(spread * rng.standard_normal(FRAMES))
 
 
 def compute() -> pd.DataFrame:
-    """Total distortion of the sequential decoder against the one that weighs all frames."""
+    """Total distortion of the sequential decoder, and of the decoder with equal weights."""
     rows = []
-    for rho in RHO:
+    for rho in CORRELATIONS:
         source = GaussMarkov.stationary(rho=rho, frames=FRAMES)
         for spread in SPREADS:
-            rng = np.random.default_rng(SEED)  # the same profiles, stretched
+            rng = np.random.default_rng(SEED)  # the same profiles for each spread
             saved = []
             for _ in range(PROFILES):
                 rates = profile(spread, rng)
@@ -58,7 +57,7 @@ def compute() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """Left: one sequence. Right: saving against how much the rates fluctuate."""
+    """Left: one sequence. Right: distortion saved against the fluctuation of the rates."""
     left, right = figure.subplots(1, 2)
     for curve, style in (("sequential", "--"), ("lookahead", "-")):
         path = table[table.curve == curve]
@@ -66,12 +65,13 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     left.set(
         xlabel="frame (1, 5, 9 get 0.05 bit, the others 2)",
         ylabel=r"$D_t$ / variance",
-        title=r"0-PLF-JD, $\rho$ = 0.9",
+        title=r"PLF-JD at $P$ = 0, $\rho$ = 0.9",
         ylim=(0, None),
     )
     left.legend()
     for rho, path in table[table.curve == "profiles"].groupby("rho"):
-        right.plot(path.x, path.value, LINES[rho], color="#0072B2", label=rf"$\rho$ = {rho:g}")
+        style = CORRELATIONS[rho]
+        right.plot(path.x, path.value, style, color="#0072B2", label=rf"$\rho$ = {rho:g}")
         right.fill_between(path.x, path.low_10, path.high_90, color="#0072B2", alpha=0.12, lw=0)
     right.set(
         xlabel="fluctuation of the rates (octaves, std)",

@@ -1,4 +1,4 @@
-"""Error permanence as a choice: frame 2 against frame 3 for decoders that look ahead."""
+"""Distortion of frame 2 against that of frame 3, for decoders that look ahead."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SIZE = (3.4, 2.6)
 
 RHO = (0.8, 0.9, 0.95)
 RATES = (0.05, 8.0, 8.0)
-LOOKS = {0.8: (":", "#56B4E9"), 0.9: ("-", "#D55E00"), 0.95: ("--", "#4D4D4D")}
+STYLE = {0.8: (":", "#56B4E9"), 0.9: ("-", "#D55E00"), 0.95: ("--", "#4D4D4D")}
 
 
 def compute() -> pd.DataFrame:
-    """Front of (D_2, D_3) at perfect joint realism, and the sequential decoder on it."""
+    """Front of (D_2, D_3) at perfect joint realism, and the point of the sequential decoder."""
     rows = []
     for rho in RHO:
         source = GaussMarkov.stationary(rho=rho, frames=3)
@@ -36,10 +36,10 @@ def compute() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """One curve for each correlation, a dot where the sequential decoder is."""
+    """One curve for each correlation, with a dot for the sequential decoder."""
     ax = figure.subplots()
     for rho, part in table.groupby("rho"):
-        style, color = LOOKS[rho]
+        style, color = STYLE[rho]
         front = part[part.point == "front"].sort_values("distortion_2")
         ax.plot(
             front.distortion_2, front.distortion_3, style, color=color, label=rf"$\rho$ = {rho}"
@@ -50,6 +50,6 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     ax.set(
         xlabel=r"$D_2$ / variance",
         ylabel=r"$D_3$ / variance",
-        title=f"0-PLF-JD, {', '.join(f'{rate:g}' for rate in RATES)} bits",
+        title=f"PLF-JD at $P$ = 0; rates {', '.join(f'{rate:g}' for rate in RATES)} bits",
     )
     ax.legend()

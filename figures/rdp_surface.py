@@ -1,4 +1,4 @@
-"""Surfaces of distortion over rate and perception, one for each loss."""
+"""Surfaces of distortion over rate and perception threshold, one for each loss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEVELS = (0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 1.8)
 
 
 def compute() -> pd.DataFrame:
-    """Least D_1 + D_2 behind a poor first frame, the same threshold at both frames."""
+    """Least D_1 + D_2 with a low rate of frame 1 and the same threshold at both frames."""
     source = GaussMarkov.stationary(rho=RHO, frames=2)
     rates, w2 = np.linspace(0, 2, 41), np.linspace(0, 0.8, 41)
     grid = np.stack(np.broadcast_arrays(FIRST_RATE, rates[:, None]), axis=-1)
@@ -45,7 +45,7 @@ def compute() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """Lines of equal distortion; they bend where realism costs."""
+    """Lines of equal distortion; they bend where realism costs distortion."""
     from matplotlib import colormaps
 
     axes = figure.subplots(1, 3, sharey=True)

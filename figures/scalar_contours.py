@@ -20,7 +20,7 @@ LEVELS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.6, 1.0, 1.5)
 def compute() -> pd.DataFrame:
     """Rate on a grid of distortion and perception, unit variance."""
     distortion = np.linspace(0.05, 1.7, 166)
-    w2 = np.linspace(0.0, 1.0, 101)  # even in W2, since the corner at P = 0 is sharp in its square
+    w2 = np.linspace(0.0, 1.0, 101)  # even steps in W2: in W2 squared the corner at 0 is sharp
     d, w = np.meshgrid(distortion, w2)
     rate = scalar_rate(d, w**2)
     return pd.DataFrame({"distortion": d.ravel(), "w2": w.ravel(), "rate_bits": rate.ravel()})
@@ -32,7 +32,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
 
     ax = figure.subplots()
     grid = table.pivot(index="w2", columns="distortion", values="rate_bits")
-    shades = colormaps["cividis"](np.linspace(0.75, 0.0, len(LEVELS)))  # the pale end is left out
+    shades = colormaps["cividis"](np.linspace(0.75, 0.0, len(LEVELS)))  # without the pale end
     lines = ax.contour(grid.columns, grid.index, grid.to_numpy(), levels=LEVELS, colors=shades)
     ax.clabel(lines, fmt="%g bit", fontsize=6)
     ax.set(

@@ -1,4 +1,4 @@
-"""What an answer costs, and how exactly it is known, against the number of frames."""
+"""Time and certified gap of the solvers against the number of frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TITLE = "Solvers compared"
 SIZE = (7.0, 2.6)
 
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
-# For each series: benchmark, column of the time in ms, column of the gap.
+# Series -> benchmark, column of the time in ms, column of the gap.
 SERIES = {
     "barrier (compiled), P > 0": ("newton_growth", "barrier, ms a point", "barrier, certified gap"),
     "sdp (cvxpy + Clarabel), P > 0": ("newton_growth", "sdp, ms a point", "sdp, certified gap"),
@@ -28,20 +28,20 @@ STYLE = {
     "sdp (cvxpy + Clarabel), P > 0": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "lookahead, P = 0": {"color": "#009E73", "marker": "^", "linestyle": ":"},
 }
-LEAST_GAP = 1e-16  # where gaps of zero, or of rounding, are drawn
+LEAST_GAP = 1e-16  # smaller gaps are drawn here
 
 
 def _rows(benchmark: str) -> pd.DataFrame:
     path = RESULTS / f"{benchmark}.json"
     if not path.exists():
-        raise MissingResults(f"no results of {benchmark} in {RESULTS}; benchmarks write them")
+        raise MissingResults(f"no results of {benchmark} in {RESULTS}; run its benchmark")
     return pd.DataFrame(json.loads(path.read_text())["rows"])
 
 
 def compute() -> pd.DataFrame:
-    """Read what the benchmarks measured for PLF-JD on one core.
+    """Read the results of the benchmarks for PLF-JD on one core.
 
-    Thresholds P > 0: weights 1, equal rates. P = 0: random weights, and rates that fluctuate.
+    For thresholds P > 0 the weights are 1 and the rates equal. For P = 0 both are random.
     """
     parts = []
     for series, (benchmark, time, gap) in SERIES.items():

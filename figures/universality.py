@@ -1,4 +1,4 @@
-"""The price of an encoder made for mean squared error alone."""
+"""Extra distortion of the encoder designed for mean squared error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RATES = np.geomspace(0.03, 4, 33)  # bits per mode
 
 
 def sources() -> dict[str, GaussMarkov]:
-    """Two frames: scalar, spectra falling as a power of the frequency, and the sample clip."""
+    """Return sources of two frames: scalar, with power-law spectra, and the sample clip."""
     index = np.arange(1, MODES + 1)
     return {
         "scalar": GaussMarkov.stationary([RHO], frames=2),
@@ -49,7 +49,7 @@ def compute() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """One panel for each vector source; the scalar one is the line at zero."""
+    """One panel for each vector source; the scalar source is the line at zero."""
     names = [name for name in dict.fromkeys(table.source) if name != "scalar"]
     scalar = table[(table.source == "scalar") & (table.plf == "FMD")]
     axes = figure.subplots(1, len(names), sharey=True)

@@ -1,4 +1,4 @@
-"""Which perception loss in which situation: distortion paid and temporal correlation kept."""
+"""Distortion and temporal correlation of each perception loss in four situations."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ SIZE = (7.0, 2.8)
 
 RHO = 0.9
 SITUATIONS = {
-    "good first frame, starved later": (4.0, 0.1, 0.1),
-    "starved first frame, good later": (0.1, 4.0, 4.0),
+    "high rate first, low rate later": (4.0, 0.1, 0.1),
+    "low rate first, high rate later": (0.1, 4.0, 4.0),
     "low rate throughout": (0.25, 0.25, 0.25),
     "high rate throughout": (3.0, 3.0, 3.0),
 }
 
 
 def compute() -> pd.DataFrame:
-    """Distortion of frame 3, and correlation between the frames 2 and 3 that are shown."""
+    """Distortion of frame 3, and correlation of the reconstructed frames 2 and 3."""
     source = GaussMarkov.stationary(rho=RHO, frames=3)
     rows = []
     for situation, rates in SITUATIONS.items():
         for plf in STYLES:
             solution = solve(Problem(source, rates, perception(plf)))
-            shown = solution.cov_xhat
+            cov = solution.cov_xhat
             rows.append(
                 {
                     "situation": situation,
                     "rates_bits": " ".join(f"{rate:g}" for rate in rates),
                     "plf": plf,
                     "distortion_3": solution.distortion[2],
-                    "correlation_23": shown[1, 2] / np.sqrt(shown[1, 1] * shown[2, 2]),
+                    "correlation_23": cov[1, 2] / np.sqrt(cov[1, 1] * cov[2, 2]),
                 }
             )
     return pd.DataFrame(rows)
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """Dots by situation: what is paid on the left, what is kept on the right."""
+    """One row for each situation: distortion on the left, correlation on the right."""
     left, right = figure.subplots(1, 2, sharey=True)
     place = np.arange(len(SITUATIONS))[::-1]
     for step, plf in enumerate(STYLES):
         part = table[table.plf == plf]
-        height = place + 0.27 - 0.18 * step  # side by side, so that equal values stay apart
+        height = place + 0.27 - 0.18 * step  # losses with equal values do not overlap
         style = dict(STYLES[plf], linestyle="none", markersize=5, label=plf)
         left.plot(part.distortion_3, height, **style)
         right.plot(part.correlation_23, height, **style)
@@ -65,7 +65,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     left.set_yticks(place, names)
     left.set(xlabel=r"$D_3$ / variance", xscale="log")
     right.axvline(RHO, color="black", linewidth=0.8)
-    right.set(xlabel=rf"correlation of frames 2 and 3 shown (source: {RHO})", xlim=(0.5, 1.0))
+    right.set(xlabel=rf"correlation of $\hat X_2$ and $\hat X_3$ (source: {RHO})", xlim=(0.5, 1.0))
     for ax in (left, right):
         ax.grid(visible=False, axis="y")
         for edge in place[:-1] - 0.5:

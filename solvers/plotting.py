@@ -1,4 +1,7 @@
-"""How curves of each perception loss look, everywhere: colour-blind-safe, distinct in grey too."""
+"""Style of the curves of each perception loss, in all figures.
+
+The colours are safe for colour-blind readers. Line style and marker differ too, for print in grey.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe-Ito colours; line style and marker tell the curves apart without colour.
+# Okabe-Ito colours.
 STYLES: dict[str, dict[str, Any]] = {
     "MMSE": {"color": "#4D4D4D", "linestyle": ":", "marker": "s"},
     "FMD": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
@@ -16,7 +19,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "SA": {"color": "#009E73", "linestyle": "-.", "marker": "D"},
 }
 
-# What a paper's column needs; used in a context, never set globally.
+# Settings for the column of a paper; used in a context, never set globally.
 RC: dict[str, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -38,24 +41,35 @@ RC: dict[str, Any] = {
 }
 
 
+def loss_label(plf: str) -> str:
+    """Name of a perception loss in legends and titles.
+
+    Parameters
+    ----------
+    plf : {"MMSE", "FMD", "JD", "SA"}
+        Name of the loss.
+    """
+    return plf if plf == "MMSE" else f"PLF-{plf}"
+
+
 def line(plf: str, marker: bool = False) -> dict[str, Any]:
     """Keyword arguments of `Axes.plot` for a perception loss.
 
     Parameters
     ----------
     plf : {"MMSE", "FMD", "JD", "SA"}
-        Which loss.
+        Name of the loss.
     marker : bool
-        Draw markers too.
+        Whether to draw markers.
     """
-    style = dict(STYLES[plf], label="MMSE" if plf == "MMSE" else f"PLF-{plf}")
+    style = dict(STYLES[plf], label=loss_label(plf))
     if not marker:
         del style["marker"]
     return style
 
 
 def new_figure(width: float = 3.5, height: float = 2.6) -> Figure:
-    """Figure that belongs to no window and no backend.
+    """Return a figure without a window.
 
     Parameters
     ----------
@@ -80,7 +94,7 @@ def curves(table: Any, x: str, y: str, ax: Axes | None = None) -> Axes:
     x, y : str
         Names of the columns to draw.
     ax : matplotlib Axes or None
-        Where to draw; None makes a figure.
+        Axes to draw on; None makes a figure.
 
     Returns
     -------
@@ -95,24 +109,18 @@ def curves(table: Any, x: str, y: str, ax: Axes | None = None) -> Axes:
 def predicted_rates(table: Any, ax: Axes | None = None) -> Axes:
     """Draw predicted PSNR, of the mean error over the frames, against bits per pixel.
 
+    Thin curves are those of the encoder designed for mean squared error.
+
     Parameters
     ----------
-    table : pandas.DataFrame
-        From ``Prediction.to_dataframe()``.
-    ax : matplotlib Axes or None
-        Where to draw; None makes a figure.
-
-    Returns
-    -------
-    matplotlib Axes
-        Thin curves are for the encoder made for mean squared error.
+    table, ax
+        As in :func:`predicted_frames`.
     """
     from solvers.prediction import decibels
 
-    ax = new_figure().subplots() if ax is None else ax
     mean = table.groupby(["encoder", "plf", "bits_per_pixel"], sort=False).mse.mean().reset_index()
     mean["psnr_db"] = decibels(mean.mse, table.attrs["peak"])
-    curves(mean[mean.encoder == "optimal"], "bits_per_pixel", "psnr_db", ax)
+    ax = curves(mean[mean.encoder == "optimal"], "bits_per_pixel", "psnr_db", ax)
     for plf, curve in mean[mean.encoder == "mmse"].groupby("plf", sort=False):
         if plf != "MMSE":
             thin = line(str(plf)) | {"linewidth": 0.6, "label": "_nolegend_"}
@@ -128,18 +136,17 @@ def predicted_frames(table: Any, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     table : pandas.DataFrame
-        From ``Prediction.to_dataframe()``.
+        Table of :meth:`solvers.prediction.Prediction.to_dataframe`.
     ax : matplotlib Axes or None
-        Where to draw; None makes a figure.
+        Axes to draw on; None makes a figure.
 
     Returns
     -------
     matplotlib Axes
     """
-    ax = new_figure().subplots() if ax is None else ax
     rates = sorted(set(table.bits_per_pixel))
     rate = rates[len(rates) // 2]
     chosen = table[(table.bits_per_pixel == rate) & (table.encoder == "optimal")]
-    curves(chosen, "frame", "psnr_db", ax)
+    ax = curves(chosen, "frame", "psnr_db", ax)
     ax.set(xlabel="frame", ylabel="PSNR (dB)", title=f"{rate:.3g} bits per pixel")
     return ax

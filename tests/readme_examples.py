@@ -1,4 +1,4 @@
-"""The Python examples of the README, to be run as a reader would run them."""
+"""Run the Python examples of the README."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every notebook runs from start to end, and is stored with the outputs a reader sees."""
+"""Every notebook runs from start to end, and is stored with its outputs."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_a_notebook_asks_answers_and_keeps_its_outputs(path):
     assert "**Question.**" in cells[0].source
     assert any("**Answer.**" in cell.source for cell in cells)
     code = [cell for cell in cells if cell.cell_type == "code"]
-    assert code[-1].outputs, "the answer is not shown"
+    assert code[-1].outputs, "the answer has no output"
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert not any(line.startswith("def ") for cell in code for line in cell.source.splitlines())
 

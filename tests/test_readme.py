@@ -1,4 +1,4 @@
-"""What the README says works."""
+"""The commands, code and tables of the README are true."""
 
 import re
 
@@ -39,7 +39,7 @@ def test_the_table_of_figures_names_them_all():
     assert sorted(listed) == sorted(names())
 
 
-def test_output_shown_under_the_first_example_is_what_it_prints(capsys):
+def test_the_first_example_prints_the_output_below_it(capsys):
     exec(compile(examples()[0], "README.md", "exec"), {"__name__": "__main__"})
-    shown = re.search(r"^```text\n(.*?)^```", README.read_text(), flags=re.MULTILINE | re.DOTALL)
-    assert capsys.readouterr().out == shown[1]
+    output = re.search(r"^```text\n(.*?)^```", README.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert capsys.readouterr().out == output[1]

@@ -1,10 +1,12 @@
-"""The `rdp` command. One module for each family of commands; heavy imports happen inside them.
+"""The `rdp` command: one module for each family of commands.
 
-Exit status: 0 solved, 1 a solver or a check failed, 2 bad input, with one line on stderr.
+The exit status is 0 if the problem is solved, 1 if a solver or a check fails, and 2 if the input
+is wrong. Errors print one line on stderr. A command imports heavy libraries only when it runs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -20,29 +22,46 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for family in (solve, curve, sweep, allocation, table, fit, validate, explore):
-    family.register(app)
+# The order is that of `rdp --help`.
+COMMANDS: dict[str, Callable[..., None]] = {
+    "solve": solve.solve,
+    "curve": curve.curve,
+    "sweep": sweep.sweep,
+    "minimum-rate": allocation.minimum_rate,
+    "allocate": allocation.allocate,
+    "pareto": allocation.pareto,
+    "universality": allocation.universality,
+    "table": table.table,
+    "fit": fit.fit,
+    "validate": validate.validate,
+    "explore": explore.explore,
+}
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
-            known = version("gauss-markov-rdp")
+            installed = version("gauss-markov-rdp")
         except PackageNotFoundError:
-            known = "(run from its source, not installed)"
-        typer.echo(f"gauss-markov-rdp {known}")
+            installed = "(run from source, not installed)"
+        typer.echo(f"gauss-markov-rdp {installed}")
         raise typer.Exit
 
 
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
     traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show where an error comes from.")
+        bool, typer.Option("--traceback", help="Print the full traceback of an error.")
     ] = False,
 ) -> None:
     """Rate-distortion-perception tradeoffs of causal coding for Gauss-Markov sources."""

@@ -1,4 +1,4 @@
-"""`rdp minimum-rate`, `allocate`, `pareto` and `universality`: the questions people ask."""
+"""`rdp minimum-rate`, `allocate`, `pareto` and `universality`: bits, trade-offs and encoders."""
 
 from __future__ import annotations
 
@@ -13,36 +13,27 @@ from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
 
 Distortion = Annotated[
-    str, typer.Option(metavar=inputs.LIST, help="Distortion allowed at each frame; inf is free.")
+    str, typer.Option(metavar=inputs.LIST, help="Largest distortion of each frame; inf is free.")
 ]
 Objective = Annotated[
     str,
-    typer.Option(metavar="total|sequential", help="Least total rate, or frame after frame."),
+    typer.Option(
+        metavar="total|sequential", help="Least total rate, or least rate of each frame in turn."
+    ),
 ]
 Total = Annotated[float, typer.Option(help="Bits for all frames together.")]
 Between = Annotated[
-    str | None, typer.Option(metavar="I,J", help="Two frames, from 1; the last two if not given.")
+    str | None,
+    typer.Option(metavar="I,J", help="Two frames, numbered from 1; the last two by default."),
 ]
-Points = Annotated[int, typer.Option(min=2, help="Points of the front.")]
+Points = Annotated[int, typer.Option(min=2, help="Number of points of the front.")]
 Clip = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Source fitted to a clip; rates are bits per pixel."),
+    typer.Option(metavar="FILE", help="Clip to fit the source to; rates are then bits per pixel."),
 ]
-Sample = Annotated[bool, typer.Option("--sample", help="The same with the package's own clip.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to an application.
-
-    Parameters
-    ----------
-    app : typer.Typer
-        The application.
-    """
-    app.command("minimum-rate")(minimum_rate)
-    app.command("allocate")(allocate)
-    app.command("pareto")(pareto)
-    app.command("universality")(universality)
+Sample = Annotated[
+    bool, typer.Option("--sample", help="Fit the source to the sample clip of the package.")
+]
 
 
 def minimum_rate(
@@ -57,17 +48,17 @@ def minimum_rate(
     json: inputs.Json = False,
     csv: inputs.Csv = None,
 ) -> None:
-    """Least rates at which given distortions and perception thresholds can be met.
+    """Least rates that reach given distortions at given perception thresholds.
 
     rdp minimum-rate --rho 0.9 --distortion 0.5,0.3,0.2 --plf JD
     """
-    from solvers.allocation import minimum_rate as ask
+    from solvers import minimum_rate as run
 
     targets = inputs.numbers("distortion", distortion)
     allowed = inputs.numbers("levels", levels)
     source = inputs.source(rho, sigma, frames, distortion=targets, levels=allowed)
     loss = perception(plf, allowed, metric)
-    found = ask(source, targets, loss, objective)
+    found = run(source, targets, loss, objective)
     columns = {
         "bits": found.rates,
         "distortion": found.distortion,
@@ -75,7 +66,9 @@ def minimum_rate(
         "perception": found.perception,
     }
     if _frames(columns, csv, json):
-        output.show_json({**_source(source, plf), **_answer(found)})
+        names = ("rates", "total", "lower_bound", "gap", "distortion", "perception")
+        answer = {name: getattr(found, name) for name in names}
+        output.show_json({**_source(source, plf), **answer})
     elif csv is None:
         typer.echo(f"total {found.total:.6g} bits, no scheme needs less than {_bound(found)}")
 
@@ -90,7 +83,7 @@ def allocate(
     metric: inputs.Metric = "w2",
     weights: Annotated[
         str | None,
-        typer.Option(metavar=inputs.LIST, help="Weights of the distortions; equal if not given."),
+        typer.Option(metavar=inputs.LIST, help="Weights of the distortions; equal by default."),
     ] = None,
     json: inputs.Json = False,
     csv: inputs.Csv = None,
@@ -99,13 +92,13 @@ def allocate(
 
     rdp allocate --total 2.1 --frames 3 --plf JD
     """
-    from solvers.allocation import allocate as ask
+    from solvers import allocate as run
 
     allowed = inputs.numbers("levels", levels)
-    shares = None if weights is None else inputs.numbers("weights", weights)
+    shares = inputs.optional_numbers("weights", weights)
     source = inputs.source(rho, sigma, frames, levels=allowed, weights=shares)
     loss = perception(plf, allowed, metric)
-    found = ask(source, total, loss, shares)
+    found = run(source, total, loss, shares)
     solution = found.solution
     columns = {
         "bits": found.rates,
@@ -114,7 +107,8 @@ def allocate(
         "perception": solution.perception,
     }
     if _frames(columns, csv, json):
-        answer = {"objective": found.objective, "lower_bound": found.lower_bound}
+        names = ("objective", "lower_bound", "gap")
+        answer = {name: getattr(found, name) for name in names}
         output.show_json({**_source(source, plf), "total": total, **columns, **answer})
     elif csv is None:
         typer.echo(f"objective {found.objective:.6g}, no split reaches less than {_bound(found)}")
@@ -136,21 +130,21 @@ def pareto(
 ) -> None:
     """Trade-off between the distortions of two frames.
 
-    FMD and MMSE leave no choice: all their points are one.
+    FMD and MMSE leave no choice: all points of their fronts are the same.
 
     rdp pareto --rates 0.05,8,8 --plf JD,SA --plot front.png
     """
     import pandas as pd
 
-    from solvers.allocation import pareto as ask
+    from solvers import pareto as run
 
     output.check_plot(plot)
-    given = inputs.numbers("rates", rates)
+    bits = inputs.numbers("rates", rates)
     allowed = inputs.numbers("levels", levels)
-    source = inputs.source(rho, sigma, frames, rates=given, levels=allowed)
+    source = inputs.source(rho, sigma, frames, rates=bits, levels=allowed)
     pair = _pair(between, source.frames)
     fronts = {
-        name: ask(Problem(source, given, perception(name, allowed, metric)), pair, points)
+        name: run(Problem(source, bits, perception(name, allowed, metric)), pair, points)
         for name in inputs.losses(plf)
     }
     parts = []
@@ -158,7 +152,7 @@ def pareto(
         columns: dict[str, Any] = {"plf": name}
         columns |= {f"weight_{t + 1}": w for t, w in enumerate(front.weights.T)}
         columns |= {f"distortion_{t + 1}": d for t, d in enumerate(front.distortion.T)}
-        columns["objective"] = (front.weights * front.distortion).sum(1)
+        columns["objective"] = front.objective
         parts.append(pd.DataFrame({**columns, "lower_bound": front.lower_bound}))
     table = pd.concat(parts, ignore_index=True)
     if csv is not None:
@@ -167,22 +161,20 @@ def pareto(
         _draw_front(table, pair, plot)
     if json:
         answer = {
-            name: {
-                "weights": f.weights,
-                "distortion": f.distortion,
-                "objective": (f.weights * f.distortion).sum(1),
-                "lower_bound": f.lower_bound,
+            plf: {
+                name: getattr(front, name)
+                for name in ("weights", "distortion", "objective", "lower_bound", "gap")
             }
-            for name, f in fronts.items()
+            for plf, front in fronts.items()
         }
-        place = {"sigma": source.sigma, "rho": source.rho, "between": list(pair)}
-        output.show_json({**place, "fronts": answer})
+        given = {"sigma": source.sigma, "rho": source.rho, "between": pair}
+        output.show_json({**given, "fronts": answer})
     elif csv is None and plot is None:
-        shown = [f"{name}_{i}" for name in ("weight", "distortion") for i in pair]
-        shown = ["plf", *shown, "objective", "lower_bound"]
-        heads = ["plf", *(f"{letter}_{i}" for letter in "wD" for i in pair)]
+        names = [f"{name}_{t}" for name in ("weight", "distortion") for t in pair]
+        names = ["plf", *names, "objective", "lower_bound"]
+        heads = ["plf", *(f"{letter}_{t}" for letter in "wD" for t in pair)]
         heads += ["objective", "at least"]
-        output.show_table(heads, table[shown].itertuples(index=False))
+        output.show_table(heads, table[names].itertuples(index=False))
 
 
 def universality(
@@ -198,10 +190,10 @@ def universality(
     json: inputs.Json = False,
     csv: inputs.Csv = None,
 ) -> None:
-    """What the MMSE encoder loses against the best one, and the rate that buys it back.
+    """Extra distortion of the MMSE encoder, and the extra rate that removes it.
 
-    Nothing for scalar frames. With a clip, rates and distortions are those of a pixel, and the
-    clip's modes are coded with the best and with the MMSE encoder's bits.
+    For scalar frames both are zero. With a clip, rates and distortions are per pixel, and each
+    encoder divides the bits of a frame over the modes of the clip.
 
     rdp universality --rates 0.1,4,4
 
@@ -209,7 +201,7 @@ def universality(
     """
     import pandas as pd
 
-    from solvers.universality import universality as ask
+    from solvers import universality as run
 
     given = inputs.numbers("rates", rates)
     allowed = inputs.numbers("levels", levels)
@@ -218,7 +210,7 @@ def universality(
     else:
         source, pixels = _fitted(clip, sample, frames, given)
     found = {
-        name: ask(
+        name: run(
             Problem(source, given * pixels, perception(name, np.multiply(allowed, pixels), metric))
         )
         for name in inputs.losses(plf)
@@ -246,11 +238,11 @@ def universality(
         unit = "bits" if pixels == 1 else "bits per pixel"
         for name, answer in found.items():
             extra = answer.extra_rate / pixels
-            typer.echo(f"{name}: {extra:.4g} more {unit} in every frame make up for it")
+            typer.echo(f"{name}: {extra:.4g} more {unit} in every frame remove the penalty")
 
 
 def _frames(columns: dict[str, Any], csv: str | None, json: bool) -> bool:
-    """Write or print one row for each frame; return whether JSON is wanted instead."""
+    """Write or print one row for each frame; return whether JSON is requested."""
     if csv is not None:
         import pandas as pd
 
@@ -263,14 +255,8 @@ def _frames(columns: dict[str, Any], csv: str | None, json: bool) -> bool:
     return json
 
 
-def _answer(found: Any) -> dict[str, Any]:
-    """Numbers of a least rate, without what was asked."""
-    names = ("rates", "total", "lower_bound", "distortion", "perception")
-    return {name: getattr(found, name) for name in names}
-
-
 def _bound(found: Any) -> str:
-    """Certified bound, rounded down so that what is printed still holds."""
+    """Certified bound as text, rounded down so that it still holds."""
     return f"{np.floor(found.lower_bound * 1e6) / 1e6:.6f}"
 
 
@@ -279,7 +265,7 @@ def _source(source: GaussMarkov, plf: str) -> dict[str, Any]:
 
 
 def _pair(text: str | None, frames: int) -> tuple[int, int]:
-    """Numbers, from 1, of the two frames of a front."""
+    """The two frames of a front, numbered from 1."""
     if text is None:
         if frames < 2:
             raise ValueError(f"rates: expected at least 2 frames for a front, got {frames}")
@@ -296,7 +282,7 @@ def _pair(text: str | None, frames: int) -> tuple[int, int]:
 def _fitted(
     clip: str | None, sample: bool, frames: int | None, rates: Any
 ) -> tuple[GaussMarkov, int]:
-    """Source of a clip, and the pixels that its modes stand for."""
+    """Source fitted to a clip, and its number of pixels for each set of modes."""
     from rdp.clip import fit_clip, sample_clip
 
     if clip is not None and sample:

@@ -9,6 +9,7 @@ import typer
 
 from rdp.perception import perception
 from rdp.problem import Problem
+from rdp.solution import Status
 from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
 from solvers.curves import sweep_table, unbinding
@@ -17,34 +18,30 @@ from solvers.errors import SolverError
 AXES = ("rate", "perception")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to an application.
-
-    Parameters
-    ----------
-    app : typer.Typer
-        The application.
-    """
-    app.command("curve")(curve)
-
-
 def curve(
     against: Annotated[
-        str, typer.Option(metavar="rate|perception", help="What is swept.")
+        str, typer.Option(metavar="rate|perception", help="Quantity of the x axis.")
     ] = "rate",
     rates: Annotated[
-        str, typer.Option(metavar=inputs.LIST, help="Bits of each frame; x is swept.")
+        str,
+        typer.Option(
+            metavar=inputs.LIST, help="Bits of each frame; x takes the values of the x axis."
+        ),
     ] = "x",
     levels: Annotated[
         str | None,
-        typer.Option(metavar=inputs.LIST, help="Thresholds of each frame; x is swept."),
+        typer.Option(
+            metavar=inputs.LIST, help="Threshold of each frame; x takes the values of the x axis."
+        ),
     ] = None,
     start: Annotated[float, typer.Option("--from", help="First value of x.")] = 0.0,
     stop: Annotated[
-        float | None, typer.Option("--to", help="Last value of x: 4 bits, or where no loss binds.")
+        float | None,
+        typer.Option("--to", help="Last value of x; by default 4 bits, or where no loss binds."),
     ] = None,
     points: Annotated[
-        int | None, typer.Option(min=2, help="Number of values: 21, or 201 for a plot.")
+        int | None,
+        typer.Option(min=2, help="Number of values of x; by default 21, or 201 for a plot."),
     ] = None,
     rho: inputs.Rho = "0.9",
     sigma: inputs.Sigma = "1",
@@ -54,13 +51,13 @@ def curve(
     weights: inputs.Weights = None,
     encoder: inputs.Encoder = "optimal",
     frame: Annotated[
-        int | None, typer.Option(help="Frame that a plot shows; the last if not given.")
+        int | None, typer.Option(help="Frame of the plot, from 1; the last by default.")
     ] = None,
     json: inputs.Json = False,
     csv: inputs.Csv = None,
     plot: inputs.Plot = None,
 ) -> None:
-    """Distortion against rate, or against the perception threshold, for any losses.
+    """Distortion against rate, or against the perception threshold, for each loss.
 
     rdp curve --rho 0.9 --rates 0.25,x,x
 
@@ -69,33 +66,26 @@ def curve(
     output.check_plot(plot)
     if against not in AXES:
         raise ValueError(f"against: expected one of {', '.join(AXES)}, got {against!r}")
-    given, moving = inputs.swept("rates", rates)
+    given, rate_mask = inputs.swept("rates", rates)
     default = "0" if against == "rate" else "x"
-    allowed, loosened = inputs.swept("levels", default if levels is None else levels)
+    allowed, level_mask = inputs.swept("levels", default if levels is None else levels)
     name, mask, other = (
-        ("rates", moving, loosened) if against == "rate" else ("levels", loosened, moving)
+        ("rates", rate_mask, level_mask) if against == "rate" else ("levels", level_mask, rate_mask)
     )
     if not np.any(mask) or np.any(other):
         raise ValueError(
             f"{name}: expected x in {name} and nowhere else, to draw against {against}"
         )
-    importance = None if weights is None else inputs.numbers("weights", weights)
-    source = inputs.source(rho, sigma, frames, rates=given, levels=allowed, weights=importance)
-    shown = source.frames if frame is None else frame
-    if not 1 <= shown <= source.frames:
-        raise ValueError(f"frame: expected 1 to {source.frames}, got {shown}")
+    shares = inputs.optional_numbers("weights", weights)
+    source = inputs.source(rho, sigma, frames, rates=given, levels=allowed, weights=shares)
+    drawn = source.frames if frame is None else frame
+    if not 1 <= drawn <= source.frames:
+        raise ValueError(f"frame: expected 1 to {source.frames}, got {drawn}")
     names = inputs.losses(plf)
     if against == "perception":
         names = [loss for loss in names if loss != "MMSE" or plf.upper() != "ALL"]
     templates = [
-        Problem(
-            source,
-            given,
-            perception(loss, allowed, metric),
-            weights=importance,
-            encoder=encoder,
-        )
-        for loss in names
+        Problem(source, given, perception(loss, allowed, metric), shares, encoder) for loss in names
     ]
     last = stop if stop is not None else 4.0 if against == "rate" else unbinding(templates)
     grid = np.linspace(start, last, points or (21 if plot is None else 201))
@@ -103,7 +93,7 @@ def curve(
     if csv is not None:
         output.write_csv(table, csv)
     if plot is not None:
-        draw_curve(table, name, shown, plot)
+        draw_curve(table, name, drawn, plot)
     if json:
         output.show_json(_content(table, name, source))
     elif csv is None and plot is None:
@@ -116,22 +106,15 @@ def curve(
         output.show_table(heads, table.drop(columns="status").itertuples(index=False))
     failed = int((table.status != 0).sum())
     if failed:
-        raise SolverError("failed", f"{failed} of {len(table)} points were not solved to tolerance")
+        raise SolverError(
+            Status.FAILED, f"{failed} of {len(table)} points were not solved to tolerance"
+        )
 
 
 def draw_curve(table: Any, name: str, frame: int, path: str) -> None:
-    """Draw the distortion of one frame.
+    """Draw the distortion of one frame, numbered from 1, against the rates or the levels.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `solvers.curves.sweep_table`.
-    name : {"rates", "levels"}
-        What is swept.
-    frame : int
-        Frame to draw, from 1.
-    path : str
-        File to write.
+    The table is that of :func:`solvers.curves.sweep_table`; `name` is "rates" or "levels".
     """
     from solvers.plotting import curves
 

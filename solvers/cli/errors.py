@@ -1,4 +1,4 @@
-"""Errors as one line on stderr and an exit status."""
+"""Errors of the commands: one line on stderr and an exit status."""
 
 from __future__ import annotations
 
@@ -11,20 +11,14 @@ from typer.core import TyperGroup
 from solvers.errors import SolverError
 
 FAILED, BAD_INPUT = 1, 2
-OPTIONS = {"total_rate": "total"}  # what functions call otherwise than the command line
+OPTIONS = {"total_rate": "total"}  # name of an argument -> name of its option
 
 
 class Commands(TyperGroup):
-    """Commands whose errors are one line: bad input exits with 2, a failing solver with 1."""
+    """A group of commands whose errors are one line: status 2 for bad input, 1 for a failure."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command.
-
-        Parameters
-        ----------
-        ctx : click.Context
-            The parsed command line.
-        """
+        """Run the command that `ctx`, the parsed command line, names."""
         try:
             return super().invoke(ctx)
         except (ValueError, OSError, SolverError) as error:
@@ -32,6 +26,6 @@ class Commands(TyperGroup):
                 raise
             name, colon, rest = str(error).partition(":")
             typer.echo(OPTIONS.get(name, name) + colon + rest, err=True)
-            # numpy's LinAlgError is a ValueError, but no fault of the input
+            # LinAlgError of numpy is a ValueError, but the input does not cause it.
             failed = isinstance(error, SolverError | np.linalg.LinAlgError)
             raise typer.Exit(FAILED if failed else BAD_INPUT) from error

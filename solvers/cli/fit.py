@@ -1,4 +1,4 @@
-"""`rdp fit`: the statistics of a real clip, and what they predict."""
+"""`rdp fit`: statistics of a real clip, and the curves that they predict."""
 
 from __future__ import annotations
 
@@ -13,18 +13,7 @@ if TYPE_CHECKING:
     from rdp.clip import ClipFit
     from solvers.prediction import Prediction
 
-ROWS = 8  # modes that the report lists
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to an application.
-
-    Parameters
-    ----------
-    app : typer.Typer
-        The application.
-    """
-    app.command("fit")(fit)
+ROWS = 8  # modes in the report
 
 
 def fit(
@@ -33,22 +22,29 @@ def fit(
         typer.Argument(help="Video file, folder of images, or .npy frames.", show_default=False),
     ] = None,
     sample: Annotated[
-        bool, typer.Option("--sample", help="Take the clip that comes with the package.")
+        bool, typer.Option("--sample", help="Use the sample clip of the package.")
     ] = False,
     block: Annotated[int, typer.Option(help="Side of a block, or of a cell of frequencies.")] = 8,
     transform: Annotated[
         str, typer.Option(metavar="block|frame", help="DCT of blocks, or of the whole frame.")
     ] = "block",
-    start: Annotated[int, typer.Option(help="Frames to leave out at the beginning.")] = 0,
-    frames: Annotated[int | None, typer.Option(help="Frames to read; all if not given.")] = None,
-    level: Annotated[float, typer.Option(help="Level of the tests of the model.")] = 0.01,
+    start: Annotated[int, typer.Option(help="Number of frames to skip.")] = 0,
+    frames: Annotated[
+        int | None, typer.Option(help="Number of frames to read; all by default.")
+    ] = None,
+    level: Annotated[
+        float, typer.Option(help="Significance level of the tests of the model.")
+    ] = 0.01,
     bpp: Annotated[
         str,
-        typer.Option(metavar="X1,X2,... or FROM:TO:N", help="Bits per pixel, evenly in their log."),
+        typer.Option(
+            metavar="X1,X2,... or FROM:TO:N",
+            help="Bits per pixel; a range has even steps in the log.",
+        ),
     ] = "0.02:2:13",
-    horizon: Annotated[int, typer.Option(min=1, help="Frames to predict, from the first.")] = 30,
+    horizon: Annotated[int, typer.Option(min=1, help="Number of frames to predict.")] = 30,
     first: Annotated[
-        float, typer.Option(help="Bits of the first frame, relative to each later one.")
+        float, typer.Option(help="Bits of the first frame over those of a later frame.")
     ] = 1.0,
     json: inputs.Json = False,
     csv: inputs.Csv = None,
@@ -56,8 +52,8 @@ def fit(
 ) -> None:
     """Fit a Gauss-Markov source to the DCT modes of a clip and predict its curves.
 
-    Predicted are MMSE, and FMD, JD and SA at perfect realism, each with its best encoder; the
-    penalty is what they lose with the encoder of MMSE. --csv writes the curves.
+    The curves are those of MMSE, and of FMD, JD and SA at perfect realism, each with its best
+    encoder. The penalty is the extra distortion with the MMSE encoder. --csv writes the curves.
 
     rdp fit --sample --plot curves.png
     """
@@ -84,7 +80,7 @@ def fit(
 
 
 def _rates(text: str) -> Any:
-    """Rates from a list, or FROM:TO:N."""
+    """Rates of a list or of FROM:TO:N."""
     if ":" not in text:
         return np.atleast_1d(inputs.numbers("bpp", text))
     try:
@@ -101,11 +97,11 @@ def _report(found: ClipFit, level: float, shares: dict[str, float]) -> None:
     typer.echo(found.name)
     typer.echo(
         f"{frames} frames of {width}x{height}, luma {found.mean:.1f} +- {found.variance**0.5:.1f}; "
-        f"{found.repeated} repeat the one before, {found.cuts} cuts"
+        f"{found.repeated} repeat the previous frame, {found.cuts} cuts"
     )
     typer.echo(
         f"{found.modes} modes ({found.block}x{found.block} {kind}), {found.samples} samples each; "
-        f"{found.innovation / found.variance:.2%} of the variance is new in a frame"
+        f"{found.innovation / found.variance:.2%} of the variance is innovation"
     )
     order = np.argsort(-(found.sigma**2), kind="stable")[:ROWS]
     across = found.block if found.transform == "block" else width // found.block
@@ -135,7 +131,7 @@ def _report(found: ClipFit, level: float, shares: dict[str, float]) -> None:
 
 
 def _measured(value: float, error: float, digits: int) -> str:
-    """Value and standard error, or a dash where there is nothing to measure."""
+    """Value and standard error, or a dash for nan."""
     return "-" if np.isnan(value) else f"{value:.{digits}f} +- {error:.{digits}f}"
 
 
@@ -144,7 +140,7 @@ def _share(shares: dict[str, float], name: str) -> str:
 
 
 def _median(values: Any) -> float:
-    """Median size over modes that have one; nan if none has."""
+    """Median absolute value over the modes without nan; nan if there is none."""
     known = np.abs(values[np.isfinite(values)])
     return float(np.median(known)) if known.size else float("nan")
 
@@ -156,8 +152,8 @@ def _predicted(prediction: Prediction) -> None:
     penalty = [prediction.penalty(plf) for plf in losses[1:]]
     rows = []
     for i, rate in enumerate(prediction.bits_per_pixel):
-        shown = [f"{rate:.3g}", *(f"{curve[i]:.2f}" for curve in psnr)]
-        rows.append([*shown, *(f"{ratio[i] - 1:+.1%}" for ratio in penalty)])
+        decibels = [f"{curve[i]:.2f}" for curve in psnr]
+        rows.append([f"{rate:.3g}", *decibels, *(f"{ratio[i] - 1:+.1%}" for ratio in penalty)])
     heads = ["bits/pixel", *(f"{plf} dB" for plf in losses), *(f"{plf} pen." for plf in losses[1:])]
     frames = prediction.rates.shape[1]
     output.show_table(heads, rows, f"Predicted PSNR over {frames} frames, and universality penalty")
@@ -170,7 +166,7 @@ def _draw(figure: Any, prediction: Prediction) -> None:
     left, right = figure.subplots(1, 2)
     predicted_rates(table, left)
     predicted_frames(table, right)
-    left.legend(title="thin: encoder of MMSE")
+    left.legend(title="thin: MMSE encoder")
 
 
 def _content(

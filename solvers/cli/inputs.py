@@ -1,4 +1,4 @@
-"""Options that several commands share, and what their texts mean."""
+"""Options that several commands share, and the parsers of their texts."""
 
 from __future__ import annotations
 
@@ -15,32 +15,39 @@ Array = np.ndarray
 LIST = "X or X1,X2,..."
 
 Rho = Annotated[
-    str, typer.Option(metavar=LIST, help="Correlation of each frame with the one before.")
+    str, typer.Option(metavar=LIST, help="Correlation of each frame with the previous one.")
 ]
 Sigma = Annotated[str, typer.Option(metavar=LIST, help="Standard deviation of each frame.")]
 Frames = Annotated[
-    int | None, typer.Option(min=1, help="Number of frames, where no list says how many.")
+    int | None, typer.Option(min=1, help="Number of frames; needed if no option is a list.")
 ]
 Weights = Annotated[
     str | None,
-    typer.Option(metavar=LIST, help="Weights of the distortions; without, frame after frame."),
+    typer.Option(metavar=LIST, help="Weights of the distortions; without them, sequential."),
 ]
 Rates = Annotated[str, typer.Option(metavar=LIST, help="Bits of each frame; inf allowed.")]
-Loss = Annotated[str, typer.Option(metavar="MMSE|FMD|JD|SA", help="Perception loss; MMSE is none.")]
+Loss = Annotated[
+    str, typer.Option(metavar="MMSE|FMD|JD|SA", help="Perception loss; MMSE means none.")
+]
 Losses = Annotated[str, typer.Option(metavar="all|MMSE,FMD,...", help="Perception losses.")]
-Levels = Annotated[str, typer.Option(metavar=LIST, help="Thresholds: 0 perfect realism, inf free.")]
+Levels = Annotated[
+    str,
+    typer.Option(metavar=LIST, help="Perception thresholds; 0 is perfect realism, inf is free."),
+]
 OptionalLevels = Annotated[
     str | None,
-    typer.Option(metavar=LIST, help="Thresholds: 0 (perfect realism) if not given, inf is free."),
+    typer.Option(metavar=LIST, help="Perception thresholds, 0 by default; inf is free."),
 ]
-Metric = Annotated[str, typer.Option(metavar="w2|kl", help="Divergence; kl (nats) for FMD only.")]
+Metric = Annotated[
+    str, typer.Option(metavar="w2|kl", help="Metric of the threshold; kl (nats) is for FMD only.")
+]
 Encoder = Annotated[
     str,
     typer.Option(
-        metavar="optimal|mmse", help="Encoder made for the loss, or for mean squared error."
+        metavar="optimal|mmse", help="Encoder designed for the loss, or for mean squared error."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON; what is undefined is null.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON; undefined values are null.")]
 Csv = Annotated[
     str | None, typer.Option("--csv", metavar="FILE", help="Write CSV; - is standard output.")
 ]
@@ -50,14 +57,7 @@ Plot = Annotated[
 
 
 def numbers(name: str, text: str) -> float | Array:
-    """Return one number, or an array where the text has commas.
-
-    Parameters
-    ----------
-    name : str
-        Option that holds the text.
-    text : str
-        "0.9", "inf" or "0.9,0.8".
+    """Return one number, or an array if the text of option `name` has commas.
 
     Examples
     --------
@@ -71,15 +71,13 @@ def numbers(name: str, text: str) -> float | Array:
     return np.array(values) if "," in text else values[0]
 
 
-def span(name: str, text: str) -> Array:
-    """Return the values of FROM:TO:N, evenly spaced, or one number.
+def optional_numbers(name: str, text: str | None) -> float | Array | None:
+    """Return the numbers of an option, or None if it is not given."""
+    return None if text is None else numbers(name, text)
 
-    Parameters
-    ----------
-    name : str
-        Option that holds the text.
-    text : str
-        "0.5" or "0:4:5".
+
+def span(name: str, text: str) -> Array:
+    """Return the values of "FROM:TO:N", evenly spaced, or one number.
 
     Examples
     --------
@@ -97,19 +95,9 @@ def span(name: str, text: str) -> Array:
 
 
 def swept(name: str, text: str) -> tuple[float | Array, Array]:
-    """Return numbers and where "x" stands for the value that a curve sweeps.
+    """Return the numbers, with 0 for each "x", and a mask of the same shape that is true at "x".
 
-    Parameters
-    ----------
-    name : str
-        Option that holds the text.
-    text : str
-        As in :func:`numbers`, with "x" for any of them.
-
-    Returns
-    -------
-    float or array, and bool array of the same shape
-        0 stands in for "x".
+    "x" is the value that a curve sweeps.
 
     Examples
     --------
@@ -123,21 +111,18 @@ def swept(name: str, text: str) -> tuple[float | Array, Array]:
 
 
 def source(rho: str, sigma: str, frames: int | None, **lists: float | Array | None) -> GaussMarkov:
-    """Build the source; the number of frames is that of --frames or of the first list given.
+    """Return the source that the options --rho, --sigma and --frames describe.
 
     Parameters
     ----------
-    rho, sigma : str
-        Options of the source.
-    frames : int or None
-        Option --frames.
     **lists : float, array or None
-        Other options with one value for each frame.
+        Other options that have one value for each frame. Without --frames, the first list among
+        them, --sigma and --rho sets the number of frames.
 
     Raises
     ------
     ValueError
-        Nothing says how many frames there are, or a list does not fit.
+        No option sets the number of frames, or a list has another length.
     """
     sd, corr = numbers("sigma", sigma), numbers("rho", rho)
     lengths = [len(value) for value in (*lists.values(), sd) if isinstance(value, np.ndarray)]
@@ -152,12 +137,7 @@ def source(rho: str, sigma: str, frames: int | None, **lists: float | Array | No
 
 
 def losses(text: str) -> list[str]:
-    """Return the losses that "all", or names separated by commas, stand for.
-
-    Parameters
-    ----------
-    text : str
-        Option --plf.
+    """Return the names of losses in the option --plf: "all", or names separated by commas.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Tables, JSON, CSV and plots of the commands."""
+"""Output of the commands: tables, JSON, CSV and plots."""
 
 from __future__ import annotations
 
@@ -18,12 +18,7 @@ FORMATS = (".png", ".pdf", ".svg")
 
 
 def plain(value: Any) -> Any:
-    """Return what strict JSON can hold: nan is null, infinity the text "inf".
-
-    Parameters
-    ----------
-    value : dict, list, tuple, array, number, text or None
-        What to convert.
+    """Return a value that strict JSON can hold: nan becomes null, infinity the text "inf".
 
     Examples
     --------
@@ -42,28 +37,12 @@ def plain(value: Any) -> Any:
 
 
 def show_json(value: Any) -> None:
-    """Print JSON.
-
-    Parameters
-    ----------
-    value : dict
-        See :func:`plain`.
-    """
+    """Print a value as JSON; :func:`plain` converts it."""
     typer.echo(json.dumps(plain(value), indent=1, allow_nan=False))
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
-    """Print a table; numbers with five digits.
-
-    Parameters
-    ----------
-    columns : sequence of str
-        Headers.
-    rows : iterable of sequences
-        Numbers and texts.
-    title : str
-        Line above the table.
-    """
+    """Print a table of numbers, with five digits, and texts."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -73,17 +52,12 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: 
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*(text(cell) for cell in row))
-    wide = Console(width=1000).measure(table).maximum  # in a pipe or a file nothing is cut
+    wide = Console(width=1000).measure(table).maximum  # nothing is cut in a pipe or a file
     Console(width=wide, highlight=False, markup=False).print(table)
 
 
 def text(cell: object) -> str:
-    """Return a cell as text; what is undefined is a dash.
-
-    Parameters
-    ----------
-    cell : object
-        A number or a text.
+    """Return a cell of a table as text; an undefined value is a dash.
 
     Examples
     --------
@@ -96,15 +70,7 @@ def text(cell: object) -> str:
 
 
 def write_csv(table: Any, path: str) -> None:
-    """Write a data frame as CSV, with all digits.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        What to write.
-    path : str
-        File; "-" is standard output.
-    """
+    """Write a data frame as CSV, with all digits; the path "-" is standard output."""
     if path == "-":
         typer.echo(table.to_csv(index=False), nl=False)
         return
@@ -113,29 +79,13 @@ def write_csv(table: Any, path: str) -> None:
 
 
 def check_plot(path: str | None) -> None:
-    """Refuse a format of image before anything is computed.
-
-    Parameters
-    ----------
-    path : str or None
-        Option --plot.
-    """
+    """Raise ValueError if the format of the option --plot is unknown, before any computation."""
     if path is not None and Path(path).suffix.lower() not in FORMATS:
         raise ValueError(f"plot: expected a file ending in {', '.join(FORMATS)}, got {path!r}")
 
 
 def write_plot(path: str, width: float, draw: Callable[[Figure], None]) -> None:
-    """Draw a figure in the style of the package and save it.
-
-    Parameters
-    ----------
-    path : str
-        File to write.
-    width : float
-        Inches.
-    draw : callable
-        Takes the figure.
-    """
+    """Save a figure, `width` inches wide, that `draw` fills in the style of the package."""
     import matplotlib as mpl
 
     from solvers.plotting import RC, new_figure

@@ -10,17 +10,7 @@ from rdp.perception import perception
 from rdp.problem import Problem
 from rdp.solution import Solution
 from solvers.cli import inputs, output
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to an application.
-
-    Parameters
-    ----------
-    app : typer.Typer
-        The application.
-    """
-    app.command("solve")(solve)
+from solvers.methods.registry import METHODS
 
 
 def solve(
@@ -35,10 +25,7 @@ def solve(
     encoder: inputs.Encoder = "optimal",
     method: Annotated[
         str,
-        typer.Option(
-            metavar="auto|closed-form|barrier|lookahead|sdp",
-            help="Solver; auto is the cheapest exact.",
-        ),
+        typer.Option(help=f"{', '.join(METHODS)}, or auto: the cheapest that covers the problem."),
     ] = "auto",
     json: inputs.Json = False,
 ) -> None:
@@ -46,16 +33,15 @@ def solve(
 
     rdp solve --rho 0.9 --rates 0.1,4,4 --plf JD
     """
-    from solvers.solve import solve as run
+    from solvers import solve as run
 
     given = inputs.numbers("rates", rates)
-    if levels is not None and plf == "MMSE":
+    if levels is not None and plf.upper() == "MMSE":
         raise ValueError("levels: expected none without a perception loss; choose one by --plf")
     allowed = inputs.numbers("levels", levels or "0")
-    importance = None if weights is None else inputs.numbers("weights", weights)
-    source = inputs.source(rho, sigma, frames, rates=given, levels=allowed, weights=importance)
-    loss = perception(plf, allowed, metric)
-    problem = Problem(source, given, loss, weights=importance, encoder=encoder)
+    shares = inputs.optional_numbers("weights", weights)
+    source = inputs.source(rho, sigma, frames, rates=given, levels=allowed, weights=shares)
+    problem = Problem(source, given, perception(plf, allowed, metric), shares, encoder)
     solution = run(problem, method)
     if json:
         output.show_json(content(solution))
@@ -77,13 +63,7 @@ def solve(
 
 
 def content(solution: Solution) -> dict[str, object]:
-    """Return a solution as a dict for JSON.
-
-    Parameters
-    ----------
-    solution : Solution
-        What to report.
-    """
+    """Return a solution and its problem as a dict for JSON."""
     problem = solution.problem
     return {
         "problem": {

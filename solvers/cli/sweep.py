@@ -10,30 +10,20 @@ import typer
 
 from rdp.perception import perception
 from rdp.problem import Problem
+from rdp.solution import Status
 from solvers.cli import inputs, output
 from solvers.errors import SolverError
 
 GRID = "X,FROM:TO:N,..."
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to an application.
-
-    Parameters
-    ----------
-    app : typer.Typer
-        The application.
-    """
-    app.command("sweep")(sweep)
-
-
 def sweep(
     csv: Annotated[str, typer.Option(metavar="FILE", help="CSV to write; - is standard output.")],
     rates: Annotated[
-        str, typer.Option(metavar=GRID, help="Bits of each frame, or of all frames alike.")
+        str, typer.Option(metavar=GRID, help="Bits of each frame; one value holds for all frames.")
     ],
     levels: Annotated[
-        str, typer.Option(metavar=GRID, help="Thresholds of each frame, or of all alike.")
+        str, typer.Option(metavar=GRID, help="Threshold of each frame; one value holds for all.")
     ] = "0",
     rho: inputs.Rho = "0.9",
     sigma: inputs.Sigma = "1",
@@ -44,27 +34,29 @@ def sweep(
     encoder: inputs.Encoder = "optimal",
     checkpoint: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Keep finished points; a killed run goes on from it."),
+        typer.Option(
+            metavar="FILE", help="File of finished points; a stopped run resumes from it."
+        ),
     ] = None,
     progress: Annotated[
         bool | None,
-        typer.Option("--progress/--quiet", help="Show a bar; by default on a terminal."),
+        typer.Option("--progress/--quiet", help="Show a progress bar; default on a terminal."),
     ] = None,
 ) -> None:
-    """Least distortions on a grid: every value of each range with every value of the others.
+    """Least distortions on a grid: all combinations of the values of the ranges.
 
     rdp sweep --rates 0.1,0:4:41,0:4:41 --levels 0:0.5:6 --csv grid.csv
     """
-    from solvers.sweep import sweep as run
+    from solvers import sweep as run
 
     rate_axes, level_axes = _axes("rates", rates), _axes("levels", levels)
-    importance = None if weights is None else inputs.numbers("weights", weights)
+    shares = inputs.optional_numbers("weights", weights)
     lists = {"rates": _frames(rate_axes), "levels": _frames(level_axes)}
-    source = inputs.source(rho, sigma, frames, **lists, weights=importance)
+    source = inputs.source(rho, sigma, frames, **lists, weights=shares)
     loss = perception(plf, 0.0, metric)
     if loss is None and levels != "0":
         raise ValueError("levels: expected none for a problem without perception loss")
-    problem = Problem(source, 0.0, loss, importance, encoder)
+    problem = Problem(source, 0.0, loss, shares, encoder)
     grid = np.meshgrid(*rate_axes, *level_axes, indexing="ij")
     found = run(
         problem,
@@ -77,7 +69,7 @@ def sweep(
     failed = int((found.status != 0).sum())
     if failed:
         raise SolverError(
-            "failed", f"{failed} of {found.status.size} points were not solved to tolerance"
+            Status.FAILED, f"{failed} of {found.status.size} points were not solved to tolerance"
         )
 
 
@@ -87,5 +79,5 @@ def _axes(name: str, text: str) -> list[Any]:
 
 
 def _frames(axes: list[Any]) -> Any:
-    """Something with one value for each frame, where the frames have values of their own."""
+    """One value for each frame if the frames have values of their own, else a number."""
     return np.array([axis[0] for axis in axes]) if len(axes) > 1 else float(axes[0][0])

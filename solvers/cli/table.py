@@ -1,4 +1,4 @@
-"""`rdp table`: distortions at extreme rates."""
+"""`rdp table`: distortions at extreme rates, as formulas."""
 
 from __future__ import annotations
 
@@ -9,27 +9,16 @@ import typer
 from solvers.cli import inputs, output
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to an application.
-
-    Parameters
-    ----------
-    app : typer.Typer
-        The application.
-    """
-    app.command("table")(table)
-
-
 def table(
     frames: Annotated[int, typer.Option(min=1, max=4, help="Number of frames.")] = 2,
     rho: Annotated[
         str | None,
-        typer.Option(metavar="X", help="Correlation, a number or fraction; a symbol if not given."),
+        typer.Option(metavar="X", help="Correlation, a number or a fraction; a symbol by default."),
     ] = None,
     json: inputs.Json = False,
     csv: inputs.Csv = None,
 ) -> None:
-    """Distortions at zero perception loss when rates are very small (eps) or infinite.
+    """Formulas of the distortion at zero perception loss, for very small and infinite rates.
 
     rdp table --frames 3
     """
@@ -45,7 +34,7 @@ def table(
 
 
 def _number(text: str) -> object:
-    """An exact number, so that 0.9 is 9/10 in the formulas."""
+    """Exact number of a text: 0.9 is 9/10 in the formulas."""
     from fractions import Fraction
 
     import sympy

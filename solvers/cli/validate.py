@@ -1,4 +1,4 @@
-"""`rdp validate`: anyone's operating points held against theory."""
+"""`rdp validate`: measured operating points compared with theory."""
 
 from __future__ import annotations
 
@@ -12,40 +12,30 @@ from solvers.cli import inputs, output
 from solvers.cli.errors import FAILED
 
 VERDICTS = ("pass", "fail", "inconclusive")
-GIVE_SOURCE = "give a source by --rho (and --sigma), or in the file as the source of each point"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to an application.
-
-    Parameters
-    ----------
-    app : typer.Typer
-        The application.
-    """
-    app.command("validate")(validate)
+GIVE_SOURCE = "give a source by --rho (and --sigma), or as the source of each point in the file"
 
 
 def validate(
     points: Annotated[
-        str, typer.Argument(metavar="POINTS.json", help="Operating points.", show_default=False)
+        str,
+        typer.Argument(metavar="POINTS.json", help="File of operating points.", show_default=False),
     ],
     rho: Annotated[
         str | None,
-        typer.Option(metavar=inputs.LIST, help="Correlations, if the points name no source."),
+        typer.Option(metavar=inputs.LIST, help="Correlations of the source of all points."),
     ] = None,
     sigma: Annotated[
         str | None,
-        typer.Option(metavar=inputs.LIST, help="Standard deviations; 1 with --rho alone."),
+        typer.Option(metavar=inputs.LIST, help="Standard deviations; 1 if only --rho is given."),
     ] = None,
     json: inputs.Json = False,
     csv: inputs.Csv = None,
 ) -> None:
-    """Hold measured operating points against every bound and the exact curves.
+    """Compare measured operating points with all bounds and the exact curves.
 
-    Exit status 1 if a check fails, 2 if nothing could be checked. The source is the one that each
-    point names, unless --rho or --sigma give one for all; points of other data get the checks that
-    need none.
+    The exit status is 1 if a check fails and 2 if nothing could be checked. --rho and --sigma set
+    the source of all points; without them, each point names its own. Points without a source
+    get only the checks that need none.
 
     rdp validate points.json --rho 0.9
     """
@@ -82,18 +72,18 @@ def validate(
         ]
         heads = ["point", "label", "PLF", "frame", "bound", "measured", "limit", "verdict"]
         output.show_table(heads, rows)
-        said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
-        typer.echo(f"points: {len(measured)}; checks: {said}")
+        summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+        typer.echo(f"points: {len(measured)}; checks: {summary}")
         unchecked = sorted(set(range(len(measured))) - {item.point for item in found})
         if unchecked:
-            which = ", ".join(map(str, unchecked))
-            typer.echo(f"not checked: points {which}; {GIVE_SOURCE}")
+            numbers = ", ".join(map(str, unchecked))
+            typer.echo(f"not checked: points {numbers}; {GIVE_SOURCE}")
     if not found.ok:
         raise typer.Exit(FAILED)
 
 
 def _source(rho: str | None, sigma: str | None, frames: int) -> GaussMarkov | None:
-    """Source that the options describe, of as many frames as the first point; None without."""
+    """Source that the options describe, with `frames` frames; None without options."""
     if rho is None and sigma is None:
         return None
     if rho is None and frames > 1:

@@ -1,1 +1,1 @@
-"""`rdp explore`: an interactive page on this machine. Needs the extra `explore`."""
+"""`rdp explore`: an interactive page on this machine. It needs the extra `explore`."""

@@ -1,4 +1,7 @@
-"""The page's server: a question in, tables out; one computation at a time, this machine only."""
+"""The server of the page: requests in, tables out.
+
+It runs one computation at a time and answers this machine only.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,17 @@ if TYPE_CHECKING:
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 MARKERS = {"s": "square", "o": "circle", "^": "triangle-up", "D": "diamond"}
 DASHES = {":": "dot", "-": "solid", "--": "dash", "-.": "dashdot"}
-FIRST = {
+FIRST_REQUEST = {
     "frames": 4,
     "rho": 0.9,
     "sigma": 1,
     "rates": [0.1, 4, 4, 4],
     "levels": [0, 0, 0, 0],
     "weights": None,
-    "moved": None,
+    "swept": None,
     "seed": 0,
 }
-# All scripts and pictures come from here, and nothing else may embed the page.
+# Scripts and pictures come from this server only, and no other page may embed this one.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'; "
@@ -37,21 +40,17 @@ log = logging.getLogger(__name__)
 
 
 class MissingExtra(ValueError):
-    """What the page needs is not installed."""
+    """A library that the page needs is not installed."""
 
 
 def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
-    """Build the web application.
+    """Return the web application.
 
     Parameters
     ----------
     hosts : tuple of str
-        Names under which a browser may reach it; others are refused, so that no foreign page can
-        pass for this one.
-
-    Returns
-    -------
-    flask.Flask
+        Host names that a request may use. Other names are refused, so that no other site can
+        pretend to be this page.
 
     Raises
     ------
@@ -80,11 +79,11 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     plotting = get_plotlyjs()
-    busy = threading.Lock()  # compiled loops must not run side by side in one process
+    busy = threading.Lock()  # two compiled loops must not run at the same time in one process
 
     @app.before_request
     def same_origin() -> Any:
-        """Refuse what another site's page sends."""
+        """Refuse requests of pages of other sites."""
         origin = request.headers.get("Origin")
         if origin is not None and origin != request.host_url.rstrip("/"):
             return jsonify(error="origin: expected this page"), 403
@@ -115,13 +114,13 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
             }
             for plf, style in STYLES.items()
         }
-        return jsonify(question=FIRST, styles=styles, most_frames=MOST_FRAMES)
+        return jsonify(request=FIRST_REQUEST, styles=styles, most_frames=MOST_FRAMES)
 
     @app.post(f"/view/<any({', '.join(PARTS)}):part>")
     def answer(part: str) -> Response:
-        question = parse(request.get_json())
+        asked = parse(request.get_json())
         with busy:
-            return jsonify(PARTS[part](question))
+            return jsonify(PARTS[part](asked))
 
     @app.post("/clip")
     def clip() -> Response:
@@ -152,13 +151,13 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
     @app.errorhandler(Exception)
     def broken(error: Exception) -> Any:
         log.exception("a request failed")
-        return jsonify(error="internal error; the terminal says more"), 500
+        return jsonify(error="internal error; see the terminal"), 500
 
     return app
 
 
 class Server:
-    """The page, served from a thread of its own until closed.
+    """A server of the page in a thread of its own, until it is closed.
 
     Parameters
     ----------
@@ -170,7 +169,7 @@ class Server:
     Raises
     ------
     ValueError
-        A host that stands for every network.
+        The host is the address of all networks.
     MissingExtra
         The extra `explore` is not installed.
     OSError
@@ -180,14 +179,14 @@ class Server:
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         if host in ("", "0.0.0.0", "::"):
             raise ValueError(f"host: expected the address of one network, got {host!r}")
-        # Few points at a time: waking threads for them would take longer than solving them.
+        # A request has few points: starting threads would take longer than solving them.
         os.environ.setdefault("NUMBA_NUM_THREADS", "1")
         name = f"[{host}]" if ":" in host else host
         app = create_app((*LOOPBACK, name))
         from werkzeug.serving import WSGIRequestHandler, make_server
 
         class Quiet(WSGIRequestHandler):
-            """Keeps connections open, and says nothing about requests that succeed."""
+            """Handler that keeps connections open and does not log requests that succeed."""
 
             protocol_version = "HTTP/1.1"
 

@@ -1,4 +1,4 @@
-"""What the page asks: every field that comes from a browser is checked here."""
+"""A request of the page. Every field that comes from a browser is checked here."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rdp.source import GaussMarkov
 
 Array = np.ndarray
 
-MOST_FRAMES = 8  # what stays below 100 ms
+MOST_FRAMES = 8  # an update then takes less than 100 ms
 MOST_BITS = 20.0  # per frame
-FIELDS = ("frames", "rho", "sigma", "rates", "levels", "weights", "moved", "seed")
+FIELDS = ("frames", "rho", "sigma", "rates", "levels", "weights", "swept", "seed")
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
-    """A source, rates and thresholds, for every perception loss, and what the curves sweep.
+class Request:
+    """A source, rates and thresholds for all perception losses, and the frames that curves sweep.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Question:
         Perception thresholds.
     weights : (T,) array or None
         Weights of the distortions; None is the sequential objective.
-    moved : (T,) bool array
+    swept : (T,) bool array
         Frames whose rate, or threshold, the curves sweep.
     seed : int
         Seed of the sample paths.
@@ -44,17 +44,11 @@ class Question:
     rates: Array
     levels: Array
     weights: Array | None
-    moved: Array
+    swept: Array
     seed: int
 
     def problem(self, plf: str) -> Problem:
-        """Return the problem of one loss.
-
-        Parameters
-        ----------
-        plf : {"MMSE", "FMD", "JD", "SA"}
-            Which loss.
-        """
+        """Return the problem of one loss, by its name."""
         return Problem(self.source, self.rates, perception(plf, self.levels), self.weights)
 
     def problems(self) -> list[Problem]:
@@ -62,20 +56,20 @@ class Question:
         return [self.problem(plf) for plf in LOSSES]
 
 
-def parse(data: object) -> Question:
-    """Read a question from what JSON can hold.
+def parse(data: object) -> Request:
+    """Return the request in a JSON value.
 
     Parameters
     ----------
     data : dict
-        "frames" T; "rho" and "sigma", a number or one for each step or frame; "rates", "levels"
-        and "weights" (or null), one for each frame; "moved", a frame from 1 or null for all;
-        "seed".
+        "frames": T. "rho", "sigma": a number, or one for each step or frame. "rates", "levels",
+        "weights": one number for each frame; weights may be None. "swept": a frame, numbered
+        from 1, or None for all frames. "seed": an integer.
 
     Raises
     ------
     ValueError
-        A field is missing, unknown or malformed; the message names it.
+        A field is missing, unknown or malformed. The message names it.
 
     Examples
     --------
@@ -83,9 +77,9 @@ def parse(data: object) -> Question:
     array([0.9])
     """
     if not isinstance(data, Mapping):
-        raise ValueError("question: expected names with values")
+        raise ValueError("request: expected an object with named fields")
     if unknown := sorted(set(map(str, data)) - set(FIELDS)):
-        raise ValueError(f"{unknown[0]}: unknown, expected any of {', '.join(FIELDS)}")
+        raise ValueError(f"{unknown[0]}: unknown field, expected any of {', '.join(FIELDS)}")
     frames = _check.count("frames", data.get("frames"))
     if frames > MOST_FRAMES:
         raise ValueError(f"frames: expected at most {MOST_FRAMES}, got {frames}")
@@ -95,20 +89,20 @@ def parse(data: object) -> Question:
     if rates.max() > MOST_BITS:
         raise ValueError(f"rates: expected at most {MOST_BITS:g} bits, got {rates.max():g}")
     weights = data.get("weights")
-    question = Question(
+    request = Request(
         source=source,
         rates=rates,
         levels=_each("levels", data.get("levels"), frames),
         weights=None if weights is None else _each("weights", weights, frames),
-        moved=_moved(data.get("moved"), frames),
+        swept=_swept(data.get("swept"), frames),
         seed=_seed(data.get("seed", 0)),
     )
-    question.problems()  # which check the rest
-    return question
+    request.problems()  # a Problem checks the other fields
+    return request
 
 
 def _numbers(name: str, value: object) -> Array:
-    """Finite numbers: one, or a list of them; neither texts nor deeper lists."""
+    """A finite number, or a list of finite numbers; texts and nested lists are refused."""
     items = value if isinstance(value, list) else [value]
     if any(isinstance(item, bool) or not isinstance(item, (int, float)) for item in items):
         raise ValueError(f"{name}: expected numbers")
@@ -123,12 +117,12 @@ def _each(name: str, value: object, frames: int) -> Array:
     return np.array(np.broadcast_to(out, (frames,)))
 
 
-def _moved(value: Any, frames: int) -> Array:
+def _swept(value: Any, frames: int) -> Array:
     if value is None:
         return np.ones(frames, dtype=bool)
-    frame = _check.count("moved", value)
+    frame = _check.count("swept", value)
     if frame > frames:
-        raise ValueError(f"moved: expected a frame from 1 to {frames}, got {frame}")
+        raise ValueError(f"swept: expected a frame from 1 to {frames}, got {frame}")
     return np.arange(1, frames + 1) == frame
 
 

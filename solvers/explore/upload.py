@@ -1,4 +1,7 @@
-"""A clip from the browser: bytes of a known kind in a place of our own, fitted and forgotten."""
+"""A clip from the browser: its bytes are checked, fitted and deleted.
+
+The file is kept in a temporary folder for the time of the fit.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ from rdp.clip.read import ClipError, read_luma
 MOST_BYTES = 64 << 20
 MOST_FRAMES = 300
 BITS_PER_PIXEL = np.geomspace(0.02, 2, 9)
-HORIZON = 8  # frames predicted
-MODES = 12  # that the page lists
+HORIZON = 8  # frames to predict
+MODES = 12  # in the table of the page
 
-# How a file of each kind begins: (offset, bytes) -> what FFmpeg calls it. FFmpeg itself would also
-# guess kinds of file that name other files, such as playlists.
+# First bytes of a file of each kind: (offset, bytes) -> name of the format in FFmpeg. FFmpeg alone
+# would also accept files that name other files, such as playlists.
 SIGNATURES = {
     (0, b"\x93NUMPY"): None,
     (4, b"ftyp"): "mov",
@@ -31,24 +34,14 @@ KINDS = "mp4, mov, mkv, webm, avi, y4m or npy"
 
 
 def fit_upload(file: IO[bytes], frames: object = 60) -> dict[str, Any]:
-    """Fit the model to an uploaded clip and predict its curves.
+    """Return the :func:`report` on the first `frames` frames of an uploaded clip.
 
-    Parameters
-    ----------
-    file : binary file
-        The clip. Whatever name it came with plays no role.
-    frames : int
-        Frames to read, from the first.
-
-    Returns
-    -------
-    dict
-        See :func:`report`.
+    The name of the uploaded file plays no role.
 
     Raises
     ------
     ValueError
-        Not a clip of a known kind, damaged, or too large.
+        The file is not a clip of a known kind, is damaged, or is too large.
     """
     start = file.read(16)
     kinds = [kind for (at, mark), kind in SIGNATURES.items() if start.startswith(mark, at)]
@@ -65,13 +58,7 @@ def fit_upload(file: IO[bytes], frames: object = 60) -> dict[str, Any]:
 
 
 def fit_sample(frames: object = 60) -> dict[str, Any]:
-    """Fit the model to the clip that comes with the package.
-
-    Parameters
-    ----------
-    frames : int
-        Frames to read, from the first.
-    """
+    """Return the :func:`report` on the first `frames` frames of the sample clip."""
     return _fit(sample_clip(), frames, None)
 
 
@@ -82,22 +69,14 @@ def _fit(path: Path, frames: object, kind: str | None) -> dict[str, Any]:
     try:
         return report(fit_luma(read_luma(path, frames=count, kind=kind)))
     except ClipError as error:
-        raise ValueError(f"clip: {error.reason}") from error  # without the path
+        raise ValueError(f"clip: {error.reason}") from error  # the path is left out
 
 
 def report(fit: ClipFit) -> dict[str, Any]:
-    """Describe a fit as what JSON can hold.
+    """Return a fit and its predicted curves as a dict for JSON.
 
-    Parameters
-    ----------
-    fit : ClipFit
-        The fit.
-
-    Returns
-    -------
-    dict
-        "summary": frames, height, width, modes and the like. "modes": columns of the largest ones.
-        "curves": columns bits_per_pixel, plf, psnr_db (mean over the frames) and penalty.
+    "summary" has numbers of the clip, "modes" the columns of a table of the largest modes, and
+    "curves" the columns bits_per_pixel, plf, psnr_db (of the mean over the frames) and penalty.
     """
     from solvers.prediction import predict
 

@@ -1,4 +1,9 @@
-"""What the page shows: tables behind its plots, and the question as Python."""
+"""Content of the page: the tables behind its plots, and the problem as Python code.
+
+Each of PARTS takes a :class:`Request` and returns a dict for JSON with at least two entries:
+"tables" (name -> column -> list, with None for undefined values) and "notes" (sentences about
+values that could not be computed).
+"""
 
 from __future__ import annotations
 
@@ -10,38 +15,28 @@ from rdp.perception import LOSSES
 from rdp.solution import Solution
 from solvers.curves import sweep_table, unbinding
 from solvers.errors import SolverError
-from solvers.explore.request import Question
-from solvers.methods.registry import method_for
+from solvers.explore.request import Request
+from solvers.plotting import loss_label
 from solvers.solve import solve
 
 Array = np.ndarray
 
 POINTS = 33  # of each curve, at most
-POINT_FRAMES = 132  # points of a curve times frames, at most: more frames take longer
-LEAST_RATE = 6.0  # bits, where rate curves end unless the question asks for more
+POINT_FRAMES = 132  # largest number of points of a curve times frames: more frames take longer
+LEAST_RATE = 6.0  # bits; the least end of the rate axis
 
 
-def point(question: Question) -> dict[str, Any]:
-    """Solve the problem as asked, under every loss.
+def point(request: Request) -> dict[str, Any]:
+    """Return the solution of the problem under each loss.
 
-    Parameters
-    ----------
-    question : Question
-        What was asked.
-
-    Returns
-    -------
-    dict
-        "tables": name -> column -> list, with None for what is undefined; "frames" has one row
-        for each loss and frame, "paths" for each frame. "bounds": by loss, the objective and how
-        far the certified bound is below it. "code": the question as Python. "notes": what could
-        not be computed, in words.
+    The table "frames" has one row for each loss and frame, "paths" one for each frame. "bounds"
+    has the objective of each loss and its gap to the certified bound, "code" the problem as Python.
 
     Examples
     --------
     >>> from solvers.explore.request import parse
-    >>> question = parse({"frames": 2, "rho": 0.9, "rates": [0.5, 0.5], "levels": [0, 0]})
-    >>> table = point(question)["tables"]["frames"]
+    >>> request = parse({"frames": 2, "rho": 0.9, "rates": [0.5, 0.5], "levels": [0, 0]})
+    >>> table = point(request)["tables"]["frames"]
     >>> table["plf"][4:6], [round(d, 4) for d in table["distortion"][4:6]]
     (['JD', 'JD'], [0.5858, 0.379])
     """
@@ -49,79 +44,48 @@ def point(question: Question) -> dict[str, Any]:
     found: dict[str, Solution] = {}
     for plf in LOSSES:
         try:
-            found[plf] = _solved(question, plf)
+            found[plf] = solve(request.problem(plf))
         except SolverError as error:
-            notes.append(f"{_label(plf)} at this point: {error}")
+            notes.append(f"{loss_label(plf)} at this point: {error}")
     return {
-        "tables": {"frames": _frames(question, found), "paths": _paths(question, found)},
+        "tables": {"frames": _frames(request, found), "paths": _paths(request, found)},
         "bounds": {
             plf: {"objective": s.objective, "gap": max(s.gap, 0.0)} for plf, s in found.items()
         },
-        "code": code(question),
+        "code": code(request),
         "notes": notes,
     }
 
 
-def rate(question: Question) -> dict[str, Any]:
-    """Sweep the rate of the frames that move.
+def rate(request: Request) -> dict[str, Any]:
+    """Return curves over the rate of the swept frames: the table "rate"."""
+    top = max(LEAST_RATE, 1.25 * request.rates.max())
+    return _curve(request, "rate", "rates", "rate", top)
 
-    Parameters
-    ----------
-    question : Question
-        What was asked.
 
-    Returns
-    -------
-    dict
-        "tables": "rate", with one row for each loss and rate. "notes" as of :func:`point`.
+def perception(request: Request) -> dict[str, Any]:
+    """Return curves over the threshold of the swept frames: the table "perception".
+
+    The curves end where no loss binds.
     """
-    top = max(LEAST_RATE, 1.25 * question.rates.max())
-    return _curve(question, "rate", "rates", "rate", top)
+    top = unbinding(request.problems())
+    return _curve(request, "perception", "levels", "threshold", top)
 
 
-def perception(question: Question) -> dict[str, Any]:
-    """Sweep the threshold of the frames that move, up to where no loss binds.
-
-    Parameters
-    ----------
-    question : Question
-        What was asked.
-
-    Returns
-    -------
-    dict
-        "tables": "perception", with one row for each loss and threshold. "notes" as of
-        :func:`point`.
-    """
-    top = unbinding(question.problems())
-    return _curve(question, "perception", "levels", "threshold", top)
-
-
-# What the page asks for, one request each: a part is drawn while the next is computed.
+# The page requests one part after the other and draws each while the next is computed.
 PARTS = {"point": point, "rate": rate, "perception": perception}
 
 
-def code(question: Question) -> str:
-    """Write a question as Python.
-
-    Parameters
-    ----------
-    question : Question
-        What was asked.
-
-    Returns
-    -------
-    str
-        A program that prints the distortions under every loss.
-    """
-    source, weights = question.source, question.weights
+def code(request: Request) -> str:
+    """Return a Python program that prints the distortions under each loss."""
+    source, weights = request.source, request.weights
     return f"""\
 from rdp import FMD, JD, SA, GaussMarkov, Problem
 from solvers import solve
 
 source = GaussMarkov(sigma={source.sigma.tolist()}, rho={source.rho.tolist()})
-rates = {question.rates.tolist()}  # bits per frame
-levels = {question.levels.tolist()}  # perception thresholds, squared Wasserstein-2
+rates = {request.rates.tolist()}  # bits per frame
+levels = {request.levels.tolist()}  # perception thresholds, squared Wasserstein-2
 weights = {None if weights is None else weights.tolist()}
 for perception in (None, FMD(levels), JD(levels), SA(levels)):
     solution = solve(Problem(source, rates, perception, weights))
@@ -129,42 +93,27 @@ for perception in (None, FMD(levels), JD(levels), SA(levels)):
 """
 
 
-def _solved(question: Question, plf: str) -> Solution:
-    """Solution at the point asked for, by the compiled solver where auto takes a slower one."""
-    problem = question.problem(plf)
-    if method_for(problem).name != "lookahead":
-        return solve(problem)
-    try:
-        return solve(problem, "barrier")
-    except SolverError:
-        return solve(problem)
-
-
-def _label(plf: str) -> str:
-    return plf if plf == "MMSE" else f"PLF-{plf}"
-
-
-def _frames(question: Question, found: dict[str, Solution]) -> dict[str, list[Any]]:
-    """Distortion and perception of every frame."""
-    count, rows = question.source.frames, len(found)
+def _frames(request: Request, found: dict[str, Solution]) -> dict[str, list[Any]]:
+    """Distortion and perception loss of each frame under each loss."""
+    count, rows = request.source.frames, len(found)
     solutions = found.values()
     return {
         "plf": [plf for plf in found for _ in range(count)],
         "frame": list(range(1, count + 1)) * rows,
-        "rate": question.rates.tolist() * rows,
+        "rate": request.rates.tolist() * rows,
         "threshold": _plain(np.concatenate([s.problem.thresholds for s in solutions])),
         "distortion": _plain(np.concatenate([s.distortion for s in solutions])),
         "perception": _plain(np.concatenate([s.perception for s in solutions])),
     }
 
 
-def _curve(question: Question, name: str, swept: str, axis: str, top: float) -> dict[str, Any]:
-    """Table of distortions from 0 to the top of what is swept, closer where they change most."""
-    grid = np.linspace(0, 1, min(POINTS, POINT_FRAMES // question.source.frames)) ** 2 * top
-    table = sweep_table(question.problems(), swept, grid, question.moved)
+def _curve(request: Request, name: str, swept: str, axis: str, top: float) -> dict[str, Any]:
+    """Distortions at values from 0 to `top`, denser near 0, where they change most."""
+    grid = np.linspace(0, 1, min(POINTS, POINT_FRAMES // request.source.frames)) ** 2 * top
+    table = sweep_table(request.problems(), swept, grid, request.swept)
     failed = table.plf[table.status != 0].value_counts(sort=False)
     notes = [
-        f"{_label(str(plf))} against {axis}: {count} points not certified, left out"
+        f"{loss_label(str(plf))} against {axis}: {count} points are not certified and not drawn"
         for plf, count in failed.items()
     ]
     table = table.rename(columns={"x": axis}).drop(columns="status")
@@ -172,18 +121,18 @@ def _curve(question: Question, name: str, swept: str, axis: str, top: float) -> 
     return {"tables": {name: columns}, "notes": notes}
 
 
-def _paths(question: Question, found: dict[str, Solution]) -> dict[str, list[Any]]:
-    """One source sequence, and its reconstruction under every loss from the same randomness."""
-    columns: dict[str, list[Any]] = {"frame": list(range(1, question.source.frames + 1))}
+def _paths(request: Request, found: dict[str, Solution]) -> dict[str, list[Any]]:
+    """One source sequence and its reconstruction under each loss, all from the same seed."""
+    columns: dict[str, list[Any]] = {"frame": list(range(1, request.source.frames + 1))}
     for plf, solution in found.items():
-        x, shown = solution.simulate(1, question.seed)
+        x, xhat = solution.simulate(1, request.seed)
         columns.setdefault("source", x[0].tolist())
-        columns[plf] = shown[0].tolist()
+        columns[plf] = xhat[0].tolist()
     return columns
 
 
 def _plain(values: Array) -> list[Any]:
-    """List for JSON, None where there is no number."""
+    """List for JSON, with None for values that are not finite."""
     if values.dtype.kind != "f":
         return values.tolist()
     known = np.isfinite(values)

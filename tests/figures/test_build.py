@@ -1,4 +1,4 @@
-"""Every figure is made, with its numbers, the same way each time."""
+"""Every figure builds, with its numbers, and twice the same."""
 
 from importlib import import_module
 

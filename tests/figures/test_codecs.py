@@ -1,4 +1,4 @@
-"""Measured codecs against the theory: what the committed points and a run of the codec show."""
+"""Measured codecs compared with theory: the committed points, and a run of the codec."""
 
 from importlib import import_module
 
@@ -27,7 +27,7 @@ def gap(table, series, plf):
 
 @pytest.mark.parametrize("plf", ["MMSE", *PLFS])
 def test_neural_points_are_as_near_to_the_curve_as_the_scalar_codec(gaps, plf):
-    """At three rates at least, within 0.03 bit of what dithered Z needs; no point beats theory."""
+    """At three rates or more, within 0.03 bit of dithered Z; no point is below theory."""
     scalar = gap(gaps, "dithered Z", plf)
     for series in ("neural, shared encoder", *["neural, own encoder"] * (plf != "MMSE")):
         points = gap(gaps, series, plf)
@@ -39,7 +39,7 @@ def test_neural_points_are_as_near_to_the_curve_as_the_scalar_codec(gaps, plf):
 
 @pytest.mark.parametrize("plf", PLFS)
 def test_one_encoder_for_all_losses_costs_next_to_nothing(gaps, plf):
-    """Theory says nothing; scalar quantisers, which are not Gaussian, pay 0.02 bit at most."""
+    """In theory the cost is zero; scalar quantisers, which are not Gaussian, need 0.02 bit."""
     shared, own = (gap(gaps, f"neural, {kind} encoder", plf) for kind in ("shared", "own"))
     cost = shared.gap_bits.to_numpy() - own.gap_bits.to_numpy()
     assert np.abs(cost).max() < 0.02

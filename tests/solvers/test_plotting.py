@@ -1,4 +1,4 @@
-"""Plots hold the numbers they are given, in the look of each loss."""
+"""Plots have the numbers of their table, in the style of each loss."""
 
 import numpy as np
 import pandas as pd

@@ -1,16 +1,16 @@
-// Controls -> question -> server -> tables -> plots. Answers that are no longer asked for are skipped.
+// Controls -> request -> server -> tables -> plots. Requests that are out of date are skipped.
 
 import { draw, drawClip, legend, picture } from "./plots.js";
 
 const $ = (id) => document.getElementById(id);
-const PARTS = ["point", "rate", "perception"]; // one request each: drawn while the next is computed
-const MOST_RATE = 6; // of a slider; a number may be larger
-const known = {}; // tables by name, for CSV
-let start; // what the server says first
-let state; // the per-frame part of the question, kept when the number of frames changes
+const PARTS = ["point", "rate", "perception"]; // one is drawn while the next is computed
+const MOST_RATE = 6; // end of a slider; the number beside it may be larger
+const tables = {}; // tables by name, for CSV
+let start; // first answer of the server
+let state; // values of each frame, kept when the number of frames changes
 let timer = null;
 
-// --- the question ---------------------------------------------------------------------------
+// --- the request ----------------------------------------------------------------------------
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -35,7 +35,7 @@ function list(id, name) {
   return found.length === 1 ? found[0] : found;
 }
 
-function question() {
+function readControls() {
   const frames = Number($("frames").value);
   const column = (name) => [...$("frame-table").tBodies[0].querySelectorAll(`.${name}[data-frame]`)]
     .map((input) => number(input, `${name} of frame ${input.dataset.frame}`));
@@ -46,48 +46,48 @@ function question() {
     rates: column("rate"),
     levels: column("threshold"),
     weights: $("objective").value === "weighted" ? column("weight") : null,
-    moved: $("moved").value === "all" ? null : Number($("moved").value),
+    swept: $("swept").value === "all" ? null : Number($("swept").value),
     seed: state.seed,
   };
 }
 
-// --- asking ---------------------------------------------------------------------------------
+// --- updates --------------------------------------------------------------------------------
 
-let asking = false;
+let updating = false;
 let again = false;
-let since = null; // when the first control changed that is not yet drawn
+let since = null; // time of the first change of a control that is not yet drawn
 
-export function ask() {
+export function update() {
   since ??= performance.now();
-  if (asking) { again = true; return; }
-  asking = true;
-  queueMicrotask(round); // when all listeners of this event have run
+  if (updating) { again = true; return; }
+  updating = true;
+  queueMicrotask(updateOnce); // after all listeners of this event
 }
 
-async function round() {
+async function updateOnce() {
   again = false;
   const began = since;
   since = null;
   try {
-    const asked = question();
-    const body = JSON.stringify(asked);
-    busy("computing\u2026");
+    const request = readControls();
+    const body = JSON.stringify(request);
+    setStatusLater("computing\u2026");
     const parts = await Promise.allSettled(PARTS.map(async (part) => {
-      show(part, asked, await post(`view/${part}`, body, { "Content-Type": "application/json" }));
+      receive(part, request, await post(`view/${part}`, body, { "Content-Type": "application/json" }));
     }));
     const failed = parts.find(({ status }) => status === "rejected");
     if (failed) throw failed.reason;
-    fault(null);
+    setError(null);
     requestAnimationFrame(() => setTimeout(() => { // after the browser has painted
       const spent = performance.measure("update", { start: began, end: performance.now() });
-      said(`updated in ${spent.duration.toFixed(0)} ms`);
+      setStatus(`updated in ${spent.duration.toFixed(0)} ms`);
     }));
   } catch (error) {
-    fault(error.message);
-    said("");
+    setError(error.message);
+    setStatus("");
   }
-  if (again) queueMicrotask(round);
-  else asking = false;
+  if (again) queueMicrotask(updateOnce);
+  else updating = false;
 }
 
 async function post(path, body, headers = {}) {
@@ -102,55 +102,55 @@ async function post(path, body, headers = {}) {
   return answer;
 }
 
-function busy(text) { // said only if it lasts
+function setStatusLater(text) { // only if the update takes long
   clearTimeout(timer);
   timer = setTimeout(() => { $("status").textContent = text; }, 300);
 }
 
-function said(text) {
+function setStatus(text) {
   clearTimeout(timer);
   $("status").textContent = text;
 }
 
-function fault(text) {
+function setError(text) {
   $("error").hidden = text === null;
   $("error").textContent = text ?? "";
 }
 
-// --- showing --------------------------------------------------------------------------------
+// --- answers --------------------------------------------------------------------------------
 
-const shown = {}; // the answer of each part, and what it answers
+const answers = {}; // the answer of each part, with its request
 
-function show(part, asked, answer) {
-  if (part !== "point") addSum(answer.tables[part], asked);
-  shown[part] = { asked, answer };
-  Object.assign(known, answer.tables);
+function receive(part, request, answer) {
+  if (part !== "point") addSum(answer.tables[part], request);
+  answers[part] = { request, answer };
+  Object.assign(tables, answer.tables);
   redraw(part);
-  const notes = Object.values(shown).flatMap((of) => of.answer.notes);
+  const notes = Object.values(answers).flatMap((entry) => entry.answer.notes);
   $("notes").replaceChildren(...notes.map((text) => element("li", { textContent: text })));
   if (part === "point") {
     $("code").textContent = answer.code;
-    showNumbers(asked, answer);
+    fillNumbers(request, answer);
   }
 }
 
 function redraw(part) {
-  const { asked, answer } = shown[part];
-  const moving = (values) => {
-    const chosen = asked.moved === null ? values : [values[asked.moved - 1]];
+  const { request, answer } = answers[part];
+  const sweptValue = (values) => {
+    const chosen = request.swept === null ? values : [values[request.swept - 1]];
     return chosen.every((value) => value === chosen[0]) ? chosen[0] : null;
   };
   const options = {
-    shown: $("shown").value, moved: asked.moved, log: $("log").value === "log",
-    at: { rate: moving(asked.rates), threshold: moving(asked.levels) },
+    quantity: $("quantity").value, swept: request.swept, log: $("log").value === "log",
+    at: { rate: sweptValue(request.rates), threshold: sweptValue(request.levels) },
   };
   for (const [name, table] of Object.entries(answer.tables)) draw(name, table, options);
 }
 
-const redrawAll = () => Object.keys(shown).forEach(redraw);
+const redrawAll = () => Object.keys(answers).forEach(redraw);
 
-function addSum(table, asked) {
-  const weights = asked.weights ?? Array(asked.frames).fill(1);
+function addSum(table, request) {
+  const weights = request.weights ?? Array(request.frames).fill(1);
   table.distortion_sum = table.plf.map((_, i) => {
     const terms = weights.map((weight, t) => table[`distortion_${t + 1}`][i]);
     return terms.includes(null) ? null : terms.reduce((sum, d, t) => sum + weights[t] * d, 0);
@@ -165,8 +165,8 @@ function digits(value) {
 
 const sub = (t) => String.fromCharCode(0x2080 + t); // the digit t as a subscript
 
-function showNumbers(asked, answer) {
-  const frames = Array.from({ length: asked.frames }, (_, t) => t + 1);
+function fillNumbers(request, answer) {
+  const frames = Array.from({ length: request.frames }, (_, t) => t + 1);
   const heads = ["", ...frames.map((t) => `D${sub(t)}`), ...frames.map((t) => `P${sub(t)}`),
     "objective", "certified within"];
   const body = Object.entries(answer.bounds).map(([plf, { objective, gap }]) => {
@@ -195,8 +195,8 @@ export function csv(table) {
 }
 
 function download(name) {
-  if (!known[name]) return;
-  const url = URL.createObjectURL(new Blob([csv(known[name])], { type: "text/csv" }));
+  if (!tables[name]) return;
+  const url = URL.createObjectURL(new Blob([csv(tables[name])], { type: "text/csv" }));
   element("a", { href: url, download: `rdp-${name}.csv` }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
@@ -205,7 +205,7 @@ async function copy() {
   const text = $("code").textContent;
   try {
     await navigator.clipboard.writeText(text);
-  } catch { // not allowed: select it, so that a key copies it
+  } catch { // the browser refuses: select the text, so that a key copies it
     getSelection().selectAllChildren($("code"));
     $("copy").textContent = "selected";
     return;
@@ -216,7 +216,7 @@ async function copy() {
 
 // --- controls -------------------------------------------------------------------------------
 
-function keep() { // what the rows say, before they are built anew
+function keepValues() { // before the rows are built again
   for (const [kind, values] of Object.entries(state.columns)) {
     for (const input of document.querySelectorAll(`#frame-table .${kind}[data-frame]`)) {
       values[input.dataset.frame - 1] = input.value;
@@ -247,7 +247,7 @@ function rowOf(label, inputs) {
 
 function buildRows() {
   const frames = Number($("frames").value);
-  $("frames-shown").textContent = frames;
+  $("frame-count").textContent = frames;
   const columns = state.columns;
   const rows = Array.from({ length: frames }, (_, t) => {
     const inputs = cells(`frame ${t + 1}`, t + 1,
@@ -276,8 +276,8 @@ function buildRows() {
   const first = rowOf("all", all);
   first.className = "all";
   $("frame-table").tBodies[0].replaceChildren(first, ...rows);
-  choices("moved", [["all", "every frame"]], frames, "frame");
-  choices("shown", [["sum", "sum of distortions"]], frames, "distortion of frame");
+  choices("swept", [["all", "every frame"]], frames, "frame");
+  choices("quantity", [["sum", "sum of distortions"]], frames, "distortion of frame");
 }
 
 function choices(id, first, frames, word) {
@@ -291,15 +291,15 @@ function choices(id, first, frames, word) {
 function tie() {
   $("rho").addEventListener("input", () => { $("rho-number").value = $("rho").value; });
   $("rho-number").addEventListener("input", () => { $("rho").value = $("rho-number").value; });
-  $("frames").addEventListener("input", () => { keep(); buildRows(); });
+  $("frames").addEventListener("input", () => { keepValues(); buildRows(); });
   $("objective").addEventListener("input", () => {
     $("frame-table").classList.toggle("weighted", $("objective").value === "weighted");
   });
-  $("redraw").addEventListener("click", () => { state.seed += 1; ask(); });
+  $("redraw").addEventListener("click", () => { state.seed += 1; update(); });
   $("copy").addEventListener("click", copy);
-  for (const id of ["shown", "log"]) $(id).addEventListener("input", redrawAll);
+  for (const id of ["quantity", "log"]) $(id).addEventListener("input", redrawAll);
   $("controls").addEventListener("input", (event) => {
-    if (!["shown", "log"].includes(event.target.id)) ask();
+    if (!["quantity", "log"].includes(event.target.id)) update();
   });
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   for (const button of document.querySelectorAll("[data-csv]")) {
@@ -320,23 +320,23 @@ async function fitClip(file) {
   $("clip-result").hidden = true;
   try {
     const answer = await post("clip", body);
-    known.clip = answer.curves;
+    tables.clip = answer.curves;
     $("clip-result").hidden = false;
     $("clip-status").textContent = "";
-    showClip(file ? file.name : "the sample clip", answer);
+    describeClip(file ? file.name : "the sample clip", answer);
   } catch (error) {
     $("clip-status").textContent = error.message;
   }
 }
 
 function redrawClip() {
-  if (known.clip) drawClip(known.clip);
+  if (tables.clip) drawClip(tables.clip);
 }
 
-function showClip(name, { summary, modes }) {
+function describeClip(name, { summary, modes }) {
   const share = (value) => (value === null ? "none" : `${(100 * value).toFixed(1)}%`);
   $("clip-summary").textContent = `${name}: ${summary.frames} frames of ${summary.width}\u00d7${summary.height}, `
-    + `${summary.modes} modes of 8\u00d78 blocks; ${share(summary.innovation)} of the variance is new in a frame; `
+    + `${summary.modes} modes of 8\u00d78 blocks; ${share(summary.innovation)} of the variance is innovation; `
     + `${share(summary.failing)} of the modes fail a test of the model at level 0.01.`;
   $("clip-horizon").textContent = `(mean over ${summary.horizon} frames)`;
   redrawClip();
@@ -347,12 +347,12 @@ function showClip(name, { summary, modes }) {
       $("sigma-list").value = "";
       $("rho").value = modes.rho[i];
       $("rho-number").value = modes.rho[i];
-      ask();
+      update();
       $("controls").scrollIntoView({ behavior: "smooth" });
     });
     return [`(${modes.row[i]}, ${modes.column[i]})`, digits(sigma), modes.rho[i].toFixed(4), use];
   });
-  fill($("clip-modes"), ["mode", "\u03c3", "\u03c1", "its \u03c1, \u03c3 = 1"], body);
+  fill($("clip-modes"), ["mode", "\u03c3", "\u03c1", "explore \u03c1 with \u03c3 = 1"], body);
 }
 
 function tieClip() {
@@ -369,7 +369,7 @@ function tieClip() {
 
 async function begin() {
   start = await (await fetch("start")).json();
-  const { question: first } = start;
+  const { request: first } = start;
   legend($("legend"), start.styles, () => { redrawAll(); redrawClip(); });
   const longer = (values, more) => Array.from({ length: start.most_frames }, (_, t) => values[t] ?? more);
   state = {
@@ -387,8 +387,8 @@ async function begin() {
   buildRows();
   tie();
   tieClip();
-  busy("computing\u2026 the first time, the solvers are compiled, which takes up to a minute");
-  ask();
+  setStatusLater("computing\u2026 the first use compiles the solvers, which takes up to a minute");
+  update();
 }
 
 begin();

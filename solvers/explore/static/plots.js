@@ -1,16 +1,16 @@
-// Plots of the tables that the server sends. Columns are arrays; null is a gap.
+// Plots of the tables of the server. Columns are arrays; null is a gap in a curve.
 
 const LABEL = (plf) => (plf === "MMSE" ? "MMSE" : `PLF-${plf}`);
 const GREY = "#b9c0c8";
 const CONFIG = { responsive: true, displayModeBar: false };
-// Labels are not measured to fit the margin, which would take a quarter of the time of a drawing.
+// Fitting the margins to the labels would take a quarter of the drawing time.
 const AXIS = { linecolor: "#8a939e", gridcolor: "#e6e9ed", zeroline: false, ticks: "outside",
   tickcolor: "#8a939e", automargin: false, ticklabeloverflow: "allow" };
 
 let styles = {};
 const hidden = new Set();
 
-// A legend for all plots: one entry for each loss, which can be hidden everywhere.
+// One legend for all plots: the box of a loss hides its curves in each of them.
 export function legend(place, given, redraw) {
   styles = given;
   const entries = Object.keys(styles).map((plf) => {
@@ -48,7 +48,7 @@ function sample({ color, dash }, width = 2.5) {
   return svg;
 }
 
-// A ring around the others' symbols shows where curves coincide.
+// FMD has a ring around the symbols of the other losses, to show where curves coincide.
 function marker(color, symbol) {
   return symbol === "circle" ? { color, symbol: "circle-open", size: 13, line: { width: 2 } }
     : { color, symbol, size: 8 };
@@ -92,20 +92,20 @@ function distortionAxis(log) {
 
 // --- one plot for each table ------------------------------------------------------------------
 
-const which = (moved) => (moved === null ? "every frame" : `frame ${moved}`);
+const frameName = (swept) => (swept === null ? "every frame" : `frame ${swept}`);
 const frameAxis = (frames) => ({ dtick: 1, range: [0.8, Math.max(...frames) + 0.2] });
 
-function curves(table, x, title, at, { shown, log }) {
-  const y = shown === "sum" ? "sum of distortions" : `distortion D of frame ${shown}`;
-  return [traces(table, x, `distortion_${shown}`),
+function curves(table, x, title, at, { quantity, log }) {
+  const y = quantity === "sum" ? "sum of distortions" : `distortion D of frame ${quantity}`;
+  return [traces(table, x, `distortion_${quantity}`),
     layout(title, y, { yaxis: distortionAxis(log), shapes: here(at <= Math.max(...table[x]) ? at : null) })];
 }
 
 const PLOTS = {
   rate: (table, options) => curves(table, "rate",
-    `rate R of ${which(options.moved)} (bits)`, options.at.rate, options),
+    `rate R of ${frameName(options.swept)} (bits)`, options.at.rate, options),
   perception: (table, options) => curves(table, "threshold",
-    `threshold P of ${which(options.moved)} (squared W<sub>2</sub>)`, options.at.threshold, options),
+    `threshold P of ${frameName(options.swept)} (squared W<sub>2</sub>)`, options.at.threshold, options),
   frames: (table, { log }) => [traces(table, "frame", "distortion", true),
     layout("frame", "distortion D (squared units)",
       { yaxis: distortionAxis(log), xaxis: frameAxis(table.frame) })],
@@ -120,12 +120,12 @@ export function draw(name, table, options) {
 function paths(table) {
   const source = { name: "source X", x: table.frame, y: table.source, mode: "lines",
     line: { color: GREY, width: 7 }, hovertemplate: "%{y:.3g}" };
-  const shown = Object.keys(table).filter((name) => name in styles && !hidden.has(name)).map((plf) => {
+  const reconstructions = Object.keys(table).filter((name) => name in styles && !hidden.has(name)).map((plf) => {
     const { color, dash, symbol } = styles[plf];
     return { name: LABEL(plf), x: table.frame, y: table[plf], mode: "lines+markers",
       line: { color, dash, width: 2 }, marker: marker(color, symbol), hovertemplate: "%{y:.3g}" };
   });
-  return table.source ? [source, ...shown] : shown;
+  return table.source ? [source, ...reconstructions] : reconstructions;
 }
 
 export function picture(name) {

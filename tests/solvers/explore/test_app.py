@@ -1,4 +1,4 @@
-"""The server: what it answers, and what it refuses."""
+"""The server: its answers, and the requests that it refuses."""
 
 import io
 import json
@@ -51,16 +51,16 @@ def test_the_page_and_what_it_loads(client):
     assert page.status_code == 200
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     text = page.text
-    assert "//" not in text  # nothing from elsewhere
+    assert "//" not in text  # nothing comes from another site
     for part in ("plotly.js", "static/explore.css", "static/explore.js", "static/plots.js"):
         assert f'"{part}"' in text
         assert client.get(f"/{part}", buffered=True).status_code == 200
 
 
-def test_start_is_a_question_that_can_be_asked(client):
+def test_the_first_request_of_the_page_is_valid(client):
     start = client.get("/start").json
     assert set(start["styles"]) == {"MMSE", "FMD", "JD", "SA"}
-    parse(start["question"])
+    parse(start["request"])
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -84,26 +84,26 @@ def test_columns_keep_their_order(client):
         ({"data": json.dumps(ASKED), "content_type": "text/plain"}, 415, ""),
     ],
 )
-def test_a_bad_question_is_an_error_in_words(client, given, status, error):
+def test_a_bad_request_is_an_error_in_words(client, given, status, error):
     answer = client.post("/view/point", **given)
     assert answer.status_code == status
     assert error in answer.json["error"]
 
 
 def test_an_unexpected_error_stays_in_the_terminal(client, monkeypatch, caplog):
-    def breaks(question):
+    def breaks(request):
         raise RuntimeError("secret")
 
     app = client.application
-    monkeypatch.setattr(sys.modules["solvers.explore.view"], "solve", breaks)
+    monkeypatch.setitem(PARTS, "point", breaks)
     assert not app.debug
     answer = client.post("/view/point", json=ASKED)
     assert answer.status_code == 500
-    assert answer.json == {"error": "internal error; the terminal says more"}
+    assert answer.json == {"error": "internal error; see the terminal"}
     assert "secret" in caplog.text
 
 
-def test_only_this_machine_and_this_page_are_answered(client):
+def test_requests_of_other_hosts_and_pages_are_refused(client):
     assert client.get("/start", headers={"Host": "localhost:8421"}).status_code == 200
     assert client.get("/start", headers={"Host": "rebound.example"}).status_code == 400
     foreign = {"Origin": "http://elsewhere.example"}
@@ -135,7 +135,7 @@ def test_a_clip_is_fitted(client, clip, tmp_path):
     assert found["curves"]["plf"][:: len(upload.BITS_PER_PIXEL)] == ["MMSE", "FMD", "JD", "SA"]
 
 
-def test_a_video_is_read_as_what_it_is(client):
+def test_the_content_of_a_file_decides_its_format(client):
     answer = send(client, sample_clip().read_bytes(), "../../etc/passwd", "4")
     assert answer.status_code == 200
     assert answer.json["summary"]["frames"] == 4
@@ -154,7 +154,7 @@ def test_a_video_is_read_as_what_it_is(client):
         (b"\x93NUMPY\x01\x00", "clip: not a .npy array"),
     ],
 )
-def test_what_is_no_clip(client, content, error):
+def test_files_that_are_not_clips(client, content, error):
     answer = send(client, content, "movie.mp4")
     assert answer.status_code == 400
     assert answer.json["error"].startswith(error)
@@ -187,7 +187,7 @@ def test_a_bad_number_of_frames(client, clip, frames):
     assert answer.json["error"].startswith("frames: expected")
 
 
-def test_nothing_of_a_clip_stays(client, clip, tmp_path, monkeypatch):
+def test_the_file_of_a_clip_is_deleted(client, clip, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert send(client, clip).status_code == 200
     assert send(client, clip[:100]).status_code == 400
@@ -202,7 +202,7 @@ def test_a_server_on_loopback():
     try:
         assert server.url.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(server.url + "start") as answer:
-            assert json.load(answer)["question"]["frames"] == 4
+            assert json.load(answer)["request"]["frames"] == 4
         port = int(server.url.rstrip("/").rsplit(":", 1)[1])
         with pytest.raises(OSError, match="in use"):
             Server(port=port)
@@ -210,7 +210,7 @@ def test_a_server_on_loopback():
         server.close()
 
 
-def test_no_address_of_every_network():
+def test_an_address_of_all_networks_is_refused():
     for host in ("", "0.0.0.0", "::"):
         with pytest.raises(ValueError, match="host: expected the address of one network"):
             Server(host)
@@ -234,5 +234,5 @@ def test_the_command_serves_until_interrupted(monkeypatch):
     result = CliRunner().invoke(command, ["explore", "--port", "0"])
     assert result.exit_code == 0, result.output
     (url,) = opened
-    assert result.stderr == f"{url} (Ctrl-C ends it)\n"
+    assert result.stderr == f"{url} (Ctrl-C stops it)\n"
     assert CliRunner().invoke(command, ["explore", "--host", "0.0.0.0"]).exit_code == 2

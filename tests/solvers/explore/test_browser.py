@@ -1,4 +1,4 @@
-"""The page in a real browser: controls, plots, downloads, errors, and no request elsewhere."""
+"""The page in a real browser: controls, plots, downloads, errors; no request to another site."""
 
 import csv
 import io
@@ -63,7 +63,7 @@ def curve(page, plot, name):
     return np.array(page.run(script, plot, name), dtype=float)
 
 
-def test_the_page_draws_without_complaint(page):
+def test_the_page_draws_without_errors(page):
     assert page.complaints() == []
     for plot in ("rate", "perception", "frames"):
         names = page.run(f"return document.getElementById('plot-{plot}').data.map((t) => t.name)")
@@ -73,7 +73,7 @@ def test_the_page_draws_without_complaint(page):
     assert page.run("return document.querySelectorAll('#notes li').length") == 0
 
 
-def test_nothing_is_loaded_from_elsewhere(page, url):
+def test_nothing_is_loaded_from_other_sites(page, url):
     loaded = page.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert len(loaded) > 4
     assert all(name.startswith((url, "data:")) for name in loaded)
@@ -98,7 +98,7 @@ def test_controls_redraw_the_curves(page):
     assert "levels = [0.1, 0.1]" in page.run("return document.getElementById('code').textContent")
 
 
-def test_weights_appear_when_they_count(page):
+def test_weights_appear_for_the_weighted_objective(page):
     weight = "#frame-table .weight[data-frame='4']"
     visible = "return document.querySelector(arguments[0]).offsetWidth > 0"
     assert not page.run(visible, weight)
@@ -110,14 +110,14 @@ def test_weights_appear_when_they_count(page):
     assert after[3] < before[3] - 0.01  # the decoder looks ahead for frame 4
 
 
-def test_what_curves_show_and_sweep(page):
+def test_axes_of_the_curves(page):
     total = curve(page, "plot-rate", "PLF-SA")[1]
-    page.run(SET, "#shown", "1")
+    page.run(SET, "#quantity", "1")
     first = curve(page, "plot-rate", "PLF-SA")[1]
     assert (first < total).all()
-    change(page, "#moved", "2")
-    moved = curve(page, "plot-rate", "PLF-SA")[1]
-    assert np.ptp(moved) == 0  # frame 1 knows nothing of the rate of frame 2
+    change(page, "#swept", "2")
+    swept = curve(page, "plot-rate", "PLF-SA")[1]
+    assert np.ptp(swept) == 0  # frame 1 does not depend on the rate of frame 2
     page.run(SET, "#log", "log")
     assert page.run("return document.getElementById('plot-rate').layout.yaxis.type") == "log"
 
@@ -136,7 +136,7 @@ def test_another_sample_path(page):
     assert not np.allclose(curve(page, "plot-paths", "source X")[1], before)
 
 
-def test_bad_input_is_shown_and_mended(page):
+def test_bad_input_gives_an_error_until_it_is_corrected(page):
     for selector, value, message in [
         ("#frame-table .rate[data-frame='1']", "-1", "rates: expected values >= 0, got -1"),
         ("#frame-table .rate[data-frame='1']", "", "rate of frame 1: expected a number"),
@@ -159,7 +159,7 @@ def test_numbers_table(page):
         assert f"{distortion:.4g}" in text or f"{distortion:.5g}" in text
 
 
-def test_csv_is_what_is_drawn(page):
+def test_csv_has_the_numbers_of_the_plot(page):
     for name in ("rate", "perception", "frames", "paths"):
         rows = downloaded(page, f"[data-csv='{name}']", f"rdp-{name}.csv")
         if name == "paths":
@@ -199,7 +199,7 @@ def test_a_clip_is_uploaded_and_fitted(page, tmp_path):
     )
 
 
-def test_a_file_that_is_no_clip(page, tmp_path):
+def test_a_file_that_is_not_a_clip(page, tmp_path):
     (tmp_path / "list.mp4").write_text("#EXTM3U\n/etc/passwd\n")
     page.type("#clip-file", str(tmp_path / "list.mp4"))
     page.click("#clip-fit")
@@ -207,7 +207,7 @@ def test_a_file_that_is_no_clip(page, tmp_path):
     assert page.run("return document.getElementById('clip-result').hidden")
 
 
-def test_nothing_sticks_out(page):
+def test_all_controls_fit_into_the_window(page):
     try:
         for width, height in [(1280, 800), (390, 844)]:
             page.resize(width, height)
@@ -221,7 +221,7 @@ def test_nothing_sticks_out(page):
         page.resize(1280, 800)
 
 
-def test_a_stopped_server_is_said():
+def test_a_stopped_server_gives_an_error():
     from solvers.explore.app import Server
 
     server = Server()

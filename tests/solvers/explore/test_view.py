@@ -24,21 +24,22 @@ def column(table, plf, name):
 @pytest.mark.parametrize("weights", [None, [1, 2, 1]])
 @pytest.mark.parametrize("level", [0.0, 0.05])
 def test_frames_are_those_of_solve(weights, level):
-    shown = point(parse({**ASKED, "rates": [0.5, 1, 1], "levels": [level] * 3, "weights": weights}))
-    assert shown["notes"] == []
+    asked = {**ASKED, "rates": [0.5, 1, 1], "levels": [level] * 3, "weights": weights}
+    answer = point(parse(asked))
+    assert answer["notes"] == []
     for loss in (None, FMD(level), JD(level), SA(level)):
         expected = solve(Problem(SOURCE, [0.5, 1, 1], loss, weights))
         plf = expected.problem.plf
-        table = shown["tables"]["frames"]
+        table = answer["tables"]["frames"]
         assert column(table, plf, "distortion") == pytest.approx(expected.distortion, rel=1e-4)
-        bound = shown["bounds"][plf]
+        bound = answer["bounds"][plf]
         assert bound["objective"] == pytest.approx(expected.objective, rel=1e-6)
         assert 0 <= bound["gap"] <= 1e-5 * expected.objective
-    assert column(shown["tables"]["frames"], "MMSE", "perception") == [None] * 3
+    assert column(answer["tables"]["frames"], "MMSE", "perception") == [None] * 3
 
 
-def test_rate_curves_move_the_frames_asked_for():
-    table = rate(parse({**ASKED, "moved": 1}))["tables"]["rate"]
+def test_rate_curves_sweep_the_chosen_frames():
+    table = rate(parse({**ASKED, "swept": 1}))["tables"]["rate"]
     assert len(table["rate"]) == 4 * POINTS
     rates = [[first, 4, 4] for first in column(table, "JD", "rate")]
     expected = closed_form.zero_perception_joint(SOURCE, rates)
@@ -57,8 +58,8 @@ def test_curves_of_many_frames_have_fewer_points():
 
 
 def test_perception_curves_end_where_no_loss_binds():
-    shown = perception(parse({**ASKED, "rates": [0.5, 0.5, 0.5], "weights": [1, 1, 1]}))
-    table = shown["tables"]["perception"]
+    answer = perception(parse({**ASKED, "rates": [0.5, 0.5, 0.5], "weights": [1, 1, 1]}))
+    table = answer["tables"]["perception"]
     mmse = closed_form.mmse(SOURCE, [0.5, 0.5, 0.5])
     for plf in ("FMD", "JD", "SA"):
         assert column(table, plf, "threshold")[0] == 0
@@ -79,12 +80,12 @@ def test_paths_share_the_source_and_follow_the_seed():
     np.testing.assert_allclose(first["JD"], xhat[0])
 
 
-def test_the_code_runs_and_prints_what_the_page_shows():
-    question = parse({**ASKED, "weights": [1, 0.5, 2], "levels": [0.1, 0.1, 0.1]})
+def test_the_code_runs_and_prints_the_numbers_of_the_page():
+    request = parse({**ASKED, "weights": [1, 0.5, 2], "levels": [0.1, 0.1, 0.1]})
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        exec(code(question), {})
-    table = point(question)["tables"]["frames"]
+        exec(code(request), {})
+    table = point(request)["tables"]["frames"]
     for line in said.getvalue().splitlines():
         plf, *numbers = line.split()
         assert [float(number) for number in numbers] == pytest.approx(
@@ -94,12 +95,12 @@ def test_the_code_runs_and_prints_what_the_page_shows():
 
 
 def test_everything_is_strict_json():
-    question = parse({**ASKED, "frames": 1, "rho": 0, "rates": [0], "levels": [0]})
+    request = parse({**ASKED, "frames": 1, "rho": 0, "rates": [0], "levels": [0]})
     for part in PARTS.values():
-        json.dumps(part(question), allow_nan=False)
+        json.dumps(part(request), allow_nan=False)
 
 
-def test_what_fails_is_left_out_and_said(monkeypatch):
+def test_a_loss_that_fails_is_left_out_with_a_note(monkeypatch):
     module = sys.modules["solvers.explore.view"]
 
     def fails(problem, method="auto"):
@@ -108,7 +109,7 @@ def test_what_fails_is_left_out_and_said(monkeypatch):
         return solve(problem, method)
 
     monkeypatch.setattr(module, "solve", fails)
-    shown = point(parse(ASKED))
-    assert shown["notes"] == ["PLF-SA at this point: inaccurate: no"]
-    assert set(shown["bounds"]) == {"MMSE", "FMD", "JD"}
-    assert "SA" not in shown["tables"]["paths"]
+    answer = point(parse(ASKED))
+    assert answer["notes"] == ["PLF-SA at this point: inaccurate: no"]
+    assert set(answer["bounds"]) == {"MMSE", "FMD", "JD"}
+    assert "SA" not in answer["tables"]["paths"]

@@ -1,4 +1,4 @@
-"""What a browser may ask: everything is checked, and errors name the field."""
+"""Requests of the page: every field is checked, and errors name the field."""
 
 import re
 
@@ -10,23 +10,23 @@ from solvers.explore.request import MOST_FRAMES, parse
 GOOD = {"frames": 2, "rho": 0.9, "rates": [1, 2], "levels": [0, 0.5]}
 
 
-def test_a_question_becomes_problems():
-    question = parse({**GOOD, "sigma": [1, 3], "weights": [1, 2], "moved": 2, "seed": 7})
-    joint = question.problem("JD")
+def test_a_request_becomes_problems():
+    request = parse({**GOOD, "sigma": [1, 3], "weights": [1, 2], "swept": 2, "seed": 7})
+    joint = request.problem("JD")
     assert joint.plf == "JD"
     np.testing.assert_array_equal(joint.source.sigma, [1, 3])
     np.testing.assert_array_equal(joint.thresholds, [0, 0.5])
     np.testing.assert_array_equal(joint.weights, [1, 2])
-    np.testing.assert_array_equal(question.moved, [False, True])
-    assert [problem.plf for problem in question.problems()] == ["MMSE", "FMD", "JD", "SA"]
+    np.testing.assert_array_equal(request.swept, [False, True])
+    assert [problem.plf for problem in request.problems()] == ["MMSE", "FMD", "JD", "SA"]
 
 
-def test_what_may_be_left_out():
-    question = parse(GOOD)
-    assert question.weights is None
-    assert question.seed == 0
-    np.testing.assert_array_equal(question.source.sigma, [1, 1])
-    np.testing.assert_array_equal(question.moved, [True, True])
+def test_fields_with_defaults():
+    request = parse(GOOD)
+    assert request.weights is None
+    assert request.seed == 0
+    np.testing.assert_array_equal(request.source.sigma, [1, 1])
+    np.testing.assert_array_equal(request.swept, [True, True])
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def test_what_may_be_left_out():
         ({"rates": None}, "rates: expected numbers"),
         ({"levels": [0, -0.1]}, "levels: expected values >= 0, got -0.1"),
         ({"weights": [0, 0]}, "weights: expected at least one weight > 0"),
-        ({"moved": 3}, "moved: expected a frame from 1 to 2, got 3"),
-        ({"moved": "all"}, "moved: expected an integer"),
+        ({"swept": 3}, "swept: expected a frame from 1 to 2, got 3"),
+        ({"swept": "all"}, "swept: expected an integer"),
         ({"seed": -1}, "seed: expected an integer"),
         ({"seed": "x"}, "seed: expected an integer"),
-        ({"path": "/etc/passwd"}, "path: unknown"),
+        ({"path": "/etc/passwd"}, "path: unknown field"),
     ],
 )
 def test_a_bad_field_is_named(change, message):
@@ -60,7 +60,7 @@ def test_a_bad_field_is_named(change, message):
         parse({**GOOD, **change})
 
 
-@pytest.mark.parametrize("data", [None, [], "question", 3])
-def test_not_even_names_with_values(data):
-    with pytest.raises(ValueError, match="question: expected names with values"):
+@pytest.mark.parametrize("data", [None, [], "request", 3])
+def test_a_request_is_an_object(data):
+    with pytest.raises(ValueError, match="request: expected an object with named fields"):
         parse(data)

@@ -1,0 +1,76 @@
+"""The `rdp` command as a whole: help, version, errors, and what it loads."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+
+from solvers.cli import app
+from solvers.cli.output import plain
+from tests.solvers.cli.commands import run
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize(
+    ("command", "mentions"),
+    [
+        ([], ["solve", "pareto", "validate", "--version", "--traceback"]),
+        (["solve"], ["--rates", "--rho", "--plf", "--levels", "--weights", "--method", "--json"]),
+        (["curve"], ["--against", "--plf", "--from", "--to", "--csv", "--json", "--plot"]),
+        (["table"], ["--frames", "--rho", "--csv", "--json"]),
+        (["sweep"], ["--rates", "--levels", "--csv", "--checkpoint", "--progress", "--quiet"]),
+        (["minimum-rate"], ["--distortion", "--plf", "--levels", "--objective", "--csv", "--json"]),
+        (["allocate"], ["--total", "--weights", "--plf", "--csv", "--json"]),
+        (["pareto"], ["--rates", "--between", "--points", "--csv", "--json", "--plot"]),
+        (["universality"], ["--rates", "--clip", "--sample", "--csv", "--json"]),
+        (["validate"], ["POINTS.json", "--rho", "--sigma", "--csv", "--json"]),
+        (["fit"], ["--sample", "--block", "--transform", "--bpp", "--csv", "--json", "--plot"]),
+    ],
+)
+def test_help_names_every_option(command, mentions, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert all(word in result.stdout for word in mentions)
+
+
+def test_no_option_is_without_help():
+    for name, command in typer.main.get_command(app).commands.items():
+        assert command.help, name
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), f"{name} {parameter.name}"
+
+
+def test_version():
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("gauss-markov-rdp ")
+
+
+def test_the_command_starts_without_the_heavy_libraries():
+    heavy = ["av", "cvxpy", "matplotlib", "numba", "pandas", "scipy", "sympy", "torch"]
+    code = (
+        "import sys; from solvers.cli import main; sys.argv = ['rdp', '--help']\n"
+        f"try: main()\nfinally: assert not set({heavy}) & set(sys.modules), set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_an_unknown_option_or_command_is_bad_input():
+    assert run("solve", "--colour", "red").exit_code == 2
+    assert run("dissolve").exit_code == 2
+    assert run("solve").exit_code == 2  # no rates
+
+
+def test_a_traceback_on_demand():
+    result = run("--traceback", "solve", "--rates=-1", "--frames", "2")
+    assert isinstance(result.exception, ValueError)
+
+
+def test_json_has_no_numbers_that_json_lacks():
+    given = {"a": [np.float64("nan"), -np.inf, 1], 2: np.arange(2), "b": (None, "text", True)}
+    assert plain(given) == {"a": [None, "-inf", 1], "2": [0, 1], "b": [None, "text", True]}

@@ -1,0 +1,123 @@
+"""`rdp curve`."""
+
+import numpy as np
+import pytest
+
+from rdp import GaussMarkov, Problem, closed_form, perception
+from solvers import solve
+from tests.solvers.cli.commands import answer, parsed, refused, run, strict_json
+
+
+def test_curve_against_rate():
+    found = answer("curve", "--rates", "0.25,x,x", "--points", "5", "--rho", "0.8")
+    source = GaussMarkov.stationary(rho=0.8, frames=3)
+    assert found["swept"] == "rates"
+    assert found["x"] == [0, 1, 2, 3, 4]
+    grid = np.array([[0.25, x, x] for x in found["x"]])
+    expected = {
+        "MMSE": closed_form.mmse(source, grid),
+        "FMD": closed_form.zero_perception_framewise(source, grid),
+        "JD": closed_form.zero_perception_joint(source, grid),
+        "SA": closed_form.zero_perception_self_adaptive(source, grid),
+    }
+    assert list(found["curves"]) == list(expected)
+    for plf, values in expected.items():
+        np.testing.assert_allclose(found["curves"][plf]["distortion"], values, err_msg=plf)
+
+
+def test_curve_against_perception():
+    found = answer(
+        *("curve", "--against", "perception", "--rates", "0.5,1", "--plf", "fmd"),
+        *("--levels", "0,x", "--from", "0.1", "--to", "0.3", "--points", "3"),
+    )
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    levels = np.array([[0, x] for x in (0.1, 0.2, 0.3)])
+    expected = closed_form.framewise(source, np.tile([0.5, 1], (3, 1)), levels)
+    np.testing.assert_allclose(found["curves"]["FMD"]["distortion"], expected)
+
+
+def test_curve_against_perception_ends_where_no_loss_binds():
+    arguments = ["--rates", "0.5,0.5", "--weights", "1,1", "--points", "3"]
+    found = answer("curve", "--against", "perception", *arguments)
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    assert list(found["curves"]) == ["FMD", "JD", "SA"]
+    for plf, curve in found["curves"].items():
+        total = np.sum(curve["distortion"], axis=1)
+        assert total[0] > total[1] >= total[2]
+        assert total[2] == pytest.approx(closed_form.mmse(source, [0.5, 0.5]).sum(), abs=1e-6)
+        loss = perception(plf, found["x"][1])
+        expected = solve(Problem(source, 0.5, loss, weights=[1, 1]), method="sdp")
+        assert total[1] == pytest.approx(expected.objective, abs=1e-6)
+
+
+def test_curve_as_a_table_and_as_csv(tmp_path):
+    arguments = ["curve", "--frames", "2", "--points", "3", "--plf", "MMSE,JD"]
+    printed = run(*arguments)
+    assert printed.exit_code == 0
+    assert "D_2" in printed.stdout
+    assert "MMSE" in printed.stdout
+    printed_rows = parsed(run(*arguments, "--csv", "-").stdout)
+    written = run(*arguments, "--csv", tmp_path / "curve.csv")
+    assert written.exit_code == 0
+    assert written.stdout == ""
+    assert parsed((tmp_path / "curve.csv").read_text()) == printed_rows
+    assert [row["plf"] for row in printed_rows] == ["MMSE"] * 3 + ["JD"] * 3
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    rates = [[float(row["x"])] * 2 for row in printed_rows[3:]]
+    found = [[float(row["distortion_1"]), float(row["distortion_2"])] for row in printed_rows[3:]]
+    np.testing.assert_allclose(found, closed_form.zero_perception_joint(source, rates))
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_curve_as_a_plot(tmp_path, suffix):
+    path = tmp_path / f"curve.{suffix}"
+    result = run("curve", "--frames", "2", "--points", "3", "--frame", "1", "--plot", path)
+    assert result.exit_code == 0, result.output
+    assert path.stat().st_size > 2000
+    assert f"wrote {path}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--against", "time"], "against: expected one of rate, perception, got 'time'"),
+        (["--rates", "1,2"], "rates: expected x in rates and nowhere else, to draw against rate"),
+        (
+            ["--against", "perception"],
+            "levels: expected x in levels and nowhere else, to draw against perception",
+        ),
+        (["--frames", "2", "--frame", "3"], "frame: expected 1 to 2, got 3"),
+        (
+            ["--frames", "2", "--plf", "WD"],
+            "plf: expected all or any of MMSE, FMD, JD, SA, got 'WD'",
+        ),
+        (["--frames", "2", "--from=-1"], "rates: expected values >= 0, got -1"),
+        (
+            ["--frames", "2", "--plot", "curve.txt"],
+            "plot: expected a file ending in .png, .pdf, .svg, got 'curve.txt'",
+        ),
+        ([], "frames: expected --frames, or a list of rates, got none"),
+        (["--frames", "2", "--metric", "kl"], "metric: expected 'w2' for JD, got 'kl'"),
+    ],
+)
+def test_curve_names_bad_input(arguments, message):
+    assert refused("curve", *arguments) == message
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    path = tmp_path / "absent" / "curve.csv"
+    assert str(path.parent) in refused("curve", "--frames", "2", "--csv", path)
+
+
+def test_points_that_fail_are_null_and_the_exit_status_is_one():
+    # Constant frames, almost no bits and a tiny threshold: out of reach of the solver.
+    result = run(
+        *("curve", "--rho", "1", "--plf", "JD", "--weights", "1,1", "--levels", "1e-12"),
+        *("--from", "1e-9", "--to", "20", "--points", "2", "--json"),
+    )
+    assert result.exit_code == 1
+    curve = strict_json(result.stdout)["curves"]["JD"]
+    assert [status != 0 for status in curve["status"]] == [True, False]
+    assert curve["distortion"][0] == [None, None]
+    assert None not in curve["distortion"][1]
+    assert result.stderr == "failed: 1 of 2 points were not solved to tolerance\n"

@@ -1,0 +1,95 @@
+"""`rdp fit`."""
+
+import numpy as np
+import pytest
+
+from rdp.clip import fit_clip, sample_clip
+from tests.solvers.cli.commands import answer, parsed, refused, run
+
+FIT = ["fit", "--sample", "--frames", "12", "--horizon", "4", "--bpp", "0.1,1"]
+
+
+def test_fit_as_json():
+    found = answer(*FIT)
+    fit = fit_clip(sample_clip(), frames=12)
+    assert found["clip"]["frames"] == 12
+    np.testing.assert_allclose(found["modes"]["sigma"], fit.sigma)
+    np.testing.assert_allclose(found["modes"]["rho"], fit.rho)
+    assert found["failing"] == {"level": 0.01, **fit.failing(0.01)}
+    curves = found["prediction"]
+    assert curves["bits_per_pixel"] == [0.1, 1]
+    assert np.shape(curves["mse"]["JD"]) == (2, 4)
+    mean = np.mean(curves["mse"]["SA"], axis=1)
+    np.testing.assert_allclose(curves["psnr_db"]["SA"], 10 * np.log10(255**2 / mean))
+    ratio = np.mean(curves["mse_mmse_encoder"]["FMD"], axis=1) / np.mean(
+        curves["mse"]["FMD"], axis=1
+    )
+    np.testing.assert_allclose(curves["penalty"]["FMD"], ratio)
+
+
+def test_fit_prints_a_report():
+    result = run(*FIT)
+    assert result.exit_code == 0
+    for words in ("12 frames of 320x176", "64 modes", "excess kurtosis", "bits/pixel", "JD dB"):
+        assert words in result.stdout
+    fit = fit_clip(sample_clip(), frames=12)
+    assert f"{fit.rho[0]:.4f} +- {fit.rho_se[0]:.4f}" in result.stdout
+
+
+def test_fit_of_a_clip_without_innovations_reports_null(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (1, 16, 16), dtype=np.uint8)
+    np.save(tmp_path / "still.npy", np.repeat(picture, 3, axis=0))
+    arguments = ["fit", tmp_path / "still.npy", "--bpp", "1", "--horizon", "2"]
+    found = answer(*arguments)
+    assert found["modes"]["whiteness"] == [None] * 64
+    assert found["failing"]["either"] is None
+    assert "nan" not in run(*arguments).stdout.split("\n", 1)[1]  # the first line is the path
+
+
+def test_fit_writes_csv_and_plot(tmp_path):
+    result = run(*FIT, "--csv", tmp_path / "fit.csv", "--plot", tmp_path / "fit.svg")
+    assert result.exit_code == 0, result.output
+    rows = parsed((tmp_path / "fit.csv").read_text())
+    assert len(rows) == 2 * 2 * 4 * 4
+    assert set(rows[0]) == {
+        *("bits_per_pixel", "plf", "encoder", "frame", "rate", "mse", "psnr_db")
+    }
+    assert (tmp_path / "fit.svg").stat().st_size > 2000
+
+
+def test_fit_takes_a_range_of_rates_and_a_frame_transform():
+    found = answer(*FIT[:-2], "--bpp", "0.1:10:3", "--transform", "frame", "--first", "3")
+    assert found["prediction"]["bits_per_pixel"] == pytest.approx([0.1, 1, 10])
+    assert np.ptp(found["prediction"]["rates"][0][1:]) == pytest.approx(0)
+    assert found["prediction"]["rates"][0][0] == pytest.approx(
+        3 * found["prediction"]["rates"][0][1]
+    )
+    assert len(found["modes"]["sigma"]) == 22 * 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "clip: expected a path or --sample, got none"),
+        (["a.mp4", "--sample"], "clip: expected a path or --sample, got both"),
+        (["absent.mp4"], "absent.mp4: no such file or folder"),
+        (["--sample", "--bpp", "0:1:3"], "bpp: expected FROM:TO:N with 0 < FROM, got '0:1:3'"),
+        (["--sample", "--bpp", "0,1"], "bits_per_pixel: expected values > 0, got 0"),
+        (["--sample", "--block", "0"], "block: expected an integer >= 1, got 0"),
+        (["--sample", "--transform", "dwt"], "transform: expected one of block, frame, got 'dwt'"),
+        (["--sample", "--level", "2"], "level: expected a number in (0, 1), got 2.0"),
+        (["--sample", "--start", "131"], f"{sample_clip()}: expected at least 2 frames, got 1"),
+        (
+            ["--sample", "--plot", "x.gif"],
+            "plot: expected a file ending in .png, .pdf, .svg, got 'x.gif'",
+        ),
+    ],
+)
+def test_fit_names_bad_input(arguments, message):
+    assert refused("fit", *arguments) == message
+
+
+def test_fit_of_a_damaged_file(tmp_path):
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(sample_clip().read_bytes()[:100_000])
+    assert refused("fit", path) == f"{path}: not a video, or truncated or damaged"
