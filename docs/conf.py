@@ -22,7 +22,7 @@ extensions = [
 ]
 exclude_patterns = ["generated/parts/*"]  # included by pages
 nitpicky = True  # a reference to nothing is an error
-nitpick_ignore_regex = [("py:mod", r"[\w.]+\._[\w.]+")]  # private modules are named, and have no page
+nitpick_ignore_regex = [("py:mod", r"[\w.]+\._[\w.]+")]  # private modules have no page
 smartquotes = False  # options keep their two hyphens
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 
