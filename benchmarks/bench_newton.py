@@ -1,12 +1,12 @@
-"""The compiled solver against cvxpy + Clarabel and against Clarabel alone, per point of a sweep.
+"""Time of the compiled solver, of cvxpy + Clarabel and of Clarabel alone, for a point of a sweep.
 
     python -m benchmarks.bench_newton
 
 Joint realism with a threshold on all frames, weights 1, at random rates and thresholds that bind.
-cvxpy builds the problem of each point, as one writes it down, or is given new parameters of a
-problem compiled once; Clarabel gets the matrices of one prebuilt problem. All are timed in turns,
-within one run; the table gives times and their ratios. The compiled solver is given all points at
-once, as in a sweep, and uses all cores for them; the others solve one point after the other on one.
+cvxpy builds the problem of each point, or gets new parameters of a problem that it compiled once.
+Clarabel alone gets the matrices of one prebuilt problem. All are timed in turns, within one run;
+the table gives times and their ratios. The compiled solver gets all points at once, as in a sweep,
+and uses all cores. The others solve one point after the other on one core.
 "Largest difference" is from Clarabel alone, at its own tolerance.
 """
 
@@ -24,7 +24,7 @@ from solvers import solve
 from solvers.methods.barrier import barrier_batch
 
 RHO = 0.9
-MOST_FRAMES = 8  # that the semidefinite program is asked for
+MOST_FRAMES = 8  # of the semidefinite program
 
 
 def points(frames: int, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -45,10 +45,10 @@ class Model:
         import cvxpy as cp
 
         self.source = GaussMarkov.stationary(rho=RHO, frames=frames)
-        law, phi = self.source.covariance(), self.source.transition()
+        covariance, phi = self.source.covariance(), self.source.transition()
         self.estimate = cp.Parameter((frames, frames), PSD=True)
         self.level = cp.Parameter(nonneg=True)
-        shown = cp.Variable((frames, frames), symmetric=True)
+        cov_xhat = cp.Variable((frames, frames), symmetric=True)
         cross = cp.Variable((frames, frames))
         couple = cp.Variable((frames, frames))
         future = [
@@ -57,16 +57,16 @@ class Model:
             for s in range(t + 1, frames)
         ]
         constraints = [
-            cp.bmat([[self.estimate, cross.T], [cross, shown]]) >> 0,
-            cp.bmat([[law, couple], [couple.T, shown]]) >> 0,
-            np.trace(law) + cp.trace(shown) - 2 * cp.trace(couple) <= self.level,
+            cp.bmat([[self.estimate, cross.T], [cross, cov_xhat]]) >> 0,
+            cp.bmat([[covariance, couple], [couple.T, cov_xhat]]) >> 0,
+            np.trace(covariance) + cp.trace(cov_xhat) - 2 * cp.trace(couple) <= self.level,
             *future,
         ]
-        cost = cp.trace(shown) - 2 * cp.trace(cross) + np.trace(law)
+        cost = cp.trace(cov_xhat) - 2 * cp.trace(cross) + np.trace(covariance)
         self.problem = cp.Problem(cp.Minimize(cost), constraints)
 
     def set(self, rates: np.ndarray, level: float) -> None:
-        """Put in the parameters of one point."""
+        """Set the parameters to those of one point."""
         factor = estimate_factor(self.source, rates)
         self.estimate.value = factor @ factor.T
         self.level.value = level
@@ -97,7 +97,7 @@ class Model:
 
 
 def built(frames: int, rates: np.ndarray, level: float) -> float:
-    """Write one point down for cvxpy and solve it."""
+    """Build the problem of one point in cvxpy and solve it."""
     model = Model(frames)
     model.set(rates, level)
     return model.solve()

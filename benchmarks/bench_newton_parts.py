@@ -1,11 +1,11 @@
-"""Where a step of the compiled solver spends its time, and how far that is from the machine's peak.
+"""Time of each part of a step of the compiled solver, and its share of the machine's peak.
 
     python -m benchmarks.bench_newton_parts
 
-One point, weighted JD, at an iterate half way down the path; every part is repeated by itself. The
-operations are counted by formula (Jacobi sweeps as they occur there: four in the scaling, two in
-the threshold, whose singular vectors are warm). Peak: independent multiply-adds of numbers, one at
-a time, on the same core; arithmetic on vectors is several times that.
+One point, weighted JD, at an iterate half way down the path. Every part is repeated by itself. The
+operations are counted by formula: four Jacobi sweeps in the scaling, two in the threshold, which
+starts from the singular vectors of the last evaluation. The peak is that of independent
+multiply-adds of single numbers on the same core; vector arithmetic is several times faster.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from numba import njit
 from benchmarks.bench_newton import RHO, points
 from benchmarks.report import report
 from rdp import GaussMarkov
-from solvers._barrier.dual_bound import JD
-from solvers._barrier.path import newton_step as _direction
-from solvers._barrier.path import path as _barrier
-from solvers._barrier.path import weighted as _joint
-from solvers._barrier.workspace import DIMS, MMSE, NOISE, RANK, new_work
+from solvers._barrier import line_search, newton_matrix, newton_step, path, weighted
+from solvers._barrier.constants import JD, SHRINK, START
+from solvers._barrier.reduction import reduce_frames
+from solvers._barrier.source import set_backbone
+from solvers._barrier.workspace import Dim, Index, Matrix, Vector, new_work
 from solvers.methods.barrier import _kernel_source
 
 Array = np.ndarray
@@ -30,21 +30,21 @@ REPEATS = 20_000
 
 
 def work(frames: int) -> tuple[Array, Array, Array, Array]:
-    """Workspace of one point, some steps down the path."""
+    """Workspace of one point, after some steps down the path."""
     source = GaussMarkov.stationary(rho=RHO, frames=frames)
     rates, levels = points(frames, 1)
     weights = np.ones(frames)
     ints, mats, vecs, big = new_work(frames)
     kernel = _kernel_source(source, "JD")
-    _joint.set_backbone(kernel, rates[0], mats, vecs)
-    left, exact = _joint.reduce(kernel, levels[0], weights, ints, mats, vecs)
-    _joint.set_program(JD, left, exact, ints, mats, vecs)
-    _joint.set_start(JD, left, exact, _joint.SHRINK, ints, mats, vecs)
-    _barrier.start_dual(ints, mats, vecs, _joint.START)
-    inside = float(vecs[MMSE, :frames].sum())
-    _barrier.minimise(ints, mats, vecs, big, _joint.START, inside, 1e-3, 1e-14, 60)
-    _barrier.scaling(mats, vecs, frames)
-    _direction.newton_direction(ints, mats, vecs, big, 1e-4)
+    set_backbone(kernel, rates[0], mats, vecs)
+    left, exact = reduce_frames(kernel, levels[0], weights, ints, mats, vecs)
+    weighted.set_program(JD, left, exact, ints, mats, vecs)
+    weighted.set_start(JD, left, exact, SHRINK, ints, mats, vecs)
+    path.start_dual(ints, mats, vecs, START)
+    inside = float(vecs[Vector.MMSE, :frames].sum())
+    path.minimise(ints, mats, vecs, big, START, inside, 1e-3, 1e-14, 60)
+    path.nesterov_todd(mats, vecs, frames)
+    newton_step.newton_direction(ints, mats, vecs, big, 1e-4)
     return ints, mats, vecs, big
 
 
@@ -69,32 +69,32 @@ def nanoseconds(part: Callable[..., float], arrays: tuple[Array, ...]) -> float:
 
 @njit
 def scaling(ints, mats, vecs, big):
-    return 1.0 if _barrier.scaling(mats, vecs, ints[DIMS, 0]) else 0.0
+    return 1.0 if path.nesterov_todd(mats, vecs, ints[Index.DIMS, Dim.ROWS]) else 0.0
 
 
 @njit
 def assemble(ints, mats, vecs, big):
-    return 1.0 * _direction.assemble(ints, mats, vecs, big, 1e-4)
+    return 1.0 * newton_matrix.assemble(ints, mats, vecs, big, 1e-4)
 
 
 @njit
 def direction(ints, mats, vecs, big):
-    return _direction.newton_direction(ints, mats, vecs, big, 1e-4)
+    return newton_step.newton_direction(ints, mats, vecs, big, 1e-4)
 
 
 @njit
 def lengths(ints, mats, vecs, big):
-    return _barrier.primal_length(ints, mats) + _barrier.dual_length(ints, mats, vecs)
+    return line_search.primal_length(ints, mats) + line_search.dual_length(ints, mats, vecs)
 
 
 @njit
 def trial(ints, mats, vecs, big):
-    return 1.0 if _barrier.try_step(ints, mats, vecs, 0.0) else 0.0
+    return 1.0 if line_search.try_step(ints, mats, vecs, 0.0) else 0.0
 
 
 @njit
 def merit(ints, mats, vecs, big):
-    return 2.0 * _barrier.log_barrier(ints, mats, vecs, NOISE)
+    return 2.0 * line_search.log_barrier(ints, mats, vecs, Matrix.NOISE)
 
 
 @njit
@@ -122,12 +122,12 @@ def operations(frames: int, rank: int) -> dict[str, float]:
     pairs = n * (n - 1) / 2
     features = 1 + rank * (rank + 1) / 2
     gains = 3 * k * (k + 1)
-    shown = 4 * k * k + 3 * k * (k + 1)
+    reconstruction = 4 * k * k + 3 * k * (k + 1)
     threshold = features * (4 * k + k * (k + 1))
     products = 4 * n**3 / 3
     return {
         "scaling": 4 * pairs * (18 * n + 12) + 3 * products,
-        "assemble": gains + shown + threshold + products,
+        "assemble": gains + reconstruction + threshold + products,
         "solve and spread": (2 * k) ** 3 / 3 + 2 * (2 * k) ** 2 + 3 * (2 * k) + 6 * products,
         "step lengths": 4 * (products + n**3 / 3),
         "trial point": 2 * pairs * (18 * n + 12) + 5 * products,
@@ -148,7 +148,7 @@ def rows(frames: int) -> list[dict[str, object]]:
     }
     found["solve and spread"] -= found["assemble"]
     total, best = sum(found.values()), peak()
-    counted = operations(frames, int(arrays[0][RANK, 0]))
+    counted = operations(frames, int(arrays[0][Index.RANK, 0]))
     return [
         {
             "frames": frames,

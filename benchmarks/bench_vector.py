@@ -1,8 +1,9 @@
 """Perceptual water-filling: time of eight frames against the number of modes.
 
 Power-law spectra with random variances and correlations per frame, 0.3 bit per mode on average.
-"FMD P > 0" has a quarter of the MMSE scheme's perception loss as threshold, so that it binds.
-Times are the best of three; processor seconds add the threads and do not depend on other work.
+The threshold of "FMD P > 0" is a quarter of the MMSE scheme's perception loss, so that it binds.
+Times are the best of three. Processor seconds are summed over threads; other work on the machine
+does not change them.
 """
 
 import os

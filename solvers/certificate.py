@@ -1,7 +1,7 @@
-r"""Certificates: rigorous lower bounds from dual points, whatever solver they come from.
+r"""Certificates: rigorous lower bounds from dual points of any solver.
 
 The program of least distortion has one multiplier :math:`\mu_t \ge 0` for each threshold. Squared
-W2 between Gaussian laws is a supremum of functions linear in the covariances,
+W2 between Gaussian distributions is a supremum of functions linear in the covariances,
 
 .. math::
     \mu\, W_2^2(A, B) = \sup_{N < \mu I} \operatorname{tr} A L + \operatorname{tr} B N, \qquad
@@ -29,17 +29,17 @@ from rdp.problem import Problem
 
 Array = np.ndarray
 
-# shares of a strictly feasible dual point that are tried, see solvers._barrier.dual_bound.mix
+# shares of the way to a strictly feasible dual point, as in solvers._barrier.dual_bound.best_bound
 _SHARES = np.concatenate([[0.0], 10.0 ** np.arange(-15, 0)])
 
 
-def slope_of(target: Array, shown: Array, mu: float) -> Array:
-    r"""Slope :math:`N = \mu (I - \Phi^{-1})` of mu W2^2(target, shown), the gradient in `shown`.
+def slope_of(target: Array, cov_xhat: Array, mu: float) -> Array:
+    r"""Slope :math:`N = \mu (I - \Phi^{-1})`, gradient of mu W2^2(target, cov_xhat) in cov_xhat.
 
     Parameters
     ----------
-    target, shown : (k, k) arrays
-        Covariances; `shown` is lifted to be positive definite where it is singular.
+    target, cov_xhat : (k, k) arrays
+        Covariances. Eigenvalues of `cov_xhat` near zero are raised to make it positive definite.
     mu : float, >= 0
         Multiplier.
 
@@ -54,7 +54,7 @@ def slope_of(target: Array, shown: Array, mu: float) -> Array:
     """
     from rdp.gaussian import psd_sqrt
 
-    values, vectors = np.linalg.eigh(shown)
+    values, vectors = np.linalg.eigh(cov_xhat)
     floor = 1e-14 * max(np.trace(target), values[-1], 1e-300)
     values = np.maximum(values, floor)
     root = (vectors * np.sqrt(values)) @ vectors.T
@@ -80,9 +80,9 @@ def lower_bound(
         - \sum_s M_{s:,s}^T Q_{s:,s:}^{-1} M_{s:,s} .
 
     Sequential objective: the same frame by frame, with everything before the frame given.
-    A point outside the feasible set is drawn towards a strictly feasible one; the bound is concave
-    along the way and the best of a fixed set of steps is returned. An allowance for rounding is
-    subtracted, so that the bound never exceeds the optimum.
+    A point outside the feasible set is moved towards a strictly feasible one. The bound is concave
+    on the way, and the best of a fixed set of steps is returned. A bound on the rounding error is
+    subtracted, so the result never exceeds the optimum.
 
     Parameters
     ----------
@@ -96,8 +96,8 @@ def lower_bound(
         slope[t] is the symmetric N_t in its leading (t+1, t+1) block; FMD uses entry (t, t) alone.
         See :func:`slope_of`.
     cov_xhat, cross : (T, T) arrays, optional
-        Second moments H and C of the scheme, for the sequential objective: frame t is bounded
-        given frames 1..t-1 of this scheme.
+        Second moments H and C of the scheme, for the sequential objective: the bound of frame t
+        is for frames 1..t-1 of this scheme.
 
     Returns
     -------
@@ -129,13 +129,14 @@ def lower_bound(
     if (mu < 0).any() or (np.isinf(mu) & (problem.thresholds > 0)).any():
         raise ValueError(f"mu: expected values >= 0, inf only where P_t = 0, got {mu}")
     if problem.plf == "FMD" or problem.plf == "MMSE":
-        return _framewise_bound(problem)
+        return _fmd_bound(problem)
     if problem.weights is not None:
         return _weighted_bound(problem, problem.weights, mu, slope)
     if cov_xhat is None or cross is None:
         raise ValueError("cov_xhat, cross: expected the scheme for the sequential objective")
-    shown = _shaped("cov_xhat", cov_xhat, (frames, frames))
-    return _sequential_bound(problem, mu, slope, shown, _shaped("cross", cross, (frames, frames)))
+    cov_xhat = _shaped("cov_xhat", cov_xhat, (frames, frames))
+    cross = _shaped("cross", cross, (frames, frames))
+    return _sequential_bound(problem, mu, slope, cov_xhat, cross)
 
 
 def _shaped(name: str, value: Array, shape: tuple[int, ...]) -> Array:
@@ -145,7 +146,7 @@ def _shaped(name: str, value: Array, shape: tuple[int, ...]) -> Array:
     return out
 
 
-def _framewise_bound(problem: Problem) -> float:
+def _fmd_bound(problem: Problem) -> float:
     """Lagrangian bound of H_tt >= floor_t^2 at its best multiplier, w (1 - sd / floor)_+."""
     from rdp.closed_form import smallest_sd
 
@@ -163,61 +164,64 @@ def _framewise_bound(problem: Problem) -> float:
 
 def _weighted_bound(problem: Problem, weights: Array, mu: Array, slope: Array) -> float:
     """Best bound on the way from the given dual point to a strictly feasible one."""
-    from solvers._barrier import dual_bound, workspace
+    from solvers._barrier import constants, dual_bound
+    from solvers._barrier.slots import slope_slot
+    from solvers._barrier.workspace import Matrix, Vector, new_work
 
     source, levels = problem.source, problem.thresholds
     bounded = np.isfinite(levels)
-    asked = bounded | (weights > 0)
+    relevant = bounded | (weights > 0)
     mu = np.where(bounded, mu, 0.0)
     slope = np.where(bounded[:, None, None], slope, 0.0)
     if problem.plf == "SA":
-        # W2 of the other frames alone is no larger, so forgetting a frame keeps the point valid
-        slope = slope * asked[:, None] * asked
+        # W2 of fewer frames is no larger, so the bound stays valid without the other frames
+        slope = slope * relevant[:, None] * relevant
     frames = source.frames
-    ints, mats, vecs, _ = workspace.new_work(frames)
-    mats[workspace.COVARIANCE] = source.covariance()
-    mats[workspace.PHI] = source.transition()
-    mats[workspace.ESTIMATE] = estimate_factor(source, problem.rates)
-    vecs[workspace.WEIGHTS, :frames] = weights
-    vecs[workspace.LEVELS, :frames] = levels
-    vecs[workspace.BOUND_MU, :frames] = mu
-    vecs[workspace.BOUND_COST] = np.nan
-    first = workspace.slope_slot(mats, 0)
+    ints, mats, vecs, _ = new_work(frames)
+    mats[Matrix.COVARIANCE] = source.covariance()
+    mats[Matrix.TRANSITION] = source.transition()
+    mats[Matrix.ESTIMATE] = estimate_factor(source, problem.rates)
+    vecs[Vector.WEIGHTS, :frames] = weights
+    vecs[Vector.FRAME_LEVEL, :frames] = levels
+    vecs[Vector.BOUND_MU, :frames] = mu
+    vecs[Vector.BOUND_COST] = np.nan
+    first = slope_slot(mats, 0)
     mats[first : first + frames] = slope
-    plf = dual_bound.JD if problem.plf == "JD" else dual_bound.SA
+    plf = constants.JD if problem.plf == "JD" else constants.SA
     return float(dual_bound.best_bound(plf, frames, np.inf, ints, mats, vecs))
 
 
 def _sequential_bound(
-    problem: Problem, mu: Array, slope: Array, shown: Array, cross: Array
+    problem: Problem, mu: Array, slope: Array, cov_xhat: Array, cross: Array
 ) -> float:
     """Sum of the bounds of the frames, each given the frames before it."""
-    from solvers._barrier import dual_bound, workspace
+    from solvers._barrier import dual_bound
+    from solvers._barrier.slots import slope_slot
+    from solvers._barrier.workspace import Matrix, Vector, new_work
 
     source, levels = problem.source, problem.thresholds
     backbone = mmse_recursion(source, problem.rates)
-    law = source.covariance()
-    _, mats, vecs, _ = workspace.new_work(source.frames)
-    frames, given = source.frames, workspace.SHOWN
-    mats[given] = shown
+    _, mats, vecs, _ = new_work(source.frames)
+    frames, given = source.frames, Matrix.RECONSTRUCTION
+    mats[given] = cov_xhat
     total = 0.0
     for t in range(frames):
-        mats[workspace.TARGET] = law
+        mats[Matrix.TARGET_COVARIANCE] = source.covariance()
         if problem.plf == "SA":
-            target = self_adaptive_target(shown[None], cross[None], source.sigma[None], t)[0]
-            mats[workspace.TARGET, : t + 1, : t + 1] = target
-        vecs[workspace.X0, :frames] = cross[:, t]
+            target = self_adaptive_target(cov_xhat[None], cross[None], source.sigma[None], t)[0]
+            mats[Matrix.TARGET_COVARIANCE, : t + 1, : t + 1] = target
+        vecs[Vector.X0, :frames] = cross[:, t]
         values = [backbone.mmse[t]]
         for share in _SHARES if np.isfinite(levels[t]) and mu[t] > 0 else []:
-            at = workspace.slope_slot(mats, t)
+            at = slope_slot(mats, t)
             mats[at] = (1 - share) * slope[t]
-            residual = dual_bound.unexplained(
-                mats, given, at, vecs, workspace.X0, t + 1, backbone.variance[t]
+            residual = dual_bound.prediction_error(
+                mats, given, at, vecs, Vector.X0, t + 1, backbone.variance[t]
             )
             values.append(
                 dual_bound.frame_bound(
                     mats,
-                    workspace.TARGET,
+                    Matrix.TARGET_COVARIANCE,
                     given,
                     at,
                     t + 1,
@@ -233,5 +237,5 @@ def _sequential_bound(
 
 
 def _lifted(mu: float, share: float) -> float:
-    """Multiplier on the way to mu = 1 with slope 0, which leaves room where A is singular."""
+    """Multiplier on the way to the dual point mu = 1, slope 0, strictly feasible for singular A."""
     return mu if np.isinf(mu) else (1 - share) * mu + share

@@ -1,85 +1,83 @@
 """Many points, one after the other, in one workspace; a function for each kind of problem.
 
-They are apart so that a user waits only for the compilation of what is asked, and release the
-interpreter's lock so that chunks of points can run in threads.
+The functions are separate so that a user waits only for the compilation of the kind in use. They
+release the interpreter's lock, so chunks of points can run in threads.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
-from solvers._barrier.sequential import solve_frames
+from solvers._barrier.losses import measure_losses
+from solvers._barrier.sequential import solve_sequential
+from solvers._barrier.source import Source, set_backbone
 from solvers._barrier.two_frames import solve_two
-from solvers._barrier.weighted import Source, measure, set_backbone, solve_joint
-from solvers._barrier.workspace import FULL_GAINS, FULL_ROOT, new_work
+from solvers._barrier.weighted import solve_weighted
+from solvers._barrier.workspace import Matrix, new_work
 
 Array = np.ndarray
 
 
+class Points(NamedTuple):
+    """Answers of N points, and the scheme of the last one: gains K, and G with H = G G^T."""
+
+    distortion: Array  # (N, T)
+    perception: Array  # (N, T)
+    bound: Array  # (N,)
+    status: Array  # (N,)
+    scheme: Array  # (2, T, T)
+
+
 @njit(cache=True, error_model="numpy", nogil=True)
 def sequential_points(
-    source: Source,
-    weights: Array,
-    rates: Array,
-    levels: Array,
-    distortion: Array,
-    perception: Array,
-    bound: Array,
-    status: Array,
-    scheme: Array,
+    source: Source, weights: Array, rates: Array, levels: Array, points: Points
 ) -> None:
-    """Frame after frame; scheme (2, T, T) is K and G, H = G G^T, of the last point."""
+    """Fill `points` for the sequential objective; `weights` is not used."""
     ints, mats, vecs, big = new_work(rates.shape[1])
     for i in range(len(rates)):
         set_backbone(source, rates[i], mats, vecs)
-        bound[i], status[i] = solve_frames(
-            source, levels[i], ints, mats, vecs, big, distortion[i], perception[i]
+        distortion, perception = points.distortion[i], points.perception[i]
+        points.bound[i], points.status[i] = solve_sequential(
+            source, levels[i], distortion, perception, ints, mats, vecs, big
         )
-    scheme[0] = mats[FULL_GAINS]
-    scheme[1] = mats[FULL_ROOT]
+    store_scheme(mats, points)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def weighted_points(
-    source: Source,
-    weights: Array,
-    rates: Array,
-    levels: Array,
-    distortion: Array,
-    perception: Array,
-    bound: Array,
-    status: Array,
-    scheme: Array,
+    source: Source, weights: Array, rates: Array, levels: Array, points: Points
 ) -> None:
-    """Weighted sum of distortions; scheme as in `sequential_points`."""
+    """Fill `points` for the weighted sum of distortions."""
     ints, mats, vecs, big = new_work(rates.shape[1])
     for i in range(len(rates)):
         set_backbone(source, rates[i], mats, vecs)
-        bound[i], status[i] = solve_joint(source, levels[i], weights, ints, mats, vecs, big)
-        measure(source, mats, vecs, big, distortion[i], perception[i])
-    scheme[0] = mats[FULL_GAINS]
-    scheme[1] = mats[FULL_ROOT]
+        points.bound[i], points.status[i] = solve_weighted(
+            source, levels[i], weights, ints, mats, vecs, big
+        )
+        measure_losses(source, mats, vecs, big, points.distortion[i], points.perception[i])
+    store_scheme(mats, points)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def two_frame_points(
-    source: Source,
-    weights: Array,
-    rates: Array,
-    levels: Array,
-    distortion: Array,
-    perception: Array,
-    bound: Array,
-    status: Array,
-    scheme: Array,
+    source: Source, weights: Array, rates: Array, levels: Array, points: Points
 ) -> None:
-    """Weighted sum of two distortions under JD, 0 < P_1, 0 < P_2 < inf; scheme as above."""
+    """Fill `points` for the weighted sum of two distortions, JD, 0 < P_1, 0 < P_2 < inf."""
     ints, mats, vecs, big = new_work(2)
     for i in range(len(rates)):
         set_backbone(source, rates[i], mats, vecs)
-        bound[i], status[i] = solve_two(
-            source, levels[i], weights, ints, mats, vecs, big, distortion[i], perception[i]
+        distortion, perception = points.distortion[i], points.perception[i]
+        points.bound[i], points.status[i] = solve_two(
+            source, levels[i], weights, ints, mats, vecs, big, distortion, perception
         )
-    scheme[0] = mats[FULL_GAINS]
-    scheme[1] = mats[FULL_ROOT]
+    store_scheme(mats, points)
+
+
+@njit(cache=True, error_model="numpy")
+def store_scheme(mats: Array, points: Points) -> None:
+    """Scheme of the point in the workspace."""
+    points.scheme[0] = mats[Matrix.FULL_GAINS]
+    points.scheme[1] = mats[Matrix.FULL_FACTOR]

@@ -1,8 +1,8 @@
 """Small dense linear algebra for the compiled solvers.
 
-Call overhead of LAPACK (about a microsecond) exceeds the whole arithmetic of the matrices met
-here, so the few factorisations needed are written out. Every routine works on the leading block
-of one matrix in a stack of matrices, a[slot], and allocates nothing.
+A call of LAPACK costs about a microsecond, more than all arithmetic on matrices of this size. The
+few factorisations are therefore written out. Every routine works on the leading block of one matrix
+in a stack of matrices, a[slot], and allocates nothing.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def solve_lower_transposed(a: Array, slot: int, other: int, row: int, n: int) ->
 def reverse_cholesky(a: Array, slot: int, n: int) -> bool:
     """Overwrite the upper triangle of a by U, a = U U^T; False when a is not positive definite.
 
-    Trailing blocks factor with it: a[s:, s:] = U[s:, s:] U[s:, s:]^T for every s.
+    It factors every trailing block too: a[s:, s:] = U[s:, s:] U[s:, s:]^T for every s.
     """
     for j in range(n - 1, -1, -1):
         pivot = a[slot, j, j]
@@ -82,6 +82,28 @@ def reverse_cholesky(a: Array, slot: int, n: int) -> bool:
 
 
 @njit(cache=True, error_model="numpy")
+def multiply(a: Array, first: int, second: int, out: int, rows: int, columns: int) -> None:
+    """a[out] = A B, A = a[first] of size (rows, rows), B = a[second] of size (rows, columns)."""
+    for i in range(rows):
+        for j in range(columns):
+            value = 0.0
+            for k in range(rows):
+                value += a[first, i, k] * a[second, k, j]
+            a[out, i, j] = value
+
+
+@njit(cache=True, error_model="numpy")
+def multiply_factors(a: Array, first: int, second: int, out: int, n: int) -> None:
+    """a[out] = A^T B, where A = a[first] and B = a[second] are lower triangular."""
+    for i in range(n):
+        for j in range(n):
+            value = 0.0
+            for k in range(max(i, j), n):
+                value += a[first, k, i] * a[second, k, j]
+            a[out, i, j] = value
+
+
+@njit(cache=True, error_model="numpy")
 def orthogonalise_rows(
     a: Array,
     slot: int,
@@ -92,12 +114,13 @@ def orthogonalise_rows(
     columns: int,
     warm: bool = False,
 ) -> None:
-    """Singular values of a[slot] in values[row] and its left vectors in a[rotation].
+    """Singular values of A = a[slot] in values[row], its left singular vectors V in a[rotation].
 
-    One-sided Jacobi: rotations make the rows of V^T A orthogonal; their lengths are the singular
-    values. Small ones keep their relative accuracy, which the square root of an eigenvalue would
-    lose. a[slot] is overwritten by V^T A. If `warm`, it already holds V^T A for the V given. The
-    convergence is quadratic: after a sweep of angles below 1e-7 nothing is left.
+    One-sided Jacobi: rotations make the rows of V^T A orthogonal. The lengths of the rows are then
+    the singular values. Small singular values keep their relative accuracy, which the square root
+    of an eigenvalue would lose. a[slot] is overwritten by V^T A. If `warm`, a[rotation] holds a
+    first guess of V and a[slot] holds V^T A for it. Convergence is quadratic: the sweep after the
+    first one with all angles below 1e-7 would change nothing.
     """
     if not warm:
         for i in range(rows):
@@ -142,11 +165,12 @@ def orthogonalise_rows(
 def append_row(
     big: Array, basis: int, rank: int, row: int, columns: int, out: Array, slot: int, target: int
 ) -> int:
-    """Coordinates out[slot, target] of a row in an orthonormal basis, extended by what is new.
+    """Coordinates out[slot, target] of a row in an orthonormal basis; returns the new rank.
 
-    The basis is big[basis, :rank], the row big[basis, row], overwritten. Row by row this gives
-    the lower-triangular factor of a covariance, with no column for a row that depends on those
-    before it. Gram-Schmidt, twice; returns the new rank.
+    The basis is big[basis, :rank]. The row is big[basis, row]; it is overwritten by its part
+    outside the basis. This part, if it is not zero, extends the basis. Row by row this gives the
+    lower-triangular factor of a covariance. A row that depends on the rows before it adds no
+    column. Gram-Schmidt, twice.
     """
     before = 0.0
     for k in range(columns):
@@ -171,26 +195,3 @@ def append_row(
     for k in range(columns):
         big[basis, rank, k] = big[basis, row, k] / length
     return rank + 1
-
-
-@njit(cache=True, error_model="numpy")
-def squared_w2(
-    a: Array, first: int, second: int, n: int, product: int, rotation: int, values: Array, row: int
-) -> float:
-    """Squared W2 between centred Gaussian laws with lower-triangular factors a[first], a[second].
-
-    tr A + tr B - 2 |first^T second|_*, the trace of the root as a nuclear norm.
-    """
-    total = 0.0
-    for i in range(n):
-        for j in range(n):
-            value = 0.0
-            for k in range(max(i, j), n):
-                value += a[first, k, i] * a[second, k, j]
-            a[product, i, j] = value
-        for j in range(i + 1):
-            total += a[first, i, j] * a[first, i, j] + a[second, i, j] * a[second, i, j]
-    orthogonalise_rows(a, product, rotation, values, row, n, n)
-    for i in range(n):
-        total -= 2.0 * values[row, i]
-    return max(total, 0.0)

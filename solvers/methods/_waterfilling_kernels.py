@@ -1,8 +1,9 @@
 r"""Kernels of perceptual water-filling: one pass over the modes of a frame at one water level.
 
-Mode i has prediction error v, held variance h (of the estimate before the frame), and aim c, the
-correlation that perfect realism wants. At mean error m its estimate has y = sqrt(h + v - m). With
-realism weighted by beta in [0, 1], each mode minimises, over its rate r = ln(v/m)/2 >= 0,
+Mode i has the prediction error v, the variance h of its estimate before the frame, and the
+correlation c that perfect realism needs (`aim`). At mean error m its estimate has the standard
+deviation y = sqrt(h + v - m). Realism has the weight beta in [0, 1]. Each mode minimises, over its
+rate r = ln(v/m)/2 >= 0,
 
     m + beta (c - y)^2 + 2 level r,   stationary at   m ((1 - beta) + beta c / y) = level,
 
@@ -20,8 +21,8 @@ def stationary(total: float, aim: float, beta: float, level: float) -> float:
     """Root y > 0 of (total - y^2)((1 - beta) y + beta aim) = level y, total = h + v.
 
     The cubic (1-beta) y^3 + beta aim y^2 + (level - (1-beta) total) y - beta aim total changes
-    sign once and is convex for y > 0. Both terms alone bound y from below; one Newton step then
-    lands above the root, and the following ones fall to it.
+    sign once and is convex for y > 0. Each term alone bounds y from below. From there, one Newton
+    step lands above the root, and the following ones decrease to it.
     """
     w, b = 1.0 - beta, beta * aim
     y = 0.0
@@ -47,8 +48,8 @@ def stationary(total: float, aim: float, beta: float, level: float) -> float:
 def mode(v, held, aim, beta, level):
     """Return (y, price, m, captured) of one mode: price = level / m, captured = v - m.
 
-    captured = y^2 - h too; the difference of the smaller numbers is taken. It is not positive
-    where the mode gets no rate.
+    captured is y^2 - h too; the difference of the smaller numbers is computed. It is not positive
+    where the mode has no rate.
     """
     y = stationary(held + v, aim, beta, level)
     price = (1.0 - beta) + beta * aim / y if y > 0.0 else 0.0
@@ -119,7 +120,7 @@ def shortfall(v, held, aim, beta, log_level):
 
 @njit(cache=True, nogil=True)
 def fill(v, held, aim, beta, log_level, rates):
-    """Write the rate of each mode; return the value of the Lagrangian without its rate budget."""
+    """Write the rate of each mode; return the Lagrangian without the term of the rate budget."""
     value = 0.0
     level = np.exp(log_level)
     for i in range(v.size):
@@ -134,9 +135,10 @@ def fill(v, held, aim, beta, log_level, rates):
 
 @njit(cache=True, nogil=True)
 def start(v, held, aim, beta):
-    """Sum of ln(v ((1-beta) + beta c / sqrt(h + v))) and the number of modes that count.
+    """Sum of ln(v ((1-beta) + beta c / sqrt(h + v))) over the modes that may have a rate; count.
 
-    At level = exp((sum - 2 rate) / count) the total rate is at least `rate`: a start on the left.
+    At level = exp((sum - 2 rate) / count) the total rate is at least `rate`. This level is a start
+    on the left of the root.
     """
     total, count = 0.0, 0
     for i in range(v.size):

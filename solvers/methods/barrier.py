@@ -5,18 +5,18 @@ r"""Backend "barrier": a compiled primal-dual barrier method, one point or many.
     \qquad H \succeq K K^T,
 
 over lower-triangular decoder gains K (:math:`\hat X = K u` + noise, :math:`\tilde X = \tilde L u`)
-and :math:`H = \operatorname{Cov} \hat X`, subject to the thresholds; or frame after frame with the
-earlier rows of K and H given.
+and :math:`H = \operatorname{Cov} \hat X`, subject to the thresholds. For the sequential
+objective, one frame after the other, with the earlier rows of K and H given.
 
-Why this method. Written down for a modelling language, a point costs mostly the writing
-(`benchmarks/bench_newton.py`); as a semidefinite program it has blocks of 2T for the scheme and
-for each threshold. Here K and H are the only unknowns: squared W2 and its derivatives are evaluated
-from a singular value decomposition, so a threshold is one number and no block. Steps scaled by
-Nesterov and Todd's matrix reach a gap of 1e-8 in ten or eleven steps whatever T, where first-order
-methods take hundreds. Two frames, the size of most sweeps, are written out in numbers
-(:mod:`solvers._barrier.two_frames`); frame after frame, each is a program with one row of gains
-(:mod:`solvers._barrier.sequential`). Points do not warm one another: then a sweep gives the same
-digits in any order, in any chunks.
+Why this method. With a modelling language, most of the time of a point goes into building the
+problem (`benchmarks/bench_newton.py`). As a semidefinite program the problem has blocks of size 2T
+for the scheme and for each threshold. Here K and H are the only unknowns. Squared W2 and its
+derivatives come from a singular value decomposition, so a threshold is one number and no block.
+Steps with Nesterov-Todd scaling reach a gap of 1e-8 in ten or eleven steps for every T, where
+first-order methods take hundreds. Two frames, the size of most sweeps, have a kernel in numbers
+(:mod:`solvers._barrier.two_frames`). Under the sequential objective each frame is a program with
+one row of gains (:mod:`solvers._barrier.sequential`). No point starts from the answer of another,
+so a sweep gives the same digits in any order and in any chunks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -38,7 +38,8 @@ from solvers.errors import SolverError
 from solvers.scheme import Scheme
 
 if TYPE_CHECKING:
-    from solvers._barrier.weighted import Source
+    from solvers._barrier.batch import Points
+    from solvers._barrier.source import Source
 
 Array = np.ndarray
 
@@ -48,8 +49,8 @@ _CHUNK = 64  # points in a task at least
 def solve_barrier(problem: Problem) -> Scheme:
     r"""Solve a problem by the compiled barrier method.
 
-    Minimise :math:`\sum_t w_t D_t`, or frame after frame, over causal schemes of given rates and
-    perception thresholds.
+    Minimise :math:`\sum_t w_t D_t`, or :math:`D_1`, then :math:`D_2`, ..., over causal schemes of
+    given rates and perception thresholds.
 
     Parameters
     ----------
@@ -85,10 +86,9 @@ def solve_barrier(problem: Problem) -> Scheme:
     _scalar(source)
     frames = source.frames
     if problem.plf in ("MMSE", "FMD"):
-        return _framewise_scheme(problem)
-    points = _Points.empty(1, frames)
-    _run(
-        source, problem.rates[None], problem.thresholds[None], problem.plf, problem.weights, points
+        return _fmd_scheme(problem)
+    points = _run(
+        source, problem.rates[None], problem.thresholds[None], problem.plf, problem.weights
     )
     bound = float(points.bound[0])
     if points.status[0] != 0:
@@ -116,8 +116,7 @@ def barrier_batch(
 ) -> tuple[Array, Array, Array, Array, Array]:
     r"""Solve one source at many rates and thresholds.
 
-    Minimise :math:`\sum_t w_t D_t`, or frame after frame, at each point; see
-    :func:`solve_barrier`.
+    Minimise the weighted or the sequential objective at each point; see :func:`solve_barrier`.
 
     Parameters
     ----------
@@ -132,7 +131,7 @@ def barrier_batch(
     weights : (T,) array, >= 0, or None
         Weights of the distortions; None is the sequential objective.
     parallel : bool
-        Use all threads that numba may (NUMBA_NUM_THREADS, by default one for each core).
+        Use NUMBA_NUM_THREADS threads, by default one for each core.
 
     Returns
     -------
@@ -169,28 +168,9 @@ def barrier_batch(
             raise ValueError(f"weights: expected {source.frames} finite values, got {weights}")
     if plf not in ("JD", "SA"):
         raise ValueError(f"plf: expected 'JD' or 'SA', got {plf!r}")
-    points = _Points.empty(*bits.shape)
-    _run(source, bits, allowed, plf, weights, points, parallel)
+    points = _run(source, bits, allowed, plf, weights, parallel)
     objective = points.distortion @ _weight(weights, source.frames)
     return points.distortion, points.perception, objective, points.bound, points.status
-
-
-class _Points(NamedTuple):
-    """Answers of N points, and the scheme of the last one: gains K, and G with H = G G^T."""
-
-    distortion: Array  # (N, T)
-    perception: Array  # (N, T)
-    bound: Array  # (N,)
-    status: Array  # (N,)
-    scheme: Array  # (2, T, T)
-
-    @classmethod
-    def empty(cls, count: int, frames: int) -> _Points:
-        shape = (count, frames)
-        status = np.zeros(count, np.int64)
-        return cls(
-            np.zeros(shape), np.zeros(shape), np.zeros(count), status, np.zeros((2, frames, frames))
-        )
 
 
 def _run(
@@ -199,10 +179,9 @@ def _run(
     levels: Array,
     plf: str,
     weights: Array | None,
-    points: _Points,
     parallel: bool = False,
-) -> None:
-    """Fill `points`. The kernels work in units in which the largest frame is of order one."""
+) -> Points:
+    """Answers of all points. The kernels work in units in which the largest frame is near one."""
     from numba import config
 
     from solvers._barrier import batch
@@ -214,17 +193,25 @@ def _run(
     )
     rates, levels = np.ascontiguousarray(rates), np.ascontiguousarray(levels / unit**2)
     workers = config.NUMBA_NUM_THREADS if parallel else 1  # type: ignore[attr-defined]
+    count, frames = rates.shape
+    points = batch.Points(
+        distortion=np.zeros((count, frames)),
+        perception=np.zeros((count, frames)),
+        bound=np.zeros(count),
+        status=np.zeros(count, np.int64),
+        scheme=np.zeros((2, frames, frames)),
+    )
 
     def solve(kernel: Callable[..., None], chosen: Array) -> None:
         span = _span(chosen)
-        part = _Points(
+        part = batch.Points(
             points.distortion[span],
             points.perception[span],
             points.bound[span],
             points.status[span],
             np.empty_like(points.scheme),
         )
-        kernel(*given, rates[span], levels[span], *part)
+        kernel(*given, rates[span], levels[span], part)
         for values, found in zip(points[:4], part[:4], strict=True):
             values[span] = found
         if chosen[-1] == len(rates) - 1:  # the scheme is that of the last point
@@ -240,12 +227,13 @@ def _run(
     if weights is not None and plf == "JD" and source.frames == 2:
         two = (levels.min(axis=1) > 0) & (levels[:, 1] < np.inf)
         spread(batch.two_frame_points, np.flatnonzero(two))
-    # what stalls in closed 2 x 2 form, at |rho| = 1 and no rate, say, has another try
+    # the general kernel solves the points at which the one for two frames stalls, say |rho| = 1
     rest = np.flatnonzero(~two | (points.status != 0))
     spread(batch.sequential_points if weights is None else batch.weighted_points, rest)
     for values, power in zip(points, (2, 2, 2, 0, 1), strict=True):
         if power:
             values *= unit**power
+    return points
 
 
 def _span(chosen: Array) -> Array | slice:
@@ -267,13 +255,13 @@ def _scalar(source: GaussMarkov) -> None:
 
 
 def _kernel_source(source: GaussMarkov, plf: str) -> Source:
-    """What the kernels need of the source, as contiguous writable arrays of one type."""
-    from solvers._barrier import dual_bound
-    from solvers._barrier.weighted import Source
+    """Source of the kernels: contiguous writable arrays of one type."""
+    from solvers._barrier import constants
+    from solvers._barrier.source import Source
 
     phi = source.transition()
     return Source(
-        dual_bound.JD if plf == "JD" else dual_bound.SA,
+        constants.JD if plf == "JD" else constants.SA,
         np.array(source.gain),
         np.array(source.innovation),
         np.array(source.variance),
@@ -282,7 +270,7 @@ def _kernel_source(source: GaussMarkov, plf: str) -> Source:
     )
 
 
-def _framewise_scheme(problem: Problem) -> Scheme:
+def _fmd_scheme(problem: Problem) -> Scheme:
     """The estimate scaled to the smallest allowed spread; noise where there is no estimate."""
     from solvers.certificate import lower_bound
 

@@ -30,9 +30,9 @@ def random_scheme(rng, source, rates):
     return gain @ gain.T + noise @ noise.T, gain @ factor.T
 
 
-def distortion(problem, shown, cross):
+def distortion(problem, cov_xhat, cross):
     mmse = mmse_recursion(problem.source, problem.rates).mmse
-    return distortion_of(problem.source, mmse, shown, cross)
+    return distortion_of(problem.source, mmse, cov_xhat, cross)
 
 
 def random_case(seed):
@@ -41,25 +41,25 @@ def random_case(seed):
     source = random_source(rng)
     frames = source.frames
     rates = rng.choice([0.0, 10.0, np.inf, *rng.uniform(0, 4, 4)], frames)
-    shown, cross = random_scheme(rng, source, rates)
+    cov_xhat, cross = random_scheme(rng, source, rates)
     plf = (FMD, JD, SA)[rng.integers(3)]
-    reached = perception_of(source, shown, cross, plf())
+    reached = perception_of(source, cov_xhat, cross, plf())
     levels = np.where(rng.random(frames) < 0.8, reached * (1 + 1e-9) + 1e-12, np.inf)
     weights = rng.uniform(0, 2, frames) * (rng.random(frames) < 0.8)
     weights[rng.integers(frames)] = 1.0
-    return rng, Problem(source, rates, plf(levels), weights), shown, cross
+    return rng, Problem(source, rates, plf(levels), weights), cov_xhat, cross
 
 
 def random_dual(rng, problem):
-    """Any dual point: slopes of random laws, random symmetric matrices, random multipliers."""
+    """Any dual point: slopes of random covariances, random symmetric matrices and multipliers."""
     frames = problem.source.frames
     mu = 10 ** rng.uniform(-3, 3, frames) * (rng.random(frames) < 0.8)
     slope = np.zeros((frames, frames, frames))
     for t in range(frames):
         root = rng.normal(size=(t + 1, t + 1)) * problem.source.sigma[: t + 1]
-        law = problem.source.covariance()[: t + 1, : t + 1]
+        target = problem.source.covariance()[: t + 1, : t + 1]
         if rng.random() < 0.5:
-            slope[t, : t + 1, : t + 1] = slope_of(law, root @ root.T, mu[t])
+            slope[t, : t + 1, : t + 1] = slope_of(target, root @ root.T, mu[t])
         else:
             slope[t, : t + 1, : t + 1] = (root + root.T) * 10 ** rng.uniform(-3, 1)
     return mu, slope
@@ -68,8 +68,8 @@ def random_dual(rng, problem):
 @given(SEEDS)
 @settings(max_examples=150, deadline=None)
 def test_no_dual_point_gives_a_bound_above_a_feasible_scheme(seed):
-    rng, problem, shown, cross = random_case(seed)
-    objective = problem.weights @ distortion(problem, shown, cross)
+    rng, problem, cov_xhat, cross = random_case(seed)
+    objective = problem.weights @ distortion(problem, cov_xhat, cross)
     for _ in range(4):
         bound = lower_bound(problem, *random_dual(rng, problem))
         assert np.isfinite(bound)
@@ -80,12 +80,12 @@ def test_no_dual_point_gives_a_bound_above_a_feasible_scheme(seed):
 @settings(max_examples=100, deadline=None)
 def test_sequential_bound_is_below_every_continuation(seed):
     """Frame T of a random scheme is one continuation of its frames 1..T-1."""
-    rng, problem, shown, cross = random_case(seed)
+    rng, problem, cov_xhat, cross = random_case(seed)
     sequential = problem.with_(weights=None)
-    total = distortion(problem, shown, cross).sum()
+    total = distortion(problem, cov_xhat, cross).sum()
     for _ in range(4):
         mu, slope = random_dual(rng, problem)
-        bound = lower_bound(sequential, mu, slope, shown, cross)
+        bound = lower_bound(sequential, mu, slope, cov_xhat, cross)
         # every frame of the scheme meets its threshold, so each is a continuation of the past
         assert bound <= total * (1 + 1e-9)
 
@@ -99,10 +99,10 @@ def test_one_frame_bound_is_tight_at_the_optimal_slope(seed):
     source = GaussMarkov([sigma])
     best = framewise(source, [rate], [level])[0]
     deviation = estimate_factor(source, [rate])[0, 0]
-    shown = max(sigma - np.sqrt(level), deviation)
-    # D = m + (shown - deviation)^2 with shown = sigma - sqrt(P)
-    mu = (shown - deviation) / np.sqrt(level) if level > 0 else np.inf
-    slope = (deviation - shown) / shown if shown > 0 else 0.0
+    spread = max(sigma - np.sqrt(level), deviation)
+    # D = m + (spread - deviation)^2 with spread = sigma - sqrt(P), of the reconstruction
+    mu = (spread - deviation) / np.sqrt(level) if level > 0 else np.inf
+    slope = (deviation - spread) / spread if spread > 0 else 0.0
     for plf in (JD, SA):
         problem = Problem(source, [rate], plf(level), weights=[1.0])
         bound = lower_bound(problem, np.array([mu]), np.full((1, 1, 1), slope))
@@ -128,7 +128,7 @@ def test_framewise_bound_is_the_closed_form(seed):
     assert best * (1 - 1e-9) <= lower_bound(problem, *zero) <= best
 
 
-def equality_duals(problem, shown, cross):
+def equality_duals(problem, cov_xhat, cross):
     """Slopes that make Q vanish off the last frame: y = regression, kappa from stationarity."""
     source = problem.source
     frames = source.frames
@@ -138,14 +138,14 @@ def equality_duals(problem, shown, cross):
         if problem.plf == "JD":
             target = source.covariance()[: t + 1, : t + 1]
         else:
-            target = self_adaptive_target(shown[None], cross[None], source.sigma[None], t)[0]
-        past, mixed = shown[:t, :t], target[:t, t]
+            target = self_adaptive_target(cov_xhat[None], cross[None], source.sigma[None], t)[0]
+        past, mixed = cov_xhat[:t, :t], target[:t, t]
         weight = (
             np.linalg.solve(past, np.stack([mixed, cross[:t, t]], 1)) if t else np.zeros((0, 2))
         )
-        fresh = target[t, t] - mixed @ weight[:, 0]
+        innovation = target[t, t] - mixed @ weight[:, 0]
         missing = (factor[t] ** 2).sum() - cross[:t, t] @ weight[:, 1]
-        kappa = np.sqrt(max(missing, 0.0) / fresh)
+        kappa = np.sqrt(max(missing, 0.0) / innovation)
         # stationarity of (variance - 2 y c + y H y) / kappa + 2 y h + kappa eta
         slope[t, :t, t] = slope[t, t, :t] = weight[:, 1] - kappa * weight[:, 0]
         slope[t, t, t] = kappa - 1
@@ -169,8 +169,8 @@ def test_sequential_bound_is_tight_at_perfect_realism(plf, seed):
         variance = (np.diagonal(factor) / np.sqrt(1 - 4.0**-rates)) ** 2
         gain = factor + np.diag(np.sqrt(variance) - np.diagonal(factor))
         best = zero_perception_self_adaptive(source, rates)
-    shown, cross = gain @ gain.T, gain @ factor.T
-    bound = lower_bound(problem, *equality_duals(problem, shown, cross), shown, cross)
+    cov_xhat, cross = gain @ gain.T, gain @ factor.T
+    bound = lower_bound(problem, *equality_duals(problem, cov_xhat, cross), cov_xhat, cross)
     assert best.sum() * (1 - 1e-7) <= bound <= best.sum() * (1 + 1e-12)
 
 
