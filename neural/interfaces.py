@@ -12,7 +12,6 @@ from typing import Any, Protocol, Self, runtime_checkable
 import torch
 from torch import nn
 
-from neural.codecs.decoders import Decoders
 from rdp.codec.bitstream import Coder
 from rdp.codec.interfaces import StreamCodec
 
@@ -64,6 +63,25 @@ class LatentTable(Protocol):
 
     def signature(self) -> bytes:
         """Return all numbers that decide the bytes."""
+
+
+class Decoders(Protocol):
+    """The decoders of a codec, by the loss that each is for."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the losses that have a decoder."""
+
+    def __contains__(self, plf: str, /) -> bool:
+        """Return whether a loss has a decoder."""
+
+    def of(self, plf: str) -> list[nn.Module]:
+        """Return the networks for one loss, one a frame."""
+
+    def add(self, plf: str) -> None:
+        """Add a decoder for a perception loss."""
+
+    def prepare(self, plfs: Iterable[str], frames: Iterable[int] | None = None) -> None:
+        """Make decoders ready for the training of some frames; None is all."""
 
 
 class Codec(StreamCodec[Tensor], Protocol):
