@@ -141,20 +141,26 @@ def test_two_frames_have_the_scalar_recursion_of_their_correlation(drawn):
     assert_allclose(found, 2 * (1 - np.array(out)), atol=1e-7)  # the root of a rounding error
 
 
-@settings(max_examples=5)
-@given(sources_with_rates(min_frames=3, max_frames=5), st.integers(1, 3), st.integers(0, 99))
-def test_the_scheme_can_be_simulated(drawn, window, seed):
-    source, rates = drawn
-    n = 40_000
-    x, xhat = windowed_scheme(source, rates, window).simulate(n, seed)
+@pytest.mark.parametrize("window", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("sigma", "rho", "rates"),
+    [
+        ([1.0, 1.0, 1.0, 1.0], [0.9, 0.9, 0.9], [0.0, 3.0, 3.0, 3.0]),
+        ([1.0, 2.0, 0.5, 1.0], [0.5, -0.9, 0.7], [1.0, 0.0, math.inf, 0.2]),
+        ([1.0, 2.0, 2.0, 1.0], [1.0, 0.8, 0.0], [0.1, 4.0, 0.0, 1.0]),
+    ],
+)
+def test_the_scheme_can_be_simulated(sigma, rho, rates, window):
+    source, n = GaussMarkov(sigma, rho), 100_000
+    x, xhat = windowed_scheme(source, rates, window).simulate(n, rng=1)
     error = (x - xhat) ** 2
     spread = error.std(axis=0) / math.sqrt(n) + 1e-12 * source.variance
     expected = zero_perception_windowed(source, rates, window)
-    assert (np.abs(error.mean(axis=0) - expected) <= 4.5 * spread).all()
+    assert (np.abs(error.mean(axis=0) - expected) <= 4 * spread).all()
     last = slice(source.frames - window, source.frames)
     seen = np.cov(xhat[:, last].T).reshape(window, window)
     target = source.covariance()[last, last]
-    assert bures(seen, target) <= 2e-3 * np.trace(target)
+    assert bures(seen, target) <= 1e-3 * np.trace(target)
 
 
 def test_values_after_a_lost_frame():
