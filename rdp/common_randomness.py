@@ -17,6 +17,7 @@ This module keeps two kinds of statement apart:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -120,16 +121,19 @@ def framewise_scheme(source: GaussMarkov, rates: object, common: object) -> Line
 
     Notes
     -----
-    Derived in this project. Layer j of the codebook has rate R_j + R_c,j. The decoder's output
-    looks like independent samples of N(0, sigma_t^2) if the first i layers carry at least
-    :math:`I(\hat X_t; u_1..u_i) = -\tfrac12 \log_2 (1 - \sum_{j\le i} \beta_j^2)` bits, for every i
-    (soft covering by superposition codes). In terms of :math:`\Xi_i = \sum_{j \le i} \xi_j^2` and
-    :math:`B_i = 1 - 2^{-2S_i}`, the best cumulated :math:`\beta_j^2` is the greatest convex minorant
-    of the points :math:`(\Xi_i, B_i)`. The scheme reaches :func:`framewise_bound` when it is a
-    straight line, as for a stationary source at constant rates. It does not when shared bits come
-    late: bits that the encoder of frame 1 did not have cannot dither the message of frame 1. If the
-    encoder learns the bits of frame t at frame t only, the same layers give a converse (Cauchy-Schwarz
-    for each martingale difference of the conditional means), and this scheme is optimal.
+    Derived in this project. Layer j of the codebook has rate R_j + R_c,j. The output of the decoder
+    looks like independent samples of N(0, sigma_t^2) if, for every i, the first i layers carry at
+    least :math:`I(\hat X_t; u_1..u_i) = -\tfrac12 \log_2 (1 - \sum_{j\le i} \beta_j^2)` bits: soft
+    covering by superposition codes. With :math:`\Xi_i = \sum_{j \le i} \xi_j^2` and
+    :math:`B_i = 1 - 2^{-2S_i}`, the best running sum of :math:`\beta_j^2` is the greatest convex
+    minorant of the points :math:`(\Xi_i, B_i)`.
+
+    The scheme reaches :func:`framewise_bound` when the minorant is a straight line, as for a
+    stationary source at constant rates. It does not when shared bits come late: the encoder of
+    frame 1 cannot use bits that it does not have yet. If it learns the bits of frame t at frame t
+    only, there is a tighter converse: Cauchy-Schwarz for each difference of the martingales
+    E[X_t|U^i] and E[Xhat_t|U^i], maximised over representations and layers. Its value is a convex
+    program, and it agrees with this scheme in all cases tried.
 
     Examples
     --------
@@ -182,10 +186,10 @@ def joint_scheme(source: GaussMarkov, rates: object, common: object) -> LinearSc
 
     Notes
     -----
-    Derived in this project. The innovation of the reconstruction given its past uses the bits of its
-    own frame only. Whether another scheme does better is open; :func:`framewise_bound` holds for it
-    too, as joint realism implies framewise realism. R_c = inf gives PLF-JD without this limit, T = 1
-    gives :func:`rdp.bounds.limited_common_randomness`. Frames that the past determines
+    Derived in this project. The innovation of the reconstruction given its past uses the bits of
+    its own frame only. Whether another scheme does better is open. :func:`framewise_bound` holds
+    for it too, as joint realism implies framewise realism. R_c = inf gives PLF-JD without this
+    limit, T = 1 gives :func:`rdp.bounds.limited_common_randomness`. Frames that the past determines
     (:math:`|\rho_t| = 1`) pass their bits to the next frame that brings something new, which uses
     them as in :func:`framewise_scheme`.
 
@@ -282,7 +286,7 @@ def _layers(overlap: Array, total: Array) -> tuple[Array, float]:
                 break
             hull.pop()
         hull.append(i)
-    for p, q in zip(hull, hull[1:], strict=False):
+    for p, q in pairwise(hull):
         block = used[p:q]
         rise, length = y[q] - y[p], np.linalg.norm(overlap[block])
         share[block] = np.sqrt(rise) * overlap[block] / length
