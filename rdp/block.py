@@ -168,7 +168,6 @@ def causality_price(rho: float, rates: object, sigma: float = 1.0) -> CausalityP
     causal_mmse    0.159664
     causal_realism 0.166603
     """
-    block = [function(rho, rates, sigma) for function in (block_mmse, block_realism)]
     corr, bits, sd = _checked(rho, rates, sigma)
     residual, captured = np.exp2(-2 * bits), -np.expm1(-2 * np.log(2) * bits)
     new = (1 - corr) * (1 + corr)
@@ -177,7 +176,12 @@ def causality_price(rho: float, rates: object, sigma: float = 1.0) -> CausalityP
     m = np.where(lost > 0, residual * new / np.where(lost > 0, lost, 1.0), 1.0)
     known = np.where(lost > 0, captured / np.where(lost > 0, lost, 1.0), 0.0)
     realism = m + (m / (1 + np.sqrt(known))) ** 2
-    return CausalityPrice(*block, sd**2 * m, sd**2 * realism)
+    return CausalityPrice(
+        block_mmse=block_mmse(rho, rates, sigma),
+        block_realism=block_realism(rho, rates, sigma),
+        causal_mmse=sd**2 * m,
+        causal_realism=sd**2 * realism,
+    )
 
 
 def _checked(rho: object, rates: object, sigma: object) -> tuple[float, Array, float]:
