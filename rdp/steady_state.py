@@ -1,7 +1,7 @@
 r"""Closed forms in the long run: periodic rates, and the distortion of each frame of the period.
 
-A stationary source is coded at rates :math:`R_1, .., R_N` that repeat for ever. The answer of the
-sequential objective converges to a periodic one, from the first frame of the source on:
+A stationary source is coded at rates :math:`R_1, .., R_N` that repeat without end. The answer of
+the sequential objective converges to a periodic one, from the first frame of the source on:
 
 .. math::
     v_t = \rho^2 m_{t-1} + q, \quad m_t = 2^{-2R_t} v_t, \qquad
@@ -14,7 +14,7 @@ is a fixed point in w numbers: `rdp.steady_windowed`.) The number of frames of t
 role.
 
 At constant rate PLF-JD and PLF-JD(w) agree with PLF-FMD. For |rho| = 1 the source is known after
-any rate, but PLF-JD keeps the error of the first frame for ever.
+any rate, but PLF-JD keeps the error of the first frame without end.
 """
 
 from __future__ import annotations

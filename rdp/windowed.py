@@ -27,8 +27,8 @@ Then the oldest reconstruction leaves the window. With :math:`\rho` its correlat
     y_t = \big(\sqrt{1 - \rho^2}\, d_1 - \rho d_2\big)^2, \qquad
     (d_1, d_2) \leftarrow \rho d_1 + \sqrt{1 - \rho^2}\, d_2 .
 
-Where q_t = 0 the past determines the frame: it shows nothing new, its entry of d is zero, and what
-it would show, r_t^2, is added to y_t.
+Where q_t = 0 the past determines the frame: its entry of d is zero, and what the decoder has learnt
+and cannot use yet, r_t^2, is added to y_t.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from rdp import FMD, JD, SA, GaussMarkov
 from solvers import SolverError
 from solvers.schedule import pattern_cost, schedule
+from solvers.steady_rate import steady_rate
 from solvers.steady_state import steady_state
 
 SOURCE = GaussMarkov.stationary(rho=0.97, frames=2)
@@ -72,6 +73,31 @@ def test_weighted_schedules_are_what_a_direct_search_finds(perception, rho, mean
     assert_allclose(best.objective, expected, rtol=2e-5)
     assert best.lower_bound <= expected * (1 + 1e-9)
     assert best.gap <= 1e-5 * best.objective
+
+
+@given(
+    st.floats(-0.999, 0.999),
+    st.floats(0.001, 10.0),
+    st.floats(0.1, 10.0),
+    st.sampled_from([*LOSSES, FMD(0.01, "kl"), JD(0.01)]),
+)
+def test_the_steady_rate_is_the_inverse_of_the_steady_distortion(rho, rate, sigma, loss):
+    source = GaussMarkov.stationary(rho=rho, frames=2, sigma=sigma)
+    distortion = steady_state(source, rate, loss).mean
+    assert_allclose(steady_rate(source, distortion, loss), rate, rtol=1e-6, atol=1e-9)
+
+
+def test_the_ends_of_the_steady_rate():
+    for loss in LOSSES:
+        assert steady_rate(SOURCE, 0.0, loss) == math.inf
+        assert steady_rate(SOURCE, 5.0, loss) == 0.0
+    for bad, error, message in (
+        ({"distortion": -1.0}, ValueError, "distortion: expected values >= 0"),
+        ({"perception": FMD([0.0, 0.1])}, ValueError, "levels: expected one threshold"),
+        ({"perception": SA(0.1)}, SolverError, "SA at P = 0 only"),
+    ):
+        with pytest.raises(error, match=message):
+            steady_rate(SOURCE, **({"distortion": 0.1} | bad))
 
 
 def test_values_of_patterns():
