@@ -89,7 +89,7 @@ def zero_perception_windowed(source: GaussMarkov, rates: object, window: int) ->
     width, bits = _check.count("window", window), check_period(rates)
     if bits.ndim != 1:
         raise ValueError(f"rates: expected one period, got shape {bits.shape}")
-    if width == 1 or abs(rho) == 1:
+    if width == 1 or abs(rho) == 1 or not bits.any():  # explicit
         simple = framewise if width == 1 else zero_perception_joint
         return WindowedState(simple(source, bits), 0.0, contraction(source, bits, width > 1))
     state = backbone(source, bits)

@@ -16,8 +16,8 @@ def steady_rate(
     r"""Least mean rate whose mean distortion in the long run is at most the given one.
 
     Minimise :math:`\tfrac1N \sum_t R_t` subject to :math:`\tfrac1N \sum_t D_t \le D`, over all
-    periods N: the optimum is a constant rate (`solvers.schedule`). In terms of the MMSE distortion m
-    that it needs, :math:`R = \tfrac12 \log_2 (\rho^2 + q/m)`.
+    periods N: the optimum is a constant rate (`solvers.schedule`). In terms of the MMSE distortion
+    m that it needs, :math:`R = \tfrac12 \log_2 (\rho^2 + q/m)`.
 
     Parameters
     ----------
