@@ -28,6 +28,8 @@ from rdp.source import GaussMarkov
 
 Array = np.ndarray
 
+_NOTHING = 1e-100  # overlap relative to the largest: its square is a number, and no gain
+
 
 def framewise_bound(source: GaussMarkov, rates: object, common: object) -> Array:
     r"""Lower bound on D_t under perfect framewise realism with limited common randomness.
@@ -273,9 +275,11 @@ def _layers(overlap: Array, total: Array) -> tuple[Array, float]:
     total[i] is the number of bits S_i of the layers up to i.
     """
     share = np.zeros_like(overlap)
-    used = np.flatnonzero(overlap)
-    if not used.size:
+    largest = np.abs(overlap).max()
+    if largest == 0:
         return share, 1.0
+    overlap = overlap / largest
+    used = np.flatnonzero(np.abs(overlap) > _NOTHING)
     x = np.concatenate([[0.0], np.cumsum(overlap[used] ** 2)])
     y = np.concatenate([[0.0], -np.expm1(-2 * np.log(2) * total[used])])
     hull = [0]

@@ -125,6 +125,7 @@ def _frames(source: GaussMarkov, rates: Array, width: int) -> Iterator[Array]:
     """Run the recursion of the module docstring; rates are time first."""
     errors: list[Array] = []  # d
     unexplained: Array | float = 0.0  # y
+    before: Array | float = 0.0  # m of the frame before
     for step in steps(source, rates):
         t, q = step.t, source.innovation[step.t]
         gain, captured = source.gain[t], step.captured()
@@ -132,7 +133,8 @@ def _frames(source: GaussMarkov, rates: Array, width: int) -> Iterator[Array]:
         known = captured * step.v + waiting  # r^2
         # sqrt q - r, without cancellation; a root is zero or far above 1e-200
         total = np.maximum(np.sqrt(q) + np.sqrt(known), 1e-200)
-        missing = (step.residual * q - captured * step.handed - waiting) / total
+        missing = (step.residual * q - captured * gain**2 * before - waiting) / total
+        before = step.m
         new = q > 0
         if np.all(new):
             unexplained = 0.0
