@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from rdp.block import causality_price
+from rdp.noncausal import causality_price
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,8 +20,8 @@ RATES = np.linspace(0.02, 2.5, 125)
 CURVES: dict[str, dict[str, Any]] = {
     "causal_realism": {"color": "#D55E00", "linestyle": "-", "label": "causal, perfect realism"},
     "causal_mmse": {"color": "#4D4D4D", "linestyle": "-", "label": "causal, no realism"},
-    "block_realism": {"color": "#D55E00", "linestyle": "--", "label": "block, perfect realism"},
-    "block_mmse": {"color": "#4D4D4D", "linestyle": "--", "label": "block, no realism"},
+    "noncausal_realism": {"color": "#D55E00", "linestyle": "--", "label": "block, perfect realism"},
+    "noncausal_mmse": {"color": "#4D4D4D", "linestyle": "--", "label": "block, no realism"},
 }
 COSTS: dict[str, dict[str, Any]] = {
     "causality": {"color": "#0072B2", "linestyle": "-", "label": "causality, under realism"},
@@ -32,7 +32,7 @@ COSTS: dict[str, dict[str, Any]] = {
 def compute() -> pd.DataFrame:
     """Distortion against rate, causal or not, and what each restriction adds in percent."""
     price = causality_price(RHO, RATES)._asdict()
-    causal, block = price["causal_realism"], price["block_realism"]
+    causal, block = price["causal_realism"], price["noncausal_realism"]
     columns = {name: ("distortion", price[name]) for name in CURVES}
     columns["causality"] = "percent", 100 * (causal / block - 1)
     columns["realism"] = "percent", 100 * (causal / price["causal_mmse"] - 1)

@@ -23,11 +23,11 @@ def test_a_larger_window_keeps_more_motion_and_more_error_after_a_lost_frame():
 def test_causality_costs_more_than_realism_but_at_very_low_rates():
     module = import_module("figures.price_of_causality")
     table = module.compute().pivot(index="rate_bits", columns="curve", values="value")
-    assert (table.block_mmse <= table.block_realism).all()
-    assert (table.block_realism <= table.causal_realism).all()
+    assert (table.noncausal_mmse <= table.noncausal_realism).all()
+    assert (table.noncausal_realism <= table.causal_realism).all()
     usual = table[table.index > 0.1]
     assert (usual.causality > usual.realism).all()
     assert table.causality.iloc[0] < table.realism.iloc[0]
     half = table.index.get_indexer([0.5], method="nearest")[0]
     assert_allclose(table.index[half], 0.5)
-    assert_allclose(table.block_realism.iloc[half], 0.135737, atol=5e-7)
+    assert_allclose(table.noncausal_realism.iloc[half], 0.135737, atol=5e-7)

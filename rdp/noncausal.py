@@ -38,9 +38,9 @@ class CausalityPrice(NamedTuple):
 
     Parameters
     ----------
-    block_mmse : array
+    noncausal_mmse : array
         Non-causal, no realism: reverse water-filling over frequencies.
-    block_realism : array
+    noncausal_realism : array
         Non-causal, perfect realism of the whole sequence.
     causal_mmse : array
         Causal, no realism.
@@ -48,13 +48,13 @@ class CausalityPrice(NamedTuple):
         Causal, perfect realism: PLF-FMD and PLF-JD, which agree at constant rate.
     """
 
-    block_mmse: Array
-    block_realism: Array
+    noncausal_mmse: Array
+    noncausal_realism: Array
     causal_mmse: Array
     causal_realism: Array
 
 
-def block_realism(rho: float, rates: object, sigma: float = 1.0) -> Array:
+def noncausal_realism(rho: float, rates: object, sigma: float = 1.0) -> Array:
     r"""Least distortion per frame at perfect realism of the whole sequence, without causality.
 
     Minimise :math:`\lim \frac1T \sum_t E(X_t - \hat X_t)^2` subject to
@@ -87,13 +87,13 @@ def block_realism(rho: float, rates: object, sigma: float = 1.0) -> Array:
 
     Examples
     --------
-    >>> float(block_realism(0.9, 0.5).round(6))
+    >>> float(noncausal_realism(0.9, 0.5).round(6))
     0.135737
     """
     return _curve(rho, rates, sigma, realism=True)
 
 
-def block_mmse(rho: float, rates: object, sigma: float = 1.0) -> Array:
+def noncausal_mmse(rho: float, rates: object, sigma: float = 1.0) -> Array:
     r"""Least distortion per frame without realism and without causality: reverse water-filling.
 
     Minimise :math:`\lim \frac1T \sum_t E(X_t - \hat X_t)^2` subject to
@@ -124,7 +124,7 @@ def block_mmse(rho: float, rates: object, sigma: float = 1.0) -> Array:
 
     Examples
     --------
-    >>> block_mmse(0.9, [0.5, 1.0]).round(6)
+    >>> noncausal_mmse(0.9, [0.5, 1.0]).round(6)
     array([0.102478, 0.0475  ])
     """
     return _curve(rho, rates, sigma, realism=False)
@@ -163,8 +163,8 @@ def causality_price(rho: float, rates: object, sigma: float = 1.0) -> CausalityP
 
     >>> for name, value in causality_price(0.9, 0.5)._asdict().items():
     ...     print(f"{name:15}{value:.6f}")
-    block_mmse     0.102478
-    block_realism  0.135737
+    noncausal_mmse     0.102478
+    noncausal_realism  0.135737
     causal_mmse    0.159664
     causal_realism 0.166603
     """
@@ -177,8 +177,8 @@ def causality_price(rho: float, rates: object, sigma: float = 1.0) -> CausalityP
     known = np.where(lost > 0, captured / np.where(lost > 0, lost, 1.0), 0.0)
     realism = m + (m / (1 + np.sqrt(known))) ** 2
     return CausalityPrice(
-        block_mmse=block_mmse(rho, rates, sigma),
-        block_realism=block_realism(rho, rates, sigma),
+        noncausal_mmse=noncausal_mmse(rho, rates, sigma),
+        noncausal_realism=noncausal_realism(rho, rates, sigma),
         causal_mmse=sd**2 * m,
         causal_realism=sd**2 * realism,
     )

@@ -11,8 +11,8 @@ from scipy.linalg import eigvalsh, toeplitz
 from scipy.optimize import brentq
 
 from rdp import GaussMarkov
-from rdp.block import block_mmse, block_realism, causality_price
 from rdp.closed_form import mmse, zero_perception_framewise, zero_perception_joint
+from rdp.noncausal import causality_price, noncausal_mmse, noncausal_realism
 from rdp.scalar import scalar_distortion
 
 RHO = st.sampled_from([0.0, 1.0, -1.0]) | st.floats(-0.9999, 0.9999)
@@ -43,14 +43,14 @@ def of_a_block(rho, rate, frames, realism):
 @pytest.mark.parametrize(("rho", "rate"), [(0.9, 0.5), (0.5, 0.2), (-0.7, 1.0)])
 def test_long_blocks_converge_to_the_spectral_formula(rho, rate, realism):
     short, long = (of_a_block(rho, rate, frames, realism) for frames in (200, 400))
-    curve = block_realism if realism else block_mmse
+    curve = noncausal_realism if realism else noncausal_mmse
     # the first frame costs a constant: two lengths remove what it does to the mean
     assert_allclose(curve(rho, rate), 2 * long - short, rtol=5e-5)
 
 
 def test_printed_values():
     found = causality_price(0.9, 0.5)
-    assert_allclose(found.block_realism, 0.135737, atol=5e-7)
+    assert_allclose(found.noncausal_realism, 0.135737, atol=5e-7)
     assert_allclose(found.causal_realism, 0.166603, atol=5e-7)
     assert_allclose(found.causal_mmse, 0.159664, atol=5e-7)
 
@@ -59,10 +59,10 @@ def test_printed_values():
 def test_a_white_source_has_no_price(rate, sigma):
     found = causality_price(0.0, rate, sigma)
     realism = scalar_distortion(rate, 0.0, sigma)
-    assert_allclose(found.block_realism, realism, rtol=1e-9, atol=1e-300)
+    assert_allclose(found.noncausal_realism, realism, rtol=1e-9, atol=1e-300)
     assert_allclose(found.causal_realism, realism, rtol=1e-9)
-    assert_allclose(found.block_mmse, scalar_distortion(rate, math.inf, sigma), rtol=1e-9)
-    assert_allclose(found.causal_mmse, found.block_mmse, rtol=1e-9)
+    assert_allclose(found.noncausal_mmse, scalar_distortion(rate, math.inf, sigma), rtol=1e-9)
+    assert_allclose(found.causal_mmse, found.noncausal_mmse, rtol=1e-9)
 
 
 @settings(max_examples=40)
@@ -70,13 +70,13 @@ def test_a_white_source_has_no_price(rate, sigma):
 def test_each_restriction_costs_and_realism_costs_at_most_twice(rho, rate):
     found = causality_price(rho, rate)
     for less, more in (
-        (found.block_mmse, found.block_realism),
-        (found.block_mmse, found.causal_mmse),
-        (found.block_realism, found.causal_realism),
+        (found.noncausal_mmse, found.noncausal_realism),
+        (found.noncausal_mmse, found.causal_mmse),
+        (found.noncausal_realism, found.causal_realism),
         (found.causal_mmse, found.causal_realism),
     ):
         assert less <= more * (1 + 1e-9) + 1e-15
-    assert found.block_realism <= 2 * found.block_mmse * (1 + 1e-9) + 1e-15
+    assert found.noncausal_realism <= 2 * found.noncausal_mmse * (1 + 1e-9) + 1e-15
     assert found.causal_realism <= 2 * found.causal_mmse * (1 + 1e-9) + 1e-15
 
 
@@ -84,7 +84,7 @@ def test_each_restriction_costs_and_realism_costs_at_most_twice(rho, rate):
 @given(st.floats(-0.999, 0.999), st.floats(0.01, 6.0))
 def test_curves_are_decreasing_and_convex_in_the_rate(rho, rate):
     grid = rate * np.array([0.9, 1.0, 1.1])
-    for curve in (block_mmse, block_realism):
+    for curve in (noncausal_mmse, noncausal_realism):
         left, middle, right = curve(rho, grid)
         assert left > middle > right
         assert middle <= (left + right) / 2 + 1e-12
@@ -110,14 +110,14 @@ def test_causal_values_are_the_limits_of_the_closed_forms(rho, rate):
 def test_the_ends():
     for rho in (0.9, 1.0):
         found = causality_price(rho, [0.0, math.inf], sigma=2.0)
-        assert found.block_mmse.tolist() == found.causal_mmse.tolist() == [4.0, 0.0]
-        assert found.block_realism.tolist() == found.causal_realism.tolist() == [8.0, 0.0]
+        assert found.noncausal_mmse.tolist() == found.causal_mmse.tolist() == [4.0, 0.0]
+        assert found.noncausal_realism.tolist() == found.causal_realism.tolist() == [8.0, 0.0]
 
 
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"rho: expected \|rho\| <= 1, got 2"):
-        block_mmse(2, 1)
+        noncausal_mmse(2, 1)
     with pytest.raises(ValueError, match="rates: expected values >= 0"):
-        block_realism(0.5, -1)
+        noncausal_realism(0.5, -1)
     with pytest.raises(ValueError, match="sigma: expected values > 0"):
         causality_price(0.5, 1, sigma=0)
