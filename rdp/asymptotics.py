@@ -9,10 +9,7 @@ An infinite rate is k = 1 from the start. So the order of the limits is: first t
 then the small rates, at fixed rho. The coefficients need not have limits as rho goes to 0 or to 1.
 For those cases pass ``rho=0`` or ``rho=1``, which is inserted before the expansion.
 
-Arguments. `plf` is "MMSE", "FMD", "JD" or "SA", or a loss at threshold 0 such as ``JD(0)``. `rho`
-is the correlation of consecutive frames, a number in [-1, 1] or a sympy expression; the default is
-a nonzero real symbol "rho". Values out of range raise ValueError. sympy is imported when a function
-is called.
+Values out of range raise ValueError. sympy is imported when a function is called.
 """
 
 from __future__ import annotations
@@ -218,6 +215,8 @@ def low_rate_expansion(
 
     Parameters
     ----------
+    plf : "MMSE", "FMD", "JD", "SA", or a loss at threshold 0 such as ``JD(0)``
+    rho : number in [-1, 1], sympy expression, or None for a real symbol "rho"
     rates : sequence of "eps", "inf" or numbers of bits >= 0
         Rate of each frame; all "eps" are the same small rate.
     terms : int
@@ -245,6 +244,13 @@ def high_rate_expansion(
 
     The first term is the same for all losses. The second has the price of realism.
 
+    Parameters
+    ----------
+    plf : "MMSE", "FMD", "JD", "SA", or a loss at threshold 0 such as ``JD(0)``
+    frames : int, number of frames T
+    rho : number in [-1, 1], sympy expression, or None for a real symbol "rho"
+    terms : int, number of terms after the leading constant
+
     Examples
     --------
     >>> high_rate_expansion("FMD", frames=1)[0].text()
@@ -257,6 +263,11 @@ def high_rate_expansion(
 
 def extreme_rate_table(frames: int = 2, rho: Expr | None = None) -> ExtremeRateTable:
     r"""Distortions of T frames at all rates in {eps, inf}^T, to the first term in :math:`x`.
+
+    Parameters
+    ----------
+    frames : int, number of frames T
+    rho : number in [-1, 1], sympy expression, or None for a real symbol "rho"
 
     Examples
     --------

@@ -11,10 +11,7 @@ reconstruction from the MMSE estimate. This form has no cancellation at small an
 The recursion of JD shows error permanence: a later frame inherits the excess of an earlier one with
 gain :math:`a_t^2`, at any rate.
 
-Arguments. The functions of `source` and `rates` take a `rdp.GaussMarkov` of T frames, or of T
-frames with d modes, and its rates: an array (..., T), or (..., T, d), in bits per frame (and mode),
->= 0, inf allowed. They return an array of the shape of the rates, in squared units of the source.
-They raise ValueError for rates that are negative, NaN or of the wrong shape.
+Every function raises ValueError for rates that are negative, NaN or of the wrong shape.
 """
 
 from __future__ import annotations
@@ -37,6 +34,15 @@ def mmse(source: GaussMarkov, rates: object) -> Array:
     Over causal codecs of rates R_1..R_T, one codec is best for all frames:
     D_t = m_t = 2^(-2 R_t) (a_t^2 m_{t-1} + q_t).
 
+    Parameters
+    ----------
+    source : GaussMarkov, T frames or T frames of d modes
+    rates : (..., T) array or (..., T, d), bits per frame (and mode), >= 0, inf allowed
+
+    Returns
+    -------
+    (..., T) array or (..., T, d), squared units of the source
+
     Notes
     -----
     Ma and Ishwar, arXiv:cs/0701197; Tanaka et al., arXiv:1411.7632.
@@ -58,6 +64,7 @@ def rate_for_distortion(source: GaussMarkov, distortion: object) -> Array:
 
     Parameters
     ----------
+    source : GaussMarkov, T frames or T frames of d modes
     distortion : (..., T) array, or (..., T, d), >= 0
         Distortion D_t allowed at each frame; 0 needs an infinite rate.
 
@@ -101,10 +108,16 @@ def framewise(
 
     Parameters
     ----------
+    source : GaussMarkov, T frames or T frames of d modes
+    rates : (..., T) array or (..., T, d), bits per frame (and mode), >= 0, inf allowed
     levels : float or array that broadcasts with rates, >= 0
         Perception thresholds; inf is no constraint.
     metric : {"w2", "kl"}
         Squared Wasserstein-2 distance (squared units of the source), or KL in nats.
+
+    Returns
+    -------
+    (..., T) array or (..., T, d), squared units of the source
 
     Notes
     -----
@@ -172,6 +185,15 @@ def zero_perception_framewise(source: GaussMarkov, rates: object) -> Array:
 
     .. math:: D_t = 2\sigma_t^2 - 2\sigma_t \sqrt{\sigma_t^2 - m_t} \le 2 m_t.
 
+    Parameters
+    ----------
+    source : GaussMarkov, T frames or T frames of d modes
+    rates : (..., T) array or (..., T, d), bits per frame (and mode), >= 0, inf allowed
+
+    Returns
+    -------
+    (..., T) array or (..., T, d), squared units of the source
+
     Notes
     -----
     Loss function of Salehkalaibar et al., arXiv:2305.19301. The reconstruction is the MMSE
@@ -192,6 +214,15 @@ def zero_perception_joint(source: GaussMarkov, rates: object) -> Array:
     :math:`P_{\hat X_1..\hat X_t} = P_{X_1..X_t}`:
 
     .. math:: D_t = a_t^2 D_{t-1} + 2 (q_t - k_t \sqrt{q_t v_t}), \qquad D_0 = 0.
+
+    Parameters
+    ----------
+    source : GaussMarkov, T frames or T frames of d modes
+    rates : (..., T) array or (..., T, d), bits per frame (and mode), >= 0, inf allowed
+
+    Returns
+    -------
+    (..., T) array or (..., T, d), squared units of the source
 
     Notes
     -----
@@ -235,6 +266,15 @@ def zero_perception_self_adaptive(source: GaussMarkov, rates: object) -> Array:
     :math:`P_{\hat X_1..\hat X_t} = P_{\hat X_1..\hat X_{t-1} X_t}`:
 
     .. math:: D_t = 2 v_t (1 - k_t) \le 2 m_t.
+
+    Parameters
+    ----------
+    source : GaussMarkov, T frames or T frames of d modes
+    rates : (..., T) array or (..., T, d), bits per frame (and mode), >= 0, inf allowed
+
+    Returns
+    -------
+    (..., T) array or (..., T, d), squared units of the source
 
     Notes
     -----

@@ -8,8 +8,7 @@ with white :math:`u_t` of unit variance. All decoders use this representation; e
 distortion :math:`D_t = m_t + E(\tilde X_t - \hat X_t)^2`. Sequential coding of Gauss-Markov
 sources: Ma and Ishwar, arXiv:cs/0701197; Tanaka et al., arXiv:1411.7632.
 
-Arguments. `rates` is an array (..., T), or (..., T, d) for a source of d modes, in bits per frame
-(and mode), >= 0, inf allowed. Rates that are negative, NaN or of the wrong shape raise ValueError.
+Every function raises ValueError for rates that are negative, NaN or of the wrong shape.
 """
 
 from __future__ import annotations
@@ -135,6 +134,11 @@ class Backbone(NamedTuple):
 def mmse_recursion(source: GaussMarkov, rates: object) -> Backbone:
     """Prediction errors, MMSE distortions, gains and variances of the estimate, of every frame.
 
+    Parameters
+    ----------
+    source : GaussMarkov, T frames or T frames of d modes
+    rates : (..., T) array or (..., T, d), bits per frame (and mode), >= 0, inf allowed
+
     Examples
     --------
     >>> mmse_recursion(GaussMarkov.stationary(rho=0.9, frames=2), [0.5, 0.5]).mmse
@@ -157,6 +161,11 @@ def estimate_factor(source: GaussMarkov, rates: object) -> Array:
 
     :math:`\tilde L_{ts} = \phi(t, s)\, k_s \sqrt{v_s}` for :math:`s \le t`. The shape is
     (..., T, T), or (..., d, T, T). Column s is zero if frame s has rate 0.
+
+    Parameters
+    ----------
+    source : GaussMarkov, T frames or T frames of d modes
+    rates : (..., T) array or (..., T, d), bits per frame (and mode), >= 0, inf allowed
     """
     backbone = mmse_recursion(source, rates)
     return _factor(source, backbone.gain * np.sqrt(backbone.prediction_error))
