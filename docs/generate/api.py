@@ -63,7 +63,7 @@ def module_pages(package: str) -> Iterator[tuple[str, str]]:
 def module_page(name: str, exported: dict[str, object]) -> str:
     """Text of the page of a module."""
     module = importlib.import_module(name)
-    package, _, stem = name.rpartition(".")
+    package, stem = name.split(".")[0], name.split(".")[-1]
     parts = [heading(name), f".. automodule:: {name}\n"]
     if stem in exported:  # a function of the same name owns the entry in the index
         parts[-1] += "   :no-index:\n"
