@@ -37,7 +37,7 @@ Array = np.ndarray
 
 ROOM = 1e-13  # slack, relative to the variances compared, below which a frame has no choice
 _NULL = 1e-10  # singular value of F^T G, relative to the largest, that counts as zero
-_NEWS = 1e-7  # least part of y_t in the estimate that is assumed, relative to sigma_t
+_NEWS = 1e-8  # least part of y_t in the estimate that is assumed, relative to sigma_t
 _ACCURACY = 1e-13  # of stationarity, relative to sigma_t
 
 
@@ -135,13 +135,10 @@ def continuation(frame: Frame, goal: Array) -> Array:
     if len(past):
         left, singular, right = np.linalg.svd(frame.target[:-1, :-1].T @ frame.past)
         used = singular > _NULL * max(singular[0], 1e-300)
-        left, right = left[:, used], right[used]
-        z[:-1] = right.T @ (left.T @ past)
-        rest[:-1] -= right.T @ (right @ goal[:-1])
-        if used.all():
-            rest[:-1] = 0.0
-        else:
-            spare += float(((past - left @ (left.T @ past)) ** 2).sum())
+        z[:-1] = right[used].T @ (left[:, used].T @ past)
+        # empty sums where the coupling is determined everywhere
+        rest[:-1] = right[~used].T @ (right[~used] @ goal[:-1])
+        spare += float(((left[:, ~used].T @ past) ** 2).sum())
     size = float(np.linalg.norm(rest))
     if size > 0:
         return z + np.sqrt(spare) / size * rest
@@ -212,11 +209,11 @@ def with_room(frame: Frame) -> tuple[Point, float]:
         if accuracy == _ACCURACY:
             if abs(miss) <= rounding:
                 return point, mu
-            if abs(miss) < best[0] and miss <= rounding:
-                best = abs(miss), point, mu
-            low, high = (max(low, share), high) if miss <= 0 else (low, min(high, share))
+            if miss <= rounding and -miss < best[0]:
+                best = -miss, point, mu
             if high - low <= 1e-15 * high:
                 break
+        low, high = (max(low, share), high) if miss <= 0 else (low, min(high, share))
         slope = point.z - point.pull
         turned = np.linalg.solve(half_hessian(point, mu), slope)
         excess = max(point.loss - frame.before, 1e-300)
@@ -224,12 +221,15 @@ def with_room(frame: Frame) -> tuple[Point, float]:
         rise = float(slope @ turned) / np.sqrt(excess) / share**2
         wanted = share + (np.sqrt(room) - np.sqrt(excess)) / rise if rise > 0 else np.nan
         if not low < wanted < high:
+            wanted = share * np.sqrt(room / excess)
+        if not low < wanted < high:
             wanted = 0.5 * (low + high)
         z = point.z - (1 / wanted - 1 / share) * turned
         if z[-1] > 0:
             point = frame.at(z)
         share = wanted
-        accuracy = _ACCURACY if abs(miss) < 0.3 * room else accuracy
+        if accuracy > _ACCURACY and abs(miss) < 0.3 * room:
+            accuracy, low, high = _ACCURACY, 0.0, 1.0
     return best[1], best[2]
 
 

@@ -123,8 +123,12 @@ def _weighted(problem: Problem) -> Scheme:
     if np.isfinite(problem.thresholds).any():
         program = program_of(problem)
         n = program.frames
-        if program.total > 0 and not _met(program, mmse):
-            found = follow(program, *start(program, mmse[:n]))
+        inside = start(program, mmse[:n])
+        if program.total == 0:
+            gains[:n, :n], noise[:n, :n] = inside
+            message = "no weight up to the last threshold"
+        elif not _met(program, mmse):
+            found = follow(program, *inside)
             if found.objective - found.bound > (
                 ACCEPTED * found.objective + _FLOOR * program.total
             ):
