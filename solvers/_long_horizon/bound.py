@@ -20,6 +20,7 @@ Array = np.ndarray
 
 _EPS = np.finfo(np.float64).eps
 _SHARES = 10.0 ** np.arange(-14, 0)
+_LIFTS = 10.0 ** np.arange(0, 6)  # of the diagonal of Q, in 1e-9 of the largest weight
 
 
 def reverse_cholesky(matrix: Array) -> Array:
@@ -27,33 +28,83 @@ def reverse_cholesky(matrix: Array) -> Array:
     return np.ascontiguousarray(np.linalg.cholesky(matrix[::-1, ::-1])[::-1, ::-1])
 
 
-def best_bound(program: Program, mu: Array, blocks: list[Block], enough: float) -> float:
-    """Best bound from the slopes mu_k (I - Phi_k^-1) and points nearer a strictly feasible one.
+def best_bound(
+    program: Program, mu: Array, dual: Array, blocks: list[Block], enough: float
+) -> float:
+    """Best bound from the slopes mu_k (I - Phi_k^-1) and from points near them.
+
+    Those are the slopes of which Q is the dual iterate, slopes that add a little to the diagonal of
+    Q, and points on the way to a strictly feasible one.
 
     Stops at the first value of at least `enough`.
     """
     slopes = [factor * block.slope for factor, block in zip(mu, blocks, strict=True)]
     conjugates = [factor * block.target_slope for factor, block in zip(mu, blocks, strict=True)]
     best = _value(program, mu, slopes, conjugates)
+    top = float(program.weights.max())
+    if best < enough:
+        best = max(best, _paired_value(program, mu, _matched(program, mu, dual, slopes)))
+    for amount in 1e-9 * top * _LIFTS:
+        if best >= enough:
+            return best
+        moved = [slope.copy() for slope in slopes]
+        _lift(program, mu, moved, amount, np.ones(program.frames, dtype=bool))
+        best = max(best, _paired_value(program, mu, moved))
     for share in _SHARES:
         if best >= enough:
             break
-        near = (1 - share) * mu + share * program.weights.max()
+        near = (1 - share) * mu + share * top
         moved = [(1 - share) * slope for slope in slopes]
-        _lift(program, moved, 0.5 * share * float(program.weights.max()))
-        paired = [_conjugate(slope, factor) for slope, factor in zip(moved, near, strict=True)]
-        if all(matrix is not None for matrix in paired):
-            found = [matrix for matrix in paired if matrix is not None]
-            best = max(best, _value(program, near, moved, found))
+        _lift(program, near, moved, 0.5 * share * top, program.weights == 0)
+        best = max(best, _paired_value(program, near, moved))
     return best
 
 
-def _lift(program: Program, slopes: list[Array], amount: float) -> None:
-    """Give frames without weight a curvature from their threshold (SA) or from the last (JD)."""
-    places = {int(t): k for k, t in enumerate(program.compared)}
-    for t in np.flatnonzero(program.weights == 0):
-        home = len(slopes) - 1 if program.joint else places.get(int(t))
-        if home is not None:
+def _matched(program: Program, mu: Array, dual: Array, slopes: list[Array]) -> list[Array]:
+    """Slopes changed until Q, which rounding makes indefinite first, is the dual iterate."""
+    made = [slope.copy() for slope in slopes]
+    for _ in range(1 if program.joint else 3):
+        matrix = np.diag(program.weights)
+        for t, slope, factor in zip(program.compared, made, mu, strict=True):
+            m = int(t) + 1
+            matrix[:m, :m] += slope
+            if not program.joint:
+                conjugate = _conjugate(slope, factor)
+                if conjugate is None:
+                    return slopes
+                matrix[:t, :t] += conjugate[:t, :t]
+        missing = dual - matrix
+        if program.joint:
+            made[-1] += missing
+            break
+        for t, slope in zip(program.compared, made, strict=True):
+            slope[t, : t + 1] += missing[t, : t + 1]
+            slope[:t, t] += missing[:t, t]
+    return made
+
+
+def _paired_value(program: Program, mu: Array, slopes: list[Array]) -> float:
+    """Value at slopes whose conjugates are computed; -inf where a slope is not below mu I."""
+    found = []
+    for slope, factor in zip(slopes, mu, strict=True):
+        conjugate = _conjugate(slope, factor)
+        if conjugate is None:
+            return -np.inf
+        found.append(conjugate)
+    return _value(program, mu, slopes, found)
+
+
+def _lift(program: Program, mu: Array, slopes: list[Array], amount: float, which: Array) -> None:
+    """Add to the diagonal of Q: from a frame's own threshold (SA), or the strongest over it (JD).
+
+    Nothing is added where the threshold is too weak to take it.
+    """
+    for t in np.flatnonzero(which):
+        able = program.compared >= t if program.joint else program.compared == t
+        if not able.any():
+            continue
+        home = int(np.argmax(np.where(able, mu, -1.0)))
+        if mu[home] > 4 * amount:
             slopes[home][t, t] += amount
 
 

@@ -16,7 +16,7 @@ No matrix of these is formed. Two ways to the same step:
 
 - :func:`primal_step` preconditions with the exact inverse of the first and the last term, which is
   A itself and a correction of the rank of the number of thresholds (Woodbury). The vectors
-  A^-1 p that conjugate gradients need are carried along by the recurrences.
+  A^-1 p that conjugate gradients need are the ones kept, and p is made of them.
 - :func:`dual_step`, one threshold of JD: there B^-1 is explicit,
   :math:`\mathcal E X = (\Phi X H + H X \Phi) / \mu`, and the system in dQ is
   (A + E) dQ + ... . Without the triangle A would be the Kronecker product of H and Q^-1; half of
@@ -42,6 +42,7 @@ Array = np.ndarray
 
 ETA = 0.1  # error of a step, in the local norm of the barrier function
 MOST = 1000  # conjugate gradient steps
+REFRESH = 10  # steps after which the residual is computed anew: rounding grows in recurrences
 
 
 class State(NamedTuple):
@@ -132,6 +133,9 @@ class Linear:
         return Step(gains, noise, dual, mu, cov, self.cross_of(gains), products)
 
 
+_ZERO: Pair = (np.zeros(()), np.zeros(()))
+
+
 def _dot(a: Pair, b: Pair) -> float:
     return float(np.vdot(a[0], b[0]) + a[1] @ b[1])
 
@@ -160,27 +164,33 @@ def primal_step(program: Program, state: State, tau: float) -> Step:
         factors = solve_small @ (moved_h @ r[0].ravel() + moved_c @ r[1])
         return (y[0] - (factors @ moved_h).reshape(n, n), y[1] - factors @ moved_c), factors
 
-    # the step without B
-    start = _add(linear.base, -1.0, linear.answer((linear.residual, np.zeros(n))))
-    along = slopes_h @ start[0].ravel() + slopes_c @ start[1]
-    mu = solve_small @ (along + tau / state.mu - state.slack)
-    x = start[0] - (mu @ moved_h).reshape(n, n), start[1] - mu @ moved_c
-    applied = curvature(program, state.blocks, state.mu, x)
-    r = -applied[0], -applied[1]
-    carried = np.zeros((n, n)), np.zeros(n)
-    y, factors = precondition(r)
-    p, image, size = y, r, _dot(r, y)
+    # the step without B, to which `precondition` of the carried image is added
+    first = _add(linear.base, -1.0, linear.answer((linear.residual, np.zeros(n))))
+    along = slopes_h @ first[0].ravel() + slopes_c @ first[1]
+    start_mu = solve_small @ (along + tau / state.mu - state.slack)
+    first = first[0] - (start_mu @ moved_h).reshape(n, n), first[1] - start_mu @ moved_c
+
+    def bend(x: Pair) -> Pair:
+        matrix, vector = curvature(program, state.blocks, state.mu, x)
+        return 0.5 * symmetric(matrix), vector
+
+    carried, r = (np.zeros((n, n)), np.zeros(n)), _add(_ZERO, -1.0, bend(first))
+    image, size = r, _dot(r, precondition(r)[0])
     products = 0
     while size > ETA**2 * tau and products < MOST:
         products += 1
-        applied = _add(image, 1.0, curvature(program, state.blocks, state.mu, p))
+        p = precondition(image)[0]
+        applied = _add(image, 1.0, bend(p))
         length = size / _dot(p, applied)
-        mu = mu + length * factors
         carried = _add(carried, length, image)
-        r = _add(r, -length, applied)
-        y, fresh = precondition(r)
-        ratio, size = _dot(r, y) / size, _dot(r, y)
-        p, image, factors = _add(y, ratio, p), _add(r, ratio, image), fresh + ratio * factors
+        if products % REFRESH == 0:
+            moved = _add(first, 1.0, precondition(carried)[0])
+            r = _add(_add(_ZERO, -1.0, bend(moved)), -1.0, carried)
+        else:
+            r = _add(r, -length, applied)
+        fresh = _dot(r, precondition(r)[0])
+        image, size = _add(r, fresh / size, image), fresh
+    mu = start_mu + precondition(carried)[1]
     dual = linear.residual + (mu @ slopes_h).reshape(n, n) - carried[0]
     return linear.finish(dual, mu @ slopes_c - carried[1], mu, products)
 

@@ -48,7 +48,7 @@ def follow(program: Program, gains: Array, noise: Array) -> Found:
         mean = (float(np.vdot(state.noise, state.dual)) + float(state.mu @ state.slack)) / order
         allowed = CERTIFIED * objective + FLOOR * total
         if order * mean <= 10 * allowed:
-            found = best_bound(program, state.mu, state.blocks, objective - allowed)
+            found = best_bound(program, state.mu, state.dual, state.blocks, objective - allowed)
             bound = max(bound, found)
             if objective - bound <= allowed:
                 break
@@ -62,9 +62,9 @@ def follow(program: Program, gains: Array, noise: Array) -> Found:
             break
         state, objective, length = moved
     else:
-        bound = max(bound, best_bound(program, state.mu, state.blocks, objective))
+        bound = max(bound, best_bound(program, state.mu, state.dual, state.blocks, objective))
     if not np.isfinite(bound):
-        bound = best_bound(program, state.mu, state.blocks, objective)
+        bound = best_bound(program, state.mu, state.dual, state.blocks, objective)
     return Found(state.gains, state.noise, objective, bound, steps, products)
 
 
