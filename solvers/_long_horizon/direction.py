@@ -1,4 +1,6 @@
-r"""Newton step of the barrier function by conjugate gradients, O(T^3) for each threshold and product.
+r"""Newton step of the barrier function by conjugate gradients.
+
+A product with the matrix of the equations costs O(T^3) for each threshold.
 
 The barrier function is sum_t w_t D_t - tau (log det S + sum_k log(P_k - f_k)), S = H - K K^T, in
 which tau S^-1 (.) S^-1 is replaced by its Nesterov-Todd scaling and tau / (P_k - f_k) by mu_k, as
@@ -74,7 +76,7 @@ class Step(NamedTuple):
 
 
 def symmetric(matrix: Array) -> Array:
-    """matrix + its transpose."""
+    """Sum of a matrix and its transpose."""
     return matrix + matrix.T
 
 
@@ -107,10 +109,11 @@ class Linear:
         )
 
     def gains_of(self, matrix: Array) -> Array:
-        """dK with tril(Q dK) = tril(matrix)."""
+        """Solve tril(Q dK) = tril(matrix) for lower-triangular dK."""
         return self.half_t @ np.tril(self.half @ matrix)
 
     def cross_of(self, gains: Array) -> Array:
+        """Change of the moments c with the gains."""
         return np.einsum("st,st->s", gains, self.program.estimate)
 
     def answer(self, pair: Pair) -> Pair:

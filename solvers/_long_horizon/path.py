@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers._long_horizon.bound import best_bound
-from solvers._long_horizon.direction import State, Step, dual_step, primal_step
+from solvers._long_horizon.direction import MOST, State, Step, dual_step, primal_step
 from solvers._long_horizon.program import Program
 from solvers._long_horizon.transport import Block, blocks_at
 
@@ -16,6 +16,7 @@ Array = np.ndarray
 CERTIFIED = 2e-7  # gap, relative to the objective, that ends the search
 FLOOR = 1e-13  # of the weighted variance: what double precision resolves
 LIMIT = 60  # Newton steps
+PATIENCE = 5  # short steps from conjugate gradients that did not converge, before giving up
 _START = 0.03  # barrier parameter at the start, relative to the weighted variance
 
 
@@ -43,8 +44,8 @@ def follow(program: Program, gains: Array, noise: Array) -> Found:
     direction = primal_step
     if program.joint and len(blocks) == 1 and blocks[0].size == program.frames:
         direction = dual_step
-    products = steps = 0
-    while steps < LIMIT:
+    products = steps = wasted = 0
+    while steps < LIMIT and wasted < PATIENCE:
         mean = (float(np.vdot(state.noise, state.dual)) + float(state.mu @ state.slack)) / order
         allowed = CERTIFIED * objective + FLOOR * total
         if order * mean <= 10 * allowed:
@@ -61,6 +62,7 @@ def follow(program: Program, gains: Array, noise: Array) -> Found:
         if moved is None:
             break
         state, objective, length = moved
+        wasted = wasted + 1 if step.products >= MOST and length < 0.5 else 0
     else:
         bound = max(bound, best_bound(program, state.mu, state.dual, state.blocks, objective))
     if not np.isfinite(bound):

@@ -92,7 +92,7 @@ def solve_frames(problem: Problem) -> Outcome:
         levels = np.minimum.accumulate(levels[::-1])[::-1]
     estimate = estimate_factor(source, problem.rates)
     mmse = mmse_recursion(source, problem.rates).mmse
-    law = source.transition() * np.sqrt(source.innovation)
+    whole = source.transition() * np.sqrt(source.innovation)
     root = np.zeros((frames, frames))
     distortion, bounds = mmse.copy(), mmse.copy()
     tight, before = 0, 0.0
@@ -101,7 +101,7 @@ def solve_frames(problem: Problem) -> Outcome:
         root[t, : t + 1] = goal
         if not np.isfinite(levels[t]):
             continue
-        target = law[: t + 1, : t + 1]
+        target = whole[: t + 1, : t + 1]
         if not joint:
             target = root[: t + 1, : t + 1].copy()
             target[t, t] = np.sqrt(mmse[t] + goal[t] ** 2)
@@ -129,7 +129,7 @@ def solve_frames(problem: Problem) -> Outcome:
 
 
 def continuation(frame: Frame, goal: Array) -> Array:
-    """z that leaves W2 as it is, best for `goal` where there is a choice."""
+    """Return z that leaves W2 as it is, best for `goal` where there is a choice."""
     past, own = frame.target[-1, :-1], frame.target[-1, -1]
     z, rest, spare = np.zeros_like(goal), goal.copy(), own**2
     if len(past):
@@ -149,6 +149,7 @@ def continuation(frame: Frame, goal: Array) -> Array:
 def half_hessian(point: Point, mu: float) -> Array:
     """Half the Hessian of |z - z_0|^2 + mu W2^2."""
     share = 1 / np.maximum(point.singular[:, None] + point.singular, 1e-300)
+    np.fill_diagonal(share, 0.0)  # these terms cancel
     bent = np.diag(share @ point.along**2) - share * np.outer(point.along, point.along)
     return (1 + mu) * np.eye(len(point.z)) - mu * point.right @ bent @ point.right.T
 
@@ -172,12 +173,10 @@ def stationary(frame: Frame, point: Point, mu: float, accuracy: float) -> Point:
         if float(np.linalg.norm(slope)) <= accuracy * (1 + mu) * frame.scale:
             break
         cost, moved = _cost(frame, point, mu), None
-        try:
-            np.linalg.cholesky(matrix := half_hessian(point, mu))
-            step = -np.linalg.solve(matrix, slope)
-        except np.linalg.LinAlgError:
-            step = None
-        for length in (1.0, 0.5, 0.2) if step is not None else ():
+        values, basis = np.linalg.eigh(half_hessian(point, mu))
+        # directions of negative curvature, where G is singular, are followed downhill
+        step = -basis @ (basis.T @ slope / np.maximum(np.abs(values), 1e-6 * values[-1]))
+        for length in (1.0, 0.5, 0.2):
             z = point.z + length * step
             if z[-1] > 0:
                 trial = frame.at(z)
@@ -201,7 +200,7 @@ def with_room(frame: Frame) -> tuple[Point, float]:
     low, high = 0.0, 1.0  # of the share 1 / (1 + mu): at low W2 is within the threshold
     point = frame.at(frame.goal)
     share = min(0.9, np.sqrt(room / max(point.loss - frame.before, room)))
-    best, accuracy = (np.inf, point, 0.0), 1e-4
+    best, accuracy = (np.inf, frame.at(continuation(frame, frame.goal)), 0.0), 1e-4
     for _ in range(80):
         mu = 1 / share - 1
         point = stationary(frame, point, mu, accuracy)

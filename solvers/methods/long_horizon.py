@@ -22,6 +22,7 @@ from __future__ import annotations
 import numpy as np
 
 from rdp.mmse import estimate_factor, mmse_recursion
+from rdp.perception import JD, SA
 from rdp.problem import Problem
 from solvers._long_horizon.path import follow
 from solvers._long_horizon.program import Program, program_of, start
@@ -84,7 +85,7 @@ def solve_long_horizon(problem: Problem) -> Scheme:
     unit = 2.0 ** np.round(np.log2(source.sigma.max()))
     scaled = problem.with_(
         source=source.scaled(1 / unit),
-        perception=type(problem.perception)(problem.thresholds / unit**2),
+        perception=(JD if problem.plf == "JD" else SA)(problem.thresholds / unit**2),
     )
     made = _sequential(scaled) if problem.weights is None else _weighted(scaled)
     return made._replace(
