@@ -38,11 +38,11 @@ from scipy.linalg import eigh, solve_triangular
 from solvers._long_horizon.blocks import ColumnBlocks
 from solvers._long_horizon.bound import reverse_cholesky
 from solvers._long_horizon.program import Program
-from solvers._long_horizon.transport import Block, Pair, curvature, gradient
+from solvers._long_horizon.transport import Block, Curvature, Pair, gradient
 
 Array = np.ndarray
 
-ETA = 0.1  # error of a step, in the local norm of the barrier function
+ETA = 0.3  # error of a step, in the local norm of the barrier function
 MOST = 1000  # conjugate gradient steps
 REFRESH = 10  # steps after which the residual is computed anew: rounding grows in recurrences
 
@@ -173,8 +173,10 @@ def primal_step(program: Program, state: State, tau: float) -> Step:
     start_mu = solve_small @ (along + tau / state.mu - state.slack)
     first = first[0] - (start_mu @ moved_h).reshape(n, n), first[1] - start_mu @ moved_c
 
+    curvature = Curvature(program, state.blocks, state.mu)
+
     def bend(x: Pair) -> Pair:
-        matrix, vector = curvature(program, state.blocks, state.mu, x)
+        matrix, vector = curvature(x)
         return 0.5 * symmetric(matrix), vector
 
     carried, r = (np.zeros((n, n)), np.zeros(n)), _add(_ZERO, -1.0, bend(first))
@@ -227,7 +229,7 @@ def dual_step(program: Program, state: State, tau: float) -> Step:
         own = (r[1] - float(np.vdot(border, y))) / pivot
         return y - own * lifted + columns.solve(r[0]), own
 
-    zero = np.zeros(program.frames)
+    zero, curvature = np.zeros(program.frames), Curvature(program, state.blocks, state.mu)
     r = (
         explicit(linear.residual) + linear.base[0],
         tau / mu - slack + float(np.vdot(border, linear.residual)),
@@ -241,7 +243,7 @@ def dual_step(program: Program, state: State, tau: float) -> Step:
         """Whether the scheme of the dual direction misses the step that it belongs to."""
         if size > ETA**2 * tau:
             return True
-        bent = curvature(program, state.blocks, state.mu, (r[0], zero))[0]
+        bent = curvature((r[0], zero))[0]
         miss = float(np.vdot(slope, r[0]))
         error = float(np.vdot(r[0], bent)) + mu / slack * (miss**2 + r[1] ** 2)
         return error > ETA**2 * tau

@@ -27,6 +27,8 @@ from solvers._long_horizon.program import Program
 Array = np.ndarray
 Pair = tuple[Array, Array]
 
+GROUP = 8  # thresholds that go through one matrix product
+
 
 class Block(NamedTuple):
     """One threshold at one scheme."""
@@ -114,24 +116,70 @@ def gradient(program: Program, blocks: list[Block], factors: Array) -> Pair:
     return in_cov, in_cross
 
 
-def curvature(program: Program, blocks: list[Block], factors: Array, step: Pair) -> Pair:
-    """Hessian of sum_k factors_k W2^2_k, slopes aside, times a step in (H, c)."""
-    d_cov, d_cross = step
-    n = program.frames
-    in_cov, in_cross = np.zeros((n, n)), np.zeros(n)
-    for block, factor in zip(blocks, factors, strict=True):
-        m, t = block.size, block.size - 1
-        part = -(block.inverse @ d_cov[:m, :m] @ block.inverse.T)
+class Curvature:
+    """Hessian of sum_k factors_k W2^2_k, slopes aside, as a map of steps in (H, c).
+
+    Blocks of nearly the same size are padded with zeros and go through one matrix product.
+    """
+
+    def __init__(self, program: Program, blocks: list[Block], factors: Array) -> None:
+        self.program = program
+        pairs = list(zip(blocks, factors, strict=True))
+        self.groups = [_group(program, pairs[k : k + GROUP]) for k in range(0, len(pairs), GROUP)]
+
+    def __call__(self, step: Pair) -> Pair:
+        """Return the product with a step."""
+        d_cov, d_cross = step
+        n = self.program.frames
+        in_cov, in_cross = np.zeros((n, n)), np.zeros(n)
+        for group in self.groups:
+            count, m = group.inverse.shape[:2]
+            own = d_cov[:m, :m]
+            part = -np.matmul(
+                (group.inverse.reshape(-1, m) @ own).reshape(count, m, m), group.inverse_t
+            )
+            if not self.program.joint:
+                half = (group.scaled.reshape(-1, m) @ own).reshape(count, m, m)
+                part += np.matmul(half, group.scaled_t)
+                moved = np.matmul(group.scaled, (group.ratio * d_cross[:m])[:, :, None])
+                cross = moved * group.last[:, None, :]
+                part += cross + cross.transpose(0, 2, 1)
+            part *= group.weight
+            made = np.matmul(part, group.inverse).reshape(-1, m)
+            in_cov[:m, :m] -= group.inverse.reshape(-1, m).T @ made
+            if not self.program.joint:
+                made = np.matmul(part, group.scaled).reshape(-1, m)
+                in_cov[:m, :m] += group.scaled.reshape(-1, m).T @ made
+                ends = np.matmul(group.scaled_t, np.matmul(part, group.last[:, :, None]))
+                in_cross[:m] += 2 * (group.ratio * ends[:, :, 0]).sum(axis=0)
+        return in_cov, in_cross
+
+
+class _Group(NamedTuple):
+    """Blocks padded to one size m; "scaled" is (Z / s)^T without the column of the last frame."""
+
+    inverse: Array  # (count, m, m)
+    inverse_t: Array
+    weight: Array  # (count, m, m), times the factor
+    scaled: Array
+    scaled_t: Array
+    last: Array  # (count, m), the column that "scaled" lacks
+    ratio: Array  # (count, m), row of the transition
+
+
+def _group(program: Program, pairs: list[tuple[Block, float]]) -> _Group:
+    count, m = len(pairs), max(block.size for block, _ in pairs)
+    inverse, weight = np.zeros((count, m, m)), np.zeros((count, m, m))
+    shape = (0, 0, 0) if program.joint else (count, m, m)
+    scaled, last, ratio = np.zeros(shape), np.zeros(shape[:2]), np.zeros(shape[:2])
+    for k, (block, factor) in enumerate(pairs):
+        size, t = block.size, block.size - 1
+        inverse[k, :size, :size] = block.inverse
+        weight[k, :size, :size] = factor * block.weight
         if not program.joint:
-            moved = d_cov[:m, :m].copy()
-            moved[t, :t] = moved[:t, t] = program.transition[t, :t] * d_cross[:t]
-            moved[t, t] = 0.0
-            scaled = block.back / block.singular
-            part += scaled.T @ moved @ scaled
-        part *= factor * block.weight
-        in_cov[:m, :m] -= block.inverse.T @ part @ block.inverse
-        if not program.joint:
-            moved = scaled @ part @ scaled.T
-            in_cov[:t, :t] += moved[:t, :t]
-            in_cross[:t] += 2 * program.transition[t, :t] * moved[t, :t]
-    return in_cov, in_cross
+            whole = (block.back / block.singular).T
+            scaled[k, :size, :t] = whole[:, :t]
+            last[k, :size] = whole[:, t]
+            ratio[k, :t] = program.transition[t, :t]
+    turned = [np.ascontiguousarray(stack.transpose(0, 2, 1)) for stack in (inverse, scaled)]
+    return _Group(inverse, turned[0], weight, scaled, turned[1], last, ratio)

@@ -15,7 +15,7 @@ from solvers._long_horizon.blocks import ColumnBlocks
 from solvers._long_horizon.bound import best_bound, reverse_cholesky
 from solvers._long_horizon.direction import State, dual_step, primal_step
 from solvers._long_horizon.program import program_of, start
-from solvers._long_horizon.transport import blocks_at, curvature, gradient
+from solvers._long_horizon.transport import Curvature, blocks_at, gradient
 from solvers.certificate import lower_bound
 from solvers.methods.long_horizon import solve_long_horizon
 from solvers.solve import finish
@@ -210,10 +210,10 @@ def test_slopes_and_curvature_are_derivatives(loss: str, level: object) -> None:
     slope = np.vdot(here[1], step) + here[2] @ cross
     assert slope == pytest.approx((ahead[0] - behind[0]) / (2 * h), rel=1e-5)
     if loss == "JD":
-        bent, _ = curvature(program, state.blocks, factors, (step, np.zeros(5)))
+        bent, _ = Curvature(program, state.blocks, factors)((step, np.zeros(5)))
         np.testing.assert_allclose(bent, (ahead[1] - behind[1]) / (2 * h), rtol=1e-4, atol=1e-5)
     else:
-        bent, bent_cross = curvature(program, state.blocks, factors, (step, cross))
+        bent, bent_cross = Curvature(program, state.blocks, factors)((step, cross))
         np.testing.assert_allclose(bent, (ahead[1] - behind[1]) / (2 * h), rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(
             bent_cross, (ahead[2] - behind[2]) / (2 * h), rtol=1e-4, atol=1e-5
