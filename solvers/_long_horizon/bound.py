@@ -75,12 +75,25 @@ def _matched(program: Program, mu: Array, dual: Array, slopes: list[Array]) -> l
                 matrix[:t, :t] += conjugate[:t, :t]
         missing = dual - matrix
         if program.joint:
-            made[-1] += missing
+            _give_to_strongest(program, mu, missing, made)
             break
-        for t, slope in zip(program.compared, made, strict=True):
-            slope[t, : t + 1] += missing[t, : t + 1]
-            slope[:t, t] += missing[:t, t]
+        for t, slope, factor in zip(program.compared, made, mu, strict=True):
+            if factor > 4 * float(np.abs(missing[t, : t + 1]).sum()):
+                slope[t, : t + 1] += missing[t, : t + 1]
+                slope[:t, t] += missing[:t, t]
     return made
+
+
+def _give_to_strongest(program: Program, mu: Array, missing: Array, slopes: list[Array]) -> None:
+    """Add `missing` to the slopes: the strongest threshold takes its block, then later ones."""
+    open_ = np.ones(len(mu), dtype=bool)
+    while open_.any():
+        home = int(np.argmax(np.where(open_, mu, -1.0)))
+        m = int(program.compared[home]) + 1
+        if mu[home] > 4 * float(np.abs(missing[:m, :m]).sum(axis=0).max()):
+            slopes[home] += missing[:m, :m]
+            missing[:m, :m] = 0.0
+        open_ &= program.compared > (program.compared[home] if mu[home] > 0 else np.inf)
 
 
 def _paired_value(program: Program, mu: Array, slopes: list[Array]) -> float:
