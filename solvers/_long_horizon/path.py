@@ -16,8 +16,8 @@ Array = np.ndarray
 CERTIFIED = 2e-7  # gap, relative to the objective, that ends the search
 FLOOR = 1e-13  # of the weighted variance: what double precision resolves
 LIMIT = 60  # Newton steps
+ROOM = 0.99  # share of the way to a singular S that a step may take
 PATIENCE = 5  # short steps from conjugate gradients that did not converge, before giving up
-_START = 0.03  # barrier parameter at the start, relative to the weighted variance
 
 
 class Found(NamedTuple):
@@ -31,14 +31,17 @@ class Found(NamedTuple):
     products: int
 
 
-def follow(program: Program, gains: Array, noise: Array) -> Found:
-    """Follow the central path from an interior point until the certified gap is small."""
+def follow(program: Program, gains: Array, noise: Array, start: float) -> Found:
+    """Follow the central path from an interior point until the certified gap is small.
+
+    `start` is the first barrier parameter, relative to the weighted variance of a constraint.
+    """
     total, order = program.total, program.frames + len(program.levels)
     blocks = blocks_at(program, gains @ gains.T + noise, program.cross(gains))
     if blocks is None:
         return Found(gains, noise, np.inf, -np.inf, 0, 0)
     slack = program.levels - np.array([block.value for block in blocks])
-    tau = _START * total / order
+    tau = start * total / order
     state = State(gains, noise, tau * np.linalg.inv(noise), tau / slack, blocks, slack)
     objective, bound, length = program.objective(gains, noise), -np.inf, 1.0
     direction = primal_step
@@ -88,16 +91,17 @@ def _search(
     for block, slack in zip(state.blocks, state.slack, strict=True):
         decrease += tau / slack * _along(program, block, step)
     rounding = 1e-13 * abs(objective)
-    length = 1.0
+    spread, length = step.gains @ step.gains.T, 1.0
+
+    def noise_at(length: float) -> Array:
+        noise = state.noise + length * step.noise - length**2 * spread
+        return 0.5 * (noise + noise.T)
+
+    while length > 1e-8 and not _positive(noise_at(length / ROOM)):
+        length *= 0.9
     while length > 1e-8:
-        gains = state.gains + length * step.gains
-        noise = state.noise + length * step.noise - length**2 * step.gains @ step.gains.T
-        noise = 0.5 * (noise + noise.T)
-        try:
-            root = np.linalg.cholesky(noise)
-        except np.linalg.LinAlgError:
-            length *= 0.8
-            continue
+        gains, noise = state.gains + length * step.gains, noise_at(length)
+        root = np.linalg.cholesky(noise)
         blocks = blocks_at(program, gains @ gains.T + noise, program.cross(gains))
         if blocks is not None:
             slack = program.levels - np.array([block.value for block in blocks])
@@ -112,6 +116,14 @@ def _search(
                     return moved, value, min(length, dual_length)
         length *= 0.8
     return None
+
+
+def _positive(matrix: Array) -> bool:
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def _log_barrier(root: Array, slack: Array) -> float:

@@ -18,7 +18,6 @@ from solvers.errors import SolverError
 
 Array = np.ndarray
 
-SHRINK = 0.9  # share of the gains of a perfect-realism decoder that the start uses
 _SINGULAR = 1e-12  # innovation, relative to the variance, below which a frame has none
 
 
@@ -92,18 +91,18 @@ def program_of(problem: Problem) -> Program:
     )
 
 
-def start(program: Program, mmse: Array) -> tuple[Array, Array]:
-    """Gains and noise of an interior point: a perfect-realism decoder, its gains shrunk."""
+def start(program: Program, mmse: Array, shrink: float) -> tuple[Array, Array]:
+    """Gains and noise of an interior point: a perfect-realism decoder, its gains times `shrink`."""
     variance = program.variance
     if program.joint:
         reference = np.cumsum(variance)[program.compared]
         room = min(0.1, 0.3 * float((program.levels / reference).min()))
         own = np.diag(program.root)
-        gains = SHRINK * program.root * (np.minimum(own, np.diag(program.estimate)) / own)
+        gains = shrink * program.root * (np.minimum(own, np.diag(program.estimate)) / own)
         noise = program.root @ program.root.T - gains @ gains.T + room * np.diag(variance)
         return gains, noise
     gains = program.estimate.copy()
     np.fill_diagonal(gains, np.sqrt(np.diag(gains) ** 2 + mmse))
     spread = gains @ gains.T
-    noise = SHRINK * (1 - SHRINK) * spread + (1 - SHRINK) * np.diag(variance)
-    return SHRINK * gains, noise
+    noise = shrink * (1 - shrink) * spread + (1 - shrink) * np.diag(variance)
+    return shrink * gains, noise

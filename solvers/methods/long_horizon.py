@@ -34,6 +34,7 @@ from solvers.scheme import Scheme
 Array = np.ndarray
 
 ACCEPTED = 1e-6  # gap above which a problem is reported as failed, relative to the objective
+_STARTS = ((0.9, 0.03), (0.6, 0.3))  # share of the gains and barrier parameter: near, farther in
 _FLOOR = 1e-12  # relative to the weighted variance: what double precision resolves
 
 
@@ -92,7 +93,7 @@ def solve_long_horizon(problem: Problem) -> Scheme:
         cov_xhat=made.cov_xhat * unit**2,
         cross=made.cross * unit**2,
         mmse=mmse_recursion(source, problem.rates).mmse,
-        lower_bound=made.lower_bound * unit**2,
+        lower_bound=float(made.lower_bound * unit**2),
     )
 
 
@@ -124,15 +125,18 @@ def _weighted(problem: Problem) -> Scheme:
     if np.isfinite(problem.thresholds).any():
         program = program_of(problem)
         n = program.frames
-        inside = start(program, mmse[:n])
         if program.total == 0:
-            gains[:n, :n], noise[:n, :n] = inside
+            gains[:n, :n], noise[:n, :n] = start(program, mmse[:n], 0.9)
             message = "no weight up to the last threshold"
         elif not _met(program, mmse):
-            found = follow(program, *inside)
-            if found.objective - found.bound > (
-                ACCEPTED * found.objective + _FLOOR * program.total
-            ):
+            for shrink, first in _STARTS:
+                found = follow(program, *start(program, mmse[:n], shrink), first)
+                solved = found.objective - found.bound <= (
+                    ACCEPTED * found.objective + _FLOOR * program.total
+                )
+                if solved:
+                    break
+            if not solved:
                 raise _uncertified(found.objective, found.bound)
             gains[:n, :n], noise[:n, :n] = found.gains, found.noise
             bound = found.bound + float(weights[n:] @ mmse[n:])

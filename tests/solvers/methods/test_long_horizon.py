@@ -180,7 +180,7 @@ def _state(loss: str, level: object) -> tuple[object, State]:
     problem = problem_of(5, loss, level, np.linspace(0.5, 1.5, 5))
     program = program_of(problem)
     mmse = mmse_recursion(problem.source, problem.rates).mmse
-    gains, noise = start(program, mmse)
+    gains, noise = start(program, mmse, 0.9)
     noise = noise + 0.1 * np.diag(np.arange(5.0))  # away from perfect realism, where slopes vanish
     blocks = blocks_at(program, gains @ gains.T + noise, program.cross(gains))
     assert blocks is not None
