@@ -1,0 +1,1 @@
+"""Parts of the method for long horizons: Newton steps whose equations are never written down."""
