@@ -80,7 +80,7 @@ def fit(x: object, order: int | str, max_order: int, criterion: str) -> BurgPath
 
 
 def _deviance(errors: Array, variances: Array) -> float:
-    """Return -2 ln of the Gaussian likelihood of independent prediction errors, up to a constant."""
+    """Return -2 ln of the Gaussian likelihood of prediction errors, up to a constant."""
     return float((np.log(variances) + errors**2 / variances).sum())
 
 

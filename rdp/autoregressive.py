@@ -108,9 +108,9 @@ class AutoRegressive:
 
     @cached_property
     def _predictors(self) -> list[Array]:
-        """Best predictors from the last 0, 1, .., p frames; stops where the source is not stationary."""
+        """Best predictors from the last 0, 1, .., p frames; no use if the source is not stationary."""
         found = [self.phi]
-        for order in range(self.order, 0, -1):
+        for _ in range(self.order):
             last = found[-1]
             kappa = last[-1]
             if abs(kappa) >= 1:

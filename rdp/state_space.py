@@ -9,7 +9,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.gaussian import psd_cholesky, psd_sqrt
-from rdp.linear_source import Realisation, lyapunov
+from rdp.linear_source import Realisation, innovations, lyapunov
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -38,7 +38,7 @@ class StateSpace:
     ------
     ValueError
         Shapes that do not match, NaN or inf, covariances that are not positive semidefinite, None
-        for `initial` with a pole on or outside the unit circle, a first frame that is zero.
+        for `initial` with a pole on or outside the unit circle, an output that is zero.
 
     Examples
     --------
@@ -74,13 +74,17 @@ class StateSpace:
         h = np.atleast_2d(h)
         if h.shape[1] != n:
             raise ValueError(f"output: expected {n} columns for {n} states, got {h.shape}")
+        if not h.any():
+            raise ValueError("output: expected a matrix that is not zero")
         first = lyapunov(a, w) if self.initial is None else _psd("initial", self.initial, n)
         for name, value in (("transition", a), ("noise", w), ("output", h), ("initial", first)):
             object.__setattr__(self, name, _check.frozen(value))
 
     @classmethod
     def arma(cls, phi: ArrayLike, theta: ArrayLike, sigma: float = 1.0) -> StateSpace:
-        r"""Return the stationary source :math:`X_t = \sum \phi_j X_{t-j} + W_t + \sum \theta_j W_{t-j}`.
+        r"""Return an autoregressive source with moving-average noise.
+
+        .. math:: X_t = \sum_j \phi_j X_{t-j} + W_t + \sum_j \theta_j W_{t-j}, \text{ stationary}.
 
         Parameters
         ----------
@@ -218,7 +222,14 @@ class StateSpace:
         frames : int
             T.
         """
-        return psd_cholesky(self.covariance(frames))
+        if self.size > 1:
+            return psd_cholesky(self.covariance(frames))
+        out = np.zeros((_check.count("frames", frames), frames))
+        for s, gain in enumerate(innovations(self, frames).gain):
+            for t in range(s, frames):
+                out[t, s] = self.output[0] @ gain
+                gain = self.transition @ gain
+        return out
 
     def sample(self, n: int, frames: int, rng: np.random.Generator | int) -> Array:
         """Draw n independent sequences of T frames, (n, T), or (n, T, d) for d > 1.
@@ -265,5 +276,7 @@ def _psd(name: str, value: object, size: int) -> Array:
         raise ValueError(f"{name}: expected a symmetric matrix")
     least = float(np.linalg.eigvalsh(out).min())
     if least < -1e-10 * scale:
-        raise ValueError(f"{name}: expected a positive semidefinite matrix, got eigenvalue {least:g}")
+        raise ValueError(
+            f"{name}: expected a positive semidefinite matrix, got eigenvalue {least:g}"
+        )
     return 0.5 * (out + out.T)
