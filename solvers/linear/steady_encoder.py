@@ -34,6 +34,7 @@ import numpy as np
 from rdp import _check
 from rdp.linear_source import LinearSource, lyapunov, scalar, steady_innovations
 from solvers.errors import SolverError
+from solvers.linear._direction import Direction, square_root
 
 Array = np.ndarray
 
@@ -109,17 +110,19 @@ def steady_encoder(source: LinearSource, rate: float, weight: object = None) -> 
         m = float(h @ sigma @ h)
         value = float((c * sigma).sum())
         return SteadyEncoder(h / np.linalg.norm(h), np.zeros(len(h)), sigma, m, value, value)
-    root = _root(sigma)
-    problem = _Direction(root, a, w, c, bits)
-    d = problem.search(h)
-    tau = problem.power(d)
-    gain = root @ (np.sqrt(tau) * d)
+    root = square_root(sigma)
+    search = Direction(root, a, bits)
+    observed = lyapunov(search.transition.T, root.T @ c @ root)
+    values, vectors = np.linalg.eigh(observed)
+    starts = [root.T @ h, *(vectors * np.sqrt(np.maximum(values, 0.0))).T[::-1][:3]]
+    scale = max(float(values[-1]), 1e-300)
+
+    def gained(d: Array) -> tuple[float, Array]:
+        return float(d @ observed @ d) / scale, 2 * (observed @ d) / scale
+
+    gain, error = search.maximise(gained, starts)
+    measured = measured_by(a, w, gain, error)
     gain = gain if h @ gain >= 0 else -gain
-    error = sigma - tau * root @ problem.lifted(d) @ root.T
-    error = 0.5 * (error + error.T)
-    ahead = a @ error @ a.T + w
-    measured = np.linalg.lstsq(ahead, gain, rcond=1e-13)[0]
-    measured = measured / np.linalg.norm(measured)
     value = float((c * error).sum())
     bound = rate_bound(a, w, c, bits, error)
     return SteadyEncoder(measured, gain, error, float(h @ error @ h), bound, value)
@@ -176,7 +179,7 @@ def rate_bound(a: Array, w: Array, weight: Array, rate: float, error: Array) -> 
     error : (n, n) array
         P.
     """
-    root = _root(lyapunov(a, w))
+    root = square_root(lyapunov(a, w))
     inverse = np.linalg.pinv(root, rcond=1e-13)
     a, w = inverse @ a @ root, inverse @ w @ inverse.T  # unit covariance of the state
     c, p = root.T @ weight @ root, inverse @ error @ inverse.T
@@ -198,81 +201,8 @@ def rate_bound(a: Array, w: Array, weight: Array, rate: float, error: Array) -> 
     return best - 64 * np.finfo(np.float64).eps * abs(float((c * p).sum()))
 
 
-def _root(sigma: Array) -> Array:
-    """A square factor of a covariance on its support, (n, rank)."""
-    values, vectors = np.linalg.eigh(sigma)
-    keep = values > 1e-14 * values[-1]
-    return vectors[:, keep] * np.sqrt(values[keep])
-
-
-class _Direction:
-    """The search over d, in coordinates where the state has the unit covariance."""
-
-    def __init__(self, root: Array, a: Array, w: Array, c: Array, bits: float) -> None:
-        inverse = np.linalg.pinv(root, rcond=1e-13)
-        self.a, self.w = inverse @ a @ root, inverse @ w @ inverse.T
-        self.c, self.root = root.T @ c @ root, root
-        self.captured = -np.expm1(-2 * np.log(2) * bits)
-        self.observed = lyapunov(self.a.T, self.c)
-
-    def lifted(self, d: Array) -> Array:
-        """X_d."""
-        return lyapunov(self.a, np.outer(d, d))
-
-    def power(self, d: Array) -> float:
-        """tau, by Newton's method on a convex increasing function of tau."""
-        past = self.a @ self.lifted(d) @ self.a.T
-        unit = np.eye(len(d))
-        largest = float(np.linalg.eigvalsh(past)[-1])
-        limit = 1 / largest if largest > 0 else np.inf  # where the prediction error is singular
-        tau = self.captured / float(d @ d)
-        low, high = 0.0, min(tau, limit)
-        for _ in range(200):
-            tau = min(max(tau, low), high)
-            if tau >= limit:
-                tau = 0.5 * (low + high)
-            half = np.linalg.solve(unit - tau * past, d)
-            value = tau * float(d @ half) - self.captured
-            slope = float(d @ half) + tau * float(half @ past @ half)
-            low, high = (tau, high) if value < 0 else (low, tau)
-            step = value / slope
-            tau -= step
-            if abs(step) <= 1e-16 * tau:
-                break
-        return tau
-
-    def objective(self, d: Array) -> tuple[float, Array]:
-        """tr C P relative to no measurement, and its gradient in d."""
-        scale = float(np.linalg.norm(d))
-        d = d / scale
-        tau = self.power(d)
-        x = self.lifted(d)
-        p = np.eye(len(d)) - tau * x
-        ahead = p + tau * np.outer(d, d)
-        from_rate = lyapunov(self.a.T, np.linalg.inv(p) - self.a.T @ np.linalg.inv(ahead) @ self.a)
-        price = float(d @ self.observed @ d) / float(d @ from_rate @ d)
-        slope = 2 * tau * (price * from_rate - self.observed) @ d
-        return -tau * float((self.c * x).sum()), slope / scale
-
-    def search(self, h: Array) -> Array:
-        """Best direction from several starts."""
-        from scipy.optimize import minimize
-
-        values, vectors = np.linalg.eigh(self.observed)
-        starts = [self.root.T @ h, vectors[:, -1], *(vectors * np.sqrt(np.maximum(values, 0))).T]
-        size = max(abs(self.objective(starts[1])[0]), 1e-300)
-        best = None
-        for start in starts[:4]:
-            if not np.linalg.norm(start) > 1e-9:
-                continue
-            found = minimize(
-                lambda d: tuple(part / size for part in self.objective(d)),
-                start / np.linalg.norm(start),
-                jac=True,
-                method="BFGS",
-                options={"gtol": 1e-12, "maxiter": 300},
-            )
-            if best is None or found.fun < best.fun:
-                best = found
-        assert best is not None
-        return best.x / np.linalg.norm(best.x)
+def measured_by(a: Array, w: Array, gain: Array, error: Array) -> Array:
+    """Direction c of unit length whose measurement has the given gain, gain ~ P^- c."""
+    ahead = a @ error @ a.T + w
+    c = np.linalg.lstsq(ahead, gain, rcond=1e-13)[0]
+    return c / np.linalg.norm(c) * (1.0 if gain @ c >= 0 else -1.0)
