@@ -108,7 +108,7 @@ class AutoRegressive:
 
     @cached_property
     def _predictors(self) -> list[Array]:
-        """Best predictors from the last 0, 1, .., p frames; no use if the source is not stationary."""
+        """Best predictors from the last 0, 1, .., p frames; void if not stationary."""
         found = [self.phi]
         for _ in range(self.order):
             last = found[-1]
@@ -253,10 +253,11 @@ class AutoRegressive:
         >>> fit.source.order, bool((abs(fit.source.phi - true.phi) < 4 * fit.phi_se).all())
         (2, True)
         """
-        path = _burg.fit(x, order, max_order, criterion)
+        data = _check.array("x", x, ndim=2)
+        path = _burg.fit(data, order, max_order, criterion)
         phi = path.predictors[path.chosen] if path.chosen else [0.0]
         source = AutoRegressive(phi, path.sigma)
-        n, frames = np.shape(x)  # type: ignore[arg-type]
+        n, frames = data.shape
         return AutoRegressiveFit(
             source=source,
             phi_se=_check.frozen(_phi_errors(source, n * frames)),

@@ -28,10 +28,8 @@ class Chain(NamedTuple):
     wanted: list[Array]
 
 
-def solve_chain(
-    chain: Chain, periodic: bool = False
-) -> tuple[list[Array], list[Array], list[Array]]:
-    """Return G_t, Y_t and the multipliers B_t, to the accuracy of the solver.
+def solve_chain(chain: Chain, periodic: bool = False) -> tuple[list[Array], list[Array]]:
+    """Return G_t and the multipliers B_t, to the accuracy of the solver.
 
     In a periodic chain the last frame comes before the first one.
     """
@@ -99,16 +97,13 @@ def solve_chain(
     if str(answer.status) not in _SOLVED:
         raise SolverError("failed", f"hold_back: CLARABEL ended with {answer.status}")
     x, z = np.array(answer.x), np.array(answer.z)
-    correlation, held, dual = [], [], []
+    correlation, dual = [], []
     for t, n in enumerate(sizes):
-        count = n * (n + 1) // 2
-        pick = _triangle(n)
-        held.append(np.einsum("k,kij->ij", x[start[t] : start[t] + count], _units(pick, n)))
-        place = start[t] + count
+        place = start[t] + n * (n + 1) // 2
         correlation.append(x[place : place + n * d].reshape(n, d))
         first, length = links[t]
         dual.append(_smat(z[first : first + length], n + d)[:n, :n])
-    return correlation, held, dual
+    return correlation, dual
 
 
 def _triangle(n: int) -> tuple[Array, Array]:

@@ -143,7 +143,7 @@ def hold_back(transition: Array, arriving: Array, wanted: Array) -> HeldBack:
     if not scale > 0:
         return HeldBack(np.zeros(wanted.shape), np.zeros((len(wanted), *transition.shape)), 0, 0)
     scaled = Chain(chain.transition, chain.arriving, [want / scale for want in chain.wanted])
-    best, held, dual = solve_chain(scaled)
+    best, dual = solve_chain(scaled)
     used, kept, value = _feasible(scaled, best)
     # the sequential rule is a candidate too, exact where it is optimal
     greedy, greedy_kept, greedy_value = _feasible(scaled, None)

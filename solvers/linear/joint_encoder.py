@@ -35,6 +35,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.linear_source import LinearSource, lyapunov, scalar, steady_innovations
+from solvers.errors import SolverError
 from solvers.linear._direction import Direction, rate_slope, square_root
 from solvers.linear.steady_decoder import SteadyDistortion, steady_distortion
 from solvers.linear.steady_encoder import measured_by, rate_bound, steady_encoder
@@ -88,13 +89,15 @@ def joint_encoder(source: LinearSource, rate: float) -> JointEncoder:
     ------
     ValueError
         Vector frames, poles on or outside the unit circle, a rate that is not positive and finite.
+    SolverError
+        More than one part in a thousand is left between value and bound.
 
     Examples
     --------
     >>> from rdp.autoregressive import AutoRegressive
     >>> answer = joint_encoder(AutoRegressive.from_poles(0.95 * np.exp([0.3j, -0.3j])), 0.5)
     >>> round(answer.joint, 4), round(answer.mmse, 4)
-    (0.0977, 0.0602)
+    (0.0977, 0.0684)
     """
     a, w, h = scalar(source)
     bits = float(_check.positive("rate", rate, ndim=0))
@@ -120,13 +123,20 @@ def joint_encoder(source: LinearSource, rate: float) -> JointEncoder:
     joint = m + float((b - gain) @ lyapunov(a.T, np.outer(h, h)) @ (b - gain))
     excess = _bound(a, w, wanted, root, gain, error, bits) - float(wanted @ gain)
     rounding = 64 * np.finfo(np.float64).eps * np.sqrt(np.linalg.cond(root)) * float(h @ sigma @ h)
+    bound = joint - 2 * max(excess, 0.0) - rounding
+    if not joint - bound <= 1e-3 * joint + 4 * rounding:
+        raise SolverError(
+            "inaccurate",
+            f"joint_encoder: distortion {joint:.3e} but bound {bound:.3e}; poles too near the "
+            "circle, or a rate too small or large, for float64",
+        )
     return JointEncoder(
         measurement=measured,
         gain=gain,
         error=error,
         mmse=m,
         joint=joint,
-        lower_bound=joint - 2 * max(excess, 0.0) - rounding,
+        lower_bound=bound,
     )
 
 

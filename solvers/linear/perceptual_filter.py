@@ -177,7 +177,7 @@ def perceptual_filter(observed: Observed, frames: int, weights: object = None) -
     gains, errors = observed.estimate(count)
     own = block_innovations(source, count)
     if weights is None:
-        wanted, answer = _sequential(source, gains, own)
+        answer = _sequential(source, gains, own)
         w = np.ones(count)
     else:
         w = _check.nonnegative("weights", weights, ndim=1)
@@ -197,6 +197,61 @@ def perceptual_filter(observed: Observed, frames: int, weights: object = None) -
     objective = float(w @ distortion)
     return PerceptualFilter(
         distortion, mmse, objective, objective - 2 * max(answer.gap, 0.0), decoder, noise
+    )
+
+
+def innovation_filter(
+    observed: Observed, frames: int, weights: object = None
+) -> PerceptualFilter:
+    r"""Best filter whose innovation follows the new observation of the same frame alone.
+
+    :math:`\hat e_t` is a function of :math:`u_t` and noise: nothing is held back for later, and
+    nothing late is made good. This is the published filter, with its gains optimised for the
+    weights. The bound is the one of `perceptual_filter`.
+
+    Parameters
+    ----------
+    observed : Observed
+        Source and observation.
+    frames : int
+        T.
+    weights : (T,) array, >= 0, or None
+        w_t; None is 1 for every frame.
+
+    Notes
+    -----
+    Freirich, Michaeli and Meir, *Perceptual Kalman filters*, NeurIPS 2023. K is block diagonal, so
+    each block is the polar factor of its gradient.
+
+    Examples
+    --------
+    >>> walk = StateSpace([[0.9]], [[0.19]], [1.0])
+    >>> answer = innovation_filter(Observed(walk, [[1.0]], [[1.0]]), frames=2)
+    >>> answer.objective >= answer.lower_bound
+    True
+    """
+    count = _check.count("frames", frames)
+    best = perceptual_filter(observed, count, np.ones(count) if weights is None else weights)
+    w = np.ones(count) if weights is None else _check.array("weights", weights)
+    source = observed.source
+    gains, own = observed.estimate(count)[0], block_innovations(source, count)
+    wanted, _ = demand(source.transition, source.output, own, w)
+    size, k = source.size, gains.shape[2]
+    along, noise = np.zeros((count * size, count * k)), np.zeros((count * size, count * size))
+    for t, (gain, want) in enumerate(zip(gains, wanted, strict=True)):
+        left, stretch, right = np.linalg.svd(want.T @ gain, full_matrices=False)
+        some = stretch > 1e-13 * max(float(stretch.max(initial=0.0)), 1e-300)
+        polar = left[:, some] @ right[some]
+        rows = slice(t * size, (t + 1) * size)
+        along[rows, t * k : (t + 1) * k] = polar
+        noise[rows, rows] = psd_sqrt(np.eye(size) - polar @ polar.T)
+    factor = block_factor(source, own)
+    decoder, decoder_noise = factor @ along, factor @ noise
+    excess = ((block_factor(source, gains) - decoder) ** 2).sum(axis=1)
+    excess += (decoder_noise**2).sum(axis=1)
+    distortion = best.mmse + excess.reshape(count, size).sum(axis=1)
+    return PerceptualFilter(
+        distortion, best.mmse, float(w @ distortion), best.lower_bound, decoder, decoder_noise
     )
 
 
@@ -231,7 +286,7 @@ def block_factor(source: StateSpace, gains: Array) -> Array:
     return out
 
 
-def _sequential(source: StateSpace, gains: Array, own: Array) -> tuple[Array, HeldBack]:
+def _sequential(source: StateSpace, gains: Array, own: Array) -> HeldBack:
     """Use at each frame what is best for that frame: wanted_t = H' H b_t alone."""
     wanted = np.einsum("ki,kj,tjd->tid", source.output, source.output, own)
     held = np.zeros_like(source.transition)
@@ -248,7 +303,7 @@ def _sequential(source: StateSpace, gains: Array, own: Array) -> tuple[Array, He
         held = root @ (np.eye(root.shape[1]) - contraction @ contraction.T) @ root.T
         kept.append(held)
     value = float(sum((g * want).sum() for g, want in zip(used, wanted, strict=True)))
-    return wanted, HeldBack(np.array(used), np.array(kept), value, value)
+    return HeldBack(np.array(used), np.array(kept), value, value)
 
 
 def _inverse_root(covariance: Array) -> Array:

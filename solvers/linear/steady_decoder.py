@@ -166,7 +166,7 @@ def periodic_filter(source: LinearSource, rates: Array, measurement: object) -> 
 
 def _ring(a: Array, gains: Array, wanted: Array) -> tuple[float, float]:
     """Value of the best decoder and its upper bound, both means over the period."""
-    period, n = gains.shape
+    period = len(gains)
     covariances = _periodic(a, np.einsum("ti,tj->tij", gains, gains))
     roots, inverses = [], []
     for covariance in covariances:
@@ -182,7 +182,7 @@ def _ring(a: Array, gains: Array, wanted: Array) -> tuple[float, float]:
         [inverse @ gain[:, None] for inverse, gain in zip(inverses, gains, strict=True)],
         [root.T @ wanted[:, None] / scale for root in roots],
     )
-    best, _, dual = solve_chain(chain, periodic=True)
+    best, dual = solve_chain(chain, periodic=True)
     value = float(np.mean(gains @ wanted))
     back = np.array([root @ g[:, 0] for root, g in zip(roots, best, strict=True)])
     # scaled so that nothing is used that is not known: Y_t = Cov(S^_t) - used_t >= 0

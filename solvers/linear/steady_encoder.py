@@ -38,6 +38,8 @@ from solvers.linear._direction import Direction, square_root
 
 Array = np.ndarray
 
+_INACCURATE = 1e-3  # relative gap above which the answer is not returned
+
 
 @dataclass(frozen=True, eq=False)
 class SteadyEncoder:
@@ -87,13 +89,15 @@ def steady_encoder(source: LinearSource, rate: float, weight: object = None) -> 
     ------
     ValueError
         Vector frames, poles on or outside the unit circle, a bad rate.
+    SolverError
+        More than one part in a thousand is left between value and bound.
 
     Examples
     --------
     >>> from rdp.autoregressive import AutoRegressive
     >>> poles = 0.95 * np.exp([0.3j, -0.3j])
     >>> answer = steady_encoder(AutoRegressive.from_poles(poles), 0.5)
-    >>> round(answer.mmse, 4), answer.value - answer.lower_bound < 1e-8
+    >>> round(answer.mmse, 4), bool(answer.value - answer.lower_bound < 1e-8)
     (0.0558, True)
     """
     a, w, h = scalar(source)
@@ -125,6 +129,12 @@ def steady_encoder(source: LinearSource, rate: float, weight: object = None) -> 
     gain = gain if h @ gain >= 0 else -gain
     value = float((c * error).sum())
     bound = rate_bound(a, w, c, bits, error)
+    if not value - bound <= _INACCURATE * value:
+        raise SolverError(
+            "inaccurate",
+            f"steady_encoder: value {value:.3e} but bound {bound:.3e}; poles too near the circle, "
+            "or an error too small, for float64",
+        )
     return SteadyEncoder(measured, gain, error, float(h @ error @ h), bound, value)
 
 
@@ -151,7 +161,7 @@ def steady_gain(source: LinearSource, rate: float, measurement: object) -> tuple
     >>> error.round(6)
     array([[0.159664]])
     """
-    a, w, h = scalar(source)
+    a, w, _ = scalar(source)
     c = _check.array("measurement", measurement, ndim=1)
     captured = -np.expm1(-2 * np.log(2) * float(rate))
     ahead = lyapunov(a, w)
