@@ -76,7 +76,8 @@ class AutoRegressive:
             radius = np.abs(np.roots(np.concatenate([[1.0], -phi]))).max()
             raise ValueError(
                 "phi: expected poles inside the unit circle (a stationary source), got one of "
-                f"modulus {radius:.9g}; StateSpace takes sources that are not stationary"
+                f"modulus {radius:.9g}, on, outside or too near it for float64; StateSpace takes "
+                "sources that are not stationary"
             )
 
     @classmethod
@@ -116,7 +117,9 @@ class AutoRegressive:
             if abs(kappa) >= 1:
                 return [np.full(1, kappa)] * (self.order + 1)
             rest = last[:-1]
-            found.append((rest + kappa * rest[::-1]) / ((1 - kappa) * (1 + kappa)))
+            # (a + kappa b) / (1 - kappa^2), without cancellation where |kappa| is near 1
+            even, odd = rest + rest[::-1], rest - rest[::-1]
+            found.append(0.5 * (even / (1 - kappa) + odd / (1 + kappa)))
         return found[::-1]
 
     @cached_property

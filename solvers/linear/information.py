@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from rdp import _check
-from rdp.linear_source import LinearSource, scalar
+from rdp.linear_source import LinearSource, lyapunov, scalar, stable
 from solvers.errors import SolverError
 
 Array = np.ndarray
@@ -99,11 +99,12 @@ def minimum_information(
 
     a, w, c = _matrices(transition, noise, weight)
     limit = float(_check.positive("distortion", distortion, ndim=0))
+    unit, (u, v, weigh) = _balanced(a, w, c)
     p = cp.Variable(a.shape, symmetric=True)
-    shrink, constraints, _ = _rate_terms(a, w, p)
-    constraints += [cp.trace(c @ p) / limit <= 1, a @ p @ a.T + w - p >> 0]
+    shrink, constraints, _ = _rate_terms(u, v, p)
+    constraints += [cp.trace(weigh @ p) / limit <= 1, u @ p @ u.T + v - p >> 0]
     _solve(cp.Problem(cp.Maximize(cp.log_det(shrink)), constraints), "minimum_information")
-    return _steady(a, w, c, p.value)
+    return _steady(a, w, c, unit, p.value)
 
 
 def attention(
@@ -151,15 +152,16 @@ def attention(
     beta = float(_check.array("discount", discount, ndim=0))
     if not 0 < beta <= 1:
         raise ValueError(f"discount: expected a number in (0, 1], got {beta:g}")
+    unit, (u, v, weigh) = _balanced(a, w, c)
     p = cp.Variable(a.shape, symmetric=True)
-    shrink, constraints, _ = _rate_terms(a, w, p)
-    constraints.append(a @ p @ a.T + w - p >> 0)
-    goal = cp.Minimize(cp.trace(c @ p) / omega - cp.log_det(shrink))
+    shrink, constraints, _ = _rate_terms(u, v, p)
+    constraints.append(u @ p @ u.T + v - p >> 0)
+    goal = cp.Minimize(cp.trace(weigh @ p) / omega - cp.log_det(shrink))
     _solve(cp.Problem(goal, constraints), "attention")
-    start = _steady(a, w, c, p.value)
+    start = _steady(a, w, c, unit, p.value)
     if beta == 1:
         return start
-    return _steady(a, w, c, _discounted(a, w, c, omega, beta, start))
+    return _steady(a, w, c, np.eye(len(a)), _discounted(a, w, c, omega, beta, start))
 
 
 def budget_encoder(source: LinearSource, rates: object, weights: object = None) -> Information:
@@ -283,11 +285,23 @@ def _solve(problem: Any, name: str) -> None:
         raise SolverError("failed", f"{name}: CLARABEL ended with {problem.status}")
 
 
-def _steady(a: Array, w: Array, c: Array, p: Any) -> Information:
-    """Answer from P, with the rate recomputed."""
-    p = 0.5 * (p + p.T)
+def _balanced(a: Array, w: Array, c: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+    """Coordinates in which a stable state has the unit covariance, and A, W, C in them."""
+    unit = np.eye(len(a))
+    if stable(a):
+        values, vectors = np.linalg.eigh(lyapunov(a, w))
+        if values[0] > _NO_NOISE * values[-1]:
+            unit = vectors * np.sqrt(values)
+    inverse = np.linalg.inv(unit)
+    return unit, (inverse @ a @ unit, inverse @ w @ inverse.T, unit.T @ c @ unit)
+
+
+def _steady(a: Array, w: Array, c: Array, unit: Array, found: Any) -> Information:
+    """Answer from P in the coordinates of the program, with the rate recomputed."""
+    p = unit @ (0.5 * (found + found.T)) @ unit.T
     ahead = a @ p @ a.T + w
-    if np.linalg.eigvalsh(ahead - p)[0] < -_RESIDUAL * np.trace(ahead):
+    inverse = np.linalg.inv(unit)
+    if np.linalg.eigvalsh(inverse @ (ahead - p) @ inverse.T)[0] < -_RESIDUAL:
         raise SolverError("inaccurate", "P is not below A P A' + W")
     rate = 0.5 * (np.linalg.slogdet(ahead)[1] - np.linalg.slogdet(p)[1]) / np.log(2)
     return Information(float(rate), p, float((c * p).sum()), _measured(p, ahead))
