@@ -55,7 +55,7 @@ def solve_chain(chain: Chain, periodic: bool = False) -> tuple[list[Array], list
         place = first + n * (n + 1) // 2
         cost[place : place + n * d] = -chain.wanted[t].ravel()
         keeps = periodic or t + 1 < frames  # the last Y_t has no effect later and is zero
-        if keeps:
+        if keeps and n:
             _add(blocks, -_triangle_rows(pick), row, first)
             rhs.append(np.zeros(len(pick[0])))
             cones.append(clarabel.PSDTriangleConeT(n))
@@ -65,7 +65,7 @@ def solve_chain(chain: Chain, periodic: bool = False) -> tuple[list[Array], list
         constant[:n, :n] = chain.arriving[t] @ chain.arriving[t].T
         constant[n:, n:] = np.eye(d)
         rhs.append(_svec(constant, big))
-        if keeps:
+        if keeps and n:
             units = np.array([_padded(-unit, n + d) for unit in _units(pick, n)])
             _add(blocks, -_svec(units, big).T, row, first)
         if t or periodic:

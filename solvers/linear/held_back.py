@@ -46,6 +46,8 @@ from solvers.linear._chain import Chain, solve_chain
 
 Array = np.ndarray
 
+_LESS = (0.0, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6)
+_TINY = 1e-200  # variances whose inverse leaves float64
 _NO_DIRECTION = 1e-13  # share of the largest variance below which a direction does not exist
 
 
@@ -144,11 +146,11 @@ def hold_back(transition: Array, arriving: Array, wanted: Array) -> HeldBack:
         return HeldBack(np.zeros(wanted.shape), np.zeros((len(wanted), *transition.shape)), 0, 0)
     scaled = Chain(chain.transition, chain.arriving, [want / scale for want in chain.wanted])
     best, dual = solve_chain(scaled)
-    used, kept, value = _feasible(scaled, best)
-    # the sequential rule is a candidate too, exact where it is optimal
-    greedy, greedy_kept, greedy_value = _feasible(scaled, None)
-    if greedy_value >= value:
-        used, kept, value = greedy, greedy_kept, greedy_value
+    # G slightly smaller is feasible: G = 0 with Y_t = (1 - t / (T + 1)) Cov(S^_t) is an interior
+    # point. The sequential rule (None) is exact where it is optimal.
+    choices = [None, *([(1 - less) * g for g in best] for less in _LESS)]
+    candidates = [_feasible(scaled, choice) for choice in choices]
+    used, kept, value = max(candidates, key=lambda candidate: candidate[2])
     bound = _bound(scaled, dual)
     if value > bound + 1e-9 * abs(bound):
         raise SolverError("inaccurate", f"hold_back: value {value:g} above its bound {bound:g}")
@@ -200,10 +202,16 @@ def innovations_of(transition: Array, arriving: Array, answer: HeldBack) -> Rows
         left[:, t * r : (t + 1) * r] += arriving[t]
         known = transition @ held @ transition.T + arriving[t] @ arriving[t].T
         values, vectors = np.linalg.eigh(known)
-        keep = values > 1e-11 * max(float(values[-1]), 0.0)
+        keep = values > max(1e-11 * float(values[-1]), _TINY)
         basis = vectors[:, keep]
         left = basis @ (basis.T @ left)  # nothing but rounding is outside
+        left = left - (left @ out[: t * d].T) @ out[: t * d]
         rows = ((basis / values[keep]) @ (basis.T @ answer.correlation[t])).T @ left
+        # exactly white whatever rounding did to a small residual
+        for _ in range(2):
+            rows = rows - (rows @ out[: t * d].T) @ out[: t * d]
+        turn, stretch, white = np.linalg.svd(rows, full_matrices=False)
+        rows = (turn * np.minimum(stretch, 1.0)) @ white
         values, vectors = np.linalg.eigh(np.eye(d) - rows @ rows.T)
         noise = vectors * np.sqrt(np.maximum(values, 0.0))
         rows[:, split + t * d : split + (t + 1) * d] += noise
@@ -220,7 +228,7 @@ def _roots(transition: Array, arriving: Array) -> list[Array]:
     for gain in arriving:
         covariance = transition @ covariance @ transition.T + gain @ gain.T
         values, vectors = np.linalg.eigh(covariance)
-        keep = values > _NO_DIRECTION * max(values[-1], 0.0)
+        keep = values > max(_NO_DIRECTION * float(values[-1]), _TINY)
         out.append(vectors[:, keep] * np.sqrt(values[keep]))
     return out
 
