@@ -203,3 +203,19 @@ def scalar(source: LinearSource) -> tuple[Array, Array, Array]:
     if parts.output.shape[0] != 1:
         raise ValueError(f"source: expected scalar frames, got {parts.output.shape[0]} outputs")
     return parts.transition, parts.noise, parts.output[0]
+
+
+def covariance_matrix(name: str, value: object, size: int) -> Array:
+    """Return a covariance of `size` variables, or raise ValueError naming `name`."""
+    out = _check.finite(name, _check.array(name, value, ndim=2))
+    if out.shape != (size, size):
+        raise ValueError(f"{name}: expected shape {(size, size)}, got {out.shape}")
+    scale = np.abs(out).max(initial=0.0)
+    if np.abs(out - out.T).max(initial=0.0) > 1e-10 * scale:
+        raise ValueError(f"{name}: expected a symmetric matrix")
+    least = float(np.linalg.eigvalsh(out).min())
+    if least < -1e-10 * scale:
+        raise ValueError(
+            f"{name}: expected a positive semidefinite matrix, got eigenvalue {least:g}"
+        )
+    return 0.5 * (out + out.T)

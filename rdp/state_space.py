@@ -9,7 +9,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.gaussian import psd_cholesky, psd_sqrt
-from rdp.linear_source import Realisation, innovations, lyapunov
+from rdp.linear_source import Realisation, covariance_matrix, innovations, lyapunov
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -69,14 +69,15 @@ class StateSpace:
         n = len(a)
         if a.shape != (n, n) or n == 0:
             raise ValueError(f"transition: expected shape (n, n), got {a.shape}")
-        w = _psd("noise", self.noise, n)
+        w = covariance_matrix("noise", self.noise, n)
         h = _check.finite("output", _check.array("output", self.output, ndim=(1, 2)))
         h = np.atleast_2d(h)
         if h.shape[1] != n:
             raise ValueError(f"output: expected {n} columns for {n} states, got {h.shape}")
         if not h.any():
             raise ValueError("output: expected a matrix that is not zero")
-        first = lyapunov(a, w) if self.initial is None else _psd("initial", self.initial, n)
+        given = self.initial
+        first = lyapunov(a, w) if given is None else covariance_matrix("initial", given, n)
         for name, value in (("transition", a), ("noise", w), ("output", h), ("initial", first)):
             object.__setattr__(self, name, _check.frozen(value))
 
@@ -264,19 +265,3 @@ class StateSpace:
             states[:, t] = states[:, t - 1] @ self.transition.T + states[:, t] @ root
         x = states @ self.output.T
         return states, x[:, :, 0] if self.size == 1 else x
-
-
-def _psd(name: str, value: object, size: int) -> Array:
-    """Return a covariance of `size` variables, or raise ValueError naming `name`."""
-    out = _check.finite(name, _check.array(name, value, ndim=2))
-    if out.shape != (size, size):
-        raise ValueError(f"{name}: expected shape {(size, size)}, got {out.shape}")
-    scale = np.abs(out).max(initial=0.0)
-    if np.abs(out - out.T).max(initial=0.0) > 1e-10 * scale:
-        raise ValueError(f"{name}: expected a symmetric matrix")
-    least = float(np.linalg.eigvalsh(out).min())
-    if least < -1e-10 * scale:
-        raise ValueError(
-            f"{name}: expected a positive semidefinite matrix, got eigenvalue {least:g}"
-        )
-    return 0.5 * (out + out.T)

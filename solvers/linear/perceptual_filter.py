@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rdp import _check
-from rdp.gaussian import psd_sqrt
+from rdp.linear_source import covariance_matrix
 from rdp.state_space import StateSpace
 from solvers.linear.held_back import HeldBack, demand, hold_back, innovations_of
 
@@ -71,15 +71,12 @@ class Observed:
     def __post_init__(self) -> None:
         """Validate the matrices and freeze them."""
         c = np.atleast_2d(_check.array("observation", self.observation, ndim=(1, 2)))
-        r = np.atleast_2d(_check.array("noise", self.noise, ndim=(0, 2)))
+        r = covariance_matrix("noise", np.atleast_2d(self.noise), len(c))
         if c.shape[1] != self.source.order:
             raise ValueError(
                 f"observation: expected {self.source.order} columns for as many states, "
                 f"got shape {c.shape}"
             )
-        if r.shape != (len(c), len(c)):
-            raise ValueError(f"noise: expected shape {(len(c), len(c))}, got {r.shape}")
-        psd_sqrt(r)
         object.__setattr__(self, "observation", _check.frozen(_check.finite("observation", c)))
         object.__setattr__(self, "noise", _check.frozen(r))
 
@@ -244,7 +241,7 @@ def innovation_filter(
         polar = left[:, some] @ right[some]
         rows = slice(t * size, (t + 1) * size)
         along[rows, t * k : (t + 1) * k] = polar
-        noise[rows, rows] = psd_sqrt(np.eye(size) - polar @ polar.T)
+        noise[rows, rows] = np.eye(size) - left[:, some] @ left[:, some].T
     factor = block_factor(source, own)
     decoder, decoder_noise = factor @ along, factor @ noise
     excess = ((block_factor(source, gains) - decoder) ** 2).sum(axis=1)
@@ -293,17 +290,30 @@ def _sequential(source: StateSpace, gains: Array, own: Array) -> HeldBack:
     used, kept = [], []
     for gain, want in zip(gains, wanted, strict=True):
         known = source.transition @ held @ source.transition.T + gain @ gain.T
-        values, vectors = np.linalg.eigh(known)
-        keep = values > 1e-13 * max(float(values[-1]), 0.0)
-        root = vectors[:, keep] * np.sqrt(values[keep])
-        left, stretch, right = np.linalg.svd(root.T @ want, full_matrices=False)
-        some = stretch > 1e-13 * max(float(stretch.max(initial=0.0)), 1e-300)
-        contraction = left[:, some] @ right[some]
-        used.append(root @ contraction)
-        held = root @ (np.eye(root.shape[1]) - contraction @ contraction.T) @ root.T
+        correlation, held = use_all(known, want)
+        used.append(correlation)
         kept.append(held)
     value = float(sum((g * want).sum() for g, want in zip(used, wanted, strict=True)))
     return HeldBack(np.array(used), np.array(kept), value, value)
+
+
+def use_all(known: Array, want: Array) -> tuple[Array, Array]:
+    """Maximise <want, G> over G G' <= known: return G and what is left, known - G G'.
+
+    Parameters
+    ----------
+    known : (n, n) array
+        Covariance of what is known.
+    want : (n, d) array
+    """
+    values, vectors = np.linalg.eigh(known)
+    keep = values > 1e-13 * max(float(values[-1]), 0.0)
+    root = vectors[:, keep] * np.sqrt(values[keep])
+    left, stretch, right = np.linalg.svd(root.T @ want, full_matrices=False)
+    some = stretch > 1e-13 * max(float(stretch.max(initial=0.0)), 1e-300)
+    contraction = left[:, some] @ right[some]
+    rest = root @ (np.eye(root.shape[1]) - contraction @ contraction.T) @ root.T
+    return root @ contraction, rest
 
 
 def _inverse_root(covariance: Array) -> Array:

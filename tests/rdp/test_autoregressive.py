@@ -1,4 +1,4 @@
-"""Autoregressive sources compared with GaussMarkov, their definition, their samples and their fit."""
+"""Autoregressive sources compared with GaussMarkov, their definition, samples and fit."""
 
 import math
 

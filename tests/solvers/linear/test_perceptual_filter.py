@@ -7,9 +7,9 @@ from numpy.testing import assert_allclose
 
 from rdp.autoregressive import AutoRegressive
 from rdp.state_space import StateSpace
+from solvers.linear.lookahead import plan
 from solvers.linear.measurement import represent
 from solvers.linear.nuclear_norm import causal_coupling
-from solvers.linear.lookahead import plan
 from solvers.linear.perceptual_filter import (
     Observed,
     block_factor,
