@@ -313,8 +313,12 @@ def fit_modes(
     ----------
     x : (n, T, d) array
         Independent sequences of d independent modes.
-    order, max_order, criterion
-        As for `AutoRegressive.from_samples`; "auto" takes the order of each mode by itself.
+    order : int or "auto"
+        p >= 0, below T; "auto" takes the order of least criterion, for each mode by itself.
+    max_order : int
+        Largest order that "auto" tries.
+    criterion : {"bic", "aic"}
+        As for `AutoRegressive.from_samples`.
 
     Examples
     --------

@@ -72,7 +72,7 @@ class Direction:
             later = 0.5 * (low + high) if half is None else tau - value / slope
             if not low <= later <= high:
                 later = 0.5 * (low + high)
-            if abs(later - tau) <= 1e-16 * tau:
+            if abs(later - tau) <= 1e-15 * tau:
                 break
             tau = later
         return tau

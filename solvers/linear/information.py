@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from rdp import _check
-from rdp.linear_source import LinearSource, lyapunov, scalar, stable
+from rdp.linear_source import lyapunov, stable
 from solvers.errors import SolverError
 
 Array = np.ndarray
@@ -40,24 +40,24 @@ _NO_INFORMATION = 1e-5  # share of the error that a direction would take away
 
 @dataclass(frozen=True, eq=False)
 class Information:
-    """Errors of the state and the measurement that reaches them.
+    """Error of the state and the measurement that reaches it.
 
     Parameters
     ----------
-    rate : float or (T,) array
-        Bits per frame, recomputed from the errors.
-    error : (n, n) or (T, n, n) array
+    rate : float
+        Bits per frame, recomputed from the error.
+    error : (n, n) array
         P, covariance of the state given the representation.
     cost : float
-        tr C P, or the sum of w_t m_t over a finite horizon.
-    measurement : (r, n) array or list of (r_t, n) arrays
+        tr C P.
+    measurement : (r, n) array
         C_m with unit noise; r is the number of directions measured.
     """
 
-    rate: Any
+    rate: float
     error: Array
     cost: float
-    measurement: Any
+    measurement: Array
 
 
 def minimum_information(
@@ -101,9 +101,9 @@ def minimum_information(
     limit = float(_check.positive("distortion", distortion, ndim=0))
     unit, (u, v, weigh) = _balanced(a, w, c)
     p = cp.Variable(a.shape, symmetric=True)
-    shrink, constraints, _ = _rate_terms(u, v, p)
+    shrink, constraints, _ = rate_terms(u, v, p)
     constraints += [cp.trace(weigh @ p) / limit <= 1, u @ p @ u.T + v - p >> 0]
-    _solve(cp.Problem(cp.Maximize(cp.log_det(shrink)), constraints), "minimum_information")
+    solve_program(cp.Problem(cp.Maximize(cp.log_det(shrink)), constraints), "minimum_information")
     return _steady(a, w, c, unit, p.value)
 
 
@@ -154,88 +154,14 @@ def attention(
         raise ValueError(f"discount: expected a number in (0, 1], got {beta:g}")
     unit, (u, v, weigh) = _balanced(a, w, c)
     p = cp.Variable(a.shape, symmetric=True)
-    shrink, constraints, _ = _rate_terms(u, v, p)
+    shrink, constraints, _ = rate_terms(u, v, p)
     constraints.append(u @ p @ u.T + v - p >> 0)
     goal = cp.Minimize(cp.trace(weigh @ p) / omega - cp.log_det(shrink))
-    _solve(cp.Problem(goal, constraints), "attention")
+    solve_program(cp.Problem(goal, constraints), "attention")
     start = _steady(a, w, c, unit, p.value)
     if beta == 1:
         return start
     return _steady(a, w, c, np.eye(len(a)), _discounted(a, w, c, omega, beta, start))
-
-
-def budget_encoder(source: LinearSource, rates: object, weights: object = None) -> Information:
-    r"""MMSE encoder over a finite horizon whose bits may be spent later: one convex program.
-
-    .. math:: \min \sum_t w_t m_t \quad\text{s.t.}\quad
-              \sum_{s \le t} I(S_s; U_s | U^{s-1}) \le \sum_{s \le t} R_s \text{ for every } t .
-
-    It bounds all encoders with these rates frame by frame from below.
-
-    Parameters
-    ----------
-    source : LinearSource
-        Scalar frames.
-    rates : (T,) array, > 0, finite, bits per frame
-        R_t, whose sums bound the sums of the rates used.
-    weights : (T,) array, >= 0, or None
-        w_t; None is 1.
-
-    Returns
-    -------
-    Information
-        Arrays over frames.
-
-    Raises
-    ------
-    ValueError
-        Bad rates or weights; a singular transition with singular noise.
-    SolverError
-        The solver failed.
-
-    Examples
-    --------
-    If the second frame alone counts, all bits wait for it:
-
-    >>> from rdp.autoregressive import AutoRegressive
-    >>> answer = budget_encoder(AutoRegressive([0.9]), [0.5, 0.5], weights=[0.0, 1.0])
-    >>> bool(abs(answer.rate - [0, 1]).max() < 1e-3)
-    True
-    """
-    import cvxpy as cp
-
-    a, w, h = scalar(source)
-    bits = _check.finite("rates", _check.positive("rates", rates, ndim=1))
-    frames = len(bits)
-    weigh = _check.nonnegative("weights", np.ones(frames) if weights is None else weights, ndim=1)
-    if weigh.shape != bits.shape:
-        raise ValueError(f"weights: expected shape {bits.shape}, got {weigh.shape}")
-    first = source.realisation().initial
-    if np.linalg.matrix_rank(first, tol=_NO_NOISE * np.trace(first)) < len(a):
-        raise ValueError("source: expected a first state with a positive definite covariance")
-    errors = [cp.Variable(a.shape, symmetric=True) for _ in bits]
-    constraints: list[Any] = [first - errors[0] >> 0]
-    base = np.linalg.slogdet(first)[1]
-    spent: Any = base - cp.log_det(errors[0])  # of frame 1: ln det P_1^- - ln det P_1
-    passed: Any = base  # ln det P_1^- + sum of ln det P_{s+1}^- / det P_s
-    constraints.append(spent <= 2 * np.log(2) * bits[0])
-    for t in range(1, frames):
-        shrink, more, constant = _rate_terms(a, w, errors[t - 1])
-        constraints += [*more, a @ errors[t - 1] @ a.T + w - errors[t] >> 0]
-        passed = passed + constant - cp.log_det(shrink)
-        spent = passed - cp.log_det(errors[t])
-        constraints.append(spent <= 2 * np.log(2) * float(bits[: t + 1].sum()))
-    costs = [weight * (h @ error @ h) for weight, error in zip(weigh, errors, strict=True)]
-    _solve(cp.Problem(cp.Minimize(sum(costs)), constraints), "budget_encoder")
-    found = np.array([error.value for error in errors])
-    ahead = np.concatenate([first[None], a @ found[:-1] @ a.T + w])
-    used = 0.5 * (np.linalg.slogdet(ahead)[1] - np.linalg.slogdet(found)[1]) / np.log(2)
-    return Information(
-        rate=used,
-        error=found,
-        cost=float(weigh @ np.einsum("i,tij,j->t", h, found, h)),
-        measurement=[_measured(p, before) for p, before in zip(found, ahead, strict=True)],
-    )
 
 
 def _matrices(transition: object, noise: object, weight: object) -> tuple[Array, Array, Array]:
@@ -249,7 +175,7 @@ def _matrices(transition: object, noise: object, weight: object) -> tuple[Array,
     return a, 0.5 * (w + w.T), 0.5 * (c + c.T)
 
 
-def _rate_terms(a: Array, w: Array, p: Any) -> tuple[Any, list[Any], float]:
+def rate_terms(a: Array, w: Array, p: Any) -> tuple[Any, list[Any], float]:
     """Pi, its constraints, and k with ln(det P^- / det P) = k - ln det Pi for the next frame."""
     import cvxpy as cp
 
@@ -270,7 +196,7 @@ def _rate_terms(a: Array, w: Array, p: Any) -> tuple[Any, list[Any], float]:
     return shrink, [block >> 0], 2 * float(np.log(singular).sum())
 
 
-def _solve(problem: Any, name: str) -> None:
+def solve_program(problem: Any, name: str) -> None:
     """Solve with CLARABEL, or raise SolverError."""
     import cvxpy as cp
 
@@ -304,10 +230,10 @@ def _steady(a: Array, w: Array, c: Array, unit: Array, found: Any) -> Informatio
     if np.linalg.eigvalsh(inverse @ (ahead - p) @ inverse.T)[0] < -_RESIDUAL:
         raise SolverError("inaccurate", "P is not below A P A' + W")
     rate = 0.5 * (np.linalg.slogdet(ahead)[1] - np.linalg.slogdet(p)[1]) / np.log(2)
-    return Information(float(rate), p, float((c * p).sum()), _measured(p, ahead))
+    return Information(float(rate), p, float((c * p).sum()), measured(p, ahead))
 
 
-def _measured(p: Array, ahead: Array) -> Array:
+def measured(p: Array, ahead: Array) -> Array:
     """C_m with C_m' C_m = P^-1 - (P^-)^-1, strongest direction first."""
     root = np.linalg.cholesky(p)
     shared = np.eye(len(p)) - root.T @ np.linalg.solve(ahead, root)

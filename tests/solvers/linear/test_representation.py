@@ -13,7 +13,9 @@ from rdp.linear_source import lyapunov
 from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.state_space import StateSpace
 from solvers import SolverError
-from solvers.linear.information import budget_encoder, minimum_information
+from solvers.linear.budget import budget_encoder, budget_joint_encoder
+from solvers.linear.information import minimum_information
+from solvers.linear.lookahead import plan
 from solvers.linear.measurement import represent
 from solvers.linear.steady_encoder import rate_bound, steady_encoder, steady_gain
 
@@ -154,10 +156,26 @@ def test_budget_program_against_gradient_free_choice_of_directions():
 
     best = minimize(total, np.zeros(3), method="Nelder-Mead", options={"xatol": 1e-9}).fun
     relaxed = budget_encoder(PAIR, rates)
-    assert relaxed.cost <= best + 1e-7
-    assert relaxed.cost >= 0.98 * best
+    assert relaxed.objective <= best + 1e-7
+    assert relaxed.objective >= 0.98 * best
     assert (np.cumsum(relaxed.rate) <= np.cumsum(rates) + 1e-6).all()
     assert [len(rows) for rows in relaxed.measurement] == [1, 1, 1]
+
+
+def test_joint_budget_program():
+    """Bounds every encoder with its best decoder; exact for one frame; steady in the long run."""
+    rates = np.full(5, 0.5)
+    best = budget_joint_encoder(PAIR, rates)
+    for measurement in (None, [0.79702924, -0.60394071], [1.0, -0.4]):
+        sent = represent(PAIR, rates, measurement)
+        assert plan(sent, np.ones(5)).objective >= best.objective - 1e-6
+    assert (np.cumsum(best.rate) <= np.cumsum(rates) + 1e-5).all()
+    # the measurements found, rate after rate, with their best decoder reach the program's value
+    directions = np.array([rows[0] for rows in best.measurement])
+    again = plan(represent(PAIR, best.rate, directions), np.ones(5))
+    assert_allclose(again.objective, best.objective, rtol=1e-4)
+    single = budget_joint_encoder(AutoRegressive([0.6], sigma=2.0), [0.7])
+    assert_allclose(single.objective, 8 * (1 - np.sqrt(1 - 4**-0.7)), rtol=1e-6)
 
 
 def test_minimum_information_of_an_unstable_source_against_its_closed_form():
