@@ -54,6 +54,16 @@ def test_two_routes_agree_where_the_sequential_decoder_is_not_optimal(measuremen
     assert answer.joint <= answer.joint_sequential
 
 
+@pytest.mark.parametrize(("angle", "rate"), [(1.0, 0.5), (0.3, 0.25)])
+def test_near_the_circle_the_best_decoder_holds_back_at_constant_rate_too(angle, rate):
+    source = AutoRegressive.from_poles(0.98 * np.exp([1j * angle, -1j * angle]))
+    answer = steady_distortion(source, rate)
+    assert answer.joint < 0.75 * answer.joint_sequential
+    assert 0 <= answer.gap <= 1e-8
+    by_spectra = spectral_joint(source, rate, gap=1e-6)
+    assert_allclose(by_spectra.distortion, answer.joint, atol=1e-5)
+
+
 def test_a_long_horizon_reaches_the_steady_state():
     measurement = steady_encoder(PAIR, 0.5).measurement
     sent = represent(PAIR, np.full(200, 0.5), measurement)
