@@ -159,7 +159,7 @@ def periodic_filter(source: LinearSource, rates: Array, measurement: object) -> 
             errors[t] = ahead - np.outer(gains[t], gains[t])
             ahead = a @ errors[t] @ a.T + w
             ahead = 0.5 * (ahead + ahead.T)
-        if np.abs(ahead - before).max() <= 1e-15 * scale:
+        if np.abs(ahead - before).max() <= 4e-15 * scale:
             return gains, errors
     raise SolverError("failed", "periodic_filter: the Kalman filter does not settle")
 

@@ -170,7 +170,7 @@ def steady_gain(source: LinearSource, rate: float, measurement: object) -> tuple
         gain = np.sqrt(captured / float(c @ column)) * column
         error = ahead - np.outer(gain, gain)
         later = a @ error @ a.T + w
-        if np.abs(later - ahead).max() <= 4e-16 * np.abs(ahead).max():
+        if np.abs(later - ahead).max() <= 4e-15 * np.abs(ahead).max():
             return gain, error
         ahead = later
     raise SolverError("failed", "steady_gain: the Kalman filter does not settle")
