@@ -1,0 +1,112 @@
+"""Output files that are there as a whole or not at all, and locks of folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+PathLike = str | os.PathLike[str]
+
+
+@contextmanager
+def replacing(path: PathLike, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
+    """Yield a file to write; it replaces the file at `path` when the block ends without an error.
+
+    The content goes to a temporary file beside it, to the disk, and then takes the place of the old
+    file in one step. A full disk, an error or a kill leaves the old file as it was. A link stays a
+    link. What is not a regular file, such as a pipe, is written directly.
+
+    Parameters
+    ----------
+    path : path
+        File to write.
+    mode : {"wb", "w"}
+        Bytes or text.
+    **options : Any
+        Options of `open`, such as encoding and newline.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; the error names `path`.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not target.is_file():
+            with target.open(mode, **options) as file:
+                yield file
+            return
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:200]}.")
+        try:
+            with open(handle, mode, **options) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            _copy_mode(target, name)
+            os.replace(name, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise naming(error, path) from error
+
+
+def naming(error: OSError, path: PathLike, advice: str = "") -> OSError:
+    """Return the error of the operating system again, with the name of the file and advice."""
+    reason = f"{error.strerror or error}{advice}"
+    return OSError(error.errno or 0, reason, os.fspath(path))
+
+
+def _copy_mode(target: Path, name: str) -> None:
+    """Give a temporary file the permissions of the old file, or those that a new file gets."""
+    if target.exists():
+        shutil.copymode(target, name)
+    else:
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a new name in a folder to the disk, where the system can do so."""
+    with suppress(OSError):  # some file systems, and Windows, cannot
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def locked(path: PathLike) -> Iterator[None]:
+    """Hold a lock on a file, which is made if it does not exist, until the block ends.
+
+    The system releases the lock when the process ends, however it ends. Systems without
+    `fcntl` (Windows) have no lock.
+
+    Raises
+    ------
+    ValueError
+        Another process, or another block of this one, holds the lock.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        yield
+        return
+    with open(path, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{path}: expected a folder that no other process works in; wait until it has "
+                "ended, or take another folder"
+            ) from None
+        yield
