@@ -11,18 +11,22 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from neural.evaluation.record import record_of
 from neural.experiment import Experiment, cell_name, one_thread, train_stage, workers
 from neural.training.distributed import process_group
+from rdp._files import replacing
 from rdp.operating_point import OperatingPoint, load_points, save_points
 
 HERE = Path(__file__).resolve().parent
@@ -56,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _evaluate(experiment, given)
         if given.command == "overlay" and given.results is None:
             _redraw(given.figures)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, BrokenProcessPool) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
@@ -163,7 +167,8 @@ def _evaluate(experiment: Experiment, given: argparse.Namespace) -> None:
     if pictures:
         import numpy as np
 
-        np.savez_compressed(samples, **pictures)
+        with replacing(samples) as file:
+            np.savez_compressed(file, **pictures)
         print(f"{len(pictures)} sets of clips in {samples}")
 
 
@@ -181,8 +186,11 @@ def _stored_arrays(path: Path) -> dict[str, Any]:
 
     if not path.exists():
         return {}
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (AttributeError, EOFError, KeyError, ValueError, BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: expected clips, got {error}; delete it") from None
 
 
 def _status(experiment: Experiment, runs: Path) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rdp import _check
+from rdp._files import replacing
 from rdp.perception import LOSSES
 from rdp.source import GaussMarkov
 
@@ -226,10 +227,8 @@ def save_points(path: str | os.PathLike[str], points: Iterable[OperatingPoint]) 
         "version": SCHEMA_VERSION,
         "points": [point.to_json() for point in points],
     }
-    target = Path(path)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
-    partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(target)
+    with replacing(path, "w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def load_points(path: str | os.PathLike[str]) -> list[OperatingPoint]:
