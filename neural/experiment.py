@@ -133,7 +133,9 @@ class Experiment:
             evaluation: Any = read_options(EVALUATIONS[task], options.pop("evaluation"))
             built = TASKS[task](**options)
             name = path.stem if seed is None else f"{path.stem}-seed{seed}"
-            chosen = int(content["seed"]) if seed is None else seed
+            chosen = content["seed"] if seed is None else seed
+            if isinstance(chosen, bool) or not isinstance(chosen, int) or chosen < 0:
+                raise ValueError(f"seed: expected an integer >= 0, got {chosen!r}")
             return cls(name, built, chosen, cells, stages, task, options, evaluation)
         except KeyError as error:
             raise ValueError(f"{path}: {error.args[0]}: missing") from None

@@ -1,16 +1,33 @@
-"""Output files that are there as a whole or not at all, and locks of folders."""
+"""Files that are there as a whole or not at all, and locks of folders."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 PathLike = str | os.PathLike[str]
+
+_PART = ".part"  # how names of temporary files end
+# what numpy raises for files that are no .npz, or are damaged
+_BROKEN: tuple[type[Exception], ...] = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @contextmanager
@@ -41,7 +58,7 @@ def replacing(path: PathLike, mode: str = "wb", **options: Any) -> Iterator[IO[A
             with target.open(mode, **options) as file:
                 yield file
             return
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:200]}.")
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=_prefix(target), suffix=_PART)
         try:
             with open(handle, mode, **options) as file:
                 yield file
@@ -56,6 +73,18 @@ def replacing(path: PathLike, mode: str = "wb", **options: Any) -> Iterator[IO[A
         _sync_folder(target.parent)
     except OSError as error:
         raise naming(error, path) from error
+
+
+def remove_partial(path: PathLike) -> None:
+    """Remove what killed processes left while they wrote a file; none may be writing it now."""
+    target = Path(os.path.realpath(path))
+    for item in target.parent.iterdir():
+        if item.name.startswith(_prefix(target)) and item.name.endswith(_PART):
+            item.unlink()
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name[:200]}."
 
 
 def naming(error: OSError, path: PathLike, advice: str = "") -> OSError:
@@ -82,6 +111,16 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def read_arrays(path: PathLike, what: str) -> dict[str, np.ndarray]:
+    """Return the arrays of a .npz file by name; ValueError names a file that is damaged."""
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except _BROKEN as error:
+            raise ValueError(f"{path}: expected {what}, got {error}; delete it") from None
 
 
 @contextmanager

@@ -14,18 +14,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from neural.datasets.clips import Clips, ClipSource, draw_below
-from rdp._files import replacing
+from rdp._files import read_arrays, replacing
 from rdp.clip.read import ClipError, read_luma
 
 Array = np.ndarray
@@ -229,11 +227,10 @@ def _decoded(
 
 def _cached(path: Path) -> tuple[Array, Array]:
     """Read decoded frames; ValueError names a file that is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            pictures, lengths = content["pictures"], content["lengths"]
-    except (AttributeError, EOFError, KeyError, ValueError, BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: expected decoded frames, got {error}; delete it") from None
+    found = read_arrays(path, "decoded frames")
+    if not found.keys() >= {"pictures", "lengths"}:
+        raise ValueError(f"{path}: expected decoded frames, got {', '.join(found)}; delete it")
+    pictures, lengths = found["pictures"], found["lengths"]
     if pictures.shape != (lengths.sum(), SIZE, SIZE) or pictures.dtype != np.uint8:
         raise ValueError(f"{path}: expected decoded frames, got {pictures.shape}; delete it")
     return pictures, lengths

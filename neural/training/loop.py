@@ -43,7 +43,7 @@ from neural.training.distributed import (
 )
 from neural.training.log import ADVICE, Log
 from neural.training.stage import Stage
-from rdp._files import locked, naming
+from rdp._files import locked, naming, remove_partial
 
 Tensor = torch.Tensor
 
@@ -118,6 +118,8 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / LOCK) if first else nullcontext():
         path = folder / CHECKPOINT
+        if first:
+            remove_partial(path)
         if path.exists():
             run.resume(path)
         log = Log(folder, run.step) if first else None

@@ -151,7 +151,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
     buffer = io.BytesIO()
     torch.save({"stage": Harmful()}, buffer)
     (tmp_path / "checkpoint.pt").write_bytes(sealed(buffer.getvalue()))
-    with pytest.raises(ValueError, match=r"checkpoint\.pt: expected a checkpoint .* more than tensors"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: .* more than tensors"):
         go(STAGES["mmse"], tmp_path)
 
 
@@ -182,12 +182,14 @@ def test_a_torn_log_does_not_end_a_training(tmp_path):
     cut = tmp_path / "cut"
     with pytest.raises(Killed):
         go(STAGES["mmse"], cut, batch=killing(8), checkpoint_seconds=0)
+    (cut / ".checkpoint.pt.x7.part").write_text("half of a checkpoint")
     with (cut / "log.jsonl").open("a") as log:
         log.write('{"step": 7, "sec{"step"')
     with pytest.warns(RuntimeWarning, match=r"log\.jsonl: left out 1 damaged"):
         assert same(go(STAGES["mmse"], cut), whole)
     steps = [json.loads(line)["step"] for line in (cut / "log.jsonl").read_text().splitlines()]
     assert steps == [*range(1, 13)]
+    assert sorted(item.name for item in cut.iterdir()) == ["checkpoint.pt", "lock", "log.jsonl"]
 
 
 def killing(count):
@@ -217,7 +219,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch, after):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match=r"No space left on device.*'.*(log\.jsonl|\.pt)'") as caught:
+        with pytest.raises(OSError, match=r"No space left .*'.*(log\.jsonl|\.pt)'") as caught:
             go(STAGES["mmse"], cut, checkpoint_seconds=0)
     assert "\n" not in str(caught.value)
     assert {item.name for item in cut.iterdir()} <= {"checkpoint.pt", "log.jsonl", "lock"}

@@ -44,7 +44,7 @@ def test_fields_survive_json():
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "/tmp/x", "../x", "a/b", "a\\b", ".hidden", "end.", "a ", "a\0b", "a\n", "x" * 101, 3],
+    ["", ".", "..", "/a", "../a", "a/b", "a\\b", ".a", "a.", "a ", "a\0b", "a\n", "x" * 101, 3],
     ids=ascii,
 )
 def test_a_name_that_leaves_the_folder_of_the_runs_is_refused(name):
