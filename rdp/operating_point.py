@@ -256,6 +256,8 @@ def load_points(path: str | os.PathLike[str]) -> list[OperatingPoint]:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ValueError(f"{path}: expected a JSON file, got {error.msg!r} at {where}") from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise ValueError(f"{path}: expected a JSON file, got {error}") from None
     except RecursionError:
         raise ValueError(f"{path}: expected a JSON file, got one nested too deeply") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
@@ -349,5 +351,5 @@ def _plain(name: str, value: object) -> Any:
     """Return a copy of `value` as strict JSON would give it back."""
     try:
         return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{name}: expected what JSON can hold, got {error}") from None
