@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -53,25 +53,27 @@ def replacing(path: PathLike, mode: str = "wb", **options: Any) -> Iterator[IO[A
         The file cannot be written; the error names `path`.
     """
     target = Path(os.path.realpath(path))
+    name = target.with_name(f"{_prefix(target)}{secrets.token_hex(4)}{_PART}")
     try:
         if target.exists() and not target.is_file():
             with target.open(mode, **options) as file:
                 yield file
             return
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=_prefix(target), suffix=_PART)
         try:
-            with open(handle, mode, **options) as file:
+            with open(name, mode.replace("w", "x"), **options) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            _copy_mode(target, name)
+            if target.exists():
+                shutil.copymode(target, name)
             os.replace(name, target)
         except BaseException:
-            with suppress(OSError):
-                os.unlink(name)
+            name.unlink(missing_ok=True)
             raise
         _sync_folder(target.parent)
     except OSError as error:
+        if error.filename is not None and Path(error.filename) not in (name, target):
+            raise  # the block had trouble with a file of its own
         raise naming(error, path) from error
 
 
@@ -84,23 +86,13 @@ def remove_partial(path: PathLike) -> None:
 
 
 def _prefix(target: Path) -> str:
-    return f".{target.name[:200]}."
+    return f".{target.name[:50]}."
 
 
 def naming(error: OSError, path: PathLike, advice: str = "") -> OSError:
     """Return the error of the operating system again, with the name of the file and advice."""
     reason = f"{error.strerror or error}{advice}"
     return OSError(error.errno or 0, reason, os.fspath(path))
-
-
-def _copy_mode(target: Path, name: str) -> None:
-    """Give a temporary file the permissions of the old file, or those that a new file gets."""
-    if target.exists():
-        shutil.copymode(target, name)
-    else:
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -77,7 +77,8 @@ def read_luma(
     start : int
         Number of frames to skip at the beginning.
     frames : int or None
-        Number of frames to read; None reads to the end.
+        Number of frames to read; None reads to the end, and compares it with what the file says of
+        its length.
     kind : str or None
         Name of FFmpeg's reader for the file ("mov", "avi", ...). None lets FFmpeg guess.
 

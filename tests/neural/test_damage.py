@@ -129,3 +129,14 @@ def test_damaged_results_are_one_line(trained, tmp_path, capsys, name):
         assert status == 2
         assert error.startswith(f"{tmp_path / name}: expected")
         assert "\n" not in error
+
+
+def test_a_log_without_its_numbers_is_one_line(config, tmp_path, capsys):  # noqa: F811
+    folder = tmp_path / "runs" / "tiny" / "0.7-0.9" / "own"
+    folder.mkdir(parents=True)
+    (folder / "log.jsonl").write_text("".join(f'{{"step": {k}}}\n' for k in range(1, 11)))
+    arguments = ["learning", str(config), "--runs", str(tmp_path / "runs")]
+    status, error = outcome([*arguments, "--csv", str(tmp_path / "learning.csv")], capsys)
+    assert status == 2
+    assert error.startswith("own: expected a log with the distortion under JD in every line")
+    assert not (tmp_path / "learning.csv").exists()

@@ -72,6 +72,12 @@ def test_a_missing_folder_is_named_with_the_file(tmp_path):
         write(tmp_path / "missing" / "a.txt", b"new")
 
 
+def test_trouble_with_another_file_names_that_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="other"):
+        write(tmp_path / "a.txt", b"new", FileNotFoundError(errno.ENOENT, "none", "other"))
+    assert names(tmp_path) == []
+
+
 def test_permissions_and_links_stay(tmp_path):
     path, link = tmp_path / "a.txt", tmp_path / "link"
     with replacing(path) as file:
