@@ -271,6 +271,22 @@ def test_a_torn_record_is_computed_again_and_only_that(tmp_path_factory, data):
         assert path.stat().st_size == size
 
 
+@given(place=st.integers(0, 10**6), bit=st.integers(0, 7))
+@settings(max_examples=30)
+def test_a_flipped_bit_costs_one_chunk_and_changes_no_number(tmp_path_factory, place, bit):
+    path = tmp_path_factory.mktemp("flipped") / "sweep.checkpoint"
+    problem = Problem(SOURCE, 1.0, JD(0.0))
+    whole = sweep(problem, GRID, checkpoint=path, chunk=5)
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        calls = counted(monkeypatch)
+        with pytest.warns(RuntimeWarning, match=r"sweep\.checkpoint: .* computed again"):
+            same(sweep(problem, GRID, checkpoint=path, chunk=5), whole)
+        assert len(calls) <= 1
+
+
 def test_a_finished_checkpoint_computes_nothing(tmp_path, monkeypatch):
     problem = Problem(SOURCE, 1.0, JD(0.0))
     whole = sweep(problem, GRID, checkpoint=tmp_path / "c", chunk=4)
