@@ -44,7 +44,10 @@ def _refuse_lossy(name: str, value: object, depth: int = 0) -> None:
             if not isinstance(item, (int, float)):
                 _refuse_lossy(name, item, depth + 1)
     elif hasattr(value, "__array__"):
-        dtype = np.asarray(value).dtype
+        try:
+            dtype = np.asarray(value).dtype
+        except (TypeError, ValueError, OverflowError):
+            return  # no numbers at all, as the conversion will say
         if dtype.kind in "Mmc":
             raise ValueError(f"{name}: expected numbers, got {dtype}")
 

@@ -39,6 +39,15 @@ def test_lists_without_end_are_refused():
         _check.array("x", endless)
 
 
+def test_what_has_no_numbers_is_named():
+    class Elsewhere:
+        def __array__(self, *arguments, **options):
+            raise TypeError("on another device")
+
+    with pytest.raises(ValueError, match="x: expected numbers, got <"):
+        _check.array("x", Elsewhere())
+
+
 @pytest.mark.parametrize(
     "value",
     [[1, 2.5], np.ma.array([1.0, 2.5]), pd.Series([1, 2.5]), np.array([1, 2.5], dtype=object)],
