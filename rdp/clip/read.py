@@ -192,7 +192,8 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
         raise ClipError(path, "a list of other files, not a video")
     # From an open file: the name is no address and no pattern, and no other file can be opened.
     # The limit on pixels reaches the decoders twice, as FFmpeg decodes a picture to find its size.
-    limit = {"max_pixels": str(MAX_PIXELS // 2)}
+    # They compare it with sizes that are rounded up.
+    limit = {"max_pixels": str(MAX_PIXELS * 9 // 16)}
     alone = {"protocol_whitelist": "none", "pattern_type": "none"}
     with (
         path.open("rb") as file,
@@ -212,11 +213,7 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
         coder = stream.codec_context
         if coder is None:
             raise ClipError(path, "no decoder for this kind of video")
-        if coder.width * coder.height > MAX_PIXELS // 2:
-            raise ClipError(
-                path,
-                f"pictures of {coder.width}x{coder.height}, more than {MAX_PIXELS // 2:,} pixels",
-            )
+        _check_size(path, coder.width, coder.height)
         coder.options = limit
         period = 1 / (stream.average_rate or stream.guessed_rate or 25)
         packets, end, seconds = 0, 0, 0.0
@@ -229,6 +226,7 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
             for frame in packet.decode():
                 if frame.is_corrupt:
                     raise ClipError(path, _DAMAGED)
+                _check_size(path, frame.width, frame.height)
                 yield _luma(frame)
         if packets < stream.frames:
             raise ClipError(path, f"truncated, {packets} of {stream.frames} frames")
@@ -240,6 +238,14 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
         short = container.format.name == "yuv4mpegpipe" and end < container.size
         if short or is_cut(path, container.format.name):
             raise ClipError(path, f"truncated after {packets} frames")
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    """Refuse pictures of which not even two are allowed."""
+    if width * height > MAX_PIXELS // 2:
+        raise ClipError(
+            path, f"pictures of {width}x{height}, more than {MAX_PIXELS // 2:,} pixels each"
+        )
 
 
 def _luma(frame: Any) -> Array:
