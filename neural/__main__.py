@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from functools import partial
 from multiprocessing import get_context
@@ -23,6 +24,7 @@ from typing import Any
 from neural.evaluation.record import record_of
 from neural.experiment import Experiment, cell_name, one_thread, train_stage, workers
 from neural.training.distributed import process_group
+from rdp._files import read_arrays, replacing
 from rdp.operating_point import OperatingPoint, load_points, save_points
 
 HERE = Path(__file__).resolve().parent
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _evaluate(experiment, given)
         if given.command == "overlay" and given.results is None:
             _redraw(given.figures)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, BrokenProcessPool) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
@@ -152,7 +154,10 @@ def _evaluate(experiment: Experiment, given: argparse.Namespace) -> None:
     names = [cell_name(rates) for rates in experiment.cells]
     # keep the points of cells that are not measured now
     points = [p for p in _stored_points(target) if _cell_of(p) in names]
-    pictures = {k: v for k, v in _stored_arrays(samples).items() if k.split("/")[0] in names}
+    stored = read_arrays(samples, "clips") if samples.exists() else {}
+    pictures: dict[str, Any] = {
+        name: clips for name, clips in stored.items() if name.split("/")[0] in names
+    }
     for cell in experiment.chosen(given.cells):
         found, seen = experiment.evaluate(given.runs, cell, given.device)
         points = [p for p in points if _cell_of(p) != names[cell]] + found
@@ -163,7 +168,8 @@ def _evaluate(experiment: Experiment, given: argparse.Namespace) -> None:
     if pictures:
         import numpy as np
 
-        np.savez_compressed(samples, **pictures)
+        with replacing(samples) as file:
+            np.savez_compressed(file, **pictures)
         print(f"{len(pictures)} sets of clips in {samples}")
 
 
@@ -174,15 +180,6 @@ def _cell_of(point: OperatingPoint) -> str:
 
 def _stored_points(path: Path) -> list[OperatingPoint]:
     return load_points(path) if path.exists() else []
-
-
-def _stored_arrays(path: Path) -> dict[str, Any]:
-    import numpy as np
-
-    if not path.exists():
-        return {}
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
 
 
 def _status(experiment: Experiment, runs: Path) -> int:

@@ -17,7 +17,8 @@ def read_configuration(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        The file is not TOML, or its stages do not fit together; the message names the field.
+        The file is not TOML, extends itself or a file of another folder, or its stages do not fit
+        together; the message names the field.
     KeyError
         The base has no stages.
     OSError
@@ -31,9 +32,22 @@ def read_configuration(path: Path) -> dict[str, Any]:
     >>> [stage["name"] for stage in found["stage"]]
     ['first', 'first-realism', 'trunk', 'mmse', 'universal', 'strict']
     """
-    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    return _read(path, [])
+
+
+def _read(path: Path, extended_by: list[str]) -> dict[str, Any]:
+    """Read a file, extended by files of these names in the same folder."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{path.name}: expected TOML, got values nested too deep") from None
     if "base" in content:
-        base = read_configuration(path.parent / content.pop("base"))
+        name, names = content.pop("base"), [*extended_by, path.name]
+        if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
+            raise ValueError(f"base: expected the name of a file in the same folder, got {name!r}")
+        if name in names:
+            raise ValueError(f"base: expected files that do not extend themselves, got {name!r}")
+        base = _read(path.parent / name, names)
         more, last = content.pop("then", []), content.pop("after", None)
         content = base | content
         content["stage"] = [*_up_to(content["stage"], last), *more]

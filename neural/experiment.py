@@ -26,10 +26,11 @@ from neural.evaluation.options import BlockEvaluation, ClipEvaluation, read_opti
 from neural.evaluation.record import Record, Training
 from neural.interfaces import Codec, Task
 from neural.model_files import TASKS, export_codec, load_model, save_model
+from neural.training.checkpoint import one_line
 from neural.training.distributed import barrier, is_first_process
-from neural.training.log import LOG, Line, read_log, trained_seconds
+from neural.training.log import LOG, Line, last_step, read_log, trained_seconds
 from neural.training.loop import train
-from neural.training.stage import Stage
+from neural.training.stage import Stage, check_name
 from rdp.operating_point import OperatingPoint, environment
 
 EVALUATORS: dict[str, Callable[..., Any]] = {"blocks": blocks.evaluate, "clips": clips.evaluate}
@@ -74,6 +75,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         """Refuse stages that cannot follow each other, before any is trained."""
+        check_name(self.name)
         names = [stage.name for stage in self.stages]
         for stage in self.stages:
             if names.count(stage.name) > 1:
@@ -131,12 +133,14 @@ class Experiment:
             evaluation: Any = read_options(EVALUATIONS[task], options.pop("evaluation"))
             built = TASKS[task](**options)
             name = path.stem if seed is None else f"{path.stem}-seed{seed}"
-            chosen = int(content["seed"]) if seed is None else seed
+            chosen = content["seed"] if seed is None else seed
+            if isinstance(chosen, bool) or not isinstance(chosen, int) or chosen < 0:
+                raise ValueError(f"seed: expected an integer >= 0, got {chosen!r}")
             return cls(name, built, chosen, cells, stages, task, options, evaluation)
         except KeyError as error:
             raise ValueError(f"{path}: {error.args[0]}: missing") from None
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {error}") from None
+        except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {one_line(error)}") from None
 
     def rates(self, stage: Stage, cell: int) -> tuple[float, ...]:
         """Return the rates that a stage depends on: of the frames up to the last one it trains."""
@@ -173,7 +177,7 @@ class Experiment:
         folder = self.folder(root, stage, cell)
         if not (folder / MODEL).exists():
             return False
-        step = read_log(folder)[-1]["step"]
+        step = last_step(folder)
         if step != stage.steps:
             raise ValueError(f"{folder}: steps: expected {stage.steps}, got a model after {step}")
         return True
@@ -305,15 +309,15 @@ class Experiment:
 
     def _training(self, root: Path, stage: Stage, cell: int, device: str) -> Training:
         """How a stage was trained, for the record of its points."""
-        log = read_log(self.folder(root, stage, cell))
+        folder = self.folder(root, stage, cell)
         return Training(
             self.name,
             stage.name,
             self.cells[cell],
             self.seed,
             tuple(stage.frames or range(1, len(self.cells[cell]) + 1)),
-            log[-1]["step"],
-            round(trained_seconds(log), 1),
+            last_step(folder),
+            round(trained_seconds(read_log(folder)), 1),
             _name_of(device),
         )
 

@@ -92,6 +92,10 @@ class Codec(StreamCodec[Tensor], Protocol):
         """Number of frames T."""
 
     @property
+    def most_samples(self) -> int:
+        """Number of samples that a stream may have, unless its reader allows more."""
+
+    @property
     def decoders(self) -> Decoders:
         """Networks of the decoders, for each loss."""
 

@@ -1,6 +1,8 @@
 """Files of trained codecs: those that stages leave to each other, and those for users.
 
-Reading a file from elsewhere runs no code.
+Reading a file from elsewhere runs no code. A file holds a digest, which is compared when it is
+read, and parameters that are not finite are refused. What a file claims about its codec is compared
+with the parameters in it before memory is taken for the codec.
 """
 
 from __future__ import annotations
@@ -8,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -17,13 +18,28 @@ from neural.codecs.networks import freeze
 from neural.interfaces import Codec, Task
 from neural.tasks.blocks import BlockTask
 from neural.tasks.clips import ClipTask
-from neural.training.checkpoint import State, load, save
+from neural.training.checkpoint import State, load, not_finite, one_line, save
+from rdp.perception import LOSSES
 
 TASKS: dict[str, Callable[..., Task]] = {"blocks": BlockTask, "clips": ClipTask}
+_MOST_OPTIONS = 1 << 16  # characters of the options of a task
+# what the content of a file can cause that has the right digest and is no codec
+_MALFORMED = (
+    ArithmeticError, AttributeError, AssertionError, LookupError, RuntimeError, TypeError,
+    ValueError,
+)  # fmt: skip
 
 
 def save_model(path: Path, codec: Codec, **about: Any) -> None:
-    """Write the parameters of a codec, with whatever else the reader needs."""
+    """Write the parameters of a codec, with whatever else the reader needs.
+
+    Raises
+    ------
+    ValueError
+        A parameter is NaN or infinite: training diverged.
+    """
+    if (name := not_finite(codec.state_dict())) is not None:
+        raise ValueError(f"{path}: expected finite parameters, got NaN or inf in {name}")
     save(path, {**about, "decoders": list(codec.decoders), "state": codec.state_dict()})
 
 
@@ -47,11 +63,14 @@ def load_model(path: Path, codec: Codec, other_rates: bool = False) -> Codec:
     """
     if not path.exists():
         raise ValueError(f"{path}: not trained yet")
+    advice = "delete it to train the stage again"
+    saved = load(path, what="a trained model", advice=advice)
     try:
-        saved = load(path)
-    except (EOFError, OSError, RuntimeError, UnpicklingError) as error:
-        raise ValueError(f"{path}: expected a trained model, got {error}") from None
-    return _fill(codec, saved, other_rates)
+        return _fill(codec, saved, other_rates)
+    except _MALFORMED as error:
+        raise ValueError(
+            f"{path}: expected a trained model, got {one_line(error)}; {advice}"
+        ) from None
 
 
 def export_codec(
@@ -85,35 +104,56 @@ def load_codec(path: Path | str) -> Codec:
     ValueError
         The file is of another kind; the message names it.
     """
+    saved = load(path, what="an exported codec", advice="export the codec again")
     try:
-        saved = load(path)
-        task = TASKS[saved["task"]](**json.loads(saved["options"]))
-        return freeze(_fill(task.make_codec(saved["rates"]), saved))
-    except FileNotFoundError:
-        raise
-    except (
-        AttributeError,
-        EOFError,
-        KeyError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        UnpicklingError,
-        ValueError,
-    ) as error:
-        raise ValueError(f"{path}: expected an exported codec, got {error}") from None
+        make = _maker(saved)
+        with torch.device("meta"):  # shapes without memory
+            empty = make()
+            _add_decoders(empty, saved)
+        _check_shapes(empty, saved)
+        return freeze(_fill(make(), saved))
+    except _MALFORMED as error:
+        raise ValueError(f"{path}: expected an exported codec, got {one_line(error)}") from None
+
+
+def _maker(saved: State) -> Callable[[], Codec]:
+    """Return what makes the codec that a file describes."""
+    task, rates, options = saved["task"], saved["rates"], saved["options"]
+    if task not in TASKS:
+        raise ValueError(f"task: expected one of {', '.join(TASKS)}, got {task!r}")
+    if len(options) > _MOST_OPTIONS:
+        raise ValueError(f"options: expected at most {_MOST_OPTIONS} characters")
+    if not 1 <= len(rates) <= len(saved["state"]):
+        raise ValueError(f"rates: expected those of the frames in the file, got {len(rates)}")
+    made = TASKS[task](**json.loads(options))
+    return lambda: made.make_codec(rates)
 
 
 def _fill(codec: Codec, saved: State, other_rates: bool = False) -> Codec:
-    for plf in saved["decoders"]:
-        if plf not in codec.decoders:
-            codec.decoders.add(plf)
+    _add_decoders(codec, saved)
     state = saved["state"]
+    if (name := not_finite(state)) is not None:
+        raise ValueError(f"NaN or inf in {name}")
     if other_rates:
         own = codec.state_dict()
         state = own | {k: v for k, v in state.items() if _shape(v) == _shape(own[k])}
     codec.load_state_dict(state)
     return codec
+
+
+def _add_decoders(codec: Codec, saved: State) -> None:
+    for plf in saved["decoders"]:
+        if plf not in LOSSES:
+            raise ValueError(f"decoders: expected some of {', '.join(LOSSES)}, got {plf!r}")
+        if plf not in codec.decoders:
+            codec.decoders.add(plf)
+
+
+def _check_shapes(codec: Codec, saved: State) -> None:
+    """Compare the shapes of a codec without memory with those of the parameters in a file."""
+    for name, value in codec.state_dict().items():
+        if name not in saved["state"] or _shape(value) not in (None, _shape(saved["state"][name])):
+            raise ValueError(f"options that do not fit the parameters in the file ({name})")
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:

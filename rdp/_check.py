@@ -8,9 +8,16 @@ import numpy as np
 
 Array = np.ndarray
 
+_DEEPEST = 64  # dimensions of a numpy array
+
 
 def array(name: str, value: object, *, ndim: int | Sequence[int] | None = None) -> Array:
-    """Return `value` as a float64 array without NaN, or raise ValueError naming `name`."""
+    """Return `value` as a float64 array without NaN, or raise ValueError naming `name`.
+
+    What numpy would turn into numbers with a loss is refused: masked values, dates and complex
+    numbers.
+    """
+    _refuse_lossy(name, value)
     try:
         out = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -22,6 +29,27 @@ def array(name: str, value: object, *, ndim: int | Sequence[int] | None = None) 
     if np.isnan(out).any():
         raise ValueError(f"{name}: expected numbers, got NaN")
     return out
+
+
+def _refuse_lossy(name: str, value: object, depth: int = 0) -> None:
+    """Raise ValueError for what `numpy.asarray` converts to numbers with a loss."""
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name}: expected numbers, got masked values")
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        value = value.ravel().tolist()
+    if isinstance(value, (list, tuple)):
+        if depth > _DEEPEST:
+            raise ValueError(f"{name}: expected numbers, got lists nested too deep")
+        for item in value:
+            if not isinstance(item, (int, float)):
+                _refuse_lossy(name, item, depth + 1)
+    elif hasattr(value, "__array__"):
+        try:
+            dtype = np.asarray(value).dtype
+        except (TypeError, ValueError, OverflowError):
+            return  # no numbers at all, as the conversion will say
+        if dtype.kind in "Mmc":
+            raise ValueError(f"{name}: expected numbers, got {dtype}")
 
 
 def nonnegative(name: str, value: object, **kwargs: int | Sequence[int] | None) -> Array:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rdp import _check
+from rdp._files import replacing
 from rdp.perception import loss_name
 from rdp.source import GaussMarkov
 
@@ -227,10 +228,8 @@ def save_points(path: str | os.PathLike[str], points: Iterable[OperatingPoint]) 
         "version": SCHEMA_VERSION,
         "points": [point.to_json() for point in points],
     }
-    target = Path(path)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
-    partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(target)
+    with replacing(path, "w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def load_points(path: str | os.PathLike[str]) -> list[OperatingPoint]:
@@ -258,6 +257,8 @@ def load_points(path: str | os.PathLike[str]) -> list[OperatingPoint]:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ValueError(f"{path}: expected a JSON file, got {error.msg!r} at {where}") from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise ValueError(f"{path}: expected a JSON file, got {error}") from None
     except RecursionError:
         raise ValueError(f"{path}: expected a JSON file, got one nested too deeply") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
@@ -351,5 +352,5 @@ def _plain(name: str, value: object) -> Any:
     """Return a copy of `value` as strict JSON would give it back."""
     try:
         return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{name}: expected what JSON can hold, got {error}") from None

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 
+# numbers whose squares neither underflow nor overflow
+_SQUARED = tuple(float(np.sqrt(x)) for x in (np.finfo(np.float64).tiny, np.finfo(np.float64).max))
+
 
 @dataclass(frozen=True, eq=False)
 class GaussMarkov:
@@ -39,7 +42,8 @@ class GaussMarkov:
     Raises
     ------
     ValueError
-        sigma not positive and finite, |rho| > 1, NaN, or shapes that do not match.
+        sigma not positive and finite, |rho| > 1, NaN, or shapes that do not match. `variance` and
+        `gain` raise it too, if sigma is so small or large that squares underflow or overflow.
 
     Notes
     -----
@@ -127,12 +131,25 @@ class GaussMarkov:
     @cached_property
     def variance(self) -> Array:
         """Variance of each frame and mode, shape of `sigma`."""
+        least, most = _SQUARED
+        for value in (self.sigma.min(), self.sigma.max()):
+            if not least <= value <= most:
+                raise ValueError(
+                    f"sigma: expected values between {least:.2g} and {most:.2g}, whose squares "
+                    f"are within the range of numbers, got {value:g}"
+                )
         return _check.frozen(self.sigma**2)
 
     @cached_property
     def gain(self) -> Array:
         """Regression coefficient a_t of each frame on the one before; a_1 = 0."""
         first = np.zeros((1, *self.sigma.shape[1:]))
+        step = np.abs(np.diff(np.log(self.sigma), axis=0)).max(initial=0.0)
+        if step > np.log(_SQUARED[1]):
+            raise ValueError(
+                f"sigma: expected consecutive frames within a factor of {_SQUARED[1]:.2g}, got "
+                f"one of 1e{step / np.log(10):.0f}"
+            )
         rest = self.rho * (self.sigma[1:] / self.sigma[:-1])
         return _check.frozen(np.concatenate([first, rest]))
 

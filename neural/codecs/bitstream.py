@@ -22,7 +22,6 @@ Tensor = torch.Tensor
 
 KIND = 2
 FINGERPRINT_BYTES = 8
-MAX_SAMPLES = 1 << 24
 
 
 @torch.no_grad()
@@ -98,7 +97,7 @@ class StreamMessage:
 
 
 @torch.no_grad()
-def read(codec: Codec, stream: bytes, max_samples: int = MAX_SAMPLES) -> StreamMessage:
+def read(codec: Codec, stream: bytes, max_samples: int | None = None) -> StreamMessage:
     """Decode a stream up to the choice of the perception loss.
 
     Parameters
@@ -107,8 +106,9 @@ def read(codec: Codec, stream: bytes, max_samples: int = MAX_SAMPLES) -> StreamM
         The codec that wrote it, or one with the same encoder and other decoders.
     stream : bytes
         From `encode`.
-    max_samples : int
-        Largest number of samples to accept.
+    max_samples : int or None
+        Largest number of samples to accept, before memory is taken for them: a short stream may
+        declare many. None takes `most_samples` of the codec.
 
     Raises
     ------
@@ -122,8 +122,12 @@ def read(codec: Codec, stream: bytes, max_samples: int = MAX_SAMPLES) -> StreamM
         raise CorruptStream("stream: written by another encoder")
     reader.finish()
     tables = _tables(codec)
-    if not 1 <= n <= max_samples or len(chunks) != len(tables):
-        raise CorruptStream(f"stream: header of {n} samples, {len(chunks)} frames")
+    most = codec.most_samples if max_samples is None else max_samples
+    if not 1 <= n <= most or len(chunks) != len(tables):
+        raise CorruptStream(
+            f"stream: header of {n} samples, {len(chunks)} frames; expected {len(tables)} frames "
+            f"of 1 to {most} samples (max_samples)"
+        )
     device = _device(codec)
 
     def channel(number: int, y: None) -> Tensor:
@@ -147,13 +151,15 @@ def decode(codec: Codec, stream: bytes, plf: str) -> Tensor:
 class Streams:
     """Gives a codec the methods of `rdp.codec.interfaces.StreamCodec`."""
 
+    most_samples = 1 << 18  # that a stream may have, unless its reader allows more
+
     def encode(self: Codec, x: Tensor, seed: int) -> bytes:
         """Return source frames as one stream; see `neural.codecs.bitstream.encode`."""
         return encode(self, x, seed)
 
-    def read(self: Codec, stream: bytes) -> StreamMessage:
+    def read(self: Codec, stream: bytes, max_samples: int | None = None) -> StreamMessage:
         """Decode a stream up to the choice of the loss; see `neural.codecs.bitstream.read`."""
-        return read(self, stream)
+        return read(self, stream, max_samples)
 
 
 def fingerprint(codec: Codec) -> bytes:

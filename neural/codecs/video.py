@@ -164,6 +164,7 @@ class VideoCodec(Streams, nn.Module):
     """
 
     log_price = None  # the sizes fix the rates
+    most_samples = 1 << 11  # a clip takes about 1 MiB while it is decoded
 
     def __init__(self, shape: VideoShape) -> None:
         super().__init__()

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import torch
 from torch.nn import functional
 
 from neural.datasets.clips import Clips, ClipSource, draw_below
+from rdp._files import read_arrays, replacing
 from rdp.clip.read import ClipError, read_luma
 
 Array = np.ndarray
@@ -215,13 +215,22 @@ def _decoded(
     if cache is not None:
         stored = cache / f"kth-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.npz"
         if stored.exists():
-            with np.load(stored, allow_pickle=False) as content:
-                return content["pictures"], content["lengths"]
+            return _cached(stored)
     parts = [part for path, span in zip(paths, spans, strict=True) for part in decode(path, span)]
     pictures, lengths = np.concatenate(parts), np.array([len(part) for part in parts])
     if stored is not None:
         stored.parent.mkdir(parents=True, exist_ok=True)
-        partial = stored.with_name(f"{stored.name}.{os.getpid()}.part.npz")
-        np.savez(partial, pictures=pictures, lengths=lengths)
-        partial.replace(stored)
+        with replacing(stored) as file:
+            np.savez(file, pictures=pictures, lengths=lengths)
+    return pictures, lengths
+
+
+def _cached(path: Path) -> tuple[Array, Array]:
+    """Read decoded frames; ValueError names a file that is damaged."""
+    found = read_arrays(path, "decoded frames")
+    if not found.keys() >= {"pictures", "lengths"}:
+        raise ValueError(f"{path}: expected decoded frames, got {', '.join(found)}; delete it")
+    pictures, lengths = found["pictures"], found["lengths"]
+    if pictures.shape != (lengths.sum(), SIZE, SIZE) or pictures.dtype != np.uint8:
+        raise ValueError(f"{path}: expected decoded frames, got {pictures.shape}; delete it")
     return pictures, lengths

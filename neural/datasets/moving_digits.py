@@ -19,13 +19,14 @@ import math
 import struct
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from neural.datasets.clips import Clips, ClipSource, draw_below
+from rdp._files import replacing
 
 Array = np.ndarray
 Tensor = torch.Tensor
@@ -35,6 +36,8 @@ FIELD = 64
 DIGIT = 32
 MOTIONS = ("jumps", "constant")
 _FILES = {"train": "train", "heldout": "t10k"}
+MOST_BYTES = 1 << 28  # of an IDX file, decompressed; the largest standard file has 47 million
+_PART = 1 << 20
 _HEAD = struct.Struct(">HBB")  # zero, type of the numbers (8: unsigned byte), number of axes
 
 
@@ -59,7 +62,7 @@ def read_idx(path: Path | str) -> Array:
     Parameters
     ----------
     path : path
-        A file whose name ends in .gz is decompressed.
+        A file whose name ends in .gz is decompressed, up to what its header declares.
 
     Returns
     -------
@@ -68,29 +71,43 @@ def read_idx(path: Path | str) -> Array:
     Raises
     ------
     ValueError
-        The file is of another kind, or its size is not what it declares; the message names it.
+        The file is of another kind, its size is not what it declares, or it declares more than
+        `MOST_BYTES`; the message names it.
     FileNotFoundError
         There is no such file.
     """
     path = Path(path)
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path}: expected a whole gzip file, got {error}") from None
-    if len(content) < _HEAD.size:
-        raise ValueError(f"{path}: expected an IDX file, got {len(content)} bytes")
-    zero, kind, axes = _HEAD.unpack_from(content)
-    start = _HEAD.size + 4 * axes
-    if zero != 0 or kind != 8 or not 1 <= axes <= 4 or len(content) < start:
-        raise ValueError(f"{path}: expected an IDX file of bytes, got {content[:4].hex()}...")
-    shape = struct.unpack_from(f">{axes}I", content, _HEAD.size)
-    if len(content) - start != math.prod(shape):
-        raise ValueError(
-            f"{path}: expected {math.prod(shape)} bytes for {shape}, got {len(content) - start}"
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return _read_idx(path, file)
+    except FileNotFoundError:
+        raise
+    except (OSError, EOFError, zlib.error) as error:
+        if path.suffix != ".gz":
+            raise
+        raise ValueError(f"{path}: expected a whole gzip file, got {error}") from None
+
+
+def _read_idx(path: Path, file: BinaryIO | gzip.GzipFile) -> Array:
+    """Read the header, and then no more than the numbers that it declares."""
+    head = file.read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        raise ValueError(f"{path}: expected an IDX file, got {len(head)} bytes")
+    zero, kind, axes = _HEAD.unpack(head)
+    sizes = file.read(4 * axes) if zero == 0 and kind == 8 and 1 <= axes <= 4 else b""
+    if not sizes or len(sizes) < 4 * axes:
+        raise ValueError(f"{path}: expected an IDX file of bytes, got {head.hex()}...")
+    shape = struct.unpack(f">{axes}I", sizes)
+    count = math.prod(shape)
+    if count > MOST_BYTES:
+        raise ValueError(f"{path}: expected at most {MOST_BYTES:,} bytes, got {shape}")
+    content = bytearray()
+    while len(content) <= count and (part := file.read(min(count + 1 - len(content), _PART))):
+        content += part
+    if len(content) != count:
+        found = f"{len(content)}" if len(content) < count else "more"
+        raise ValueError(f"{path}: expected {count} bytes for {shape}, got {found}")
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def load_digits(split: str, folder: Path | str | None = None) -> Digits:
@@ -261,13 +278,14 @@ def make_subset(folder: Path | str, target: Path | str = SUBSET) -> None:
         _first_of_each(load_digits(split, folder), count)
         for split, count in (("train", 200), ("heldout", 50))
     )
-    np.savez_compressed(
-        target,
-        train_images=train.images,
-        train_labels=train.labels,
-        heldout_images=heldout.images,
-        heldout_labels=heldout.labels,
-    )
+    with replacing(target) as file:
+        np.savez_compressed(
+            file,
+            train_images=train.images,
+            train_labels=train.labels,
+            heldout_images=heldout.images,
+            heldout_labels=heldout.labels,
+        )
 
 
 def _first_of_each(digits: Digits, count: int) -> Digits:

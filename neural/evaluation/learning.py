@@ -40,7 +40,7 @@ def learning_rows(
         last = int(steps[-1])
         while (inside := (steps > last // 2) & (steps <= last)).sum() >= FEWEST:
             for plf in stage.plfs:
-                seen = np.array([line["distortion"][plf] for line in log])[inside]
+                seen = _distortions(log, plf, stage.name)[inside]
                 for frame in stage.frames or range(1, len(rates) + 1):
                     yield {
                         "experiment": experiment,
@@ -57,6 +57,17 @@ def learning_rows(
                         "w1": _mean_w1(log, inside, plf, frame),
                     }
             last //= 2
+
+
+def _distortions(log: Log, plf: str, stage: str) -> np.ndarray:
+    """Distortion of each line and frame; ValueError names the stage whose log is damaged."""
+    try:
+        return np.array([line["distortion"][plf] for line in log], dtype=np.float64)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"{stage}: expected a log with the distortion under {plf} in every line, got damaged "
+            "lines"
+        ) from None
 
 
 def _mean_w1(log: Log, inside: Any, plf: str, frame: int) -> float | None:

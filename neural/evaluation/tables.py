@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neural.evaluation.record import FreshCritic, Record, UniversalGap, own_loss, record_of
+from rdp._files import replacing
 from rdp.operating_point import OperatingPoint
 from solvers.validation import Check
 
@@ -69,11 +70,11 @@ def check_rows(points: Sequence[OperatingPoint], checks: Iterable[Check]) -> Ite
 
 
 def write_csv(path: Path | str, rows: Iterable[Row]) -> None:
-    """Write rows with the same columns; ValueError if there is none."""
+    """Write rows with the same columns, replacing the file as a whole; ValueError without rows."""
     kept = list(rows)
     if not kept:
         raise ValueError(f"{path}: expected at least one row, got none")
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with replacing(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(kept[0]))
         writer.writeheader()
         writer.writerows(kept)

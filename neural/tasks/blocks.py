@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -44,7 +45,11 @@ class BlockTask:
         self.shape = BlockShape(frames=self.source.frames, **codec)
         self.critic_hidden = int(critic.get("hidden", 64))
         self.device = "cpu"
-        self._factor = torch.from_numpy(psd_cholesky(self.source.covariance())).float()
+
+    @cached_property
+    def _factor(self) -> torch.Tensor:
+        """Factor of the covariance, made when the first blocks are drawn."""
+        return torch.from_numpy(psd_cholesky(self.source.covariance())).float()
 
     def to(self, device: str) -> None:
         """Give blocks on a device from now on."""

@@ -19,10 +19,10 @@ started again from its last checkpoint therefore ends in the same numbers, on a 
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from neural.codecs.networks import freeze
 from neural.interfaces import Batch, Codec, CountingCodec, DensityCodec, MakeCritic
-from neural.training.checkpoint import State, load, save
+from neural.training.checkpoint import State, load, not_finite, one_line, save
 from neural.training.critics import adversarial_loss, compared, critic_loss, distance
 from neural.training.distributed import (
     average_over_processes,
@@ -41,12 +41,14 @@ from neural.training.distributed import (
     process,
     processes,
 )
-from neural.training.log import open_log
+from neural.training.log import ADVICE, Log
 from neural.training.stage import Stage
+from rdp._files import locked, naming, remove_partial
 
 Tensor = torch.Tensor
 
 CHECKPOINT = "checkpoint.pt"
+LOCK = "lock"  # held by the process that trains in a folder
 
 
 def train(
@@ -101,7 +103,11 @@ def train(
     Raises
     ------
     ValueError
-        The folder holds a checkpoint of another stage.
+        The folder holds a checkpoint of another stage or a damaged one, another process trains in
+        it, or training diverges: then the last checkpoint before is kept.
+    OSError
+        The checkpoint or the log cannot be written. The last checkpoint is kept, and the message
+        says how to go on.
     """
     run = Run(stage, codec, make_critic, torch.device(device), channels_last)
     if compiled:
@@ -110,33 +116,32 @@ def train(
     first = is_first_process()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / CHECKPOINT
-    if path.exists():
-        run.load_state(load(path, device))
-    saved, began = time.monotonic(), time.monotonic()
-    with (
-        open_log(folder, run.step) as log,
-        tqdm(
+    with locked(folder / LOCK) if first else nullcontext():
+        path = folder / CHECKPOINT
+        if first:
+            remove_partial(path)
+        if path.exists():
+            run.resume(path)
+        log = Log(folder, run.step) if first else None
+        saved, began = time.monotonic(), time.monotonic()
+        with tqdm(
             total=stage.steps,
             initial=run.step,
             desc=stage.name,
             position=position,
             disable=not (progress and first),
-        ) as bar,  # fmt: skip
-    ):
-        while run.step < stage.steps:
-            seen = run.advance(batch)
-            bar.update()
-            if not first:
-                continue
-            if run.step % log_every == 0 or run.step == stage.steps:
-                line = {"step": run.step, "seconds": time.monotonic() - began, **seen()}
-                log.write(json.dumps(line) + "\n")
-            if run.step == stage.steps or time.monotonic() - saved >= checkpoint_seconds:
-                log.flush()
-                save(path, run.state())
-                saved = time.monotonic()
-    run.finish(batch)
+        ) as bar:
+            while run.step < stage.steps:
+                seen = run.advance(batch)
+                bar.update()
+                if log is None:
+                    continue
+                if run.step % log_every == 0 or run.step == stage.steps:
+                    log.write({"step": run.step, "seconds": time.monotonic() - began, **seen()})
+                if run.step == stage.steps or time.monotonic() - saved >= checkpoint_seconds:
+                    run.save(path)
+                    saved = time.monotonic()
+        run.finish(batch)
     return codec
 
 
@@ -294,6 +299,32 @@ class Run:
             "optimiser": self.optimiser.state_dict(),
             "critic_optimiser": self.critic_optimiser and self.critic_optimiser.state_dict(),
         }
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint; the last one is kept if it cannot be written, or if this diverged."""
+        state = self.state()
+        if (name := not_finite(state["average"])) is not None:
+            raise ValueError(
+                f"{path}: training diverged before step {self.step} (NaN or inf in parameter "
+                f"{name}); the checkpoint from before is kept: lower lr, and begin anew"
+            )
+        try:
+            save(path, state)
+        except OSError as error:
+            raise naming(error, path, ADVICE) from error
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint; ValueError names one that is damaged or of another stage."""
+        advice = f"delete {path.name} to train the stage from its beginning"
+        state = load(path, str(self.device), "a checkpoint of this stage", advice)
+        try:
+            self.load_state(state)
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"{path}: expected a checkpoint of this stage, got {one_line(error)}; {advice}"
+            ) from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {one_line(error)}; {advice}") from None
 
     def load_state(self, state: State) -> None:
         """Go on from what `state` returned."""

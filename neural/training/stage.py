@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rdp import _check
 from rdp.perception import LOSSES
+
+_NAME = re.compile(r"\w(?:[\w .+-]{0,98}[\w+-])?")
+
+
+def check_name(name: object) -> None:
+    """Raise ValueError unless a name can be that of a folder, inside the folder of all runs."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            f"name: expected letters, digits, spaces and _ . + -, as the name of a folder, got "
+            f"{name!r}"
+        )
 
 
 @dataclass(frozen=True)
@@ -17,7 +30,8 @@ class Stage:
     Parameters
     ----------
     name : str
-        Folders, logs and other stages use it.
+        Folders, logs and other stages use it: letters, digits, spaces and ``_ . + -``, beginning
+        with a letter, a digit or _.
     plfs : tuple of {"MMSE", "FMD", "JD", "SA"}
         Decoders to train, side by side on the same representation.
     encoder : {"train", "frozen"}
@@ -76,6 +90,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         """Validate every field."""
+        check_name(self.name)
         object.__setattr__(self, "plfs", tuple(self.plfs))
         if not self.plfs or not set(self.plfs) <= set(LOSSES):
             raise ValueError(f"plfs: expected some of {', '.join(LOSSES)}, got {self.plfs}")
@@ -84,13 +99,18 @@ class Stage:
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision: expected float32 or bfloat16, got {self.precision!r}")
         for name in ("steps", "batch", "critic_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}: expected at least 1, a whole number, got {value!r}")
+        for name in ("lr", "critic_lr", "realism", "price_lr"):
+            _check.finite(name, _check.nonnegative(name, getattr(self, name), ndim=0))
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise ValueError(f"seed: expected an integer >= 0, got {self.seed!r}")
         if not 0 <= self.average < 1:
             raise ValueError(f"average: expected a value in [0, 1), got {self.average}")
         if self.frames is not None:
             object.__setattr__(self, "frames", tuple(self.frames))
-            if not self.frames or min(self.frames) < 1:
+            if not self.frames or not all(type(t) is int and t >= 1 for t in self.frames):
                 raise ValueError(f"frames: expected numbers from 1, got {self.frames}")
         if self.cell is not None:
             object.__setattr__(self, "cell", tuple(float(rate) for rate in self.cell))

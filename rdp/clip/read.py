@@ -3,11 +3,18 @@
 Luma has the units of 8-bit video, 0 to 255. It is the luma plane as it is coded, 16 to 235 in most
 files; 10-bit values are divided by 4. RGB pixels are weighted by (.299, .587, .114), as in ITU-R
 BT.601.
+
+Files from elsewhere are safe to read. The size of a picture is checked before memory is taken for
+it; the memory in use stays below four times that of the largest clip (2 GiB). No file makes the
+reader open another one. A file that ends too early is refused, where its kind says how long it is
+(`rdp.clip._complete`).
 """
 
 from __future__ import annotations
 
+import errno
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rdp import _check
+from rdp.clip._complete import is_cut, lasts, names_other_files
 
 if TYPE_CHECKING:
     import os
@@ -23,11 +31,13 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 PEAK = 255.0  # largest luma
-MAX_PIXELS = 1 << 26  # luma samples of one clip: 0.5 GiB as float64; 2 GiB to analyse
+MAX_PIXELS = 1 << 26  # luma samples of one clip: 0.5 GiB as float64; 2 GiB to read or analyse
 
 IMAGES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _DAMAGED = "not a video, or truncated or damaged"
 _RGB = np.array([0.299, 0.587, 0.114])
+_ROWS = 256  # of a picture that are converted at a time
+_NPY = b"\x93NUMPY"
 
 
 class ClipError(ValueError):
@@ -67,16 +77,17 @@ def read_luma(
     start : int
         Number of frames to skip at the beginning.
     frames : int or None
-        Number of frames to read; None reads to the end.
+        Number of frames to read; None reads to the end, and compares it with what the file says of
+        its length.
     kind : str or None
-        Name of FFmpeg's reader for the file ("mov", "avi", ...). None lets FFmpeg guess; it may
-        then choose a kind that opens other files, such as a playlist.
+        Name of FFmpeg's reader for the file ("mov", "avi", ...). None lets FFmpeg guess.
 
     Raises
     ------
     ClipError
-        The path is missing, empty, truncated or damaged, is not a video, has frames of different
-        sizes, fewer than two frames, or more than `MAX_PIXELS` luma samples in total.
+        The path is missing, empty, truncated or damaged, is not a video, lists other files, has
+        frames of different sizes, fewer than two frames, or more than `MAX_PIXELS` luma samples in
+        total.
     """
     if isinstance(start, bool) or not isinstance(start, int) or start < 0:
         raise ValueError(f"start: expected an integer >= 0, got {start!r}")
@@ -137,7 +148,12 @@ def _folder(path: Path, first: int, last: int | None) -> Iterator[Array]:
         if item.stat().st_size == 0:
             raise ClipError(item, "empty file")
         with _reading(item):
-            yield from _decoded(item)
+            pictures = _decoded(item)
+            first_picture = next(pictures, None)
+            if first_picture is None:
+                raise ClipError(item, _DAMAGED)
+            yield first_picture
+            yield from pictures
 
 
 def _video(path: Path, first: int, last: int | None, kind: str | None) -> Iterator[Array]:
@@ -157,9 +173,14 @@ def _reading(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (av.error.InvalidDataError, av.error.ArgumentError, av.error.EOFError):
-        raise ClipError(path, _DAMAGED) from None
+    except av.error.ArgumentError:
+        large = f"{_DAMAGED}, or its pictures have more than {MAX_PIXELS // 2:,} pixels"
+        raise ClipError(path, large) from None
+    except (av.error.InvalidDataError, av.error.EOFError, IndexError):
+        raise ClipError(path, _DAMAGED) from None  # IndexError: a stream that the header lacks
     except (av.error.FFmpegError, OSError) as error:
+        if isinstance(error, av.error.FFmpegError) and error.errno == errno.EIO:
+            raise ClipError(path, _DAMAGED) from None  # FFmpeg says so of data that are missing
         raise ClipError(path, f"cannot be read ({error.strerror or error})") from error
 
 
@@ -167,23 +188,64 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
     """Decode a whole file and yield its luma, or raise ClipError where data are missing."""
     import av
 
-    with av.open(str(path), format=kind) as container:
+    if names_other_files(path):
+        raise ClipError(path, "a list of other files, not a video")
+    # From an open file: the name is no address and no pattern, and no other file can be opened.
+    # The limit on pixels reaches the decoders twice, as FFmpeg decodes a picture to find its size.
+    # They compare it with sizes that are rounded up.
+    limit = {"max_pixels": str(MAX_PIXELS * 9 // 16)}
+    alone = {"protocol_whitelist": "none", "pattern_type": "none"}
+    with (
+        path.open("rb") as file,
+        av.open(
+            file,
+            "r",
+            format=kind,
+            options=limit,
+            container_options=alone,
+            metadata_errors="replace",
+        ) as container,
+    ):
         # FFmpeg reads text files as pictures of a terminal
         if not container.streams.video or container.format.name == "tty":
             raise ClipError(path, _DAMAGED)
         stream = container.streams.video[0]
-        packets, end = 0, 0
+        coder = stream.codec_context
+        if coder is None:
+            raise ClipError(path, "no decoder for this kind of video")
+        _check_size(path, coder.width, coder.height)
+        coder.options = limit
+        period = 1 / (stream.average_rate or stream.guessed_rate or 25)
+        packets, end, seconds = 0, 0, 0.0
         for packet in container.demux(stream):
             if packet.size:
                 packets, end = packets + 1, (packet.pos or 0) + packet.size
+                if packet.pts is not None:
+                    last = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                    seconds = max(seconds, last if packet.duration else last + float(period))
             for frame in packet.decode():
                 if frame.is_corrupt:
                     raise ClipError(path, _DAMAGED)
+                _check_size(path, frame.width, frame.height)
                 yield _luma(frame)
         if packets < stream.frames:
             raise ClipError(path, f"truncated, {packets} of {stream.frames} frames")
-        if container.format.name == "yuv4mpegpipe" and end < container.size:
+        expected = lasts(stream, container)
+        if expected is not None and seconds < expected - 0.6 * float(period):
+            raise ClipError(
+                path, f"truncated, {packets} frames of {seconds:.2f} s, expected {expected:.2f} s"
+            )
+        short = container.format.name == "yuv4mpegpipe" and end < container.size
+        if short or is_cut(path, container.format.name):
             raise ClipError(path, f"truncated after {packets} frames")
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    """Refuse pictures of which not even two are allowed."""
+    if width * height > MAX_PIXELS // 2:
+        raise ClipError(
+            path, f"pictures of {width}x{height}, more than {MAX_PIXELS // 2:,} pixels each"
+        )
 
 
 def _luma(frame: Any) -> Array:
@@ -192,7 +254,7 @@ def _luma(frame: Any) -> Array:
     first, *others = kind.components
     own_plane = all(component.plane != first.plane for component in others)
     if kind.is_rgb or kind.has_palette or not own_plane or not 8 <= first.bits <= 16:
-        return frame.to_ndarray(format="rgb24") @ _RGB
+        return _weighted(frame.to_ndarray(format="rgb24"))
     plane = frame.planes[first.plane]
     wide = first.bits > 8
     dtype = np.dtype(np.uint8) if not wide else np.dtype(">u2" if kind.is_big_endian else "<u2")
@@ -203,10 +265,7 @@ def _luma(frame: Any) -> Array:
 
 def _from_npy(path: Path, first: int, last: int | None) -> Array:
     """Return the luma of frames in a .npy file."""
-    try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ClipError(path, f"not a .npy array, or truncated ({error})") from None
+    stored = _mapped(path)
     rgb = stored.ndim == 4 and stored.shape[-1] == 3
     if not rgb and stored.ndim != 3:
         raise ClipError(path, f"expected shape (T, H, W) or (T, H, W, 3), got {stored.shape}")
@@ -216,9 +275,42 @@ def _from_npy(path: Path, first: int, last: int | None) -> Array:
     _check_frames(path, len(taken))
     _check_pixels(path, taken.size // (3 if rgb else 1))
     floating = stored.dtype.kind == "f"
-    values = np.asarray(taken, dtype=np.float64)
     top = 1.0 if floating else PEAK
-    if not (values.size and values.min() >= 0 and values.max() <= top):  # nan fails too
-        raise ClipError(path, f"expected {stored.dtype} frames in [0, {top:g}]")
-    luma = values @ _RGB if rgb else values
-    return luma * PEAK if floating else luma
+    out = np.empty(taken.shape[:3])
+    for picture, luma in zip(taken, out, strict=True):
+        # nan fails too
+        if not (picture.size and picture.min() >= 0 and picture.max() <= top):
+            raise ClipError(path, f"expected {stored.dtype} frames in [0, {top:g}]")
+        luma[...] = _weighted(picture) if rgb else picture
+    if floating:
+        out *= PEAK
+    return out
+
+
+def _mapped(path: Path) -> Array:
+    """Return the array in a .npy file, without reading its values."""
+    with path.open("rb") as file:
+        if file.read(len(_NPY)) != _NPY:
+            raise ClipError(path, "not a .npy array")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of numpy, about headers that it cannot read
+            stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise ClipError(path, f"cannot be read ({error.strerror or error})") from None
+    # numpy raises many kinds for headers that describe no array: shapes that are negative or too
+    # large, brackets that are not closed or nested too deep
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ClipError(path, f"not a .npy array, or truncated ({reason})") from None
+    if not isinstance(stored, np.ndarray):
+        raise ClipError(path, "not a .npy array")
+    return stored
+
+
+def _weighted(rgb: Array) -> Array:
+    """Return the luma of a picture (H, W, 3), some rows at a time to save memory."""
+    luma = np.empty(rgb.shape[:2])
+    for row in range(0, len(rgb), _ROWS):
+        luma[row : row + _ROWS] = np.asarray(rgb[row : row + _ROWS], dtype=np.float64) @ _RGB
+    return luma

@@ -54,6 +54,7 @@ Array = np.ndarray
 KIND = 1  # of the container
 MAX_RATE = 16.0  # bits per sample; more would need probabilities of over 24 bits
 MAX_SAMPLES = 1 << 28  # values in one stream
+READ_SAMPLES = 1 << 24  # values that `read` accepts unless it is told more: 128 MiB as float64
 _NO_BITS = 1e-12  # a frame whose error would fall by less than this share gets no bits
 
 
@@ -215,13 +216,14 @@ class DitheredCodec:
         chunks, _ = self._run(len(x), seed, x=x)
         return pack(KIND, self._header(len(x), seed), chunks)
 
-    def read(self, stream: bytes) -> DitheredMessage:
+    def read(self, stream: bytes, max_samples: int = READ_SAMPLES) -> DitheredMessage:
         """Decode a stream of this codec up to the choice of the perception loss.
 
         The function `read` of this module does it without knowing the codec. Raises CorruptStream
-        if the bytes are damaged or another codec wrote them.
+        if the bytes are damaged, another codec wrote them, or they hold more than max_samples
+        values.
         """
-        message = read(stream)
+        message = read(stream, max_samples)
         if message.codec._header(1, 0) != self._header(1, 0):
             raise CorruptStream("stream: written by a codec of another source, mmse or lattice")
         return message
@@ -360,19 +362,24 @@ class DitheredMessage:
         return np.einsum("nsd,dts->ntd", self.white, matrix)
 
 
-def read(stream: bytes, max_samples: int = MAX_SAMPLES) -> DitheredMessage:
+def read(stream: bytes, max_samples: int = READ_SAMPLES) -> DitheredMessage:
     """Decode a stream of any `DitheredCodec` up to the choice of the perception loss.
 
-    The header describes the codec. A stream of more than max_samples values is refused before
-    memory is taken. Raises CorruptStream for bytes that are damaged or of another kind.
+    The header describes the codec. A stream of more than max_samples values, or whose decoders are
+    matrices of more entries, is refused before memory is taken. Frames without bits need no bytes,
+    so a short stream may hold many values. Reading and decoding take less memory than 100 bytes for
+    each accepted value. Raises CorruptStream for bytes that are damaged or of another kind.
     """
     header, chunks = unpack(stream, KIND)
     reader = Reader(header)
     n, frames, modes, name, seed = (reader.varint() for _ in range(5))
     if not (n >= 1 and frames == len(chunks) >= 1 and name < len(LATTICES)):
         raise CorruptStream(f"stream: header of {n} sequences, {frames} frames, lattice {name}")
-    if n * frames * max(modes, 1) > max_samples:
-        raise CorruptStream(f"stream: {n} x {frames} x {modes} values, expected <= {max_samples}")
+    if max(n, frames) * frames * max(modes, 1) > max_samples:
+        raise CorruptStream(
+            f"stream: expected at most {max_samples} values, got {n} x {frames} x {max(modes, 1)}; "
+            "max_samples allows more"
+        )
     shape = (frames, modes) if modes else (frames,)
     per_frame = max(modes, 1)
     sizes = (frames * per_frame, (frames - 1) * per_frame, frames * per_frame)

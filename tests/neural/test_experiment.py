@@ -15,7 +15,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from neural.__main__ import OVERLAY, main  # noqa: E402
-from neural.evaluation.record import record_of, trained  # noqa: E402
+from neural.evaluation.record import record_of  # noqa: E402
+from neural.evaluation.record import trained as training_of  # noqa: E402
 from neural.experiment import Experiment  # noqa: E402
 from rdp.operating_point import load_points  # noqa: E402
 from tests.neural.small_clips import NETWORKS  # noqa: E402
@@ -90,7 +91,7 @@ def test_train_and_evaluate(config, tmp_path, capsys):
         assert (point.rate == points[0].rate).all()  # the same bytes
     for point in points:
         assert point.versions["torch"] == torch.__version__
-        assert trained(point).seed == 1
+        assert training_of(point).seed == 1
 
 
 def test_status_says_what_is_done(config, tmp_path, capsys):
@@ -314,7 +315,7 @@ def test_all_cells_begin_from_a_stage_of_one_cell(tmp_path, monkeypatch):
     runs = ["--runs", str(tmp_path), "--workers", "1"]
     assert main(["train", str(path), *runs]) == 0
     assert main(["evaluate", str(path), *runs, "--results", str(points)]) == 0
-    assert [trained(p).stage for p in load_points(points)] == ["mmse", "mmse"]
+    assert [training_of(p).stage for p in load_points(points)] == ["mmse", "mmse"]
     experiment = Experiment.load(path)
     trunk = experiment.model(tmp_path, experiment.stage("trunk"), 0).state_dict()
     two, four = (experiment.model(tmp_path, experiment.stage("mmse"), k) for k in (0, 1))
@@ -372,9 +373,9 @@ def test_measuring_one_cell_keeps_the_points_of_others(tmp_path):
     runs, target = ["--runs", str(tmp_path), "--workers", "1"], tmp_path / "points.json"
     assert main(["train", str(path), *runs]) == 0
     assert main(["evaluate", str(path), *runs, "--results", str(target)]) == 0
-    whole = [(trained(p).rates, p.plf) for p in load_points(target)]
+    whole = [(training_of(p).rates, p.plf) for p in load_points(target)]
     assert main(["evaluate", str(path), *runs, "--results", str(target), "--cell", "0"]) == 0
-    again = [(trained(p).rates, p.plf) for p in load_points(target)]
+    again = [(training_of(p).rates, p.plf) for p in load_points(target)]
     assert sorted(again) == sorted(whole)
 
 

@@ -155,6 +155,7 @@ def test_an_unknown_schema_version_is_refused(tmp_path, version):
         "null",
         '{"points": []}',
         "[" * 100_000,
+        "1" * 5000,
         "\udcff",
         json.dumps({"schema": SCHEMA, "version": SCHEMA_VERSION}),
         json.dumps({"schema": SCHEMA, "version": SCHEMA_VERSION, "points": [3]}),

@@ -202,3 +202,21 @@ BAD = [
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("sigma", [1e-170, 1e-155, 1e155])
+def test_variances_beyond_the_range_of_numbers_are_refused(sigma):
+    """Their squares would be zero, inaccurate or infinite, and nothing could be computed."""
+    source = GaussMarkov.stationary(0.9, 3, sigma=sigma)
+    with pytest.raises(ValueError, match=r"sigma: expected values between 1\.5e-154 and"):
+        _ = source.innovation
+    source = GaussMarkov([1.0, sigma], 0.9)
+    with pytest.raises(ValueError, match="sigma: expected consecutive frames within a factor"):
+        _ = source.gain
+
+
+@pytest.mark.parametrize("sigma", [1.6e-154, 1.2e154])
+def test_variances_within_the_range_of_numbers_are_exact(sigma):
+    source = GaussMarkov([sigma, 1.0, sigma], 0.5)
+    np.testing.assert_allclose(source.variance, [sigma**2, 1.0, sigma**2], rtol=1e-15)
+    np.testing.assert_allclose(source.gain, [0, 0.5 / sigma, 0.5 * sigma], rtol=1e-15)

@@ -276,10 +276,30 @@ def test_a_torn_record_is_computed_again_and_only_that(tmp_path_factory, data):
     whole = sweep(problem, GRID, checkpoint=path, chunk=5)
     size = path.stat().st_size
     os.truncate(path, data.draw(st.integers(size - 5 * 72, size - 1)))
-    with Counting(1) as executor:
+    with (
+        Counting(1) as executor,
+        pytest.warns(RuntimeWarning, match=r"sweep\.checkpoint: .* computed again"),
+    ):
         same(sweep(problem, GRID, executor=executor, checkpoint=path, chunk=5), whole)
     assert executor.chunks == 1
     assert path.stat().st_size == size
+
+
+@given(place=st.integers(0, 10**6), bit=st.integers(0, 7))
+@settings(max_examples=30)
+def test_a_flipped_bit_costs_one_chunk_and_changes_no_number(tmp_path_factory, place, bit):
+    path = tmp_path_factory.mktemp("flipped") / "sweep.checkpoint"
+    problem = Problem(SOURCE, 1.0, JD(0.0))
+    whole = sweep(problem, GRID, checkpoint=path, chunk=5)
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    with (
+        Counting(1) as executor,
+        pytest.warns(RuntimeWarning, match=r"sweep\.checkpoint: .* computed again"),
+    ):
+        same(sweep(problem, GRID, executor=executor, checkpoint=path, chunk=5), whole)
+    assert executor.chunks <= 1
 
 
 def test_a_finished_checkpoint_computes_nothing(tmp_path):

@@ -1,5 +1,6 @@
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -49,6 +50,10 @@ def test_idx_files_are_read_raw_and_compressed(tmp_path):
         ("long", idx((2, 3), b"1234567")),
         ("cut.gz", gzip.compress(idx((2, 3), b"123456"), mtime=0)[:-9]),
         ("raw.gz", idx((2, 3), b"123456")),
+        ("long.gz", gzip.compress(idx((2, 3), b"1234567"))),
+        ("short.gz", gzip.compress(idx((2, 3), b"12345"))),
+        ("axes", struct.pack(">HBB", 0, 8, 3) + bytes(5)),
+        ("huge", idx((1 << 31, 1 << 31), b"")),
         ("floats", struct.pack(">HBB", 0, 13, 1) + bytes(8)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -57,6 +62,21 @@ def test_broken_idx_files_are_named(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=name):
         read_idx(tmp_path / name)
+
+
+def test_a_file_is_decompressed_no_further_than_it_declares(tmp_path):
+    """A bomb of 1 GiB costs a part of the file; one that declares its size costs its header."""
+    packed = gzip.compress(bytes(1 << 24))
+    members = b"".join([gzip.compress(idx((2, 3), b"123456")), *[packed] * 64])
+    declared = gzip.compress(idx((1 << 15, 1 << 15), b"")) + packed
+    for name, content in (("bomb.gz", members), ("declared.gz", declared)):
+        (tmp_path / name).write_bytes(content)
+        tracemalloc.start()
+        with pytest.raises(ValueError, match=f"{name}: expected"):
+            read_idx(tmp_path / name)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 4 << 20
 
 
 def write_standard(folder, split, images, labels):

@@ -1,8 +1,10 @@
 """The loop: it resumes exactly, keeps frozen what is frozen, and reaches the rates asked for."""
 
 import copy
+import errno
+import io
 import json
-import pickle
+import os
 import shutil
 
 import pytest
@@ -12,6 +14,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from neural.codecs.block import BlockCodec, BlockShape  # noqa: E402
+from neural.training.checkpoint import load, save, sealed  # noqa: E402
 from neural.training.loop import Run, train  # noqa: E402
 from neural.training.stage import Stage  # noqa: E402
 from tests.neural.small import RATES, task, trained  # noqa: E402
@@ -145,9 +148,107 @@ class Harmful:
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path):
-    torch.save({"stage": Harmful()}, tmp_path / "checkpoint.pt")
-    with pytest.raises(pickle.UnpicklingError):
+    buffer = io.BytesIO()
+    torch.save({"stage": Harmful()}, buffer)
+    (tmp_path / "checkpoint.pt").write_bytes(sealed(buffer.getvalue()))
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: .* more than tensors"):
         go(STAGES["mmse"], tmp_path)
+
+
+def test_a_damaged_checkpoint_is_one_line_that_says_what_to_do(tmp_path):
+    go(STAGES["mmse"], tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    whole, state = path.read_bytes(), load(path)
+    contents = [b"", whole[:100], whole[:-1], whole[:500] + b"!" + whole[501:]]
+    for content in contents:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=ADVICE) as caught:
+            go(STAGES["mmse"], tmp_path)
+        assert "\n" not in str(caught.value)
+    for change in ({"step": None}, {"codec": {}}, {"average": []}, {"optimiser": 3}):
+        save(path, state | change)
+        if change == {"step": None}:
+            save(path, {k: v for k, v in state.items() if k != "step"})
+        with pytest.raises(ValueError, match=ADVICE) as caught:
+            go(STAGES["mmse"], tmp_path)
+        assert "\n" not in str(caught.value)
+
+
+ADVICE = r"checkpoint\.pt: .*; delete checkpoint\.pt to train the stage from its beginning$"
+
+
+def test_a_torn_log_does_not_end_a_training(tmp_path):
+    whole = go(STAGES["mmse"], tmp_path / "whole")
+    cut = tmp_path / "cut"
+    with pytest.raises(Killed):
+        go(STAGES["mmse"], cut, batch=killing(8), checkpoint_seconds=0)
+    (cut / ".checkpoint.pt.x7.part").write_text("half of a checkpoint")
+    with (cut / "log.jsonl").open("a") as log:
+        log.write('{"step": 7, "sec{"step"')
+    with pytest.warns(RuntimeWarning, match=r"log\.jsonl: left out 1 damaged"):
+        assert same(go(STAGES["mmse"], cut), whole)
+    steps = [json.loads(line)["step"] for line in (cut / "log.jsonl").read_text().splitlines()]
+    assert steps == [*range(1, 13)]
+    assert sorted(item.name for item in cut.iterdir()) == ["checkpoint.pt", "lock", "log.jsonl"]
+
+
+def killing(count):
+    made, calls = task(), []
+
+    def batch(generator, n):
+        calls.append(n)
+        if len(calls) == count:
+            raise Killed
+        return made.batch(generator, n)
+
+    return batch
+
+
+@pytest.mark.parametrize("after", range(0, 12, 3))
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch, after):
+    """Room for some files more, then none; with room again the same command ends the same."""
+    whole, cut = go(STAGES["mmse"], tmp_path / "whole"), tmp_path / "cut"
+    cut.mkdir()
+    calls, sync = [], os.fsync
+
+    def full(handle):
+        calls.append(handle)
+        if len(calls) > after:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=r"No space left .*'.*(log\.jsonl|\.pt)'") as caught:
+            go(STAGES["mmse"], cut, checkpoint_seconds=0)
+    assert "\n" not in str(caught.value)
+    assert {item.name for item in cut.iterdir()} <= {"checkpoint.pt", "log.jsonl", "lock"}
+    assert same(go(STAGES["mmse"], cut), whole)
+
+
+def test_two_trainers_do_not_share_a_folder(tmp_path):
+    made = task()
+
+    def batch(generator, n):
+        with pytest.raises(ValueError, match=r"lock: expected a folder that no other process"):
+            go(STAGES["mmse"], tmp_path)
+        return made.batch(generator, n)
+
+    go(STAGES["mmse"], tmp_path, batch=batch)
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [*range(1, 13)]
+
+
+def test_a_training_that_diverges_keeps_its_last_checkpoint(tmp_path):
+    made, calls = task(), []
+
+    def batch(generator, n):
+        calls.append(n)
+        return made.batch(generator, n) * (float("nan") if len(calls) > 5 else 1.0)
+
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: training diverged before step 6"):
+        go(STAGES["mmse"], tmp_path, batch=batch, checkpoint_seconds=0)
+    assert load(tmp_path / "checkpoint.pt")["step"] == 5
 
 
 def test_half_precision_runs(tmp_path):

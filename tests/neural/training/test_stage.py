@@ -16,6 +16,14 @@ from neural.training.stage import Stage
         ({"plfs": ("WGAN",)}, "plfs: expected some of"),
         ({"encoder": "maybe"}, "encoder: expected 'train' or 'frozen'"),
         ({"steps": 0}, "steps: expected at least 1"),
+        ({"steps": 2.5}, "steps: expected at least 1"),
+        ({"batch": True}, "batch: expected at least 1"),
+        ({"lr": -1.0}, "lr: expected values >= 0"),
+        ({"lr": float("nan")}, "lr: expected numbers, got NaN"),
+        ({"realism": float("inf")}, "realism: expected finite"),
+        ({"critic_lr": "fast"}, "critic_lr: expected numbers"),
+        ({"seed": -1}, "seed: expected an integer >= 0"),
+        ({"frames": (1, "2")}, "frames: expected numbers from 1"),
         ({"average": 1.0}, "average: expected a value"),
         ({"rates": (0.0, 1.0)}, "rates: expected finite values > 0"),
         ({"precision": "int8"}, "precision: expected"),
@@ -32,3 +40,18 @@ def test_fields_survive_json():
     assert fields == json.loads(json.dumps(fields))
     assert Stage(**fields) == stage
     assert stage.trained_frames == (1,)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "/a", "../a", "a/b", "a\\b", ".a", "a.", "a ", "a\0b", "a\n", "x" * 101, 3],
+    ids=ascii,
+)
+def test_a_name_that_leaves_the_folder_of_the_runs_is_refused(name):
+    with pytest.raises(ValueError, match="name: expected letters, digits, spaces and"):
+        Stage(name)
+
+
+@pytest.mark.parametrize("name", ["mmse", "end to end", "first-realism", "v1.5_b", "é"])
+def test_names_of_folders_are_taken(name):
+    assert Stage(name).name == name

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,7 +8,7 @@ from scipy.stats import norm
 
 from rdp import closed_form
 from rdp.codec.bitstream import CorruptStream, pack, unpack
-from rdp.codec.dithered import KIND, DitheredCodec, decode, read
+from rdp.codec.dithered import KIND, READ_SAMPLES, DitheredCodec, decode, read
 from rdp.codec.lattices import LATTICES, lattice
 from rdp.perception import JD, LOSSES
 from rdp.source import GaussMarkov
@@ -132,8 +134,51 @@ def test_forged_headers_raise_and_take_no_memory():
     ):
         with pytest.raises(CorruptStream):
             read(pack(KIND, forged, chunks))
-    with pytest.raises(CorruptStream, match="expected <= 10"):
+    with pytest.raises(CorruptStream, match="expected at most 10 values"):
         read(small_stream(), max_samples=10)
+
+
+def silent_stream(n, frames=1, modes=1):
+    """A valid stream of frames without bits: it is short, whatever n is."""
+    source = GaussMarkov.stationary(np.full(modes, 0.5), frames)
+    codec = DitheredCodec(source, source.variance)
+    return codec, pack(KIND, codec._header(n, seed=3), [b""] * frames)
+
+
+@pytest.mark.parametrize(
+    ("n", "frames", "modes"), [(1 << 27, 1, 1), (1 << 18, 8, 16), (1, 300, 200)]
+)
+def test_a_short_stream_of_many_values_is_refused_before_memory_is_taken(n, frames, modes):
+    """Many sequences; or few, whose decoders are large matrices."""
+    codec, stream = silent_stream(n, frames, modes)
+    for call in (read, codec.read, decode):
+        tracemalloc.start()
+        with pytest.raises(CorruptStream, match=r"at most 16777216 values, got .*; max_samples"):
+            call(stream)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 10 << 20
+
+
+def test_a_reader_may_allow_more():
+    codec, stream = silent_stream(READ_SAMPLES + 1)
+    tracemalloc.start()
+    assert codec.read(stream, max_samples=2 * READ_SAMPLES).white.shape == (READ_SAMPLES + 1, 1, 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 * READ_SAMPLES
+
+
+@pytest.mark.parametrize("name", ["Z", "E8", "BW16"])
+@pytest.mark.parametrize("rate", [0.001, 3.0])
+def test_memory_of_reading_is_within_the_stated_multiple(name, rate):
+    n = 1 << 16
+    stream = DitheredCodec.at_rates(THREE, [rate] * 3, name).encode(np.zeros((n, 3)), seed=1)
+    tracemalloc.start()
+    read(stream).decode("JD")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 * 3 * n
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.5, 2.0, 6.0])

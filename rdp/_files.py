@@ -1,0 +1,143 @@
+"""Files that are there as a whole or not at all, and locks of folders."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+PathLike = str | os.PathLike[str]
+
+_PART = ".part"  # how names of temporary files end
+# what numpy raises for files that are no .npz, or are damaged
+_BROKEN: tuple[type[Exception], ...] = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@contextmanager
+def replacing(path: PathLike, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
+    """Yield a file to write; it replaces the file at `path` when the block ends without an error.
+
+    The content goes to a temporary file beside it, to the disk, and then takes the place of the old
+    file in one step. A full disk, an error or a kill leaves the old file as it was. A link stays a
+    link. What is not a regular file, such as a pipe, is written directly.
+
+    Parameters
+    ----------
+    path : path
+        File to write.
+    mode : {"wb", "w"}
+        Bytes or text.
+    **options : Any
+        Options of `open`, such as encoding and newline.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; the error names `path`.
+    """
+    target = Path(os.path.realpath(path))
+    name = target.with_name(f"{_prefix(target)}{secrets.token_hex(4)}{_PART}")
+    try:
+        if target.exists() and not target.is_file():
+            with target.open(mode, **options) as file:
+                yield file
+            return
+        try:
+            with open(name, mode.replace("w", "x"), **options) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if target.exists():
+                shutil.copymode(target, name)
+            os.replace(name, target)
+        except BaseException:
+            name.unlink(missing_ok=True)
+            raise
+        _sync_folder(target.parent)
+    except OSError as error:
+        if error.filename is not None and Path(error.filename) not in (name, target):
+            raise  # the block had trouble with a file of its own
+        raise naming(error, path) from error
+
+
+def remove_partial(path: PathLike) -> None:
+    """Remove what killed processes left while they wrote a file; none may be writing it now."""
+    target = Path(os.path.realpath(path))
+    for item in target.parent.iterdir():
+        if item.name.startswith(_prefix(target)) and item.name.endswith(_PART):
+            item.unlink()
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name[:50]}."
+
+
+def naming(error: OSError, path: PathLike, advice: str = "") -> OSError:
+    """Return the error of the operating system again, with the name of the file and advice."""
+    reason = f"{error.strerror or error}{advice}"
+    return OSError(error.errno or 0, reason, os.fspath(path))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a new name in a folder to the disk, where the system can do so."""
+    with suppress(OSError):  # some file systems, and Windows, cannot
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def read_arrays(path: PathLike, what: str) -> dict[str, np.ndarray]:
+    """Return the arrays of a .npz file by name; ValueError names a file that is damaged."""
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except _BROKEN as error:
+            raise ValueError(f"{path}: expected {what}, got {error}; delete it") from None
+
+
+@contextmanager
+def locked(path: PathLike) -> Iterator[None]:
+    """Hold a lock on a file, which is made if it does not exist, until the block ends.
+
+    The system releases the lock when the process ends, however it ends. Systems without
+    `fcntl` (Windows) have no lock.
+
+    Raises
+    ------
+    ValueError
+        Another process, or another block of this one, holds the lock.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        yield
+        return
+    with open(path, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{path}: expected a folder that no other process works in; wait until it has "
+                "ended, or take another folder"
+            ) from None
+        yield
