@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from rdp.measure import distortion_of, perception_of
 from rdp.problem import Problem
 from rdp.solution import Solution, Status
 from solvers.errors import SolverError
-from solvers.methods.registry import METHODS, method_for
+from solvers.methods.registry import METHODS, method_for, methods_for
 from solvers.scheme import Scheme
 
 Array = np.ndarray
@@ -28,10 +30,12 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
     ----------
     problem : Problem
         Source, rates, perception loss, objective.
-    method : {"auto", "closed-form", "barrier", "lookahead", "sdp", "waterfilling"}
+    method : {"auto", "closed-form", "waterfilling", "lookahead", "long-horizon", "barrier", "sdp"}
         "auto" takes the cheapest that covers the problem (:mod:`solvers.methods.registry`): the
         closed form where there is one, "waterfilling" for vector frames, "lookahead" for perfect
-        joint or self-adaptive realism, else "barrier".
+        joint or self-adaptive realism, "long-horizon" for many frames, else "barrier". If one
+        cannot certify its answer, the next one that covers the problem is asked, and the message
+        of the solution says so.
 
     Returns
     -------
@@ -59,8 +63,34 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
     if method != "auto" and method not in METHODS:
         names = ", ".join(["auto", *METHODS])
         raise ValueError(f"method: expected one of {names}, got {method!r}")
-    chosen = method_for(problem) if method == "auto" else METHODS[method]
-    return finish(problem, chosen.solve(problem), chosen.name)
+    if method == "auto":
+        return solve_by_cheapest(problem)
+    return finish(problem, METHODS[method].solve(problem), method)
+
+
+def solve_by_cheapest(problem: Problem) -> Solution:
+    """Ask the methods that cover a problem, the cheapest first, until an answer is certified.
+
+    Raises
+    ------
+    SolverError
+        No method covers the problem, or none that does certifies its answer.
+    """
+    failures: list[SolverError] = []
+    method_for(problem)  # raises where there is none
+    for method in methods_for(problem):
+        if method.checks_others:
+            continue
+        try:
+            found = finish(problem, method.solve(problem), method.name)
+        except SolverError as error:
+            failures.append(error)
+            continue
+        if failures:
+            tried = "; ".join(map(str, failures))
+            return replace(found, message=f"{found.message} (asked after: {tried})")
+        return found
+    raise failures[-1]
 
 
 def finish(problem: Problem, scheme: Scheme, method: str) -> Solution:

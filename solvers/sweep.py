@@ -22,8 +22,8 @@ from rdp.problem import Problem
 from rdp.solution import Status
 from solvers.errors import SolverError
 from solvers.methods.closed_form import closed_form_points
-from solvers.methods.registry import METHODS, methods_at
-from solvers.solve import finish, gap_allowed
+from solvers.methods.registry import methods_at
+from solvers.solve import gap_allowed, solve_by_cheapest
 
 Array = np.ndarray
 
@@ -345,7 +345,7 @@ def solve_chunk(problem: Problem, rates: Array, levels: Array, parallel: bool) -
         elif name == "barrier":
             out[chosen] = _barrier(problem, *at, parallel)
         else:
-            out[chosen] = [_alone(problem, name, *point) for point in zip(*at, strict=True)]
+            out[chosen] = [_alone(problem, *point) for point in zip(*at, strict=True)]
     return out
 
 
@@ -381,12 +381,12 @@ def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> A
     return out
 
 
-def _alone(problem: Problem, name: str, rates: Array, levels: Array) -> Array:
-    """One point by a method that takes them one by one."""
+def _alone(problem: Problem, rates: Array, levels: Array) -> Array:
+    """One point, where the method takes them one by one."""
     loss = None if problem.perception is None else problem.perception.at(levels)
     point = problem.with_(rates=rates, perception=loss)
     try:
-        found = finish(point, METHODS[name].solve(point), name)
+        found = solve_by_cheapest(point)
     except SolverError as error:
         return np.append(np.full(2 * len(rates) + 2, np.nan), error.status.code)
     numbers = [found.objective, found.lower_bound, found.status.code]

@@ -40,6 +40,8 @@ class Method:
         Where it is implemented.
     refusals : callable
         (problem, rates, levels) -> what the method does not cover at points (N, T), by reason.
+    checks_others : bool
+        Whether the method is a second route, which "auto" never takes.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Method:
     module: str
     function: str
     refusals: Callable[[Problem, Array, Array], Refusals]
+    checks_others: bool = False
 
     def covered(self, problem: Problem, rates: Array, levels: Array) -> Array:
         """Whether the method covers each of N points of a problem, (N,) bool array."""
@@ -156,6 +159,22 @@ def _needs_zero_perception(problem: Problem, rates: Array, levels: Array) -> Ref
     }
 
 
+def _needs_many_frames(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    source, weights = problem.source, problem.weights
+    if source.modes is not None:
+        return {"vector frames": True}
+    weighted = weights is not None
+    idle = np.isinf(levels) if weights is None else np.isinf(levels) & (weights == 0)
+    repeats = problem.plf == "JD" and (source.innovation <= 1e-14 * source.variance).any()
+    return {
+        "a loss other than PLF-JD and PLF-SA": problem.plf not in ("JD", "SA"),
+        f"fewer than {MANY_FRAMES} frames": source.frames < MANY_FRAMES,
+        "weights with a threshold 0": weighted & (levels == 0).any(axis=1),
+        "weights with frames that repeat one another under PLF-JD": weighted and repeats,
+        "frames with neither weight nor threshold": weighted & idle.any(axis=1),
+    }
+
+
 def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
     bound = ~np.isinf(levels).all(axis=1)
     metric = "w2" if problem.perception is None else problem.perception.metric
@@ -167,6 +186,8 @@ def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
         f"positive {problem.plf} thresholds": exact_only & bound & (levels > 0).any(axis=1),
     }
 
+
+MANY_FRAMES = 16  # from here on, products with the Newton matrix cost less than the matrix
 
 # The cheapest first.
 METHODS: dict[str, Method] = {
@@ -197,9 +218,17 @@ METHODS: dict[str, Method] = {
             _needs_zero_perception,
         ),
         Method(
+            "long-horizon",
+            "PLF-JD and PLF-SA at positive thresholds, 16 frames or more",
+            "about O(T^3)",
+            "solvers.methods.long_horizon",
+            "solve_long_horizon",
+            _needs_many_frames,
+        ),
+        Method(
             "barrier",
             "scalar frames, any loss, thresholds and objective; compiled",
-            "about O(T^3)",
+            "up to O(T^6)",
             "solvers.methods.barrier",
             "solve_barrier",
             _needs_scalar_frames,
@@ -211,6 +240,7 @@ METHODS: dict[str, Method] = {
             "solvers.methods.sdp",
             "solve_sdp",
             _needs_scalar_frames,
+            checks_others=True,
         ),
     )
 }

@@ -16,6 +16,7 @@ from tests.strategies import CORRELATIONS, RATES, sources
 from tests.test_architecture import ROOT, loaded_by
 
 SOURCE = GaussMarkov.stationary(0.9, 3)
+LONG = GaussMarkov.stationary(0.9, 16)
 MODES = GaussMarkov.stationary([0.5, 0.9], 3)
 INF = np.inf
 
@@ -124,13 +125,14 @@ def test_a_weighted_sweep_at_threshold_0_is_solved_by_lookahead(plf):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_solves_what_it_covers(name):
-    problem = Problem(MODES if name == "waterfilling" else SOURCE, 0.5, JD(0.0))
+    sources = {"waterfilling": MODES, "long-horizon": LONG}
+    problem = Problem(sources.get(name, SOURCE), 0.5, JD(0.0))
     method = METHODS[name]
     assert method.name == name
     scheme = method.solve(problem)
     assert isinstance(scheme, Scheme)
     if name != "waterfilling":
-        mmse = mmse_recursion(SOURCE, problem.rates).mmse
+        mmse = mmse_recursion(problem.source, problem.rates).mmse
         np.testing.assert_allclose(scheme.mmse, mmse, rtol=1e-6)
     assert method.purpose
     assert "O(" in method.cost
@@ -150,12 +152,52 @@ def test_every_method_solves_what_it_covers(name):
         ("lookahead", Problem(SOURCE, 0.5, JD(0.1)), "positive thresholds of PLF-JD"),
         ("barrier", Problem(MODES, 0.5), "vector frames"),
         ("sdp", Problem(MODES, 0.5), "vector frames"),
+        ("long-horizon", Problem(SOURCE, 0.5, JD(0.1)), "fewer than 16 frames; .*'barrier'"),
+        ("long-horizon", Problem(MODES, 0.5, JD(0.0)), "vector frames"),
+        ("long-horizon", Problem(LONG, 0.5, FMD(0.1)), "a loss other than PLF-JD and PLF-SA"),
+        ("long-horizon", Problem(LONG, 0.5, JD([0.0] + 15 * [1.0]), 1.0), "weights with a thresh"),
+        (
+            "long-horizon",
+            Problem(LONG, 0.5, SA([INF] + 15 * [1.0]), [0.0] + 15 * [1.0]),
+            "frames with neither weight nor threshold",
+        ),
+        (
+            "long-horizon",
+            Problem(GaussMarkov.stationary(rho=1.0, frames=16), 0.5, JD(0.1), 1.0),
+            "weights with frames that repeat one another",
+        ),
     ],
 )
 def test_a_refusal_says_why_and_what_to_take_instead(name, problem, message):
     with pytest.raises(SolverError, match=f"unsupported: {name}: does not cover {message}") as info:
         solve(problem, name)
     assert info.value.status is Status.UNSUPPORTED
+
+
+@pytest.mark.parametrize("weights", [None, 1.0])
+@pytest.mark.parametrize("plf", [JD, SA])
+def test_many_frames_are_solved_and_certified(plf, weights):
+    """At 32 frames the barrier method has no certificate for the sequential objective."""
+    source = GaussMarkov.stationary(rho=0.9, frames=32)
+    rates = np.random.default_rng(0).uniform(0.1, 2.0, 32)
+    problem = Problem(source, rates, plf(0.05), weights)
+    solution = solve(problem)
+    assert solution.method == "long-horizon"
+    assert 0 <= solution.gap <= 1e-6 * solution.objective
+    found = sweep(problem, [rates, 1.1 * rates])
+    assert found.objective[0] == pytest.approx(solution.objective, rel=1e-12)
+    assert (found.status == 0).all()
+    assert found.objective[1] < found.objective[0]
+
+
+def test_a_method_without_a_certificate_hands_over(monkeypatch):
+    def gives_up(problem):
+        raise SolverError(Status.INACCURATE, "long-horizon: no certificate")
+
+    monkeypatch.setattr("solvers.methods.long_horizon.solve_long_horizon", gives_up)
+    solution = solve(Problem(LONG, 0.5, JD(0.1)))
+    assert solution.method == "barrier"
+    assert "long-horizon: no certificate" in solution.message
 
 
 def test_a_problem_that_no_method_covers_is_refused_with_all_reasons():
