@@ -9,6 +9,7 @@ import numpy as np
 from rdp.measure import distortion_of, perception_of
 from rdp.problem import Problem
 from rdp.solution import Solution, Status
+from solvers._threads import one_thread
 from solvers.errors import SolverError
 from solvers.methods.registry import METHODS, method_for, methods_for
 from solvers.scheme import Scheme
@@ -110,6 +111,11 @@ def finish(problem: Problem, scheme: Scheme, method: str) -> Solution:
     SolverError
         A residual, or the certified gap, exceeds tolerance.
     """
+    with one_thread():
+        return _finished(problem, scheme, method)
+
+
+def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
     source = problem.source
     distortion = distortion_of(source, scheme.mmse, scheme.cov_xhat, scheme.cross)
     perception = (

@@ -28,6 +28,7 @@ from solvers._long_horizon.path import follow
 from solvers._long_horizon.program import Program, program_of, start
 from solvers._long_horizon.sequential import solve_frames
 from solvers._long_horizon.transport import squared_w2
+from solvers._threads import one_thread
 from solvers.errors import SolverError
 from solvers.scheme import Scheme
 
@@ -91,7 +92,8 @@ def solve_long_horizon(problem: Problem) -> Scheme:
         source=source.scaled(1 / unit),
         perception=(JD if problem.plf == "JD" else SA)(problem.thresholds / unit**2),
     )
-    made = _sequential(scaled) if problem.weights is None else _weighted(scaled)
+    with one_thread():
+        made = _sequential(scaled) if problem.weights is None else _weighted(scaled)
     # rounding of sums over the frames: the bound is rounded outward
     slip = 4 * (source.frames + 2) * np.finfo(np.float64).eps * abs(made.lower_bound)
     return made._replace(
