@@ -1,8 +1,8 @@
 """`sweep`: one problem at many rates and thresholds; arrays in, arrays out.
 
 Points are cut into chunks. In a chunk each point goes to the method that `solve` would take.
-Closed forms and lookahead take all points together in numpy, the barrier method runs over points in
-parallel, and water-filling takes one point after the other. Chunks are independent: they can go to
+Closed forms take all points together in numpy, the barrier method runs over points in parallel, and
+the other methods take one point after the other. Chunks are independent: they can go to
 the processes of an executor and be kept in a checkpoint file.
 """
 

@@ -70,7 +70,7 @@ class _Matrix(NamedTuple):
     INVERSE_ROOT: int = 32  # M0, Phi^-1 = B M0 B^T
     MULTIPLIER: int = 33  # Z, N = B Z B^T
     WEIGHTED: int = 34  # Z in the basis of the singular vectors
-    # from here: five for each threshold, then TIE and BOUND_SLOPE for each frame
+    # from here: five for each threshold, then those of `tie_slot` and `slope_slot` for each frame
     PER_THRESHOLD: int = 35
 
 

@@ -1,4 +1,4 @@
-r"""Backend "barrier": a compiled primal-dual barrier method, one point or many.
+r"""Method "barrier": a compiled primal-dual barrier method, one point or many.
 
 .. math::
     \min \sum_t w_t D_t, \qquad D_t = m_t + |K_t - \tilde L_t|^2 + (H - K K^T)_{tt},

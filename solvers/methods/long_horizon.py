@@ -1,4 +1,4 @@
-r"""Backend "long-horizon": perception thresholds P > 0 over tens or hundreds of frames.
+r"""Method "long-horizon": perception thresholds P > 0 over tens or hundreds of frames.
 
 .. math::
     \min \sum_t w_t D_t, \qquad D_t = m_t + |K_t - \tilde L_t|^2 + S_{tt}, \qquad

@@ -195,7 +195,7 @@ METHODS: dict[str, Method] = {
     for method in (
         Method(
             "closed-form",
-            "no loss, PLF-FMD; PLF-JD and PLF-SA at thresholds 0 or inf, sequential objective",
+            "no loss, PLF-FMD; PLF-JD at 0, then inf, PLF-SA at 0 or inf, sequential objective",
             "O(T^2)",
             "solvers.methods.closed_form",
             "solve_closed_form",
