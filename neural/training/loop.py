@@ -20,6 +20,7 @@ started again from its last checkpoint therefore ends in the same numbers, on a 
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,10 @@ from neural.training.step import Seen, Step, step_seed
 CHECKPOINT = "checkpoint.pt"
 
 
+class OutOfTime(Exception):
+    """A stage did not end in the time that it had; its checkpoint is there."""
+
+
 def train(
     stage: Stage,
     codec: Codec,
@@ -54,6 +59,7 @@ def train(
     *,
     device: str = "cpu",
     checkpoint_seconds: float = 60.0,
+    until: float = math.inf,
     log_every: int = 50,
     progress: bool = True,
     position: int = 0,
@@ -77,7 +83,9 @@ def train(
     device : str
         Where to compute.
     checkpoint_seconds : float
-        Time between checkpoints.
+        Time between checkpoints; inf writes one only where training runs out of time.
+    until : float
+        Time by `time.monotonic` after which training stops with a checkpoint.
     log_every : int
         Steps between lines of the log.
     progress : bool
@@ -102,6 +110,8 @@ def train(
     ------
     ValueError
         The folder holds a checkpoint of another stage.
+    OutOfTime
+        It did not end before ``until``.
     """
     run = Run(stage, codec, make_critic, torch.device(device), channels_last, captured)
     if compiled:
@@ -131,10 +141,14 @@ def train(
             if run.step % log_every == 0 or run.step == stage.steps:
                 line = {"step": run.step, "seconds": time.monotonic() - began, **seen()}
                 log.write(json.dumps(line) + "\n")
-            if run.step == stage.steps or time.monotonic() - saved >= checkpoint_seconds:
+            late = time.monotonic() >= until and run.step < stage.steps
+            ended = run.step == stage.steps and math.isfinite(checkpoint_seconds)
+            if late or ended or time.monotonic() - saved >= checkpoint_seconds:
                 log.flush()
                 save(path, run.state())
                 saved = time.monotonic()
+            if late:
+                raise OutOfTime(f"{folder}: {run.step} of {stage.steps} steps")
     run.finish(batch)
     return codec
 

@@ -121,10 +121,11 @@ def cuda(monkeypatch):
     }.items():
         monkeypatch.setattr(torch.cuda, name, stand_in)
 
-    def adam(self, parameters, lr, betas):
+    def adam(parameters, lr, betas, device):
         return torch.optim.Adam(parameters, torch.tensor(lr), betas, fused=True)
 
-    monkeypatch.setattr(Step, "_adam", adam)  # a tensor for the learning rate, as on CUDA
+    # a tensor for the learning rate, as on CUDA
+    monkeypatch.setattr("neural.training.step.adam", adam)
     return recording
 
 
