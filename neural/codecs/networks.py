@@ -131,9 +131,9 @@ class NextDecoder(nn.Module):
 
     def begin_without_content(self) -> None:
         """Set the share of new content to 2% at all pixels, nearly; the content stays."""
-        with torch.no_grad():
-            self.maps.weight[:, 1] *= 0.05
-            self.maps.bias[1] = LITTLE
+        state = self.maps.state_dict()  # it shares the memory of the parameters
+        state["weight"][:, 1] *= 0.05
+        state["bias"][1] = LITTLE
 
     def forward(self, latents: Tensor, noise: Tensor, past: Tensor) -> Tensor:
         """Return (n, 1, 64, 64), values in [0, 1].

@@ -31,8 +31,8 @@ def shifts(frame: Tensor, reach: int = REACH) -> Iterator[Tensor]:
 def nearest_shift(frame: Tensor, target: Tensor, reach: int = REACH) -> Tensor:
     """Return the shift of each frame that is nearest to its target, (n, 1, h, w).
 
-    The choice has no derivative. If gradients reach the target, they come from a soft choice, by
-    weights :math:`\\exp(-e / \\text{SOFTNESS})` of the squared errors e.
+    The choice has no derivative. If gradients reach the target, they are those of a soft choice:
+    the mean of all shifts with weights exp(-e / SOFTNESS), where e is the squared error.
 
     Parameters
     ----------

@@ -6,7 +6,8 @@ Distortion is the mean squared error of a pixel. Perception is measured in four 
   on squared W2 in the units of distortion;
 - W1 from a critic trained for the measurement alone (`neural.evaluation.fresh_critics`);
 - for digits, how often a wrong digit stays wrong (`neural.evaluation.classifier`);
-- for digits, how far a frame is from the shifts of the one before (`neural.evaluation.shift_defect`).
+- for digits, how far a frame is from the shifts of the one before
+  (`neural.evaluation.shift_defect`).
 
 Bounds (`neural.evaluation.bounds`) and mixtures of decoders (`neural.evaluation.mixtures`) are
 evaluated on the same clips.

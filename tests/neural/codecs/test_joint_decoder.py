@@ -82,7 +82,8 @@ def test_gradients_of_its_distortion_reach_decoder_and_encoder(joint):
     (x - made)[:, 1].square().mean().backward()
     network = codec.decoders.of("JD")[1]
     for parameter in (network.maps.weight, codec.later[0].motion.latents.weight):
-        assert parameter.grad is not None and parameter.grad.abs().sum() > 0
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0
 
 
 def test_training_begins_it_once():

@@ -13,7 +13,7 @@ def test_the_source_has_none():
 
 
 def test_of_one_bright_pixel():
-    """A pixel that gets brighter by .5 costs .25. One that jumps too far is missed in two places."""
+    """A pixel that gets brighter by .5 costs .25. One that jumps too far is wrong twice."""
     clips = torch.zeros(2, 2, 64, 64)
     clips[:, 0, 20, 20] = 0.5
     clips[0, 1, 24, 16] = 1.0
