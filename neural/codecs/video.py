@@ -179,10 +179,12 @@ class VideoCodec(Streams, nn.Module):
     """
 
     log_price = None  # the sizes fix the rates
+    rates: Tensor  # bits of each frame
 
     def __init__(self, shape: VideoShape) -> None:
         super().__init__()
         self.shape = shape
+        self.register_buffer("rates", torch.tensor(shape.rates), persistent=False)
         first, *later = shape.latents
         self.first = nn.Identity() if shape.exact else Analysis(1, first, shape.width)
         self.later = nn.ModuleList(Motion(latents, shape.width) for latents in later)
@@ -301,7 +303,7 @@ class VideoCodec(Streams, nn.Module):
     def bits(self, sent: ClipRepresentation) -> Tensor:
         """Return the rate of each frame in bits for one clip, (n, t): a constant."""
         latents = sent.latents
-        return latents[0].new_tensor(self.shape.rates[: len(latents)]).expand(len(latents[0]), -1)
+        return self.rates[: len(latents)].expand(len(latents[0]), -1)
 
     def reconstruct(self, plf: str, sent: ClipRepresentation, noise: Tensor) -> Tensor:
         """Return the clips that the decoder for one loss makes, (n, t, 64, 64).

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import torch
 
-from neural.interfaces import Critic
+from neural.interfaces import Critic, SlopedCritic
 from rdp.perception import PLFS
 
 Tensor = torch.Tensor
@@ -85,7 +85,7 @@ def critic_loss(
     Parameters
     ----------
     critic : callable, (n, t, ...) -> (n,)
-        The critic f.
+        The critic f; a `neural.interfaces.SlopedCritic` needs no second derivatives.
     target, reconstruction : (n, t, ...) tensors
         From `compared`; no gradient reaches them.
     generator : torch.Generator or None
@@ -98,11 +98,19 @@ def critic_loss(
         (len(target), *[1] * (target.ndim - 1)),
         generator=generator, device=target.device, dtype=target.dtype,
     )  # fmt: skip
-    between = torch.lerp(target, reconstruction, share).requires_grad_()
-    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    slope = _slope(critic, torch.lerp(target, reconstruction, share))
     norm = slope.flatten(1).square().sum(1).add(1e-12).sqrt()
     excess = (norm - 1).clamp(min=0)
     return -distance(critic, target, reconstruction) + penalty * excess.square().mean()
+
+
+def _slope(critic: Critic, frames: Tensor) -> Tensor:
+    """Gradient of each score in the frames, of their shape; parameters can be trained on it."""
+    if isinstance(critic, SlopedCritic):
+        return critic.slope(frames)
+    frames.requires_grad_()
+    (slope,) = torch.autograd.grad(critic(frames).sum(), frames, create_graph=True)
+    return slope
 
 
 def distance(critic: Critic, target: Tensor, reconstruction: Tensor) -> Tensor:

@@ -4,7 +4,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from neural.training.critic_networks import BlockCritic  # noqa: E402
+from neural.training.critic_networks import (  # noqa: E402
+    BlockCritic,
+    PictureCritic,
+    SlopedPictureCritic,
+)
 from neural.training.critics import adversarial_loss, compared, critic_loss, distance  # noqa: E402
 
 SHAPES = [(6, 3, 2), (6, 3, 1, 8, 8)]
@@ -59,6 +63,25 @@ def test_slopes_above_one_are_punished_and_flat_ones_are_not():
     for slope, expected in ((3.0, 4.0), (1.0, 0.0), (0.2, 0.0)):
         loss = critic_loss(lambda f, a=slope: a * f.flatten(1).sum(1), x, x, penalty=1.0)
         assert loss.item() == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_slope_written_out_is_the_gradient_and_trains_the_critic_alike():
+    """Both losses and their gradients agree, although one of them has no second derivatives."""
+    x, made = torch.rand(2, 6, 2, 64, 64, generator=torch.Generator().manual_seed(0))
+    losses, gradients = [], []
+    for kind in (PictureCritic, SlopedPictureCritic):
+        torch.manual_seed(0)
+        critic = kind(2, 4)
+        with torch.no_grad():
+            critic.net[-1].weight *= 300  # slopes above one
+        loss = critic_loss(critic, x, made, torch.Generator().manual_seed(1))
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append([p.grad for p in critic.parameters()])
+    assert losses[0] > 1
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * one.abs().max().item())
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0])
