@@ -19,6 +19,7 @@ from torch import nn
 Tensor = torch.Tensor
 
 SMALLEST = 4  # resolution of the innermost features
+LITTLE = -4.0  # logit of the share of new content at the start of a decoder that moves its frame
 LOUD = 1.0  # standard deviation of latents at the start, in steps of the quantiser
 
 
@@ -127,6 +128,12 @@ class NextDecoder(nn.Module):
         back = widths[::-1]
         self.up = nn.ModuleList(_double(a, b) for a, b in pairwise(back))
         self.maps = nn.ConvTranspose2d(width, 2, 4, stride=2, padding=1)
+
+    def begin_without_content(self) -> None:
+        """Set the share of new content to 2% at all pixels, nearly; the content stays."""
+        state = self.maps.state_dict()  # it shares the memory of the parameters
+        state["weight"][:, 1] *= 0.05
+        state["bias"][1] = LITTLE
 
     def forward(self, latents: Tensor, noise: Tensor, past: Tensor) -> Tensor:
         """Return (n, 1, 64, 64), values in [0, 1].

@@ -67,6 +67,26 @@ def compared(
     return torch.cat([target_past, source[:, now]], 1), torch.cat([past, reconstruction[:, now]], 1)
 
 
+def mismatched(frame: int, source: Tensor, reconstruction: Tensor) -> Tensor:
+    """Return pairs whose frame does not belong to the frames before, as JD critics compare them.
+
+    Half of them, (n, t+1, ...), are frames of the source before the frame of another clip. The
+    other half are reconstructions before the frame of the source. A critic that also separates
+    these from the source sees early that a frame must follow from those before it (matching-aware
+    critics: Reed et al., arXiv:1605.05396).
+
+    Parameters
+    ----------
+    frame : int
+        Frame t > 0, from 0.
+    source, reconstruction : (n, T, ...) tensors
+    """
+    half = len(source) // 2
+    past = torch.cat([source[:half, :frame], reconstruction[half:, :frame]])
+    now = source[:, frame : frame + 1]
+    return torch.cat([past, torch.cat([now.roll(1, 0)[:half], now[half:]])], 1)
+
+
 def critic_loss(
     critic: Critic,
     target: Tensor,

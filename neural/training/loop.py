@@ -192,8 +192,9 @@ class Run:
 
     def load_state(self, state: State) -> None:
         """Go on from what `state` returned."""
-        if state["stage"] != self.stage.to_json():
-            differing = [k for k, v in self.stage.to_json().items() if state["stage"].get(k) != v]
+        saved = Stage(**state["stage"]).to_json()  # fields that came later have their defaults
+        if saved != self.stage.to_json():
+            differing = [k for k, v in self.stage.to_json().items() if saved[k] != v]
             raise ValueError(f"stage: the checkpoint was made with another {', '.join(differing)}")
         self.step = state["step"]
         self.one.load_state(state)

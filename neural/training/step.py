@@ -19,7 +19,13 @@ from torch import nn
 
 from neural.codecs.networks import freeze
 from neural.interfaces import Batch, Codec, MakeCritic
-from neural.training.critics import adversarial_loss, compared, critic_loss, distance
+from neural.training.critics import (
+    adversarial_loss,
+    compared,
+    critic_loss,
+    distance,
+    mismatched,
+)
 from neural.training.distributed import average_over_processes, process, processes
 from neural.training.optimisers import adam, load_optimiser, set_rate
 from neural.training.stage import Stage
@@ -105,7 +111,7 @@ class Step:
         betas = (0.5, 0.99) if self.critics else (0.9, 0.999)
         self.optimiser = adam(self.parameters, stage.lr, betas, device)
         self.critic_optimiser = (
-            adam(self.critics.parameters(), stage.critic_lr, (0.5, 0.99), device)
+            adam(self.critics.parameters(), stage.critic_lr, stage.critic_betas, device)
             if self.critics
             else None
         )
@@ -120,11 +126,12 @@ class Step:
         set_rate(self.optimiser, stage.lr * fall)
         if self.critic_optimiser is not None:
             set_rate(self.critic_optimiser, stage.critic_lr * fall)
+        self.realism.fill_(stage.realism_at(number))
         self.generator.manual_seed(step_seed(stage.seed, number, process()))
 
     def moves(self, number: int) -> bool:
         """Return whether the codec moves in the step of this number; else only critics do."""
-        return True
+        return number >= self.stage.critic_warmup
 
     def __call__(self, batch: Batch, moves: bool = True) -> Seen:
         """Make one step."""
@@ -168,10 +175,17 @@ class Step:
 
     def _critic_losses(self, x: Tensor, made: dict[str, Tensor]) -> list[Tensor]:
         """What the critics minimise, one loss for each."""
-        return [
-            critic_loss(critic, *compared(plf, t, x, made[plf]), self.generator)
-            for plf, t, critic in self._each_critic()
-        ]
+        losses = []
+        for plf, t, critic in self._each_critic():
+            target, reconstruction = compared(plf, t, x, made[plf])
+            loss = critic_loss(critic, target, reconstruction, self.generator)
+            if self.stage.mismatched and plf == "JD" and t > 0:
+                wrong = mismatched(t, x, made[plf])
+                loss = loss + self.stage.mismatched * critic_loss(
+                    critic, target, wrong, self.generator
+                )
+            losses.append(loss)
+        return losses
 
     def _train_codec(
         self, made: dict[str, Tensor], rate: Tensor, distortion: dict[str, Tensor]

@@ -9,7 +9,13 @@ from neural.training.critic_networks import (  # noqa: E402
     PictureCritic,
     SlopedPictureCritic,
 )
-from neural.training.critics import adversarial_loss, compared, critic_loss, distance  # noqa: E402
+from neural.training.critics import (  # noqa: E402
+    adversarial_loss,
+    compared,
+    critic_loss,
+    distance,
+    mismatched,
+)
 
 SHAPES = [(6, 3, 2), (6, 3, 1, 8, 8)]
 
@@ -103,6 +109,13 @@ def test_a_critic_finds_w1_from_both_sides(scale):
     made = scale * torch.randn(20_000, 1, 1, generator=rng)
     truth = abs(1 - scale) * (2 / torch.pi) ** 0.5
     assert distance(critic, target, made).item() == pytest.approx(truth, rel=0.2)
+
+
+def test_mismatched_pairs_are_of_other_clips_or_other_frames():
+    x = torch.arange(12.0).reshape(4, 3)
+    found = mismatched(2, x, -x)
+    wanted = [[0, 1, 11], [3, 4, 2], [-6, -7, 8], [-9, -10, 11]]
+    assert torch.equal(found, torch.tensor(wanted, dtype=torch.float32))
 
 
 def test_unknown_loss_is_refused():

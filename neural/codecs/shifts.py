@@ -1,0 +1,63 @@
+r"""Shifts of a frame by whole pixels, and the shift that is nearest to another frame.
+
+Where the source's next frame is a shift of the frame before, a decoder with perfect JD realism
+reconstructs a shift of its own frame before. Its distortion is that of the MMSE decoder plus
+:math:`E\|\tilde X - \hat X\|^2`, so that the best of these shifts is the one nearest to the MMSE
+reconstruction :math:`\tilde X`, which every decoder knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch.nn import functional
+
+Tensor = torch.Tensor
+
+REACH = 4  # largest shift in each direction, pixels
+SOFTNESS = 2.0  # of the choice among shifts, for its gradient: squared error of a frame
+
+
+def shifts(frame: Tensor, reach: int = REACH) -> Iterator[Tensor]:
+    """Yield frames (n, h, w) moved by each shift; what comes from outside is black."""
+    height, width = frame.shape[1:]
+    known = functional.pad(frame, (reach,) * 4)
+    for row in range(2 * reach + 1):
+        for column in range(2 * reach + 1):
+            yield known[:, row : row + height, column : column + width]
+
+
+def nearest_shift(frame: Tensor, target: Tensor, reach: int = REACH) -> Tensor:
+    """Return the shift of each frame that is nearest to its target, (n, 1, h, w).
+
+    The choice has no derivative. If gradients reach the target, they are those of a soft choice:
+    the mean of all shifts with weights exp(-e / SOFTNESS), where e is the squared error.
+
+    Parameters
+    ----------
+    frame, target : (n, 1, h, w) tensors
+    reach : int
+        Largest shift in each direction, pixels.
+
+    Examples
+    --------
+    >>> frame, target = torch.zeros(2, 1, 1, 8, 8)
+    >>> frame[0, 0, 3, 3], target[0, 0, 4, 5] = 1.0, 0.7
+    >>> nearest_shift(frame, target)[0, 0].nonzero()
+    tensor([[4, 5]])
+    """
+    count, _, height, width = frame.shape
+    with torch.autocast(frame.device.type, enabled=False):
+        known = functional.pad(frame.float(), (reach,) * 4).transpose(0, 1)
+        wanted = target.float()
+        product = functional.conv2d(known, wanted, groups=count)[0]
+        energy = functional.avg_pool2d(known.square(), (height, width), stride=1)[0]
+        error = (height * width * energy - 2 * product).flatten(1)  # less that of the target
+        choice = functional.one_hot(error.argmin(1), error.shape[1]).to(error.dtype)
+        if error.requires_grad:
+            soft = torch.softmax(-error / SOFTNESS, 1)
+            choice = choice + soft - soft.detach()
+        kernel = choice.unflatten(1, product.shape[1:]).unsqueeze(1)
+        # a sum of shifts is a convolution with their weights
+        return functional.conv2d(known, kernel, groups=count).transpose(0, 1)
