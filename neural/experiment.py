@@ -249,12 +249,16 @@ class Experiment:
         export_codec(target, codec, self.kind, self.options, self.rates(trained, cell), half)
 
     def with_steps(self, name: str, steps: int) -> Experiment:
-        """Return the experiment with another number of steps for one stage."""
-        stages = (
-            dataclasses.replace(stage, steps=steps) if stage.name == name else stage
-            for stage in self.stages
+        """Return the experiment with another number of steps for one stage.
+
+        The steps in which only its critics move keep their share.
+        """
+        old = self.stage(name)
+        warmup = min(round(old.critic_warmup * steps / old.steps), steps - 1)
+        new = dataclasses.replace(old, steps=steps, critic_warmup=warmup)
+        return dataclasses.replace(
+            self, stages=tuple(new if stage is old else stage for stage in self.stages)
         )
-        return dataclasses.replace(self, stages=tuple(stages))
 
     def evaluate(
         self, root: Path, cell: int, device: str = "cpu"

@@ -54,7 +54,8 @@ def nearest_shift(frame: Tensor, target: Tensor, reach: int = REACH) -> Tensor:
         product = functional.conv2d(known, wanted, groups=count)[0]
         energy = functional.avg_pool2d(known.square(), (height, width), stride=1)[0]
         error = (height * width * energy - 2 * product).flatten(1)  # less that of the target
-        choice = functional.one_hot(error.argmin(1), error.shape[1]).to(error.dtype)
+        number = torch.arange(error.shape[1], device=error.device)
+        choice = (number == error.argmin(1, keepdim=True)).to(error.dtype)
         if error.requires_grad:
             soft = torch.softmax(-error / SOFTNESS, 1)
             choice = choice + soft - soft.detach()

@@ -20,7 +20,7 @@ from neural.training.stage import Stage
 
 FIRST = WARM + 1  # steps until a graph is recorded
 STEPS = 8
-PART = 10  # of the clips and steps of a measurement that are tried
+PARTS = 0.05, 0.1  # of the clips and steps of a measurement that are tried
 
 
 def stage_cost(
@@ -53,8 +53,9 @@ def _run(
     codec.decoders.prepare(stage.plfs, stage.trained_frames)
     rates = known if experiment.task.prescribes_rates else None
     run = Run(
-        replace(stage, rates=rates), codec, experiment.task.make_critic, torch.device(device),
-        options.get("channels_last", False), options.get("captured", True),
+        replace(stage, rates=rates, critic_warmup=0), codec, experiment.task.make_critic,
+        torch.device(device), options.get("channels_last", False),
+        options.get("captured", True),
     )  # fmt: skip
     if options.get("compiled"):
         run.compile()
@@ -62,36 +63,42 @@ def _run(
 
 
 def measurement_cost(experiment: Experiment, cell: int, device: str) -> Cost:
-    """Return what measuring a cell costs, from a part of it with an untrained codec."""
+    """Return what measuring a cell costs, from parts of it with an untrained codec.
+
+    Some of the time does not depend on clips and steps, so that two parts are tried.
+    """
     stages = list(experiment.measured(cell))
     experiment.task.to(device)
     codec = experiment.task.make_codec(experiment.cells[cell])
-    plfs = tuple(dict.fromkeys(plf for stage in stages for plf in stage.plfs))
+    plfs = tuple(dict.fromkeys(p for stage in stages for p in stage.plfs if p != "MMSE"))
     codec.decoders.prepare(plfs)
     codec.eval().requires_grad_(False).to(device)
     _fix_tables(experiment, codec, device)
-    options = experiment.evaluation
-    part = 1
-    if isinstance(options, ClipEvaluation):
-        part = PART
-        options = replace(
-            options,
-            clips=max(options.clips // part, 20),
-            critic_clips=max(options.critic_clips // part, 20),
-            critic_steps=math.ceil(options.critic_steps / part),
-            classifier_steps=math.ceil(options.classifier_steps / part),
-            reference_clips=options.reference_clips // part and max(
-                options.reference_clips // part, 20
-            ),
+
+    def seconds(part: float) -> float:
+        began = time.monotonic()
+        EVALUATORS[experiment.kind](
+            codec, experiment.task, ("MMSE", *plfs), _part(experiment.evaluation, part),
+            Record("shared"), None,
         )  # fmt: skip
-    began = time.monotonic()
-    EVALUATORS[experiment.kind](
-        codec, experiment.task, ("MMSE", *(p for p in plfs if p != "MMSE")), options,
-        Record("shared"), None,
-    )  # fmt: skip
-    took = (time.monotonic() - began) * part
-    decoders = sum(len(s.plfs) + (s.encoder == "frozen") for s in stages)
-    return Cost(0.0, took * max(1.0, decoders / (1 + len(plfs))))
+        return time.monotonic() - began
+
+    seconds(PARTS[0])  # the first one loads and compiles
+    small, large = (seconds(part) for part in PARTS)
+    slope = max(large - small, 0.0) / (PARTS[1] - PARTS[0])
+    decoders = sum(len(stage.plfs) + (stage.encoder == "frozen") for stage in stages)
+    return Cost(0.0, (small + slope * (1 - PARTS[0])) * max(1.0, decoders / (1 + len(plfs))))
+
+
+def _part(options: Any, part: float) -> Any:
+    """Options of a measurement with a part of the clips and steps."""
+    if not isinstance(options, ClipEvaluation):
+        return options
+    counts = ("clips", "critic_clips", "critic_steps", "classifier_steps", "reference_clips")
+    return replace(options, **{
+        name: value and max(math.ceil(value * part), min(value, 20))
+        for name in counts if (value := getattr(options, name)) is not None
+    })  # fmt: skip
 
 
 def _fix_tables(experiment: Experiment, codec: Codec, device: str) -> None:

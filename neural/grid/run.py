@@ -31,7 +31,7 @@ from neural.grid.bundle import (
     unpack_files,
     unpack_models,
 )
-from neural.grid.plan import Cost, Job, Plan, plan_call
+from neural.grid.plan import Cost, Job, Plan, plan, plan_call
 from neural.grid.probe import measurement_cost, stage_cost
 from neural.training.checkpoint import save
 from neural.training.log import read_log
@@ -40,6 +40,7 @@ from neural.training.stage import Stage
 from rdp.operating_point import load_points, save_points
 
 MARGIN = 0.03  # share of the time that is kept for writing
+ENOUGH = 0.8  # of the share of steps that other groups get, to begin one more
 Say = Callable[[str], None]
 
 
@@ -55,7 +56,7 @@ class Settings:
     least : float
         Smallest share of a stage's steps that is worth training; see `neural.grid.plan.plan`.
     first : tuple of str
-        Groups that go first, as "digits 12-16"; the others follow in order.
+        Cells that go first, as "12-16"; the others follow in order.
     export : dict or None
         Codec to export: "experiment", "cell" as "12-16", and "stage".
     """
@@ -103,23 +104,19 @@ class Work:
 
 def works(settings: Settings) -> dict[str, Work]:
     """Return all jobs by name, in order of priority, each after those it needs."""
-    groups: dict[str, list[Work]] = {}
-    known: set[str] = set()
     cells = [(e, c) for e, exp in enumerate(settings.experiments) for c in range(len(exp.cells))]
-    named = {_group(settings.experiments[e], c): (e, c) for e, c in cells}
-    for name in settings.first:
-        if name not in named:
-            raise ValueError(f"first: expected some of {', '.join(named)}, got {name!r}")
-    for group in dict.fromkeys((*settings.first, *named)):
-        e, cell = named[group]
-        groups[group] = [w for w in _works_of(settings.experiments[e], e, cell, group)
-                         if w.job.name not in known]  # fmt: skip
-        known |= {work.job.name for work in groups[group]}
-    return {work.job.name: work for group in groups.values() for work in group}
-
-
-def _group(experiment: Experiment, cell: int) -> str:
-    return f"{experiment.name} {cell_name(experiment.cells[cell])}"
+    names = [cell_name(settings.experiments[e].cells[c]) for e, c in cells]
+    if unknown := set(settings.first) - set(names):
+        raise ValueError(f"first: expected cells such as {names[0]!r}, got {unknown.pop()!r}")
+    rank = {name: number for number, name in enumerate(settings.first)}
+    order = sorted(range(len(cells)), key=lambda k: rank.get(names[k], len(rank)))
+    found: dict[str, Work] = {}
+    for k in order:
+        e, cell = cells[k]
+        experiment = settings.experiments[e]
+        for work in _works_of(experiment, e, cell, f"{experiment.name} {names[k]}"):
+            found.setdefault(work.job.name, work)  # cells may share it
+    return found
 
 
 def _works_of(experiment: Experiment, e: int, cell: int, group: str) -> Iterator[Work]:
@@ -199,17 +196,25 @@ class Grid:
         end = began + seconds * (1 - MARGIN)
         calls = max(1, self.settings.calls - self.record["calls"])
         self._probe()
-        groups: set[str] | None = None
+        groups: set[str] = set()
+        share: float | None = None  # of the steps asked for, in the groups of this call
         try:
             while (now := time.monotonic()) < end:
-                plan = self._plan(end - now, seconds, calls, groups)
-                if groups is None:
-                    self._announce(plan, time.monotonic() - began)
-                    groups = {self.works[name].job.group for name in plan.steps}
-                name = next(iter(plan.steps), next(iter(self.record["begun"]), None))
+                if share is None:
+                    here = self._plan_call(end - now, seconds, calls)
+                    share = here.share
+                    self._announce(here, now - began)
+                else:
+                    here = self._plan(end - now, groups)
+                if not here.steps:  # time for one more group, if it gets as many steps?
+                    here = self._plan(end - now, self._next_group())
+                    if here.share < ENOUGH * share:
+                        break
+                groups |= {self.works[name].job.group for name in here.steps}
+                name = next(iter(here.steps), next(iter(self.record["begun"]), None))
                 if name is None:
                     break
-                steps = self.record["begun"].get(name) or plan.steps[name]
+                steps = self.record["begun"].get(name) or here.steps[name]
                 self._do(self.works[name], steps, end)
         except OutOfTime as error:
             self.say(f"out of time: {error}")
@@ -217,25 +222,35 @@ class Grid:
         self.write()
         self.say(f"{time.monotonic() - began:.0f} s of {seconds:.0f} s; {self._left()}")
 
-    def _plan(self, rest: float, seconds: float, calls: int, groups: set[str] | None) -> Plan:
-        """Plan what is left, for this call and the later ones."""
+    def _jobs(self) -> list[Job]:
+        """What is left to do. A stage that was cut has its other steps to make."""
         jobs = []
         for name, work in self.works.items():
-            job = work.job
-            if name in self.record["done"] or (groups is not None and job.group not in groups):
+            if name in self.record["done"]:
                 continue
+            job = work.job
             if begun := self.record["begun"].get(name):
                 log = read_log(self.runs / name)
                 job = replace(job, steps=begun - (log[-1]["step"] if log else 0), fixed=True)
             jobs.append(job)
-        if groups is None and calls > 1:
-            mean = (rest + (calls - 1) * seconds * (1 - MARGIN)) / calls
-            first = plan_call(jobs, self.costs, mean, calls, self.settings.least)
-            groups = {self.works[name].job.group for name in first.steps}
-            inside = [job for job in jobs if job.group in groups]
-            plan = plan_call(inside, self.costs, rest, 1, self.settings.least)
-            return plan._replace(left=(*plan.left, *first.left))
-        return plan_call(jobs, self.costs, rest, 1, self.settings.least)
+        return jobs
+
+    def _plan_call(self, rest: float, seconds: float, calls: int) -> Plan:
+        """Plan this call, with some groups left for the later ones."""
+        jobs, least = self._jobs(), self.settings.least
+        mean = (rest + (calls - 1) * seconds * (1 - MARGIN)) / calls
+        first = plan_call(jobs, self.costs, mean, calls, least)
+        groups = {self.works[name].job.group for name in first.steps}
+        return self._plan(rest, groups)
+
+    def _plan(self, rest: float, groups: set[str]) -> Plan:
+        """Plan the jobs of some groups."""
+        jobs = [job for job in self._jobs() if job.group in groups]
+        return plan(jobs, self.costs, rest, self.settings.least)
+
+    def _next_group(self) -> set[str]:
+        """First group that has something left."""
+        return set(list(dict.fromkeys(job.group for job in self._jobs()))[:1])
 
     def _announce(self, plan: Plan, spent: float) -> None:
         """Say what the plan is."""
@@ -266,9 +281,9 @@ class Grid:
             del self.record["begun"][name]
             (self.runs / name / CHECKPOINT).unlink(missing_ok=True)
         took = time.monotonic() - began
-        setup = self.costs[work.job.kind].setup if work.number is not None else 0.0
-        if took > setup and made:  # else there is nothing to learn from
-            self.costs[work.job.kind] = Cost(setup, (took - setup) / made)
+        kind = work.job.kind
+        ratio = took / (self.costs[kind].setup + made * self.costs[kind].step)
+        self.costs[kind] = Cost(*(ratio * cost for cost in self.costs[kind]))
         self.record["done"][name] = {"steps": steps, "seconds": round(took, 2)}
         self.say(f"{took:7.1f} s  {name}" + (f", {steps} steps" if work.number is not None else ""))
         export = self.settings.export
@@ -302,7 +317,10 @@ class Grid:
             stage = experiment.stages[work.number]
             same = (
                 str(experiment.options), len(experiment.rates(stage, work.cell)),
-                replace(stage, name="", steps=1, start=None, cell=None, lr=1.0, critic_lr=1.0),
+                replace(
+                    stage, name="", critic_warmup=0, steps=1, start=None, cell=None, lr=1.0,
+                    critic_lr=1.0, realism=1.0, realism_end=None,
+                ),
             )  # fmt: skip
             if same not in alike:
                 alike[same] = stage_cost(experiment, stage, work.cell, self.device, self.options)

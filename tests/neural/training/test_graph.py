@@ -23,15 +23,17 @@ from neural.training.step import Step  # noqa: E402
 from tests.neural.small import RATES, task  # noqa: E402
 
 CPU = torch.device("cpu")
-STEPS = 9
+STEPS = 12
 aten = torch.ops.aten
 # They make tensors from numbers of Python, or numbers of Python from tensors.
 WAITING = (aten.lift_fresh, aten._local_scalar_dense, aten.nonzero, aten.is_nonzero)
 
 
-def clips(explicit=False):
+def clips(explicit=False, **codec):
     return ClipTask(
-        {"kind": "digits"}, {"width": 4, "noise": 2}, {"width": 4, "explicit_slope": explicit}
+        {"kind": "digits"},
+        {"width": 4, "noise": 2, **codec},
+        {"width": 4, "explicit_slope": explicit},
     )
 
 
@@ -41,6 +43,11 @@ CASES = {
         clips, (12, 8), {"plfs": ("FMD", "JD", "SA"), "encoder": "frozen", "frames": (2,)}
     ),
     "clips, own encoder": (lambda: clips(True), (12, 8), {"plfs": ("JD",), "frames": (2,)}),
+    "clips, joint": (
+        lambda: clips(joint="shift"), (12, 8),
+        {"plfs": ("JD",), "frames": (2,), "critic_warmup": 2, "mismatched": 0.5,
+         "realism_end": 0.01},
+    ),
     "clips, lossless": (clips, (float("inf"), 2), {"plfs": ("SA",), "frames": (2,)}),
     "blocks, priced": (task, RATES, {"plfs": ("JD",), "rates": RATES}),
 }  # fmt: skip
@@ -137,10 +144,11 @@ def same(one, other):
     )  # fmt: skip
 
 
-def run(case, captured, recording=None, moves=lambda number: True):
+def run(case, captured, recording=None, moves=None):
     made, stage, codec = start(case)
     run = Run(stage, codec, made.make_critic, CPU)
-    run.one.moves = moves
+    if moves is not None:
+        run.one.moves = moves
     if captured:
         recording["step"] = run.one
         run._make = CapturedStep(run.one)
@@ -154,11 +162,11 @@ def test_replayed_steps_are_the_steps(case, cuda):
     replayed, seen_too = run(case, True, cuda)
     assert same(plain, replayed)
     assert seen == seen_too
-    assert STEPS > WARM + 3
+    assert STEPS > 2 + 2 * WARM
 
 
 def test_steps_of_the_critics_alone_are_recorded_on_their_own(cuda):
-    moves = [False] * 5 + [True] * 4
+    moves = [False] * 6 + [True] * 6
     plain, seen = run("clips, all losses", False, moves=moves.__getitem__)
     replayed, seen_too = run("clips, all losses", True, cuda, moves.__getitem__)
     assert same(plain, replayed)
