@@ -110,7 +110,7 @@ def test_the_full_grid_has_all_cells_and_all_losses(device):
     assert cells >= {(inf, 2.0, r) for r in (2, 8, 16)}
     found = works(settings)
     names = [experiment.name for experiment in settings.experiments]
-    assert list(found.values())[0].job.group == f"{names[0]} 12-16"
+    assert next(iter(found.values())).job.group == f"{names[0]} 12-16"
     for plf in ("FMD", "JD", "SA"):
         assert sum(name.endswith(f"own-{plf}") for name in found) >= 6
     if device == "cuda":
