@@ -151,8 +151,8 @@ def at_the_end(
     digits = permanence(classifier, heldout, "JD")
     return {
         "fresh_w1": critic.value, "fresh_w1_half": critic.half,
-        "classifier": digits.accuracy, "wrong_before": digits.wrong_before, "stay_wrong": digits.stay_wrong,
-        "stay_wrong_half": digits.stay_wrong_half,
+        "classifier": digits.accuracy, "wrong_before": digits.wrong_before,
+        "stay_wrong": digits.stay_wrong, "stay_wrong_half": digits.stay_wrong_half,
     }  # fmt: skip
 
 
