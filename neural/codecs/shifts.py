@@ -48,17 +48,15 @@ def nearest_shift(frame: Tensor, target: Tensor, reach: int = REACH) -> Tensor:
     tensor([[4, 5]])
     """
     count, _, height, width = frame.shape
-    with torch.autocast(frame.device.type, enabled=False):
-        known = functional.pad(frame.float(), (reach,) * 4).transpose(0, 1)
-        wanted = target.float()
-        product = functional.conv2d(known, wanted, groups=count)[0]
-        energy = functional.avg_pool2d(known.square(), (height, width), stride=1)[0]
-        error = (height * width * energy - 2 * product).flatten(1)  # less that of the target
-        number = torch.arange(error.shape[1], device=error.device)
-        choice = (number == error.argmin(1, keepdim=True)).to(error.dtype)
-        if error.requires_grad:
-            soft = torch.softmax(-error / SOFTNESS, 1)
-            choice = choice + soft - soft.detach()
-        kernel = choice.unflatten(1, product.shape[1:]).unsqueeze(1)
-        # a sum of shifts is a convolution with their weights
-        return functional.conv2d(known, kernel, groups=count).transpose(0, 1)
+    # in double precision, which neither autocast nor tensor cores round
+    known = functional.pad(frame.double(), (reach,) * 4).transpose(0, 1)
+    product = functional.conv2d(known, target.double(), groups=count)[0]
+    energy = height * width * functional.avg_pool2d(known.square(), (height, width), stride=1)[0]
+    error = (energy - 2 * product).flatten(1)  # less that of the target, the same for all shifts
+    choice = torch.zeros_like(error).scatter_(1, error.argmin(1, keepdim=True), 1.0)
+    if error.requires_grad:
+        soft = torch.softmax(-error / SOFTNESS, 1)
+        choice = choice + soft - soft.detach()
+    kernel = choice.unflatten(1, product.shape[1:]).unsqueeze(1)
+    # a sum of shifts is a convolution with their weights
+    return functional.conv2d(known, kernel, groups=count).transpose(0, 1).float()
