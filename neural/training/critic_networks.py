@@ -62,12 +62,12 @@ class SlopedPictureCritic(PictureCritic):
         last = self.net[-1]
         assert isinstance(last, nn.Linear)
         gates: list[Tensor] = []
-        with torch.no_grad():
-            inner = clips
-            for layer in convolutions:
-                inner = layer(inner)
-                gates.append(torch.where(inner > 0, 1.0, SLOPE).to(inner.dtype))
-                inner = inner * gates[-1]
+        inner = clips
+        for layer in convolutions:
+            # detached instead of no_grad: autocast would keep weights of no_grad for later use
+            inner = layer(inner).detach()
+            gates.append(torch.where(inner > 0, 1.0, SLOPE).to(inner.dtype))
+            inner = inner * gates[-1]
         out = last.weight.reshape(1, -1, SMALLEST, SMALLEST)
         for layer, gate in zip(reversed(convolutions), reversed(gates), strict=True):
             out = conv_transpose2d(out * gate, layer.weight, stride=2, padding=1)
