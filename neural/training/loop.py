@@ -44,6 +44,7 @@ from neural.training.stage import Stage
 from neural.training.step import Seen, Step, step_seed
 
 CHECKPOINT = "checkpoint.pt"
+VERSIONS = 1024  # of compiled networks
 
 
 class OutOfTime(Exception):
@@ -178,13 +179,16 @@ class Run:
         return lambda: self.one.numbers(seen)
 
     def compile(self) -> None:
-        """Compile the networks before the first step."""
+        """Compile the networks before the first step; those of the same shapes share the code."""
+        # all networks count as versions of one function, and each batch size is one more
+        torch._dynamo.config.recompile_limit = VERSIONS
+        torch._dynamo.config.accumulated_recompile_limit = VERSIONS
         for module in self.codec.networks():
-            module.compile()
+            module.compile(dynamic=False)
         for critic in self.one.critics.modules():
             if isinstance(critic, SlopedCritic):
-                critic.compile()
-                critic.slope = torch.compile(critic.slope)
+                critic.compile(dynamic=False)
+                critic.slope = torch.compile(critic.slope, dynamic=False)
 
     def state(self) -> State:
         """Return all that is needed to go on."""
