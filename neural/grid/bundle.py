@@ -22,7 +22,7 @@ from neural.model_files import halved
 from neural.training.checkpoint import State, load, save
 
 LIMIT = 15 << 20  # bytes of a file with models
-FILES = 4  # files with models
+FILES = 3  # files with models
 RESULTS, LOGS, CODEC, RECORD = "results.zip", "logs.zip", "codec.pt", "grid.json"
 
 

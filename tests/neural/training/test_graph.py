@@ -191,6 +191,7 @@ def test_the_recorder_finds_what_a_graph_cannot_hold():
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:The AccumulateGrad node's stream")  # of the first steps
 @pytest.mark.parametrize("case", CASES)
 def test_a_graph_on_the_device_trains_as_steps_one_by_one_do(case):
     ends = []
@@ -202,3 +203,20 @@ def test_a_graph_on_the_device_trains_as_steps_one_by_one_do(case):
     for one, other in zip(*ends, strict=True):
         for plf, values in one["distortion"].items():
             assert values == pytest.approx(other["distortion"][plf], rel=0.02)
+
+
+@pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:The AccumulateGrad node's stream")
+def test_a_run_on_the_device_goes_on_where_it_stopped():
+    made, stage, codec = start("clips, own encoder")
+    made.to("cuda")
+    first = Run(stage, codec, made.make_critic, torch.device("cuda"))
+    for _ in range(STEPS // 2):
+        first.advance(made.batch)
+    state = copy.deepcopy(first.state())
+    whole = [first.advance(made.batch)() for _ in range(STEPS - STEPS // 2)]
+    second = Run(stage, start("clips, own encoder")[2], made.make_critic, torch.device("cuda"))
+    second.load_state(state)
+    rest = [second.advance(made.batch)() for _ in range(STEPS - STEPS // 2)]
+    for one, other in zip(whole, rest, strict=True):
+        assert one["distortion"]["JD"] == pytest.approx(other["distortion"]["JD"], rel=0.02)
