@@ -97,7 +97,9 @@ def _parser() -> argparse.ArgumentParser:
         add("--device", default="cpu", help="cpu or cuda")
         add("--seed", type=int, default=None, help="replaces the seed in the file")
         add("--channels-last", action="store_true", help="layout that tensor cores prefer")
-        add("--compile", action="store_true", help="compile the codec's networks")
+        add("--compile", action="store_true", help="compile the networks")
+        text = "on CUDA, make steps one by one instead of replaying a graph"
+        add("--no-graph", dest="captured", action="store_false", help=text)
         if name == "grid":
             continue
         if name == "learning":
@@ -150,19 +152,24 @@ def _grid(given: argparse.Namespace) -> int:
 
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
-    options = {"channels_last": given.channels_last, "compiled": given.compile}
+    options = _step_options(given)
     settings = Settings.load(given.config, given.device, given.seed)
     say = partial(print, flush=True)
     Grid(settings, given.runs, given.results, given.device, options, say).run(given.budget)
     return 0
 
 
-def _train(experiment: Experiment, given: argparse.Namespace) -> None:
-    options = {
-        "device": given.device,
+def _step_options(given: argparse.Namespace) -> dict[str, Any]:
+    """Options of `neural.training.loop.train` that say how steps are made."""
+    return {
         "channels_last": given.channels_last,
         "compiled": given.compile,
+        "captured": given.captured,
     }
+
+
+def _train(experiment: Experiment, given: argparse.Namespace) -> None:
+    options = {"device": given.device, **_step_options(given)}
     one = partial(train_stage, given.config, given.runs, options, given.seed)
     together = int(os.environ.get("WORLD_SIZE", "1")) > 1
     count = 1 if together else given.workers or workers(len(experiment.cells))

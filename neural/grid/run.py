@@ -293,9 +293,12 @@ class Grid:
 
     def _measure(self, experiment: Experiment, cell: int) -> None:
         """Measure the codecs of a cell; points of other cells stay."""
-        flags = torch.backends.cudnn.flags  # many shapes, each used a few times
-        with flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=True):
+        search = torch.backends.cudnn.benchmark  # no use for shapes that come a few times
+        torch.backends.cudnn.benchmark = False
+        try:
             points, pictures = experiment.evaluate(self.runs, cell, self.device)
+        finally:
+            torch.backends.cudnn.benchmark = search
         path = self.runs / f"{experiment.name}.json"
         others = load_points(path) if path.exists() else []
         save_points(path, [*others, *points])
