@@ -96,12 +96,14 @@ def _portable(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def halved(state: State) -> State:
-    """Return a state with its large tensors in half precision."""
-    return {
-        k: v.half() if isinstance(v, torch.Tensor) and v.is_floating_point() and v.numel() >= LARGE
-        else v
-        for k, v in state.items()
-    }  # fmt: skip
+    """Return a state with its large tensors in half precision; names may share a tensor."""
+    small: dict[int, torch.Tensor] = {}
+    out: State = {}
+    for name, value in state.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel() >= LARGE:
+            value = small.setdefault(value.data_ptr(), value.half())
+        out[name] = value
+    return out
 
 
 def codec_names() -> list[str]:
