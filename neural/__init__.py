@@ -1,9 +1,10 @@
 """Trained codecs: networks, their training, their bytes and their evaluation (needs torch).
 
->>> import neural
->>> codec = neural.load_codec("digits-12-16")  # doctest: +SKIP
->>> stream = neural.encode(codec, frames, seed=0)  # doctest: +SKIP
->>> frames = neural.decode(codec, stream, "JD")  # doctest: +SKIP
+>>> import neural, torch
+>>> codec, frames = neural.load_codec("digits-12-16"), torch.zeros(5, 2, 64, 64)
+>>> stream = neural.encode(codec, frames, seed=0)
+>>> neural.decode(codec, stream, "JD").shape
+torch.Size([5, 2, 64, 64])
 """
 
 from __future__ import annotations
