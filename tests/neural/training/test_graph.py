@@ -190,6 +190,45 @@ def test_the_recorder_finds_what_a_graph_cannot_hold():
             forbidden()
 
 
+class MetaGenerator:
+    """Stands in for a generator on the device without data."""
+
+    device = torch.device("meta")
+
+    def __init__(self, device):
+        pass
+
+    def manual_seed(self, seed):
+        return self
+
+
+@pytest.mark.parametrize("case", [name for name in CASES if name.startswith("clips")])
+def test_a_step_stays_on_its_device(case, monkeypatch):
+    """On a device without data, a tensor elsewhere and a number for Python are both errors."""
+    for name in ("rand", "randn"):
+        draw = getattr(torch, name)
+
+        def without(*args, draw=draw, generator=None, **options):
+            return draw(*args, **options)
+
+        monkeypatch.setattr(torch, name, without)
+    made, stage, codec = start(case)
+    monkeypatch.setattr(torch, "Generator", MetaGenerator)
+    monkeypatch.setattr(torch, "autocast", lambda *args, **options: contextlib.nullcontext())
+    monkeypatch.setattr(
+        "neural.training.step.adam",
+        lambda parameters, lr, betas, device: torch.optim.Adam(parameters, lr, betas),
+    )
+    made.to("meta")
+    step = Step(stage, codec, made.make_critic, torch.device("meta"))
+    for number in range(stage.critic_warmup + 2):
+        step.schedule(number)
+        seen = step(made.batch, step.moves(number))
+    for frames in (seen.x, *seen.made.values()):
+        assert frames.device.type == "meta"
+        assert frames.shape[0] == stage.batch
+
+
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore:The AccumulateGrad node's stream")  # of the first steps
 @pytest.mark.parametrize("case", CASES)
