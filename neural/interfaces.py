@@ -162,7 +162,7 @@ class SlopedCritic(Protocol):
     def __call__(self, frames: Tensor) -> Tensor:
         """Return a score for each sample, (n,)."""
 
-    def compile(self) -> None:
+    def compile(self, *, dynamic: bool | None = None) -> None:
         """Compile the scores."""
 
 

@@ -19,6 +19,8 @@ from neural.tasks.blocks import BlockTask
 from neural.tasks.clips import ClipTask
 from neural.training.checkpoint import State, load, save
 
+CODECS = Path(__file__).resolve().parent / "data" / "codecs"  # those that ship with the package
+LARGE = 1024  # numbers from which a tensor is stored in half precision
 TASKS: dict[str, Callable[..., Task]] = {"blocks": BlockTask, "clips": ClipTask}
 
 
@@ -55,7 +57,12 @@ def load_model(path: Path, codec: Codec, other_rates: bool = False) -> Codec:
 
 
 def export_codec(
-    path: Path, codec: Codec, task: str, options: dict[str, Any], rates: Sequence[float]
+    path: Path,
+    codec: Codec,
+    task: str,
+    options: dict[str, Any],
+    rates: Sequence[float],
+    half: bool = False,
 ) -> None:
     """Write a trained codec as one file that `load_codec` reads.
 
@@ -71,26 +78,63 @@ def export_codec(
         Options of the task.
     rates : sequence of float
         Bits of each frame.
+    half : bool
+        Store large tensors in half precision. The bytes of such a codec are its own: only a codec
+        that was read from the same file decodes them.
     """
-    save_model(path, codec, task=task, options=json.dumps(options), rates=list(rates))
+    about = {"task": task, "options": json.dumps(_portable(options)), "rates": list(rates)}
+    state = halved(codec.state_dict()) if half else codec.state_dict()
+    save(path, {**about, "decoders": list(codec.decoders), "state": state})
 
 
-def load_codec(path: Path | str) -> Codec:
-    """Read a codec that ``python -m neural export`` wrote: frozen, on the CPU.
+def _portable(options: dict[str, Any]) -> dict[str, Any]:
+    """Options without the folder of the data: who uses the codec need not have it."""
+    data = options.get("data")
+    if data is None:
+        return options
+    return {**options, "data": {k: v for k, v in data.items() if k not in ("folder", "cache")}}
+
+
+def halved(state: State) -> State:
+    """Return a state with its large tensors in half precision."""
+    return {
+        k: v.half() if isinstance(v, torch.Tensor) and v.is_floating_point() and v.numel() >= LARGE
+        else v
+        for k, v in state.items()
+    }  # fmt: skip
+
+
+def codec_names() -> list[str]:
+    """Return the names of the trained codecs that ship with the package."""
+    return sorted(path.stem for path in CODECS.glob("*.pt"))
+
+
+def load_codec(name: Path | str) -> Codec:
+    """Read a trained codec: frozen, on the CPU.
+
+    Parameters
+    ----------
+    name : path
+        Name of a codec that ships with the package, as "digits-12-16", or a file that ``python -m
+        neural export`` wrote.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        There is no such codec; the message lists those that ship with the package.
     ValueError
         The file is of another kind; the message names it.
     """
+    path = Path(name)
+    if str(name) in codec_names():
+        path = CODECS / f"{name}.pt"
+    elif not path.exists():
+        known = ", ".join(codec_names()) or "none ships with the package"
+        raise FileNotFoundError(f"{name}: expected a file or the name of a codec ({known})")
     try:
         saved = load(path)
         task = TASKS[saved["task"]](**json.loads(saved["options"]))
         return freeze(_fill(task.make_codec(saved["rates"]), saved))
-    except FileNotFoundError:
-        raise
     except (
         AttributeError,
         EOFError,

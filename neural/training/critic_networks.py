@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn.functional import conv_transpose2d
+from torch.nn.functional import conv_transpose2d, leaky_relu
 
 from neural.codecs.networks import SMALLEST, widths_of
 
@@ -61,14 +61,12 @@ class SlopedPictureCritic(PictureCritic):
         convolutions = [layer for layer in self.net if isinstance(layer, nn.Conv2d)]
         last = self.net[-1]
         assert isinstance(last, nn.Linear)
-        gates: list[Tensor] = []
-        with torch.no_grad():
-            inner = clips
-            for layer in convolutions:
-                inner = layer(inner)
-                gates.append(torch.where(inner > 0, 1.0, SLOPE).to(inner.dtype))
-                inner = inner * gates[-1]
-        out = last.weight.reshape(1, -1, SMALLEST, SMALLEST)
-        for layer, gate in zip(reversed(convolutions), reversed(gates), strict=True):
-            out = conv_transpose2d(out * gate, layer.weight, stride=2, padding=1)
+        before: list[Tensor] = []  # each activation
+        for layer in convolutions:
+            # detached instead of no_grad: autocast would keep weights of no_grad for later use
+            before.append(layer(leaky_relu(before[-1], SLOPE) if before else clips).detach())
+        out = last.weight.to(before[-1].dtype).reshape(1, -1, SMALLEST, SMALLEST)
+        for layer, inner in zip(reversed(convolutions), reversed(before), strict=True):
+            gated = torch.ops.aten.leaky_relu_backward(out, inner, SLOPE, False)
+            out = conv_transpose2d(gated, layer.weight, stride=2, padding=1)
         return out.float()

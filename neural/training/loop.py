@@ -20,6 +20,7 @@ started again from its last checkpoint therefore ends in the same numbers, on a 
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,11 @@ from neural.training.stage import Stage
 from neural.training.step import Seen, Step, step_seed
 
 CHECKPOINT = "checkpoint.pt"
+VERSIONS = 1024  # of compiled networks
+
+
+class OutOfTime(Exception):
+    """A stage did not end in the time that it had; its checkpoint is there."""
 
 
 def train(
@@ -54,6 +60,7 @@ def train(
     *,
     device: str = "cpu",
     checkpoint_seconds: float = 60.0,
+    until: float = math.inf,
     log_every: int = 50,
     progress: bool = True,
     position: int = 0,
@@ -77,7 +84,9 @@ def train(
     device : str
         Where to compute.
     checkpoint_seconds : float
-        Time between checkpoints.
+        Time between checkpoints; inf writes one only where training runs out of time.
+    until : float
+        Time by `time.monotonic` after which training stops with a checkpoint.
     log_every : int
         Steps between lines of the log.
     progress : bool
@@ -102,6 +111,8 @@ def train(
     ------
     ValueError
         The folder holds a checkpoint of another stage.
+    OutOfTime
+        It did not end before ``until``.
     """
     run = Run(stage, codec, make_critic, torch.device(device), channels_last, captured)
     if compiled:
@@ -131,10 +142,14 @@ def train(
             if run.step % log_every == 0 or run.step == stage.steps:
                 line = {"step": run.step, "seconds": time.monotonic() - began, **seen()}
                 log.write(json.dumps(line) + "\n")
-            if run.step == stage.steps or time.monotonic() - saved >= checkpoint_seconds:
+            late = time.monotonic() >= until and run.step < stage.steps
+            ended = run.step == stage.steps and math.isfinite(checkpoint_seconds)
+            if late or ended or time.monotonic() - saved >= checkpoint_seconds:
                 log.flush()
                 save(path, run.state())
                 saved = time.monotonic()
+            if late:
+                raise OutOfTime(f"{folder}: {run.step} of {stage.steps} steps")
     run.finish(batch)
     return codec
 
@@ -164,13 +179,16 @@ class Run:
         return lambda: self.one.numbers(seen)
 
     def compile(self) -> None:
-        """Compile the networks before the first step."""
+        """Compile the networks before the first step; those of the same shapes share the code."""
+        # all networks count as versions of one function, and each batch size is one more
+        torch._dynamo.config.recompile_limit = VERSIONS
+        torch._dynamo.config.accumulated_recompile_limit = VERSIONS
         for module in self.codec.networks():
-            module.compile()
+            module.compile(dynamic=False)
         for critic in self.one.critics.modules():
             if isinstance(critic, SlopedCritic):
-                critic.compile()
-                critic.slope = torch.compile(critic.slope)
+                critic.compile(dynamic=False)
+                critic.slope = torch.compile(critic.slope, dynamic=False)
 
     def state(self) -> State:
         """Return all that is needed to go on."""

@@ -27,6 +27,7 @@ from neural.training.critics import (
     mismatched,
 )
 from neural.training.distributed import average_over_processes, process, processes
+from neural.training.optimisers import adam, load_optimiser, set_rate
 from neural.training.stage import Stage
 
 Tensor = torch.Tensor
@@ -108,9 +109,9 @@ class Step:
         self.parameters: list[Tensor] = [p for m in trained for p in m.parameters()]
         self.average = [p.detach().clone() for p in self.parameters]
         betas = (0.5, 0.99) if self.critics else (0.9, 0.999)
-        self.optimiser = self._adam(self.parameters, stage.lr, betas)
+        self.optimiser = adam(self.parameters, stage.lr, betas, device)
         self.critic_optimiser = (
-            self._adam(list(self.critics.parameters()), stage.critic_lr, stage.critic_betas)
+            adam(self.critics.parameters(), stage.critic_lr, stage.critic_betas, device)
             if self.critics
             else None
         )
@@ -118,22 +119,13 @@ class Step:
         self.realism = torch.full((), stage.realism, device=device)
         self.rates = None if stage.rates is None else torch.tensor(stage.rates, device=device)
 
-    def _adam(
-        self, parameters: list[Tensor], lr: float, betas: tuple[float, float]
-    ) -> torch.optim.Adam:
-        """Optimiser; on CUDA its learning rate is a tensor, which a captured step reads anew."""
-        if self.device.type != "cuda":
-            return torch.optim.Adam(parameters, lr, betas, fused=True)
-        rate = torch.tensor(lr, device=self.device)
-        return torch.optim.Adam(parameters, rate, betas, fused=True, capturable=True)
-
     def schedule(self, number: int) -> None:
         """Set what differs from step to step, for the step of this number, from 0."""
         stage = self.stage
         fall = 0.5 * (1 + math.cos(math.pi * number / stage.steps))  # half cosine from 1 to 0
-        _set_rate(self.optimiser, stage.lr * fall)
+        set_rate(self.optimiser, stage.lr * fall)
         if self.critic_optimiser is not None:
-            _set_rate(self.critic_optimiser, stage.critic_lr * fall)
+            set_rate(self.critic_optimiser, stage.critic_lr * fall)
         self.realism.fill_(stage.realism_at(number))
         self.generator.manual_seed(step_seed(stage.seed, number, process()))
 
@@ -264,9 +256,9 @@ class Step:
         self.critics.load_state_dict(state["critics"])
         for kept, saved in zip(self.average, state["average"], strict=True):
             kept.copy_(saved)
-        _load_optimiser(self.optimiser, state["optimiser"])
+        load_optimiser(self.optimiser, state["optimiser"])
         if self.critic_optimiser is not None:
-            _load_optimiser(self.critic_optimiser, state["critic_optimiser"])
+            load_optimiser(self.critic_optimiser, state["critic_optimiser"])
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -297,20 +289,3 @@ def _seeded(make: MakeCritic, frames: int, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make(frames)
-
-
-def _set_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
-    """Set the learning rate; a tensor keeps its place in memory."""
-    for group in optimiser.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(value)
-        else:
-            group["lr"] = value
-
-
-def _load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Take the moments of the state, and keep the options: they depend on the device."""
-    own = [{k: v for k, v in group.items() if k != "params"} for group in optimiser.param_groups]
-    optimiser.load_state_dict(state)
-    for group, options in zip(optimiser.param_groups, own, strict=True):
-        group.update(options)

@@ -71,7 +71,8 @@ def test_slopes_above_one_are_punished_and_flat_ones_are_not():
         assert loss.item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_slope_written_out_is_the_gradient_and_trains_the_critic_alike():
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "bfloat16"])
+def test_a_slope_written_out_is_the_gradient_and_trains_the_critic_alike(half):
     """Both losses and their gradients agree, although one of them has no second derivatives."""
     x, made = torch.rand(2, 6, 2, 64, 64, generator=torch.Generator().manual_seed(0))
     losses, gradients = [], []
@@ -80,14 +81,15 @@ def test_a_slope_written_out_is_the_gradient_and_trains_the_critic_alike():
         critic = kind(2, 4)
         with torch.no_grad():
             critic.net[-1].weight *= 300  # slopes above one
-        loss = critic_loss(critic, x, made, torch.Generator().manual_seed(1))
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = critic_loss(critic, x, made, torch.Generator().manual_seed(1))
         loss.backward()
         losses.append(loss.item())
         gradients.append([p.grad for p in critic.parameters()])
     assert losses[0] > 1
-    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert losses[1] == pytest.approx(losses[0], rel=2e-2 if half else 1e-5)
     for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * one.abs().max().item())
+        assert (one - other).norm() <= (5e-2 if half else 1e-5) * one.norm()
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0])
