@@ -56,6 +56,7 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "shift start, strong critic, low weight": ("shift", STRONG | {"realism": 0.01}),
     "shift start, strong critic, falling weight": ("shift", FALLING),
     "shift start, strong critic, mismatched pairs, falling weight": ("shift", MISMATCHED),
+    "shift start, strong critic, weight falling to 0.02": ("shift", STRONG | {"realism_end": 0.02}),
 }
 CRITIC_CLIPS, CRITIC_STEPS, CLASSIFIER_STEPS = 1000, 400, 400
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 Tensor = torch.Tensor
 
 REACH = 4  # largest shift in each direction, pixels
-SOFTNESS = 2.0  # of the choice among shifts, for its gradient: squared error of a frame
+FLAT = 1e-3  # added to the squared slope of a frame, which is zero where nothing is to be seen
 
 
 def shifts(frame: Tensor, reach: int = REACH) -> Iterator[Tensor]:
@@ -31,8 +31,8 @@ def shifts(frame: Tensor, reach: int = REACH) -> Iterator[Tensor]:
 def nearest_shift(frame: Tensor, target: Tensor, reach: int = REACH) -> Tensor:
     """Return the shift of each frame that is nearest to its target, (n, 1, h, w).
 
-    The choice has no derivative. If gradients reach the target, they are those of a soft choice:
-    the mean of all shifts with weights exp(-e / SOFTNESS), where e is the squared error.
+    The choice among whole pixels has no derivative. Gradients that reach the target are those of
+    the nearest shift by fractions of a pixel: their part along the two slopes of the result.
 
     Parameters
     ----------
@@ -54,9 +54,24 @@ def nearest_shift(frame: Tensor, target: Tensor, reach: int = REACH) -> Tensor:
     energy = height * width * functional.avg_pool2d(known.square(), (height, width), stride=1)[0]
     error = (energy - 2 * product).flatten(1)  # less that of the target, the same for all shifts
     choice = torch.zeros_like(error).scatter_(1, error.argmin(1, keepdim=True), 1.0)
-    if error.requires_grad:
-        soft = torch.softmax(-error / SOFTNESS, 1)
-        choice = choice + soft - soft.detach()
     kernel = choice.unflatten(1, product.shape[1:]).unsqueeze(1)
     # a sum of shifts is a convolution with their weights
-    return functional.conv2d(known, kernel, groups=count).transpose(0, 1).float()
+    found = functional.conv2d(known, kernel, groups=count).transpose(0, 1).float()
+    if not target.requires_grad:
+        return found
+    along = _along_slopes(found.detach(), target.float())
+    return found + (along - along.detach())
+
+
+def _along_slopes(frame: Tensor, target: Tensor) -> Tensor:
+    """Part of the target along the two slopes of a frame: what moving the frame can change."""
+    around = functional.pad(frame, (1,) * 4)
+    right = (around[..., 1:-1, 2:] - around[..., 1:-1, :-2]) / 2
+    down = (around[..., 2:, 1:-1] - around[..., :-2, 1:-1]) / 2
+
+    def product(one: Tensor, other: Tensor) -> Tensor:
+        return (one * other).sum((1, 2, 3), keepdim=True)
+
+    a, b, c = product(right, right) + FLAT, product(right, down), product(down, down) + FLAT
+    u, v = product(right, target), product(down, target)
+    return ((c * u - b * v) * right + (a * v - b * u) * down) / (a * c - b * b)
