@@ -9,18 +9,19 @@ from typing import Any
 
 import torch
 
+from neural.codecs.video import CHUNK, COUNTED
 from neural.evaluation.options import ClipEvaluation
 from neural.evaluation.record import Record
 from neural.experiment import EVALUATORS, Experiment
 from neural.grid.plan import Cost
-from neural.interfaces import Codec, CountingCodec, DensityCodec
+from neural.interfaces import Batch, Codec, CountingCodec, DensityCodec
 from neural.training.graph import WARM
 from neural.training.loop import Run
 from neural.training.stage import Stage
 
 FIRST = WARM + 1  # steps until a graph is recorded
-STEPS = 8
-PARTS = 0.05, 0.1  # of the clips and steps of a measurement that are tried
+STEPS, LONG = 8, 0.5  # steps that are timed, or fewer if they take so many seconds
+PARTS = 0.02, 0.05  # of the clips and steps of a measurement that are tried
 
 
 def stage_cost(
@@ -33,15 +34,27 @@ def stage_cost(
         run.advance(experiment.task.batch)
     _wait(device)
     ready = time.monotonic()
-    for _ in range(STEPS):
+    steps = 0
+    while steps < STEPS and time.monotonic() - ready < LONG:
         run.advance(experiment.task.batch)
-    _wait(device)
-    end = time.monotonic()
-    run.finish(experiment.task.batch)  # counts tables, as a stage does
-    _wait(device)
-    step = (end - ready) / STEPS
-    setup = max(ready - began - FIRST * step, 0.0) + time.monotonic() - end
+        _wait(device)
+        steps += 1
+    step = (time.monotonic() - ready) / steps
+    setup = max(ready - began - FIRST * step, 0.0)
+    if stage.trains_encoder and isinstance(run.codec, CountingCodec):
+        setup += _counting(run, experiment.task.batch, device)
     return Cost(setup, step)
+
+
+def _counting(run: Run, batch: Batch, device: str) -> float:
+    """Seconds that counting tables takes, from a part of the clips."""
+    data = torch.Generator().manual_seed(0)
+    last = max(run.one.frames) + 1
+    began = time.monotonic()
+    with torch.no_grad():
+        run.codec.represent(batch(data, CHUNK)[:, :last].to(device), lambda k, y: y)
+    _wait(device)
+    return 2 * COUNTED / CHUNK * (time.monotonic() - began)
 
 
 def _run(

@@ -254,8 +254,6 @@ class Grid:
 
     def _announce(self, plan: Plan, spent: float) -> None:
         """Say what the plan is."""
-        for kind, cost in self.costs.items():
-            self.say(f"  {kind}: {1e3 * cost.step:.2f} ms, {cost.setup:.1f} s once")
         done = len(self.record["done"])
         self.say(
             f"step times known after {spent:.1f} s; {done} of {len(self.works)} jobs were done; "
@@ -317,19 +315,24 @@ class Grid:
             if name in self.record["done"] or kind in self.costs:
                 continue
             if work.number is None:
-                self.costs[kind] = measurement_cost(experiment, work.cell, self.device)
-                continue
-            stage = experiment.stages[work.number]
-            same = (
-                str(experiment.options), len(experiment.rates(stage, work.cell)),
-                replace(
-                    stage, name="", critic_warmup=0, steps=1, start=None, cell=None, lr=1.0,
-                    critic_lr=1.0, realism=1.0, realism_end=None,
-                ),
-            )  # fmt: skip
-            if same not in alike:
-                alike[same] = stage_cost(experiment, stage, work.cell, self.device, self.options)
-            self.costs[kind] = alike[same]
+                cost = measurement_cost(experiment, work.cell, self.device)
+                self.say(f"  {kind}: {cost.step:.1f} s")
+            else:
+                stage = experiment.stages[work.number]
+                same = (
+                    str(experiment.options), len(experiment.rates(stage, work.cell)),
+                    replace(
+                        stage, name="", critic_warmup=0, steps=1, start=None, cell=None, lr=1.0,
+                        critic_lr=1.0, realism=1.0, realism_end=None,
+                    ),
+                )  # fmt: skip
+                if same not in alike:
+                    alike[same] = stage_cost(
+                        experiment, stage, work.cell, self.device, self.options
+                    )
+                cost = alike[same]
+                self.say(f"  {kind}: {1e3 * cost.step:.2f} ms a step, {cost.setup:.1f} s once")
+            self.costs[kind] = cost
 
     def _left(self) -> str:
         """What is left, in words."""
