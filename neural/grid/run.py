@@ -40,6 +40,7 @@ from neural.training.stage import Stage
 from rdp.operating_point import load_points, save_points
 
 MARGIN = 0.03  # share of the time that is kept for writing
+PROBING = 0.15  # share of the time in which costs are measured
 ENOUGH = 0.8  # of the share of steps that other groups get, to begin one more
 Say = Callable[[str], None]
 
@@ -177,6 +178,7 @@ class Grid:
         self._forget_what_is_missing()
         costs = self.record["costs"].get(name_of(self.device), {})
         self.costs = {kind: Cost(*cost) for kind, cost in costs.items()}
+        self.guessed: set[str] = set()  # kinds whose costs were not measured
 
     def _forget_what_is_missing(self) -> None:
         """Do again what an unfinished job needs and what is not there any more."""
@@ -195,7 +197,7 @@ class Grid:
         began = time.monotonic()
         end = began + seconds * (1 - MARGIN)
         calls = max(1, self.settings.calls - self.record["calls"])
-        self._probe()
+        self._probe(began + PROBING * seconds)
         groups: set[str] = set()
         share: float | None = None  # of the steps asked for, in the groups of this call
         try:
@@ -282,6 +284,7 @@ class Grid:
         kind = work.job.kind
         ratio = took / (self.costs[kind].setup + made * self.costs[kind].step)
         self.costs[kind] = Cost(*(ratio * cost for cost in self.costs[kind]))
+        self.guessed.discard(kind)
         self.record["done"][name] = {"steps": steps, "seconds": round(took, 2)}
         self.say(f"{took:7.1f} s  {name}" + (f", {steps} steps" if work.number is not None else ""))
         export = self.settings.export
@@ -307,32 +310,47 @@ class Grid:
                     pictures = {name: stored[name] for name in stored.files} | pictures
             np.savez_compressed(samples, **cast(Any, pictures))
 
-    def _probe(self) -> None:
-        """Measure the costs that are not known for this device; stages alike share one."""
+    def _probe(self, end: float) -> None:
+        """Measure the costs that are not known for this device; after the end, guess the others.
+
+        A guess is the most that a job of the same sort takes. The first job of the kind corrects
+        it.
+        """
         alike: dict[Any, Cost] = {}
         for name, work in self.works.items():
-            kind, experiment = work.job.kind, self.settings.experiments[work.experiment]
+            kind = work.job.kind
             if name in self.record["done"] or kind in self.costs:
                 continue
+            sort = [
+                self.costs[other.job.kind] for other in self.works.values()
+                if other.job.kind in self.costs and (other.number is None) == (work.number is None)
+            ]  # fmt: skip
+            if sort and time.monotonic() > end:
+                self.costs[kind] = Cost(*map(max, zip(*sort, strict=True)))
+                self.guessed.add(kind)
+                continue
+            self.costs[kind] = cost = self._cost(work, alike)
             if work.number is None:
-                cost = measurement_cost(experiment, work.cell, self.device)
                 self.say(f"  {kind}: {cost.step:.1f} s")
             else:
-                stage = experiment.stages[work.number]
-                same = (
-                    str(experiment.options), len(experiment.rates(stage, work.cell)),
-                    replace(
-                        stage, name="", critic_warmup=0, steps=1, start=None, cell=None, lr=1.0,
-                        critic_lr=1.0, realism=1.0, realism_end=None,
-                    ),
-                )  # fmt: skip
-                if same not in alike:
-                    alike[same] = stage_cost(
-                        experiment, stage, work.cell, self.device, self.options
-                    )
-                cost = alike[same]
                 self.say(f"  {kind}: {1e3 * cost.step:.2f} ms a step, {cost.setup:.1f} s once")
-            self.costs[kind] = cost
+
+    def _cost(self, work: Work, alike: dict[Any, Cost]) -> Cost:
+        """Measure the cost of a job; stages alike share one."""
+        experiment = self.settings.experiments[work.experiment]
+        if work.number is None:
+            return measurement_cost(experiment, work.cell, self.device)
+        stage = experiment.stages[work.number]
+        same = (
+            str(experiment.options), len(experiment.rates(stage, work.cell)),
+            replace(
+                stage, name="", critic_warmup=0, steps=1, start=None, cell=None, lr=1.0,
+                critic_lr=1.0, realism=1.0, realism_end=None,
+            ),
+        )  # fmt: skip
+        if same not in alike:
+            alike[same] = stage_cost(experiment, stage, work.cell, self.device, self.options)
+        return alike[same]
 
     def _left(self) -> str:
         """What is left, in words."""
@@ -343,7 +361,8 @@ class Grid:
 
     def write(self) -> None:
         """Write the files that are carried to the next call."""
-        self.record["costs"][name_of(self.device)] = {k: list(v) for k, v in self.costs.items()}
+        known = {k: list(v) for k, v in self.costs.items() if k not in self.guessed}
+        self.record["costs"][name_of(self.device)] = known
         needed = {
             before: self.runs / before / MODEL
             for name, work in self.works.items() if name not in self.record["done"]

@@ -1,6 +1,7 @@
 """A grid within seconds: planned, trained, measured, cut and continued elsewhere."""
 
 import json
+import math
 import shutil
 import time
 import zipfile
@@ -207,10 +208,25 @@ def test_what_later_jobs_need_is_done_again_if_it_was_lost(config, tmp_path):
 def test_step_times_are_kept_for_each_device(config, tmp_path):
     settings = Settings.load(tmp_path / "two.toml", "cpu")
     grid = Grid(settings, tmp_path / "runs", tmp_path / "results", "cpu", say=lambda line: None)
-    grid.run(0.1)  # no time for anything but the probe
-    assert grid.record["costs"][name_of("cpu")].keys() == {
-        "two/first", "two/mmse", "two/universal", "two measured"
-    }  # fmt: skip
+    grid._probe(math.inf)
+    grid.write()
+    kinds = {"two/first", "two/mmse", "two/universal", "two measured"}
+    assert grid.record["costs"][name_of("cpu")].keys() == kinds
+    again = Grid(settings, tmp_path / "runs", tmp_path / "results", "cpu", say=lambda line: None)
+    assert again.costs == grid.costs
+
+
+def test_without_time_costs_are_guessed_from_others_and_not_kept(config, tmp_path):
+    settings = Settings.load(config, "cpu")
+    said = []
+    grid = Grid(settings, tmp_path / "runs", tmp_path / "results", "cpu", say=said.append)
+    grid._probe(0.0)
+    assert len(said) == 2  # one stage, one measurement
+    assert grid.guessed == grid.costs.keys() - {"one/first", "one measured"}
+    assert grid.costs["two/universal"] == grid.costs["one/first"]
+    assert grid.costs["two measured"] == grid.costs["one measured"]
+    grid.write()
+    assert grid.record["costs"][name_of("cpu")].keys() == {"one/first", "one measured"}
 
 
 @pytest.mark.parametrize(
