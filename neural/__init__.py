@@ -1,9 +1,10 @@
 """Trained codecs: networks, their training, their bytes and their evaluation (needs torch).
 
->>> import neural
->>> codec = neural.load_codec("codec.pt")  # doctest: +SKIP
->>> stream = neural.encode(codec, frames, seed=0)  # doctest: +SKIP
->>> frames = neural.decode(codec, stream, "JD")  # doctest: +SKIP
+>>> import neural, torch
+>>> codec, frames = neural.load_codec("digits-12-16"), torch.zeros(5, 2, 64, 64)
+>>> stream = neural.encode(codec, frames, seed=0)
+>>> neural.decode(codec, stream, "JD").shape
+torch.Size([5, 2, 64, 64])
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neural.codecs.bitstream import decode, encode
-    from neural.model_files import load_codec
+    from neural.model_files import codec_names, load_codec
 
-__all__ = ["decode", "encode", "load_codec"]
+__all__ = ["codec_names", "decode", "encode", "load_codec"]
 
 _HOME = {
+    "codec_names": "neural.model_files",
     "decode": "neural.codecs.bitstream",
     "encode": "neural.codecs.bitstream",
     "load_codec": "neural.model_files",

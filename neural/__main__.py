@@ -1,4 +1,4 @@
-"""``python -m neural {train,status,evaluate,validate,table,learning,export,overlay}``.
+"""``python -m neural {train,grid,status,evaluate,validate,table,learning,export,overlay}``.
 
 Training needs only torch, numpy, scipy, tqdm and the entropy coder. Processes that ``torchrun``
 started train together, each on its share of every batch.
@@ -41,9 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _validate(given.points, given.csv)
         if given.command == "table":
             return _table(given.points, given.csv)
-        experiment = Experiment.load(given.config, given.seed)
         if given.device.startswith("cuda"):
             _require_cuda(given.device)
+        if given.command == "grid":
+            return _grid(given)
+        experiment = Experiment.load(given.config, given.seed)
         if given.fresh:
             shutil.rmtree(given.runs / experiment.name, ignore_errors=True)
         if given.command == "status":
@@ -74,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
         ("learning", "write a table of the progress that training still made when it ended"),
         ("export", "write a trained codec as one file; reading that file runs no code"),
         ("overlay", "train the codecs of the overlay figures anew, measure them, and redraw"),
-    ):
+        ("grid", "train and measure all cells of several experiments within a time; a second call "
+         "with the same folder of results goes on where the first one stopped"),
+    ):  # fmt: skip
         command = commands.add_parser(name, help=text, description=text)
         add = command.add_argument
         if name == "overlay":
@@ -86,12 +90,20 @@ def _parser() -> argparse.ArgumentParser:
             add("config", type=Path, help="TOML file of the experiment")
         runs = Path("neural-runs")
         add("--runs", type=Path, default=runs, help="folder for checkpoints and logs")
-        add("--results", type=Path, default=None, help="JSON file for the operating points")
-        add("--workers", type=int, default=None, help="number of cells to train side by side")
+        if name == "grid":
+            add("--results", type=Path, default=Path("grid"), help="folder for the results")
+            add("--budget", type=_seconds, required=True, help="time, as 90s, 9m or 1.5h")
+        else:
+            add("--results", type=Path, default=None, help="JSON file for the operating points")
+            add("--workers", type=int, default=None, help="number of cells to train side by side")
         add("--device", default="cpu", help="cpu or cuda")
         add("--seed", type=int, default=None, help="replaces the seed in the file")
         add("--channels-last", action="store_true", help="layout that tensor cores prefer")
-        add("--compile", action="store_true", help="compile the codec's networks")
+        add("--compile", action="store_true", help="compile the networks")
+        text = "on CUDA, make steps one by one instead of replaying a graph"
+        add("--no-graph", dest="captured", action="store_false", help=text)
+        if name == "grid":
+            continue
         if name == "learning":
             add("--csv", type=Path, required=True, help="file to write")
         elif name == "export":
@@ -126,12 +138,40 @@ def _require_cuda(device: str) -> None:
         raise ValueError(f"device: expected cpu, got {device!r}, and torch finds no CUDA device")
 
 
-def _train(experiment: Experiment, given: argparse.Namespace) -> None:
-    options = {
-        "device": given.device,
+def _seconds(text: str) -> float:
+    """Seconds of a text such as "90s", "9m" or "1.5h"."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    if not text or text[-1] not in units:
+        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 9m or 1.5h, got {text!r}")
+    return float(text[:-1]) * units[text[-1]]
+
+
+def _grid(given: argparse.Namespace) -> int:
+    """Work on a grid; the exit status is 0 even if something is left: the output says what."""
+    import torch
+
+    from neural.grid.run import Grid, Settings
+
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
+    options = _step_options(given)
+    settings = Settings.load(given.config, given.device, given.seed)
+    say = partial(print, flush=True)
+    Grid(settings, given.runs, given.results, given.device, options, say).run(given.budget)
+    return 0
+
+
+def _step_options(given: argparse.Namespace) -> dict[str, Any]:
+    """Options of `neural.training.loop.train` that say how steps are made."""
+    return {
         "channels_last": given.channels_last,
         "compiled": given.compile,
+        "captured": given.captured,
     }
+
+
+def _train(experiment: Experiment, given: argparse.Namespace) -> None:
+    options = {"device": given.device, **_step_options(given)}
     one = partial(train_stage, given.config, given.runs, options, given.seed)
     together = int(os.environ.get("WORLD_SIZE", "1")) > 1
     count = 1 if together else given.workers or workers(len(experiment.cells))

@@ -170,7 +170,7 @@ class Experiment:
         """
         stage = self.stages[number]
         chosen = self.chosen(cells)
-        first = dict.fromkeys(self._first_alike(stage, cell) for cell in chosen)
+        first = dict.fromkeys(self.first_alike(stage, cell) for cell in chosen)
         return [cell for cell in first if not self._finished(root, stage, cell)]
 
     def _finished(self, root: Path, stage: Stage, cell: int) -> bool:
@@ -190,8 +190,8 @@ class Experiment:
                 raise ValueError(f"cell: expected 0..{every[-1]}, got {cell}")
         return list(cells or every)
 
-    def _first_alike(self, stage: Stage, cell: int) -> int:
-        """First of the cells that share a stage."""
+    def first_alike(self, stage: Stage, cell: int) -> int:
+        """Return the first of the cells that share a stage."""
         rates = self.rates(stage, cell)
         return next(c for c in range(len(self.cells)) if self.rates(stage, c) == rates)
 
@@ -243,12 +243,26 @@ class Experiment:
         codec = self.task.make_codec(self.rates(stage, cell))
         return freeze(load_model(self.folder(root, stage, cell) / MODEL, codec))
 
-    def export(self, root: Path, cell: int, stage: str, target: Path) -> None:
+    def export(
+        self, root: Path, cell: int, stage: str, target: Path, half: bool = False
+    ) -> None:
         """Write the codec that a stage of a cell trained as one file that `load_codec` reads."""
         self.chosen([cell])
         trained = self.stage(stage)
         codec = self.model(root, trained, cell)
-        export_codec(target, codec, self.kind, self.options, self.rates(trained, cell))
+        export_codec(target, codec, self.kind, self.options, self.rates(trained, cell), half)
+
+    def with_steps(self, name: str, steps: int) -> Experiment:
+        """Return the experiment with another number of steps for one stage.
+
+        The steps in which only its critics move keep their share.
+        """
+        old = self.stage(name)
+        warmup = min(round(old.critic_warmup * steps / old.steps), steps - 1)
+        new = dataclasses.replace(old, steps=steps, critic_warmup=warmup)
+        return dataclasses.replace(
+            self, stages=tuple(new if stage is old else stage for stage in self.stages)
+        )
 
     def evaluate(
         self, root: Path, cell: int, device: str = "cpu"
@@ -276,7 +290,7 @@ class Experiment:
         points: list[OperatingPoint] = []
         pictures: dict[str, Array] = {}
         shared = None  # reconstructions of the last codec with a shared encoder
-        for stage in self._measured(cell):
+        for stage in self.measured(cell):
             codec = self.model(root, stage, cell).to(device)
             encoder = "shared" if stage.encoder == "frozen" else "own"
             found, made = measure(
@@ -296,8 +310,8 @@ class Experiment:
                     pictures[f"{cell_name(self.cells[cell])}/{'own-' if own else ''}{name}"] = shots
         return points, pictures
 
-    def _measured(self, cell: int) -> Iterator[Stage]:
-        """Stages whose codecs are measured: of all frames, at the rates of the cell.
+    def measured(self, cell: int) -> Iterator[Stage]:
+        """Yield the stages whose codecs are measured: of all frames, at the rates of the cell.
 
         A stage whose encoder is frozen later is left out: its decoder comes again with the others.
         """
@@ -318,7 +332,7 @@ class Experiment:
             tuple(stage.frames or range(1, len(self.cells[cell]) + 1)),
             last_step(folder),
             round(trained_seconds(read_log(folder)), 1),
-            _name_of(device),
+            name_of(device),
         )
 
     def progress(self, root: Path) -> list[Progress]:
@@ -378,8 +392,8 @@ def cell_name(rates: Sequence[float]) -> str:
     return "-".join(f"{rate:g}" for rate in rates)
 
 
-def _name_of(device: str) -> str:
-    """Name of a device, with what its speed depends on."""
+def name_of(device: str) -> str:
+    """Return the name of a device, with what its speed depends on."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU {platform.machine()}, {torch.get_num_threads()} of {os.cpu_count()} cores"

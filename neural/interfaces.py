@@ -172,6 +172,22 @@ class CountingCodec(Protocol):
         """Fix the tables of the frames whose encoders were trained; None is all."""
 
 
+@runtime_checkable
+class SlopedCritic(Protocol):
+    """A critic whose gradient in the frames is written out, so that it needs no second derivatives.
+
+    Every torch.nn.Module has `compile`.
+    """
+
+    slope: Callable[[Tensor], Tensor]  # frames (n, t, ...) -> gradient of each score in them
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """Return a score for each sample, (n,)."""
+
+    def compile(self, *, dynamic: bool | None = None) -> None:
+        """Compile the scores."""
+
+
 class Task(Protocol):
     """A kind of source, with the networks and the settings for it."""
 

@@ -21,6 +21,8 @@ from neural.tasks.clips import ClipTask
 from neural.training.checkpoint import State, load, not_finite, one_line, save
 from rdp.perception import LOSSES
 
+CODECS = Path(__file__).resolve().parent / "data" / "codecs"  # those that ship with the package
+LARGE = 1024  # numbers from which a tensor is stored in half precision
 TASKS: dict[str, Callable[..., Task]] = {"blocks": BlockTask, "clips": ClipTask}
 _MOST_OPTIONS = 1 << 16  # characters of the options of a task
 # what the content of a file can cause that has the right digest and is no codec
@@ -74,7 +76,12 @@ def load_model(path: Path, codec: Codec, other_rates: bool = False) -> Codec:
 
 
 def export_codec(
-    path: Path, codec: Codec, task: str, options: dict[str, Any], rates: Sequence[float]
+    path: Path,
+    codec: Codec,
+    task: str,
+    options: dict[str, Any],
+    rates: Sequence[float],
+    half: bool = False,
 ) -> None:
     """Write a trained codec as one file that `load_codec` reads.
 
@@ -90,20 +97,61 @@ def export_codec(
         Options of the task.
     rates : sequence of float
         Bits of each frame.
+    half : bool
+        Store large tensors in half precision. The bytes of such a codec are its own: only a codec
+        that was read from the same file decodes them.
     """
-    save_model(path, codec, task=task, options=json.dumps(options), rates=list(rates))
+    about = {"task": task, "options": json.dumps(_portable(options)), "rates": list(rates)}
+    state = halved(codec.state_dict()) if half else codec.state_dict()
+    save(path, {**about, "decoders": list(codec.decoders), "state": state})
 
 
-def load_codec(path: Path | str) -> Codec:
-    """Read a codec that ``python -m neural export`` wrote: frozen, on the CPU.
+def _portable(options: dict[str, Any]) -> dict[str, Any]:
+    """Options without the folder of the data: who uses the codec need not have it."""
+    data = options.get("data")
+    if data is None:
+        return options
+    return {**options, "data": {k: v for k, v in data.items() if k not in ("folder", "cache")}}
+
+
+def halved(state: State) -> State:
+    """Return a state with its large tensors in half precision; names may share a tensor."""
+    small: dict[int, torch.Tensor] = {}
+    out: State = {}
+    for name, value in state.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel() >= LARGE:
+            value = small.setdefault(value.data_ptr(), value.half())
+        out[name] = value
+    return out
+
+
+def codec_names() -> list[str]:
+    """Return the names of the trained codecs that ship with the package."""
+    return sorted(path.stem for path in CODECS.glob("*.pt"))
+
+
+def load_codec(name: Path | str) -> Codec:
+    """Read a trained codec: frozen, on the CPU.
+
+    Parameters
+    ----------
+    name : path
+        Name of a codec that ships with the package, as "digits-12-16", or a file that ``python -m
+        neural export`` wrote.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        There is no such codec; the message lists those that ship with the package.
     ValueError
         The file is of another kind; the message names it.
     """
+    path = Path(name)
+    if str(name) in codec_names():
+        path = CODECS / f"{name}.pt"
+    elif not path.exists():
+        known = ", ".join(codec_names()) or "none ships with the package"
+        raise FileNotFoundError(f"{name}: expected a file or the name of a codec ({known})")
     saved = load(path, what="an exported codec", advice="export the codec again")
     try:
         make = _maker(saved)

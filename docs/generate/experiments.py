@@ -212,6 +212,35 @@ def joint_table() -> Rows:
         ]  # fmt: skip
 
 
+def recipes_table() -> Rows:
+    """Recipes for a JD decoder of one frozen codec: where it ends, and the way there."""
+    path = _video.RESULTS / "joint-recipes.csv"
+    if not path.is_file():
+        raise MissingResults(
+            "no results of recipes in neural/results; python -m benchmarks.bench_joint writes them"
+        )
+    yield [
+        "Recipe", "Seed", "Steps", "$D_2$ on the way", "Shift defect on the way",
+        "W1 of the critic on the way", "$D_2$", "Joint support", "Shift defect", "Fresh W1",
+        "Wrong digits stay wrong",
+    ]  # fmt: skip
+    for (recipe, seed), rows in pd.read_csv(path).groupby(["recipe", "seed"], sort=False):
+        end = rows.iloc[-1]
+
+        def way(column: str, digits: int, rows: pd.DataFrame = rows) -> str:
+            return ", ".join(f"{value:.{digits}f}" for value in rows[column])
+
+        def last(column: str, digits: int, end: pd.Series = end) -> str:
+            return f"{end[column]:.{digits}f} ± {end[f'{column}_half']:.{digits}f}"
+
+        yield [
+            recipe, seed, ", ".join(str(step) for step in rows.step), way("distortion", 4),
+            way("shift_defect", 4), way("critic_w1", 2), last("distortion", 4),
+            last("joint_support", 4), last("shift_defect", 5), last("fresh_w1", 2),
+            last("stay_wrong", 2),
+        ]  # fmt: skip
+
+
 def weight_table() -> Rows:
     """Frame 2 of shared encoders at both weights of realism."""
     found = video_weight.compute()
@@ -297,6 +326,7 @@ def experiments(folder: Path) -> Iterator[tuple[str, str]]:
         "theory": ("video_theory", None),
         "learning": (None, learning_table),
         "joint": (None, joint_table),
+        "recipes": (None, recipes_table),
         "weight": ("video_weight", weight_table),
         "exact": (None, exact_table),
         "people": (None, people_table),

@@ -1,7 +1,7 @@
 """The decoders of a codec: for each loss one network a frame, and what is known of their training.
 
 A decoder for a perception loss begins as the MMSE decoder, frame by frame, when training first
-reaches that frame.
+reaches that frame. The JD decoder of a later frame can begin as its own frame before, moved.
 """
 
 from __future__ import annotations
@@ -22,11 +22,20 @@ class Decoders(nn.ModuleDict):
         Networks of the MMSE decoder.
     shares_first : bool
         Whether all perception losses use one network for the first frame: there they agree.
+    joint_moves_own : bool
+        Whether the networks of the JD decoder for later frames begin without new content. They
+        must have a method `begin_without_content`.
     """
 
-    def __init__(self, mmse: Iterable[nn.Module], shares_first: bool = False) -> None:
+    def __init__(
+        self,
+        mmse: Iterable[nn.Module],
+        shares_first: bool = False,
+        joint_moves_own: bool = False,
+    ) -> None:
         super().__init__({"MMSE": nn.ModuleList(mmse)})
         self.shares_first = shares_first
+        self.joint_moves_own = joint_moves_own
         self.trained_frames: dict[str, list[int]] = {}  # of each perception loss, from 0
 
     def of(self, plf: str) -> list[nn.Module]:
@@ -45,7 +54,7 @@ class Decoders(nn.ModuleDict):
         self[plf] = networks
 
     def prepare(self, plfs: Iterable[str], frames: Iterable[int] | None = None) -> None:
-        """Make decoders ready for training: frames that never were begin as the MMSE decoder.
+        """Make decoders ready for training: frames that never were begin from the MMSE decoder.
 
         Parameters
         ----------
@@ -62,7 +71,10 @@ class Decoders(nn.ModuleDict):
                 self.add(plf)
             for t in chosen:
                 if t not in self.trained_frames[plf]:
-                    self.of(plf)[t].load_state_dict(self.of("MMSE")[t].state_dict())
+                    network: Any = self.of(plf)[t]
+                    network.load_state_dict(self.of("MMSE")[t].state_dict())
+                    if self.joint_moves_own and plf == "JD" and t > 0:
+                        network.begin_without_content()
                     self._mark(plf, t)
 
     def _mark(self, plf: str, t: int) -> None:

@@ -19,6 +19,7 @@ from torch import nn
 Tensor = torch.Tensor
 
 SMALLEST = 4  # resolution of the innermost features
+LITTLE = -4.0  # logit of the share of new content at the start of a decoder that moves its frame
 LOUD = 1.0  # standard deviation of latents at the start, in steps of the quantiser
 
 
@@ -45,18 +46,37 @@ def widths_of(width: int) -> list[int]:
     return [width, 2 * width, 4 * width, 4 * width]
 
 
+class Norm(nn.GroupNorm):
+    """Normalisation of groups of eight channels, in the precision of its input.
+
+    Means and variances are of single precision all the same. Autocast would widen input and output
+    on CUDA, not on a CPU, and moving these bytes is most of the work of a step there.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(max(channels // 8, 1), channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return normalised features."""
+        if features.device.type == "cpu":
+            return super().forward(features)
+        with torch.autocast(features.device.type, enabled=False):
+            weight, bias = self.weight.to(features.dtype), self.bias.to(features.dtype)
+            return nn.functional.group_norm(features, self.num_groups, weight, bias, self.eps)
+
+
 def halve(inputs: int, outputs: int, norm: bool = True) -> nn.Sequential:
     """Return a layer that halves the resolution, with normalisation of the result or without."""
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)]
     if norm:
-        layers.append(nn.GroupNorm(max(outputs // 8, 1), outputs))
+        layers.append(Norm(outputs))
     return nn.Sequential(*layers, nn.SiLU())
 
 
 def _double(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1),
-        nn.GroupNorm(max(outputs // 8, 1), outputs),
+        Norm(outputs),
         nn.SiLU(),
     )
 
@@ -127,6 +147,12 @@ class NextDecoder(nn.Module):
         back = widths[::-1]
         self.up = nn.ModuleList(_double(a, b) for a, b in pairwise(back))
         self.maps = nn.ConvTranspose2d(width, 2, 4, stride=2, padding=1)
+
+    def begin_without_content(self) -> None:
+        """Set the share of new content to 2% at all pixels, nearly; the content stays."""
+        state = self.maps.state_dict()  # it shares the memory of the parameters
+        state["weight"][:, 1] *= 0.05
+        state["bias"][1] = LITTLE
 
     def forward(self, latents: Tensor, noise: Tensor, past: Tensor) -> Tensor:
         """Return (n, 1, 64, 64), values in [0, 1].

@@ -8,6 +8,10 @@ At frame t > 1, with :math:`\tilde x` the MMSE reconstruction of the frame befor
 3. each decoder (MMSE, FMD, JD, SA) makes its frame from both latents, from :math:`\tilde x`, and
    from its own reconstruction of the frame before. It sees the two pictures as they are and moved.
 
+The frame is a blend of new content with the moved reconstruction before it. The JD decoder must not
+change what it reconstructed before, so that it can move it by other means than the shared flow and
+begin without new content; see `JOINT`.
+
 The bytes depend on MMSE reconstructions only, so that all decoders read the same bytes. A latent
 vector of m numbers with L levels each costs :math:`m \log_2 L` bits. A later frame has two.
 
@@ -31,12 +35,14 @@ from neural.codecs.flow import scale_space, warp
 from neural.codecs.lossless import LosslessDecoder, LosslessQuantiser, LosslessTable
 from neural.codecs.networks import Analysis, FirstDecoder, NextDecoder, Synthesis
 from neural.codecs.quantiser import Quantiser, shared_dither
+from neural.codecs.shifts import nearest_shift
 from neural.interfaces import Channel, Draw, LatentQuantiser, LatentTable
 
 Tensor = torch.Tensor
 
 PIXELS = 64
 FLOW_STEP = 4.0  # pixels for one unit of the network's output
+JOINT = ("mmse", "flow", "shift")  # how the JD decoder of a later frame begins; see VideoShape
 COUNTED, CHUNK = 2048, 256  # clips that tables are counted on, and how many at a time
 
 
@@ -55,11 +61,17 @@ class VideoShape:
         Channels of the first layer of each network.
     noise : int
         Random numbers that a decoder gets for each frame.
+    joint : {"mmse", "flow", "shift"}
+        How the JD decoder of a later frame moves its frame before, and begins. "mmse": by the flow,
+        which blurs; it begins as the MMSE decoder. "flow": by the flow without its blur. "shift":
+        by the shift that is nearest to the MMSE reconstruction, for sources whose next frame is a
+        shift of the frame before. With "flow" and "shift" it begins as its moved frame before,
+        with hardly any new content.
 
     Raises
     ------
     ValueError
-        A rate that no whole number of latents has.
+        A rate that no whole number of latents has, or an unknown name.
 
     Examples
     --------
@@ -72,6 +84,7 @@ class VideoShape:
     levels: int = 2
     width: int = 64
     noise: int = 8
+    joint: str = "mmse"
 
     def __post_init__(self) -> None:
         """Validate the fields."""
@@ -81,6 +94,8 @@ class VideoShape:
         for name, least in (("first_levels", 2), ("levels", 2), ("width", 1), ("noise", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        if self.joint not in JOINT:
+            raise ValueError(f"joint: expected one of {', '.join(JOINT)}, got {self.joint!r}")
         for t, (rate, cost) in enumerate(zip(self.rates, self._costs(), strict=True)):
             whole = round(rate / cost) if math.isfinite(rate) else 0
             if not (rate == math.inf and t == 0) and (whole < 1 or whole * cost != rate):
@@ -165,10 +180,12 @@ class VideoCodec(Streams, nn.Module):
 
     log_price = None  # the sizes fix the rates
     most_samples = 1 << 11  # a clip takes about 1 MiB while it is decoded
+    rates: Tensor  # bits of each frame
 
     def __init__(self, shape: VideoShape) -> None:
         super().__init__()
         self.shape = shape
+        self.register_buffer("rates", torch.tensor(shape.rates), persistent=False)
         first, *later = shape.latents
         self.first = nn.Identity() if shape.exact else Analysis(1, first, shape.width)
         self.later = nn.ModuleList(Motion(latents, shape.width) for latents in later)
@@ -183,7 +200,8 @@ class VideoCodec(Streams, nn.Module):
             quantiser = Quantiser(shape.first_levels)
         self.quantisers = [quantiser, *[Quantiser(shape.levels)] * (2 * len(later))]
         tail = [NextDecoder(2 * latents, shape.noise, shape.width) for latents in later]
-        self.decoders = Decoders([head, *tail], shares_first=True)
+        moves_own = shape.joint != "mmse"
+        self.decoders = Decoders([head, *tail], shares_first=True, joint_moves_own=moves_own)
 
     @property
     def frames(self) -> int:
@@ -258,19 +276,35 @@ class VideoCodec(Streams, nn.Module):
         noise = sent.latents[t].new_zeros(len(sent.latents[t]), self.shape.noise)
         if t == 0:
             return decoder(sent.latents[0], noise)
-        return decoder(sent.latents[t], noise, self._past(sent, t, sent.references[t - 1]))
+        return decoder(sent.latents[t], noise, self._past(sent, t))
 
-    def _past(self, sent: ClipRepresentation, t: int, before: Tensor) -> Tensor:
-        """Pictures that a decoder of frame t > 0 sees, (n, 4, 64, 64), with its frame before."""
-        reference, moved = sent.references[t - 1], sent.moved[t - 1]
+    def _past(
+        self, sent: ClipRepresentation, t: int, plf: str = "MMSE", before: Tensor | None = None
+    ) -> Tensor:
+        """Pictures that a decoder of frame t > 0 sees, (n, 4, 64, 64), with its frame before.
+
+        The frame before of the MMSE decoder is the reference; None stands for it.
+        """
+        reference, moved = sent.references[t - 1].detach(), sent.moved[t - 1]
+        if before is None:
+            return torch.cat([moved, reference, reference, moved], 1)
         own = before.detach()
-        own_moved = moved if before is reference else warp(scale_space(own), sent.flows[t - 1])
-        return torch.cat([moved, reference.detach(), own, own_moved], 1)
+        return torch.cat([moved, reference, own, self._own_moved(sent, t, plf, own)], 1)
+
+    def _own_moved(self, sent: ClipRepresentation, t: int, plf: str, own: Tensor) -> Tensor:
+        """Frame before frame t of a decoder, moved."""
+        flow, joint = sent.flows[t - 1], self.shape.joint if plf == "JD" else "mmse"
+        if joint == "shift":
+            known = t < len(sent.references)
+            return nearest_shift(own, sent.references[t] if known else self._estimate(sent, t))
+        if joint == "flow":  # level 0 of the scale space is the picture itself
+            flow = torch.cat([flow[:, :2], torch.zeros_like(flow[:, 2:])], 1)
+        return warp(scale_space(own), flow)
 
     def bits(self, sent: ClipRepresentation) -> Tensor:
         """Return the rate of each frame in bits for one clip, (n, t): a constant."""
         latents = sent.latents
-        return latents[0].new_tensor(self.shape.rates[: len(latents)]).expand(len(latents[0]), -1)
+        return self.rates[: len(latents)].expand(len(latents[0]), -1)
 
     def reconstruct(self, plf: str, sent: ClipRepresentation, noise: Tensor) -> Tensor:
         """Return the clips that the decoder for one loss makes, (n, t, 64, 64).
@@ -284,7 +318,7 @@ class VideoCodec(Streams, nn.Module):
         frames: list[Tensor] = []
         pairs = zip(self.decoders.of(plf), sent.latents, strict=False)  # of the first frames
         for t, (decoder, latents) in enumerate(pairs):
-            past = (self._past(sent, t, frames[-1]),) if t else ()
+            past = (self._past(sent, t, plf, frames[-1]),) if t else ()
             frames.append(decoder(latents, noise[:, t], *past))
         return torch.cat(frames, 1).float()
 

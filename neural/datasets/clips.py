@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -33,19 +34,23 @@ class ClipSource(ABC):
 
     @abstractmethod
     def draw(self, generator: torch.Generator, n: int) -> Clips:
-        """Draw n clips, with what is known of their content. The generator is on any device."""
+        """Draw n clips, with what is known of their content.
+
+        The generator is on the CPU or on the device of the clips. Each gives its own clips, of the
+        same distribution; on the device nothing waits for the CPU.
+        """
 
     def batch(self, generator: torch.Generator, n: int) -> Tensor:
-        """Draw the frames of n clips, (n, T, 64, 64). The generator is on any device."""
+        """Draw the frames of n clips, (n, T, 64, 64), as `draw` does."""
         return self.draw(generator, n).frames
 
 
-def draw_below(bound: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw integers uniform over 0..bound-1, on the CPU.
+def draw_below(bound: Tensor | int, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Draw integers uniform over 0..bound-1, on the device of the generator.
 
     Generators of the CPU give the same integers whatever device the clips are made on.
     """
     # 53 bits per draw: the unevenness over some 60,000 values is below 1e-11
-    shape, device = bound.shape, generator.device
+    device = generator.device
     share = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
-    return (share.cpu() * bound).long()
+    return (share * bound).long()

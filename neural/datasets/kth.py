@@ -147,9 +147,10 @@ class MovingPeople(ClipSource):
 
     def draw(self, generator: torch.Generator, n: int) -> Clips:
         """Draw n clips; nothing is known of their content."""
-        chosen = self.starts[draw_below(torch.full((n,), len(self.starts)), generator)]
-        places = chosen[:, None] + torch.arange(self.frames)
-        return Clips(self.pictures[places.to(self.pictures.device)].float() / 255)
+        device = self.pictures.device
+        chosen = self.starts[draw_below(len(self.starts), (n,), generator).to(device)]
+        places = chosen[:, None] + torch.arange(self.frames, device=device)
+        return Clips(self.pictures[places].float() / 255)
 
 
 def load_people(
@@ -203,7 +204,7 @@ def load_people(
     if len(places) == 0:
         raise ValueError(f"frames: expected a range of at least {frames} frames, found none")
     together = torch.from_numpy(np.concatenate(kept)).to(device)
-    return MovingPeople(together, torch.from_numpy(places), frames)
+    return MovingPeople(together, torch.from_numpy(places).to(device), frames)
 
 
 def _decoded(

@@ -3,7 +3,7 @@
 A digit (28 x 28 pixels, enlarged to 32 x 32) moves over a black field of 64 x 64. Each step from
 one frame to the next is drawn anew. It is uniform over the steps of at most 4 pixels in x and in y
 that keep the digit inside. Values are in [0, 1]. All randomness comes from a `torch.Generator`. A
-generator on the CPU gives the same clips on every device.
+generator on the CPU gives the same clips on every device; one on the device draws there.
 
 Digits come from the four standard IDX files, or from the subset that ships with the package.
 Held-out digits are other images, of other writers, than those for training.
@@ -220,6 +220,7 @@ class MovingDigits(ClipSource):
         large = functional.interpolate(small, (DIGIT, DIGIT), mode="bilinear").squeeze(1)
         self.images = large.to(self.device)
         self.labels = torch.from_numpy(labels.astype(np.int64))
+        self.device_labels = self.labels.to(self.device)
 
     def draw(self, generator: torch.Generator, n: int) -> Clips:
         """Draw n clips, with labels and corners."""
@@ -228,25 +229,30 @@ class MovingDigits(ClipSource):
         return clips[0]._replace(frames=frames)
 
     def _one(self, generator: torch.Generator, n: int) -> Clips:
-        which = draw_below(torch.full((n,), len(self.images)), generator)
+        which = draw_below(len(self.images), (n,), generator)
         corners = self._walk(generator, n).transpose(0, 1)
         digits = self.images[which.to(self.device)]
-        return Clips(place(digits, corners.to(self.device)), self.labels[which], corners)
+        labels = self._labels_on(which.device)[which]
+        return Clips(place(digits, corners.to(self.device)), labels, corners)
+
+    def _labels_on(self, device: torch.device) -> Tensor:
+        """Labels where the digits are drawn: on the CPU or with the images."""
+        return self.labels if device.type == "cpu" else self.device_labels
 
     def _walk(self, generator: torch.Generator, n: int) -> Tensor:
         """Corners (T, n, 2)."""
-        room = torch.full((n, 2), FIELD - DIGIT)
-        corner = draw_below(room + 1, generator)
+        room, shape = FIELD - DIGIT, (n, 2)
+        corner = draw_below(room + 1, shape, generator)
         if self.motion == "constant":
-            step = draw_below(torch.full((n, 2), 2 * self.reach + 1), generator) - self.reach
-            turn = corner + torch.arange(self.frames)[:, None, None] * step
-            turn = turn.remainder(2 * (FIELD - DIGIT))
+            step = draw_below(2 * self.reach + 1, shape, generator) - self.reach
+            turn = torch.stack([corner + t * step for t in range(self.frames)])
+            turn = turn.remainder(2 * room)
             return torch.minimum(turn, 2 * room - turn)
         way = [corner]
         for _ in range(1, self.frames):
             low = (way[-1] - self.reach).clamp(min=0)
-            high = torch.minimum(way[-1] + self.reach, room)
-            way.append(low + draw_below(high - low + 1, generator))
+            high = (way[-1] + self.reach).clamp(max=room)
+            way.append(low + draw_below(high - low + 1, shape, generator))
         return torch.stack(way)
 
 

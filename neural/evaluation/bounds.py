@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
-from torch import nn
 
-from neural.datasets.moving_digits import FIELD
 from neural.evaluation.gelbrich import Features
 from neural.evaluation.intervals import half_width
 from neural.evaluation.reconstructions import Reconstructions
 from neural.evaluation.record import Bounds
-from rdp.bounds import joint_support_bound, shared_encoder_gap
+from neural.evaluation.shift_defect import mean_distance_to_shifts
+from rdp.bounds import shared_encoder_gap
 
-Array = np.ndarray
 Tensor = torch.Tensor
 
 
@@ -33,16 +30,8 @@ def bounds_of(clips: Reconstructions, features: Features, plf: str) -> Bounds:
     """
     found = _bounds_of_mmse(clips, features, plf) if "MMSE" in clips.decoded else Bounds()
     if plf == "JD" and clips.labels is not None:
-        x, frames = clips.source, clips.decoded[plf]
-        nearest = [
-            np.zeros(len(x)),
-            *(_nearest_shift(x[:, t], frames[:, t - 1]) for t in range(1, x.shape[1])),
-        ]
-        found = replace(
-            found,
-            joint_support=tuple(float(value.mean()) for value in nearest),
-            joint_support_half=tuple(float(half_width(value)) for value in nearest),
-        )
+        nearest = mean_distance_to_shifts(clips.source, clips.decoded[plf])
+        found = replace(found, joint_support=nearest.value, joint_support_half=nearest.half)
     return found
 
 
@@ -61,16 +50,3 @@ def _bounds_of_mmse(clips: Reconstructions, features: Features, plf: str) -> Bou
         factor_two=tuple((2 * mmse.mean(axis=0)).tolist()),
         repeated_frame=tuple((x - before).square().mean((0, 2, 3)).tolist()),
     )
-
-
-def _nearest_shift(x: Tensor, before: Tensor, reach: int = 4, chunk: int = 500) -> Array:
-    """Mean squared error between each frame and the nearest shift of the frame before it."""
-    out = []
-    for start in range(0, len(x), chunk):
-        known = nn.functional.pad(before[start : start + chunk], (reach,) * 4)
-        size = 2 * reach + 1
-        moved = (
-            known[:, i : i + FIELD, j : j + FIELD].numpy() for i in range(size) for j in range(size)
-        )
-        out.append(joint_support_bound(x[start : start + chunk].numpy(), moved))
-    return np.concatenate(out) / FIELD**2

@@ -1,11 +1,13 @@
 """Measurement of a codec of clips on held-out clips, from real bytes.
 
-Distortion is the mean squared error of a pixel. Perception is measured in three ways:
+Distortion is the mean squared error of a pixel. Perception is measured in four ways:
 
 - the Gelbrich distance of the lowest DCT coefficients (`neural.evaluation.gelbrich`), a lower bound
   on squared W2 in the units of distortion;
 - W1 from a critic trained for the measurement alone (`neural.evaluation.fresh_critics`);
-- for digits, how often a wrong digit stays wrong (`neural.evaluation.classifier`).
+- for digits, how often a wrong digit stays wrong (`neural.evaluation.classifier`);
+- for digits, how far a frame is from the shifts of the one before
+  (`neural.evaluation.shift_defect`).
 
 Bounds (`neural.evaluation.bounds`) and mixtures of decoders (`neural.evaluation.mixtures`) are
 evaluated on the same clips.
@@ -45,6 +47,7 @@ from neural.evaluation.record import (
     own_loss,
     to_provenance,
 )
+from neural.evaluation.shift_defect import shift_defect
 from neural.tasks.clips import ClipTask
 from rdp.operating_point import OperatingPoint
 from rdp.perception import PLFS
@@ -162,10 +165,15 @@ class _Evaluation:
             universal_gap=self._universal_gap(plf) if realism and own else None,
             fresh_w1=self._fresh_w1(plf),
             digits=self._permanence(plf),
+            shift_defect=self._shift_defect(plf),
         )
 
     def _permanence(self, plf: str) -> Permanence | None:
         return permanence(self.classifier, self.clips, plf) if self.classifier else None
+
+    def _shift_defect(self, plf: str) -> Distance | None:
+        """For digits only: the next frame of other clips is no shift."""
+        return None if self.clips.labels is None else shift_defect(self.clips.decoded[plf])
 
     def _distance(self, plf: str, loss: str) -> Distance:
         """Gelbrich distance of a decoder at each frame, under one loss."""

@@ -16,6 +16,8 @@ from neural.evaluation.reconstructions import Reconstructions
 from neural.evaluation.record import FreshCritic
 from neural.tasks.clips import ClipTask
 from neural.training.critics import compared, critic_loss
+from neural.training.graph import Captured
+from neural.training.optimisers import adam, set_rate
 
 Array = np.ndarray
 Tensor = torch.Tensor
@@ -55,20 +57,24 @@ def fresh_w1(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         critic = task.make_critic(wanted.shape[1]).to(device)
-    optimiser = torch.optim.Adam(critic.parameters(), 1e-3, betas=(0.5, 0.9), fused=True)
+    optimiser = adam(critic.parameters(), 1e-3, (0.5, 0.9), device)
     generator = torch.Generator(device).manual_seed(seed)
-    quarters = {round(steps * part / 4) for part in range(1, 5)}
-    path: list[float] = []
-    for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = 1e-3 * (1 - step / steps)
+
+    def step() -> None:
         chosen = torch.randint(len(wanted), (batch,), generator=generator, device=device)
         with torch.autocast(device.type, torch.bfloat16):
             value = critic_loss(critic, wanted[chosen], made[chosen], generator)
         optimiser.zero_grad()
         value.backward()
         optimiser.step()
-        if step + 1 in quarters:
+
+    make = Captured(step, generator, device) if device.type == "cuda" else step
+    quarters = {round(steps * part / 4) for part in range(1, 5)}
+    path: list[float] = []
+    for number in range(steps):
+        set_rate(optimiser, 1e-3 * (1 - number / steps))
+        make()
+        if number + 1 in quarters:
             some = [_scores(critic, clips[:500]) for clips in held]
             path.append(float((some[0] - some[1]).mean()))
     scores = [_scores(critic, clips) for clips in held]

@@ -90,13 +90,19 @@ def decode_heldout(
 
 @torch.no_grad()
 def reconstruct_training(
-    codec: VideoCodec, task: ClipTask, plfs: Sequence[str], clips: int, seed: int, chunk: int = 50
+    codec: VideoCodec,
+    task: ClipTask,
+    plfs: Sequence[str],
+    clips: int,
+    seed: int,
+    chunk: int | None = None,
 ) -> Reconstructions:
     """Training clips and their reconstructions, for use where only the distribution matters.
 
     The noise of the quantiser is added and nothing is written, so that there are no labels and no
-    bits. ``chunk`` clips are computed at a time.
+    bits. ``chunk`` clips are computed at a time; None is what suits the device.
     """
+    chunk = chunk or (50 if task.device == "cpu" else 1000)
     data = torch.Generator().manual_seed(seed)
     generator = torch.Generator(task.device).manual_seed(seed)
     xs: list[Tensor] = []

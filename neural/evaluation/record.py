@@ -233,6 +233,9 @@ class Record:
     fresh_w1 : dict of FreshCritic, or None
         By perception loss.
     digits : Permanence or None
+    shift_defect : Distance or None
+        Mean squared error of each frame and the nearest shift of the reconstruction before it, for
+        sources whose next frame is a shift; zero for frame 1.
     blocks : BlockSamples or None
     """
 
@@ -248,6 +251,7 @@ class Record:
     universal_gap: UniversalGap | None = None
     fresh_w1: Mapping[str, FreshCritic] | None = None
     digits: Permanence | None = None
+    shift_defect: Distance | None = None
     blocks: BlockSamples | None = None
 
 
@@ -344,6 +348,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "universal_gap": _fields_of(UniversalGap),
     "fresh_w1": _by_name(_fields_of(FreshCritic)),
     "digits": _fields_of(Permanence),
+    "shift_defect": _fields_of(Distance),
     "blocks": _blocks,
 }
 

@@ -29,6 +29,7 @@ def point_rows(points: Iterable[OperatingPoint]) -> Iterator[Row]:
             last = t == point.frames - 1
             critic = fresh_w1(point, record) if last else None
             digits = record.digits if last else None
+            defect = record.shift_defect
             yield {
                 **_origin(point, record),
                 "plf": point.plf,
@@ -47,6 +48,8 @@ def point_rows(points: Iterable[OperatingPoint]) -> Iterator[Row]:
                 "wrong_before": digits and digits.wrong_before,
                 "stay_wrong": digits and digits.stay_wrong,
                 "stay_wrong_half": digits and digits.stay_wrong_half,
+                "shift_defect": _at(defect and defect.value, t),
+                "shift_defect_half": _at(defect and defect.half, t),
                 **_gap(record.universal_gap, t + 1),
                 "clips": point.samples,
                 "units": point.units,

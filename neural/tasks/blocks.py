@@ -69,4 +69,5 @@ class BlockTask:
         """Draw blocks of the source, (n, T, k)."""
         shape = (n, self.shape.frames, self.shape.block)
         white = torch.randn(shape, generator=generator, device=generator.device)
-        return (self._factor.to(generator.device) @ white).to(self.device)
+        self._factor = self._factor.to(generator.device)
+        return (self._factor @ white).to(self.device)

@@ -13,7 +13,7 @@ from neural.codecs.video import VideoCodec, VideoShape
 from neural.datasets.clips import ClipSource
 from neural.datasets.kth import SPLITS, load_people
 from neural.datasets.moving_digits import MovingDigits, load_digits
-from neural.training.critic_networks import PictureCritic
+from neural.training.critic_networks import PictureCritic, SlopedPictureCritic
 
 Tensor = torch.Tensor
 
@@ -32,7 +32,8 @@ class ClipTask:
     codec : dict
         width, noise and levels of `neural.codecs.video.VideoShape`.
     critic : dict
-        width of `neural.training.critic_networks.PictureCritic`.
+        width of `neural.training.critic_networks.PictureCritic`. With explicit_slope = true the
+        critics write their slope out: the same critics up to rounding, faster to train.
 
     Raises
     ------
@@ -52,6 +53,7 @@ class ClipTask:
         if self.data.get("kind") not in ("digits", "people"):
             raise ValueError(f"kind: expected digits or people, got {self.data.get('kind')!r}")
         self.critic_width = int(critic.get("width", 64))
+        self.critic = SlopedPictureCritic if critic.get("explicit_slope") else PictureCritic
         self.device = "cpu"
         self.frames = int(self.data.setdefault("frames", 2))
         self._sources: dict[tuple[str, str], ClipSource] = {}
@@ -68,7 +70,7 @@ class ClipTask:
 
     def make_critic(self, frames: int) -> PictureCritic:
         """Return an untrained critic of so many frames."""
-        return PictureCritic(frames, self.critic_width)
+        return self.critic(frames, self.critic_width)
 
     def batch(self, generator: torch.Generator, n: int) -> Tensor:
         """Draw training clips, (n, T, 64, 64)."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import torch
 
-from neural.interfaces import Critic
+from neural.interfaces import Critic, SlopedCritic
 from rdp.perception import PLFS
 
 Tensor = torch.Tensor
@@ -67,6 +67,26 @@ def compared(
     return torch.cat([target_past, source[:, now]], 1), torch.cat([past, reconstruction[:, now]], 1)
 
 
+def mismatched(frame: int, source: Tensor, reconstruction: Tensor) -> Tensor:
+    """Return pairs whose frame does not belong to the frames before, as JD critics compare them.
+
+    Half of them, (n, t+1, ...), are frames of the source before the frame of another clip. The
+    other half are reconstructions before the frame of the source. A critic that also separates
+    these from the source sees early that a frame must follow from those before it (matching-aware
+    critics: Reed et al., arXiv:1605.05396).
+
+    Parameters
+    ----------
+    frame : int
+        Frame t > 0, from 0.
+    source, reconstruction : (n, T, ...) tensors
+    """
+    half = len(source) // 2
+    past = torch.cat([source[:half, :frame], reconstruction[half:, :frame]])
+    now = source[:, frame : frame + 1]
+    return torch.cat([past, torch.cat([now.roll(1, 0)[:half], now[half:]])], 1)
+
+
 def critic_loss(
     critic: Critic,
     target: Tensor,
@@ -85,7 +105,7 @@ def critic_loss(
     Parameters
     ----------
     critic : callable, (n, t, ...) -> (n,)
-        The critic f.
+        The critic f; a `neural.interfaces.SlopedCritic` needs no second derivatives.
     target, reconstruction : (n, t, ...) tensors
         From `compared`; no gradient reaches them.
     generator : torch.Generator or None
@@ -98,11 +118,19 @@ def critic_loss(
         (len(target), *[1] * (target.ndim - 1)),
         generator=generator, device=target.device, dtype=target.dtype,
     )  # fmt: skip
-    between = torch.lerp(target, reconstruction, share).requires_grad_()
-    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    slope = _slope(critic, torch.lerp(target, reconstruction, share))
     norm = slope.flatten(1).square().sum(1).add(1e-12).sqrt()
     excess = (norm - 1).clamp(min=0)
     return -distance(critic, target, reconstruction) + penalty * excess.square().mean()
+
+
+def _slope(critic: Critic, frames: Tensor) -> Tensor:
+    """Gradient of each score in the frames, of their shape; parameters can be trained on it."""
+    if isinstance(critic, SlopedCritic):
+        return critic.slope(frames)
+    frames.requires_grad_()
+    (slope,) = torch.autograd.grad(critic(frames).sum(), frames, create_graph=True)
+    return slope
 
 
 def distance(critic: Critic, target: Tensor, reconstruction: Tensor) -> Tensor:

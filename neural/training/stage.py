@@ -47,8 +47,18 @@ class Stage:
         Learning rates at the start. They fall along a half cosine.
     critic_steps : int
         Steps of the critics for each step of the codec.
+    critic_betas : tuple of two floats
+        Memory of the averages in the critics' Adam: of the slope and of its square.
+    critic_warmup : int
+        Steps at the start in which only the critics move.
+    mismatched : float
+        Weight of mismatched pairs in the loss of the JD critics of later frames; see
+        `neural.training.critics.mismatched`.
     realism : float
         Weight of W1.
+    realism_end : float or None
+        Weight that W1 reaches halfway, at a constant ratio from step to step, and keeps. None keeps
+        ``realism``.
     average : float, in [0, 1)
         Memory of the exponential average of the parameters, which is the result.
     price_lr : float
@@ -79,7 +89,11 @@ class Stage:
     lr: float = 3e-3
     critic_lr: float = 3e-3
     critic_steps: int = 2
+    critic_betas: tuple[float, float] = (0.5, 0.99)
+    critic_warmup: int = 0
+    mismatched: float = 0.0
     realism: float = 2.0
+    realism_end: float | None = None
     average: float = 0.99
     price_lr: float = 0.02
     precision: str = "float32"
@@ -106,6 +120,19 @@ class Stage:
             _check.finite(name, _check.nonnegative(name, getattr(self, name), ndim=0))
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise ValueError(f"seed: expected an integer >= 0, got {self.seed!r}")
+        object.__setattr__(self, "critic_betas", tuple(self.critic_betas))
+        if len(self.critic_betas) != 2 or not all(0 <= beta < 1 for beta in self.critic_betas):
+            raise ValueError(f"critic_betas: expected two in [0, 1), got {self.critic_betas}")
+        if not 0 <= self.critic_warmup < self.steps:
+            raise ValueError(
+                f"critic_warmup: expected 0..{self.steps - 1}, got {self.critic_warmup}"
+            )
+        if self.mismatched < 0:
+            raise ValueError(f"mismatched: expected a weight >= 0, got {self.mismatched}")
+        if self.realism_end is not None and min(self.realism, self.realism_end) <= 0:
+            raise ValueError(
+                f"realism_end: expected weights > 0, got {self.realism} and {self.realism_end}"
+            )
         if not 0 <= self.average < 1:
             raise ValueError(f"average: expected a value in [0, 1), got {self.average}")
         if self.frames is not None:
@@ -128,6 +155,12 @@ class Stage:
     def trained_frames(self) -> tuple[int, ...] | None:
         """Frames to train, from 0; None is all."""
         return None if self.frames is None else tuple(t - 1 for t in self.frames)
+
+    def realism_at(self, step: int) -> float:
+        """Return the weight of W1 in the step of this number, from 0."""
+        if self.realism_end is None:
+            return self.realism
+        return self.realism * (self.realism_end / self.realism) ** min(1.0, 2 * step / self.steps)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON would give them back, for checkpoints."""

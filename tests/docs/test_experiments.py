@@ -101,6 +101,20 @@ def test_the_page_compares_jd_decoders_of_one_encoder(toy, tmp_path):
     assert "Not here: no learning of longer" in dict(page.experiments(tmp_path))["video_joint"]
 
 
+def test_the_page_shows_the_way_of_each_recipe(toy):
+    columns = ("distortion", "joint_support", "shift_defect", "critic_w1", "fresh_w1", "stay_wrong")
+    (toy / "joint-recipes.csv").write_text(
+        "recipe,seed,step," + ",".join(f"{name},{name}_half" for name in columns) + "\n"
+        "start,1,0,.02,.001,.018,.002,0,0,0,.1,,,,\n"
+        "start,1,50,.018,.001,.018,.002,.0003,.00001,.7,.1,.2,.1,.95,.02\n"
+    )
+    _, row = page.recipes_table()
+    assert row == [
+        "start", 1, "0, 50", "0.0200, 0.0180", "0.0000, 0.0003", "0.00, 0.70", "0.0180 ± 0.0010",
+        "0.0180 ± 0.0020", "0.00030 ± 0.00001", "0.20 ± 0.10", "0.95 ± 0.02",
+    ]  # fmt: skip
+
+
 @pytest.mark.usefixtures("toy")
 def test_every_part_of_the_pages_is_a_table_or_says_what_is_missing(tmp_path):
     parts = dict(page.experiments(tmp_path))
@@ -110,7 +124,7 @@ def test_every_part_of_the_pages_is_a_table_or_says_what_is_missing(tmp_path):
     included = set(included)
     assert included == set(parts)
     assert parts.pop("video_people").startswith("*Not here: no results of people")
-    for name in ("joint", "exact"):
+    for name in ("joint", "recipes", "exact"):
         assert parts.pop(f"video_{name}").startswith(f"*Not here: no results of {name}")
     pictures = "".join(parts.pop(f"video_{name}") for name in ("rate", "samples", "theory"))
     for name in ("rate.svg", "samples.svg", "samples.gif", "theory.svg"):

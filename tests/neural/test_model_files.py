@@ -34,6 +34,45 @@ def test_an_exported_codec_reads_the_same_bytes(trained, tmp_path):
     assert torch.equal(neural.decode(own, stream, "SA"), neural.decode(other, stream, "SA"))
 
 
+def test_half_precision_halves_the_file_and_little_else(trained, tmp_path):
+    _, config, runs, _ = trained
+    experiment = Experiment.load(config)
+    for name in ("whole", "half"):
+        experiment.export(runs, 0, "universal", tmp_path / f"{name}.pt", half=name == "half")
+    whole, half = (neural.load_codec(tmp_path / f"{name}.pt") for name in ("whole", "half"))
+    sizes = [(tmp_path / f"{name}.pt").stat().st_size for name in ("whole", "half")]
+    assert sizes[1] < 0.75 * sizes[0]  # of networks this small, half is names and tables
+    assert all(p.dtype == torch.float32 for p in half.parameters())
+    x = draw(3).frames
+    seen = [neural.decode(codec, neural.encode(codec, x, 5), "JD") for codec in (whole, half)]
+    torch.testing.assert_close(*seen, rtol=0, atol=0.02)
+    again = neural.load_codec(tmp_path / "half.pt")
+    assert neural.encode(half, x, 5) == neural.encode(again, x, 5)
+
+
+def test_codecs_that_ship_with_the_package_are_loaded_by_name(trained, tmp_path, monkeypatch):
+    _, config, runs, _ = trained
+    codecs = tmp_path / "codecs"
+    codecs.mkdir()
+    Experiment.load(config).export(runs, 0, "universal", codecs / "tiny-12-2.pt", half=True)
+    monkeypatch.setattr("neural.model_files.CODECS", codecs)
+    monkeypatch.delenv("MNIST_FOLDER", raising=False)
+    assert neural.codec_names() == ["tiny-12-2"]
+    assert sorted(neural.load_codec("tiny-12-2").decoders) == ["FMD", "JD", "MMSE", "SA"]
+    with pytest.raises(FileNotFoundError, match=r"tiny-12-4: .* name of a codec \(tiny-12-2\)"):
+        neural.load_codec("tiny-12-4")
+
+
+def test_all_codecs_that_ship_with_the_package_are_small_and_work():
+    for name in neural.codec_names():
+        codec = neural.load_codec(name)
+        x = draw(4).frames
+        stream = neural.encode(codec, x, 0)
+        for plf in codec.decoders:
+            assert neural.decode(codec, stream, plf).shape == x.shape
+        assert (neural.model_files.CODECS / f"{name}.pt").stat().st_size < 4 << 20
+
+
 def tensors(content):
     buffer = io.BytesIO()
     torch.save(content, buffer)

@@ -123,6 +123,45 @@ def test_every_device_gets_the_same_clips():
     assert torch.equal(here, there.cpu())
 
 
+@pytest.mark.gpu
+def test_clips_drawn_on_the_device_have_the_same_distribution(squares):
+    n = 40_000
+    there = MovingDigits(squares, device="cuda").draw(torch.Generator("cuda").manual_seed(0), n)
+    here = MovingDigits(squares).draw(seeded(0), n)
+    assert there.frames.device.type == there.labels.device.type == "cuda"
+    for one, other in ((here.labels, there.labels.cpu()), (here.corners, there.corners.cpu())):
+        assert_same_distribution(one.flatten(), other.flatten())
+    steps = [clips.corners.cpu().diff(dim=1).flatten() + 4 for clips in (here, there)]
+    assert_same_distribution(*steps)
+
+
+def assert_same_distribution(one, other):
+    """Two samples of integers from 0: chi-squared test of homogeneity, at five deviations."""
+    size = int(max(one.max(), other.max())) + 1
+    counts = np.array([np.bincount(v.numpy(), minlength=size) for v in (one, other)])
+    counts = counts[:, counts.sum(axis=0) > 0]
+    expected = counts.sum(axis=0) * counts.sum(axis=1, keepdims=True) / counts.sum()
+    chi2 = ((counts - expected) ** 2 / expected).sum()
+    freedom = counts.shape[1] - 1
+    assert chi2 < freedom + 5 * np.sqrt(2 * freedom)
+
+
+@pytest.mark.parametrize("motion", ["jumps", "constant"])
+def test_drawing_stays_where_the_generator_is(squares, motion, monkeypatch):
+    """On a device nothing waits for the CPU: generators decide where numbers are drawn."""
+    source = MovingDigits(squares, frames=3, motion=motion, count=2)
+    monkeypatch.setattr(torch.Tensor, "cpu", None)
+    monkeypatch.setattr(torch.Tensor, "item", None)
+    monkeypatch.setattr(torch.Tensor, "numpy", None)
+    assert source.batch(seeded(0), 5).shape == (5, 3, 64, 64)
+
+
+def test_two_generators_draw_the_same_distribution(squares):
+    clips = [MovingDigits(squares).draw(seeded(seed), 20_000) for seed in (0, 1)]
+    assert_same_distribution(*(c.labels for c in clips))
+    assert_same_distribution(*(c.corners.flatten() for c in clips))
+
+
 def test_pictures_are_where_the_corners_say(squares):
     clips = MovingDigits(squares, frames=4).draw(seeded(0), 16)
     levels = torch.arange(10, 60, 5)[clips.labels] / 255

@@ -25,6 +25,7 @@ def test_points_say_how_they_were_measured(trained):
         assert len(record.gaussian_reference) == 2
         assert (record.bounds.excess is not None) == shared
         assert (record.bounds.joint_support is not None) == (point.plf == "JD")
+        assert record.shift_defect.value[0] == 0 < record.shift_defect.half[1]
         assert (record.mixtures is not None) == (shared and point.plf != "MMSE")
         assert (record.universal_gap is not None) == (record.encoder == "own")
         assert record.training.frames == (2,)
@@ -32,4 +33,4 @@ def test_points_say_how_they_were_measured(trained):
         assert record.losses[own_loss(point)].value == tuple(point.perception)
         assert json.loads(trained[3].read_text())["version"] == 1
     bounds = {check.bound for check in validate_codecs(points)}
-    assert bounds == {"split", "factor two", "shared encoder", "joint support"}
+    assert bounds == {"split", "factor two", "shared encoder", "joint support", "joint realism"}

@@ -37,6 +37,7 @@ RECORD = Record(
     universal_gap=UniversalGap((2,), (0.1,), (0.01,), True, (-0.1,), (0.02,)),
     fresh_w1={"JD": FreshCritic(0.3, 0.02, (0.1, 0.2, 0.3, 0.3))},
     digits=Permanence(0.9, 0.1, 0.0),
+    shift_defect=Distance((0.0, 0.01), (0.0, 0.001)),
     blocks=BlockSamples(2, 100, {"FMD": (0.1, 0.2)}),
 )
 

@@ -8,6 +8,9 @@ import pytest
 pytest.importorskip("torch")
 
 from neural.__main__ import main
+from neural.evaluation.record import Distance, Record, to_provenance
+from neural.evaluation.validation import validate_codecs
+from rdp.operating_point import OperatingPoint
 
 
 def test_validate_fails_where_a_bound_does(trained, capsys, tmp_path):
@@ -20,6 +23,17 @@ def test_validate_fails_where_a_bound_does(trained, capsys, tmp_path):
     assert main(["validate", str(broken), "--csv", str(tmp_path / "checks.csv")]) == 1
     assert "fail" in capsys.readouterr().out
     assert "joint support" in (tmp_path / "checks.csv").read_text()
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.001, "pass"), (0.003, "fail")])
+def test_joint_realism_is_a_small_shift_defect(value, verdict):
+    record = Record(shift_defect=Distance((0.0, value), (0.0, 0.0005)))
+    points = [
+        OperatingPoint("codec", plf, [1, 1], [1, 1], provenance=to_provenance(record))
+        for plf in ("JD", "SA")
+    ]
+    checks = [check for check in validate_codecs(points).checks if check.bound == "joint realism"]
+    assert [(c.plf, c.frame, c.relation, c.verdict) for c in checks] == [("JD", 2, "<=", verdict)]
 
 
 def test_each_file_is_compared_with_bounds_by_itself(trained, capsys, tmp_path):

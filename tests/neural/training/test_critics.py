@@ -4,8 +4,18 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from neural.training.critic_networks import BlockCritic  # noqa: E402
-from neural.training.critics import adversarial_loss, compared, critic_loss, distance  # noqa: E402
+from neural.training.critic_networks import (  # noqa: E402
+    BlockCritic,
+    PictureCritic,
+    SlopedPictureCritic,
+)
+from neural.training.critics import (  # noqa: E402
+    adversarial_loss,
+    compared,
+    critic_loss,
+    distance,
+    mismatched,
+)
 
 SHAPES = [(6, 3, 2), (6, 3, 1, 8, 8)]
 
@@ -61,6 +71,27 @@ def test_slopes_above_one_are_punished_and_flat_ones_are_not():
         assert loss.item() == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "bfloat16"])
+def test_a_slope_written_out_is_the_gradient_and_trains_the_critic_alike(half):
+    """Both losses and their gradients agree, although one of them has no second derivatives."""
+    x, made = torch.rand(2, 6, 2, 64, 64, generator=torch.Generator().manual_seed(0))
+    losses, gradients = [], []
+    for kind in (PictureCritic, SlopedPictureCritic):
+        torch.manual_seed(0)
+        critic = kind(2, 4)
+        with torch.no_grad():
+            critic.net[-1].weight *= 300  # slopes above one
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = critic_loss(critic, x, made, torch.Generator().manual_seed(1))
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append([p.grad for p in critic.parameters()])
+    assert losses[0] > 1
+    assert losses[1] == pytest.approx(losses[0], rel=2e-2 if half else 1e-5)
+    for one, other in zip(*gradients, strict=True):
+        assert (one - other).norm() <= (5e-2 if half else 1e-5) * one.norm()
+
+
 @pytest.mark.parametrize("scale", [0.5, 2.0])
 def test_a_critic_finds_w1_from_both_sides(scale):
     """W1 of N(0, 1) and N(0, scale^2) is |1 - scale| E|Z|; the critic begins with either sign."""
@@ -80,6 +111,13 @@ def test_a_critic_finds_w1_from_both_sides(scale):
     made = scale * torch.randn(20_000, 1, 1, generator=rng)
     truth = abs(1 - scale) * (2 / torch.pi) ** 0.5
     assert distance(critic, target, made).item() == pytest.approx(truth, rel=0.2)
+
+
+def test_mismatched_pairs_are_of_other_clips_or_other_frames():
+    x = torch.arange(12.0).reshape(4, 3)
+    found = mismatched(2, x, -x)
+    wanted = [[0, 1, 11], [3, 4, 2], [-6, -7, 8], [-9, -10, 11]]
+    assert torch.equal(found, torch.tensor(wanted, dtype=torch.float32))
 
 
 def test_unknown_loss_is_refused():

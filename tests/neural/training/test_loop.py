@@ -23,6 +23,10 @@ SMALL = {"steps": 12, "batch": 16}
 STAGES = {
     "mmse": Stage("mmse", rates=RATES, **SMALL),
     "universal": Stage("universal", plfs=("FMD", "JD", "SA"), encoder="frozen", **SMALL),
+    "joint": Stage(
+        "joint", plfs=("JD",), encoder="frozen", critic_betas=(0.0, 0.9), critic_warmup=4,
+        mismatched=1.0, realism=0.1, realism_end=0.01, **SMALL,
+    ),
     "end to end": Stage("end to end", plfs=("JD",), rates=RATES, **SMALL),
 }
 
@@ -83,6 +87,41 @@ def test_killed_and_resumed_is_uninterrupted(stage, tmp_path):
         for line in log:
             del line["seconds"]
     assert logs[0] == logs[1]
+
+
+def test_in_the_warm_up_only_critics_move():
+    made, codec = task(), start(STAGES["joint"])
+    run = Run(STAGES["joint"], codec, made.make_critic, torch.device("cpu"))
+    for step in range(6):
+        before, critics = copy.deepcopy(codec), copy.deepcopy(run.one.critics)
+        run.advance(made.batch)
+        assert same(codec, before) == (step < 4)
+        assert not same(run.one.critics, critics)
+
+
+def test_the_weights_of_a_stage_are_used(tmp_path):
+    """Each option changes where the same steps end; a weight that stays is no change."""
+    ends = [
+        go(Stage("s", plfs=("JD",), encoder="frozen", **fields, **SMALL), tmp_path / str(number))
+        for number, fields in enumerate(
+            (
+                {}, {"critic_betas": (0.0, 0.9)}, {"mismatched": 1.0}, {"realism_end": 0.1},
+                {"realism_end": 2.0},
+            )
+        )
+    ]  # fmt: skip
+    assert [same(end, ends[0]) for end in ends] == [True, False, False, False, True]
+
+
+def test_a_checkpoint_without_the_newer_fields_of_a_stage_is_taken(tmp_path):
+    stage = STAGES["mmse"]
+    whole = go(stage, tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    state = load(path)
+    for name in ("critic_betas", "critic_warmup", "mismatched", "realism_end"):
+        del state["stage"][name]
+    save(path, state)
+    assert same(go(stage, tmp_path), whole)
 
 
 def test_another_seed_is_another_run(tmp_path):

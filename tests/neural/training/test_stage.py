@@ -27,6 +27,10 @@ from neural.training.stage import Stage
         ({"average": 1.0}, "average: expected a value"),
         ({"rates": (0.0, 1.0)}, "rates: expected finite values > 0"),
         ({"precision": "int8"}, "precision: expected"),
+        ({"critic_betas": (0.5, 1.0)}, "critic_betas: expected two in"),
+        ({"critic_warmup": 1000}, "critic_warmup: expected 0..999, got 1000"),
+        ({"mismatched": -1.0}, "mismatched: expected a weight >= 0"),
+        ({"realism_end": 0.0}, "realism_end: expected weights > 0, got 2.0 and 0.0"),
     ],
 )
 def test_wrong_stages_are_refused(fields, message):
@@ -40,6 +44,14 @@ def test_fields_survive_json():
     assert fields == json.loads(json.dumps(fields))
     assert Stage(**fields) == stage
     assert stage.trained_frames == (1,)
+
+
+def test_the_weight_of_realism_reaches_its_end_halfway():
+    stage = Stage("s", steps=100, realism=0.08, realism_end=0.02)
+    assert [stage.realism_at(step) for step in (0, 25, 50, 99)] == pytest.approx(
+        [0.08, 0.04, 0.02, 0.02]
+    )
+    assert Stage("s", realism=0.01).realism_at(700) == 0.01
 
 
 @pytest.mark.parametrize(

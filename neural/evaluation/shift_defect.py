@@ -1,0 +1,47 @@
+r"""Distance of a frame from the shifts of the frame before it.
+
+The next frame of a moving digit is a shift of the frame before. So under perfect JD realism the
+shift defect :math:`E \min_s \|\hat X_t - s(\hat X_{t-1})\|^2` is zero. It needs no critic.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from neural.codecs.shifts import shifts
+from neural.evaluation.intervals import half_width
+from neural.evaluation.record import Distance
+from rdp.bounds import joint_support_bound
+
+Array = np.ndarray
+Tensor = torch.Tensor
+
+
+def shift_defect(frames: Tensor) -> Distance:
+    """Shift defect of clips (n, T, 64, 64), per pixel; that of the first frame is zero."""
+    return mean_distance_to_shifts(frames, frames)
+
+
+def mean_distance_to_shifts(frames: Tensor, before: Tensor) -> Distance:
+    """Mean squared error of frame t of ``frames`` and the nearest shift of frame t-1 of ``before``.
+
+    Both are (n, T, 64, 64). The value of the first frame is zero.
+    """
+    found = [
+        np.zeros(len(frames)),
+        *(distance_to_shifts(frames[:, t], before[:, t - 1]) for t in range(1, frames.shape[1])),
+    ]
+    return Distance(
+        tuple(float(value.mean()) for value in found),
+        tuple(float(half_width(value)) for value in found),
+    )
+
+
+def distance_to_shifts(x: Tensor, before: Tensor, chunk: int = 500) -> Array:
+    """Mean squared error of each frame (n, h, w) and the nearest shift of the frame before it."""
+    parts = []
+    for now, known in zip(x.split(chunk), before.split(chunk), strict=True):
+        candidates = (moved.numpy() for moved in shifts(known))
+        parts.append(joint_support_bound(now.numpy(), candidates))
+    return np.concatenate(parts) / (x.shape[1] * x.shape[2])
