@@ -99,12 +99,13 @@ def losses(
     whole = np.broadcast_to(covariance, cov_xhat.shape)
     out = np.empty(cov_xhat.shape[:2])
     for t in range(len(out.T)):
+        seen = slice(perception.first_seen(t), t + 1)
         target = (
-            whole[:, : t + 1, : t + 1]
+            whole[:, seen, seen]
             if isinstance(perception, JD)
             else self_adaptive_target(cov_xhat, cross, sigma, t)
         )
-        reconstruction = cov_xhat[:, : t + 1, : t + 1]
+        reconstruction = cov_xhat[:, seen, seen]
         # the same matrix is at distance zero, without a decomposition for every frame
         out[:, t] = 0.0
         apart = (target != reconstruction).any(axis=(1, 2))

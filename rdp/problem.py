@@ -99,7 +99,7 @@ class Problem:
 
     @property
     def plf(self) -> str:
-        """Name of the perception loss: "MMSE" (none), "FMD", "JD" or "SA"."""
+        """Name of the loss: "MMSE" (none), "FMD", "JD", "JD(w)" with a window of w frames, "SA"."""
         return "MMSE" if self.perception is None else self.perception.name
 
     @property
@@ -111,6 +111,23 @@ class Problem:
             if self.perception is None
             else self.perception.thresholds(frames)
         )
+
+    def simplest(self) -> Problem:
+        """Return the same problem with the plainest loss: a window of 1 is PLF-FMD, of T PLF-JD."""
+        if self.perception is None:
+            return self
+        loss = self.perception.simplest(self.source.frames)
+        return self if loss is self.perception else replace(self, perception=loss)
+
+    def first_seen(self, t: int) -> int:
+        """Return the first of the frames that the constraint on frame t compares, both from 0.
+
+        Parameters
+        ----------
+        t : int
+            Position of the frame, from 0.
+        """
+        return 0 if self.perception is None else self.perception.first_seen(t)
 
     def with_(self, **changes: Any) -> Problem:
         """Return a copy with some fields replaced.

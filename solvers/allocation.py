@@ -278,7 +278,7 @@ def _first_frames(loss: Perception | None, frames: int, kept: int) -> Perception
     levels = loss.thresholds(frames)
     if loss.name == "JD":
         levels = np.minimum.accumulate(levels[::-1])[::-1]
-    return loss.at(levels[:kept])
+    return loss.over(levels[:kept])
 
 
 def least_rate(excess: Callable[[float], float]) -> float | None:

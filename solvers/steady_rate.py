@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rdp import FMD, SA, GaussMarkov, Perception, _check
+from rdp import FMD, JD, SA, GaussMarkov, Perception, _check
 from rdp.scalar import scalar_rate
 from rdp.steady_state import parameters
 from solvers.errors import SolverError
@@ -62,6 +62,8 @@ def steady_rate(
     rho, sigma = parameters(source)
     allowed = float(_check.nonnegative("distortion", distortion, ndim=0))
     level = np.inf if perception is None else np.asarray(perception.levels)
+    if isinstance(perception, JD) and perception.window is not None and np.any(level):
+        raise SolverError("unsupported", "steady_rate: PLF-JD with a window at P = 0 only")
     if np.ndim(level):
         raise ValueError(f"levels: expected one threshold, got {level}")
     if abs(rho) == 1 or (isinstance(perception, SA) and 0 < float(level) < np.inf):

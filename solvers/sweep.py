@@ -331,7 +331,7 @@ def solve_chunk(problem: Problem, rates: Array, levels: Array, parallel: bool) -
     (n, 2T + 3) array
         Distortion, perception, objective, lower bound, status.
     """
-    frames = problem.source.frames
+    frames, problem = problem.source.frames, problem.simplest()
     out = np.full((len(rates), 2 * frames + 3), np.nan)
     out[:, -1] = Status.UNSUPPORTED.code
     names = methods_at(problem, rates, levels)

@@ -47,6 +47,7 @@ def curve(
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
     plf: inputs.Losses = "all",
+    window: inputs.Window = None,
     metric: inputs.Metric = "w2",
     weights: inputs.Weights = None,
     encoder: inputs.Encoder = "optimal",
@@ -81,7 +82,7 @@ def curve(
     drawn = source.frames if frame is None else frame
     if not 1 <= drawn <= source.frames:
         raise ValueError(f"frame: expected 1 to {source.frames}, got {drawn}")
-    names = inputs.losses(plf)
+    names = inputs.losses(plf, window)
     if against == "perception":
         names = [loss for loss in names if loss != "MMSE" or plf.upper() != "ALL"]
     templates = [

@@ -19,6 +19,7 @@ def solve(
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
     plf: inputs.Loss = "MMSE",
+    window: inputs.Window = None,
     levels: inputs.OptionalLevels = None,
     metric: inputs.Metric = "w2",
     weights: inputs.Weights = None,
@@ -41,7 +42,7 @@ def solve(
     allowed = inputs.numbers("levels", levels or "0")
     shares = inputs.optional_numbers("weights", weights)
     source = inputs.source(rho, sigma, frames, rates=given, levels=allowed, weights=shares)
-    problem = Problem(source, given, perception(plf, allowed, metric), shares, encoder)
+    problem = Problem(source, given, perception(plf, allowed, metric, window), shares, encoder)
     solution = run(problem, method)
     if json:
         output.show_json(content(solution))
@@ -72,6 +73,7 @@ def content(solution: Solution) -> dict[str, object]:
             "rates": problem.rates,
             "plf": problem.plf,
             "levels": problem.thresholds,
+            "window": getattr(problem.perception, "window", None),
             "metric": None if problem.perception is None else problem.perception.metric,
             "weights": problem.weights,
             "encoder": problem.encoder,

@@ -29,6 +29,7 @@ def sweep(
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
     plf: inputs.Loss = "JD",
+    window: inputs.Window = None,
     metric: inputs.Metric = "w2",
     weights: inputs.Weights = None,
     encoder: inputs.Encoder = "optimal",
@@ -53,7 +54,7 @@ def sweep(
     shares = inputs.optional_numbers("weights", weights)
     lists = {"rates": _frames(rate_axes), "levels": _frames(level_axes)}
     source = inputs.source(rho, sigma, frames, **lists, weights=shares)
-    loss = perception(plf, 0.0, metric)
+    loss = perception(plf, 0.0, metric, window)
     if loss is None and levels != "0":
         raise ValueError("levels: expected none for a problem without perception loss")
     problem = Problem(source, 0.0, loss, shares, encoder)
