@@ -132,7 +132,7 @@ class OperatingPoint:
 
     def _loss(self) -> str:
         """Name of the loss; a window is at most the number of frames."""
-        name = loss_name(self.plf, windows=True)
+        name = loss_name(self.plf, windows=True, conditional=True)
         if (loss := perception(name)) is not None:
             loss.thresholds(len(_frames("rate", self.rate)))
         return name

@@ -248,8 +248,30 @@ class SA(Perception):
     name: ClassVar[str] = "SA"
 
 
+@dataclass(frozen=True, eq=False)
+class CP(Perception):
+    r"""Conditional perception: a reconstruction that is likely given the bits received so far.
+
+    :math:`E\, W_2^2(P_{X_t | X_r^t}, P_{\hat X_t | X_r^t}) \le P_t`, X_r the representation. At
+    P = 0 the decoder samples the posterior, as diffusion decoders do.
+
+    Parameters
+    ----------
+    levels : float or (T,) array, >= 0
+        Threshold P_t of each frame; a scalar holds for all. 0 is perfect realism, inf is free.
+
+    Notes
+    -----
+    Defined in Salehkalaibar et al., arXiv:2401.12207. It compares distributions given the bits,
+    which cannot be measured from pairs of source and reconstruction: :data:`LOSSES`, the losses
+    that codecs have decoders and critics for, does not hold it.
+    """
+
+    name: ClassVar[str] = "CP"
+
+
 PLFS: dict[str, type[Perception]] = {"FMD": FMD, "JD": JD, "SA": SA}
-LOSSES = ("MMSE", *PLFS)  # "MMSE" is the name of no perception loss
+LOSSES = ("MMSE", *PLFS)  # "MMSE" is the name of no perception loss; CP has no samples to compare
 
 
 _WINDOWED = re.compile(r"JD\((\d+)\)")
@@ -265,7 +287,7 @@ def perception(
 
     Parameters
     ----------
-    loss : FMD, JD, SA, {"MMSE", "FMD", "JD", "JD(w)", "SA"} or None
+    loss : FMD, JD, SA, CP, {"MMSE", "FMD", "JD", "JD(w)", "SA", "CP"} or None
         The loss function or its name in any case; "MMSE" and None are no perception loss, "JD(2)"
         is PLF-JD with a window of 2 frames.
     levels : float or (T,) array, >= 0, or None
@@ -304,7 +326,9 @@ def perception(
 
 def _named(key: str, levels: ArrayLike) -> Perception:
     found = _WINDOWED.fullmatch(key)
-    return PLFS[key](levels) if found is None else JD(levels, int(found[1]))
+    if found is not None:
+        return JD(levels, int(found[1]))
+    return CP(levels) if key == CP.name else PLFS[key](levels)
 
 
 def _windowed(loss: Perception | None, window: int | None) -> Perception | None:
@@ -324,13 +348,16 @@ def _key(argument: str, loss: str | None) -> str:
     key = "MMSE" if loss is None else loss.upper() if isinstance(loss, str) else ""
     if found := _WINDOWED.fullmatch(key):
         return JD(0.0, int(found[1])).name
-    if key not in LOSSES:
+    if key not in (*LOSSES, CP.name):
         raise ValueError(f"{argument}: expected one of {', '.join(LOSSES)}, got {loss!r}")
     return key
 
 
 def loss_name(
-    loss: Perception | str | None, argument: str = "plf", windows: bool = False
+    loss: Perception | str | None,
+    argument: str = "plf",
+    windows: bool = False,
+    conditional: bool = False,
 ) -> str:
     """Return the name of a perception loss: "MMSE" (none), "FMD", "JD" or "SA".
 
@@ -342,11 +369,13 @@ def loss_name(
         Name of the argument, for the error message.
     windows : bool
         Accept PLF-JD with a window too, such as "JD(2)".
+    conditional : bool
+        Accept CP too.
 
     Raises
     ------
     ValueError
-        Unknown name, or a window where none is accepted.
+        Unknown name, or a window or CP where it is not accepted.
 
     Examples
     --------
@@ -354,7 +383,8 @@ def loss_name(
     ('JD', 'JD', 'MMSE')
     """
     name = loss.name if isinstance(loss, Perception) else _key(argument, loss)
-    if not windows and name not in LOSSES:
+    accepted = conditional if name == CP.name else windows or name in LOSSES
+    if not accepted:
         raise ValueError(f"{argument}: expected one of {', '.join(LOSSES)}, got {loss!r}")
     return name
 

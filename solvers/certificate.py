@@ -124,6 +124,8 @@ def lower_bound(
     True
     """
     frames = problem.source.frames
+    if problem.plf == "CP":
+        raise ValueError("problem: expected FMD, JD, SA or no perception loss, got CP")
     if problem.source.modes is not None:
         raise ValueError("problem: expected scalar frames, got vector frames")
     mu = _shaped("mu", mu, (frames,))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rdp.perception import JD, perception
+from rdp.perception import CP, JD, perception
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,9 @@ STYLES: dict[str, dict[str, Any]] = {
     "JD": {"color": "#D55E00", "linestyle": "--", "marker": "^"},
     "SA": {"color": "#009E73", "linestyle": "-.", "marker": "D"},
 }
+
+# CP is drawn where it is asked for; it is not among the losses of every figure.
+CONDITIONAL: dict[str, Any] = {"color": "#E69F00", "linestyle": (0, (5, 1)), "marker": "P"}
 
 # Settings for the column of a paper; used in a context, never set globally.
 RC: dict[str, Any] = {
@@ -51,7 +54,7 @@ def loss_label(plf: str) -> str:
     plf : {"MMSE", "FMD", "JD", "JD(w)", "SA"}
         Name of the loss.
     """
-    return plf if plf == "MMSE" else f"PLF-{plf}"
+    return plf if plf in ("MMSE", "CP") else f"PLF-{plf}"
 
 
 def line(plf: str, marker: bool = False) -> dict[str, Any]:
@@ -75,7 +78,7 @@ def _style(plf: str) -> dict[str, Any]:
     loss = perception(plf)
     if isinstance(loss, JD) and loss.window is not None:
         return {"color": "#CC79A7", "linestyle": (0, (loss.window, 1.5)), "marker": "v"}
-    return STYLES[plf]
+    return CONDITIONAL if isinstance(loss, CP) else STYLES[plf]
 
 
 def new_figure(width: float = 3.5, height: float = 2.6) -> Figure:

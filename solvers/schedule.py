@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rdp import FMD, JD, SA, GaussMarkov, Perception, _check
+from rdp import CP, FMD, JD, SA, GaussMarkov, Perception, _check
 from rdp import perception as as_perception
 from rdp.steady_state import parameters
 from solvers.errors import SolverError
@@ -206,7 +206,10 @@ def schedule(
         return Schedule(steady.rates, steady, steady.mean, steady.mean, 0.0)
     if abs(rho) == 1:
         raise SolverError("unsupported", "schedule: expected |rho| < 1 with weights")
-    if window is not None or (not isinstance(perception, FMD | None) and levels.any()):
+    covered = isinstance(perception, FMD | None) or not (
+        levels.any() or isinstance(perception, CP)
+    )
+    if window is not None or not covered:
         raise SolverError(
             "unsupported", "schedule: with weights, FMD at any P, or JD and SA at P = 0, no window"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rdp import FMD, JD, SA, GaussMarkov, Perception, _check
+from rdp import CP, FMD, JD, SA, GaussMarkov, Perception, _check
 from rdp.scalar import scalar_rate
 from rdp.steady_state import parameters
 from solvers.errors import SolverError
@@ -64,6 +64,8 @@ def steady_rate(
     level = np.inf if perception is None else np.asarray(perception.levels)
     if isinstance(perception, JD) and perception.window is not None and np.any(level):
         raise SolverError("unsupported", "steady_rate: PLF-JD with a window at P = 0 only")
+    if isinstance(perception, CP):
+        raise SolverError("unsupported", "steady_rate: CP")
     if np.ndim(level):
         raise ValueError(f"levels: expected one threshold, got {level}")
     if abs(rho) == 1 or (isinstance(perception, SA) and 0 < float(level) < np.inf):

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rdp import FMD, JD, SA, GaussMarkov, Perception, Problem, _check, closed_form
+from rdp import CP, FMD, JD, SA, GaussMarkov, Perception, Problem, _check, closed_form
 from rdp import perception as as_perception
 from rdp import steady_state as formulas
+from rdp.conditional import conditional
 from rdp.steady_windowed import zero_perception_windowed
 from rdp.windowed import zero_perception_windowed as finite_windowed
 from solvers.errors import SolverError
@@ -93,6 +94,9 @@ class SteadyState:
         loss = self.perception
         if loss is None or np.isinf(loss.levels).all():
             found = closed_form.mmse(source, rates)
+        elif isinstance(loss, CP):
+            levels = np.tile(loss.thresholds(len(self.rates)), periods)
+            found = conditional(source, rates, levels)
         elif np.any(loss.levels) and not isinstance(loss, FMD):
             what = f"no closed form for PLF-{loss.name} at P > 0"
             raise SolverError("unsupported", f"approach: {what}")
@@ -125,7 +129,7 @@ def steady_state(
         A stationary scalar source of at least two frames; their number plays no role.
     rates : float or (N,) array, >= 0, bits per frame
         One number, or the rates of one period; inf allowed.
-    perception : FMD, JD, SA, str or None
+    perception : FMD, JD, SA, CP, str or None
         The loss; a name is the loss at threshold 0. `levels` is one number, or has one for each
         frame of the period. For JD, P is the distance per frame: :math:`W_2^2` of the first t
         frames is at most t P, and in the limit the rho-bar distance of the processes is at most P.
@@ -147,8 +151,8 @@ def steady_state(
 
     Notes
     -----
-    Covered, with the method: no loss, FMD at any P, JD and SA at P = 0: explicit. JD(w) at P = 0: a
-    fixed point. JD at P > 0 and constant rate: FMD's value. It is a lower bound, as the marginal
+    Covered, with the method: no loss, FMD and CP at any P, JD and SA at P = 0: explicit. JD(w) at
+    P = 0: a fixed point. JD at P > 0 and constant rate: FMD's value. It is a lower bound, as the marginal
     distance of a frame is no larger than rho-bar. Scaling the MMSE estimate reaches it: its
     spectrum is that of the source times 1 - m at unit variance. The sequential objective gets there
     too, at all (rho, R, P) for which long horizons were solved. SA at P > 0: the end of a long
@@ -181,6 +185,8 @@ def steady_state(
         found = m
     elif isinstance(perception, FMD):
         found = formulas.framewise(source, bits, levels, perception.metric)
+    elif isinstance(perception, CP):
+        found = m + np.maximum(np.sqrt(m) - np.sqrt(levels), 0.0) ** 2
     elif isinstance(perception, JD) and not levels.any():
         if window is None:
             found = formulas.zero_perception_joint(source, bits)

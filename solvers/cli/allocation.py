@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from rdp.perception import Perception, loss_name, perception
+from rdp.perception import Perception, perception
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
@@ -265,7 +265,8 @@ def _bound(found: Any) -> str:
 
 
 def _source(source: GaussMarkov, loss: Perception | None) -> dict[str, Any]:
-    return {"sigma": source.sigma, "rho": source.rho, "plf": loss_name(loss, windows=True)}
+    name = "MMSE" if loss is None else loss.name
+    return {"sigma": source.sigma, "rho": source.rho, "plf": name}
 
 
 def _pair(text: str | None, frames: int) -> tuple[int, int]:

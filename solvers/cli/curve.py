@@ -9,7 +9,7 @@ import typer
 
 from rdp.perception import perception
 from rdp.problem import Problem
-from rdp.solution import Status
+from rdp.solution import Status, failures
 from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
 from solvers.curves import sweep_table, unbinding
@@ -105,7 +105,7 @@ def curve(
             "gap",
         ]
         output.show_table(heads, table.drop(columns="status").itertuples(index=False))
-    failed = int((table.status != 0).sum())
+    failed = int(failures(table.status.to_numpy()).sum())
     if failed:
         raise SolverError(
             Status.FAILED, f"{failed} of {len(table)} points were not solved to tolerance"

@@ -27,7 +27,7 @@ Weights = Annotated[
 ]
 Rates = Annotated[str, typer.Option(metavar=LIST, help="Bits of each frame; inf allowed.")]
 Loss = Annotated[
-    str, typer.Option(metavar="MMSE|FMD|JD|SA", help="Perception loss; MMSE means none.")
+    str, typer.Option(metavar="MMSE|FMD|JD|SA|CP", help="Perception loss; MMSE means none.")
 ]
 Window = Annotated[
     int | None, typer.Option(min=1, metavar="W", help="Frames that JD sees; all by default.")
@@ -48,6 +48,12 @@ Encoder = Annotated[
     str,
     typer.Option(
         metavar="optimal|mmse", help="Encoder designed for the loss, or for mean squared error."
+    ),
+]
+Shared = Annotated[
+    str,
+    typer.Option(
+        metavar=LIST, help="Random bits of each frame that encoder and decoder share; inf is free."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; undefined values are null.")]
@@ -153,7 +159,7 @@ def losses(text: str, window: int | None = None) -> list[str]:
     if names == ["ALL"]:
         names = list(LOSSES)
     try:
-        names = [loss_name(name, windows=True) for name in names]
+        names = [loss_name(name, windows=True, conditional=True) for name in names]
     except ValueError as error:
         if str(error).startswith("window"):
             raise

@@ -10,7 +10,7 @@ import typer
 
 from rdp.perception import perception
 from rdp.problem import Problem
-from rdp.solution import Status
+from rdp.solution import Status, failures
 from solvers.cli import inputs, output
 from solvers.errors import SolverError
 
@@ -67,7 +67,7 @@ def sweep(
         checkpoint=checkpoint,
     )
     output.write_csv(found.to_dataframe(), csv)
-    failed = int((found.status != 0).sum())
+    failed = int(failures(found.status).sum())
     if failed:
         raise SolverError(
             Status.FAILED, f"{failed} of {found.status.size} points were not solved to tolerance"

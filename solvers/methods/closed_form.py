@@ -1,9 +1,10 @@
 """Method "closed-form": the closed forms and their schemes, for one problem or many points.
 
 Covered are, for scalar frames: no perception loss; PLF-FMD at any thresholds, metric and
-objective (each frame is bound alone, so the optimum is simultaneous for all frames); PLF-JD,
-PLF-JD(w) and PLF-SA under the sequential objective where every threshold is 0 or inf, and a single
-frame at any threshold; and any loss whose thresholds the MMSE estimate meets already.
+objective, and CP at any thresholds and objective (each frame is bound alone, so the optimum is
+simultaneous for all frames); PLF-JD, PLF-JD(w) and PLF-SA under the sequential objective where
+every threshold is 0 or inf, and a single frame at any threshold; and any loss whose thresholds the
+MMSE estimate meets already.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rdp import closed_form as formulas
+from rdp.conditional import conditional
 from rdp.measure import losses
 from rdp.mmse import Backbone, estimate_factor, mmse_recursion
 from rdp.perception import FMD, JD
@@ -24,12 +26,15 @@ Array = np.ndarray
 
 
 def forms(problem: Problem, rates: Array, levels: Array) -> Array:
-    """Name the closed form of each point: "MMSE", "FMD", "JD", "JD(w)", "SA", or "" for none."""
+    """Name the closed form of each point: "MMSE", "FMD", ..., "CP", or "" for none."""
     out = np.full(len(rates), "", dtype="<U5")
     if problem.source.modes is not None:
         return out
     out[np.isinf(levels).all(axis=1)] = "MMSE"
     if problem.perception is None:
+        return out
+    if problem.plf == "CP":
+        out[out == ""] = "CP"
         return out
     if problem.plf == "FMD" or problem.source.frames == 1:
         out[out == ""] = "FMD"
@@ -130,6 +135,7 @@ def _build(form: str, problem: Problem, rates: Array, levels: Array) -> _Built:
         "JD": _joint,
         "JD(w)": _windowed,
         "SA": _self_adaptive,
+        "CP": _posterior,
     }[form]
     decoder, noise, distortion = build(problem, rates, levels, backbone, factor)
     if form in ("JD", "JD(w)", "SA"):  # frames without a constraint reconstruct the MMSE estimate
@@ -190,6 +196,13 @@ def _self_adaptive(
     return decoder + _diagonal(fresh * received), _diagonal(fresh * ~received), distortion
 
 
+def _posterior(
+    problem: Problem, rates: Array, levels: Array, backbone: Backbone, factor: Array
+) -> tuple[Array, Array, Array]:
+    fresh = np.maximum(np.sqrt(backbone.mmse) - np.sqrt(levels), 0.0)
+    return factor, _diagonal(fresh), conditional(problem.source, rates, levels)
+
+
 def _window(problem: Problem) -> int | None:
     return problem.perception.window if isinstance(problem.perception, JD) else None
 
@@ -203,6 +216,8 @@ def _losses(problem: Problem, built: _Built, levels: Array) -> Array:
     source = problem.source
     if problem.perception is None:
         return np.full(levels.shape, np.nan)
+    if problem.plf == "CP":
+        return np.minimum(levels, built.backbone.mmse)
     if problem.plf == "FMD" or source.frames == 1:
         return _framewise_loss(problem, built.backbone, levels)
     found = np.zeros(levels.shape)

@@ -50,16 +50,24 @@ class Method:
     function: str
     refusals: Callable[[Problem, Array, Array], Refusals]
 
+    def _refusals(self, problem: Problem, rates: Array, levels: Array) -> Refusals:
+        limit = self.name == "shared-bits"
+        what = f"{'un' if limit else ''}limited common randomness"
+        return {
+            what: problem.limited != limit,
+            **self.refusals(problem.simplest(), rates, levels),
+        }
+
     def covered(self, problem: Problem, rates: Array, levels: Array) -> Array:
         """Whether the method covers each of N points of a problem, (N,) bool array."""
         out = np.ones(len(rates), dtype=bool)
-        for refused in self.refusals(problem.simplest(), rates, levels).values():
+        for refused in self._refusals(problem, rates, levels).values():
             out &= ~np.asarray(refused)
         return out
 
     def refusal(self, problem: Problem) -> str | None:
         """Say what of a problem the method does not cover; None where it covers the problem."""
-        found = self.refusals(problem.simplest(), problem.rates[None], problem.thresholds[None])
+        found = self._refusals(problem, problem.rates[None], problem.thresholds[None])
         reasons = [reason for reason, refused in found.items() if np.any(refused)]
         return ", ".join(reasons) or None
 
@@ -142,10 +150,15 @@ def _without_closed_form(problem: Problem, rates: Array, levels: Array) -> Refus
     return {what: forms(problem, rates, levels) == ""}
 
 
+def _needs_zero_thresholds(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    return {"positive thresholds": (levels > 0).any(axis=1)}
+
+
 def _needs_frames_that_the_loss_sees(problem: Problem, rates: Array, levels: Array) -> Refusals:
     return {
         "vector frames": problem.source.modes is not None,
         f"the window of PLF-{problem.plf}": _window(problem) is not None,
+        "PLF-CP": problem.plf == "CP",
     }
 
 
@@ -155,6 +168,7 @@ def _needs_order(problem: Problem, rates: Array, levels: Array) -> Refusals:
     ordered = _window(problem) is not None and problem.weights is None
     return {
         "vector frames": problem.source.modes is not None,
+        "PLF-CP": problem.plf == "CP",
         f"thresholds of PLF-{problem.plf} that decrease, with the sequential objective": (
             ordered & falls
         ),
@@ -186,6 +200,7 @@ def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
         "KL thresholds": (metric != "w2") & bound,
         f"positive {problem.plf} thresholds": exact_only & bound & (levels > 0).any(axis=1),
         f"the window of PLF-{problem.plf}": bound & (_window(problem) is not None),
+        "PLF-CP": bound & (problem.plf == "CP"),
     }
 
 
@@ -200,6 +215,14 @@ METHODS: dict[str, Method] = {
             "solvers.methods.closed_form",
             "solve_closed_form",
             _without_closed_form,
+        ),
+        Method(
+            "shared-bits",
+            "limited common randomness: a scheme and a bound, PLF-FMD and PLF-JD at threshold 0",
+            "O(T^2)",
+            "solvers.methods.shared_bits",
+            "solve_shared_bits",
+            _needs_zero_thresholds,
         ),
         Method(
             "waterfilling",
