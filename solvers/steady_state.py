@@ -152,11 +152,11 @@ def steady_state(
     Notes
     -----
     Covered, with the method: no loss, FMD and CP at any P, JD and SA at P = 0: explicit. JD(w) at
-    P = 0: a fixed point. JD at P > 0 and constant rate: FMD's value. It is a lower bound, as the marginal
-    distance of a frame is no larger than rho-bar. Scaling the MMSE estimate reaches it: its
-    spectrum is that of the source times 1 - m at unit variance. The sequential objective gets there
-    too, at all (rho, R, P) for which long horizons were solved. SA at P > 0: the end of a long
-    finite problem, which :func:`solvers.solve` solves and certifies.
+    P = 0: a fixed point. JD at P > 0 and constant rate: FMD's value. It is a lower bound, as the
+    marginal distance of a frame is no larger than rho-bar. Scaling the MMSE estimate reaches it:
+    its spectrum is that of the source times 1 - m at unit variance. The sequential objective gets
+    there too, at all (rho, R, P) for which long horizons were solved. SA at P > 0: the end of a
+    long finite problem, which :func:`solvers.solve` solves and certifies.
 
     Examples
     --------

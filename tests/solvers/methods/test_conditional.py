@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from rdp import CP, FMD, GaussMarkov, OperatingPoint, Problem, perception
 from rdp.codec.dithered import DitheredCodec
@@ -24,6 +25,7 @@ from solvers import (
     validate,
 )
 from solvers.certificate import lower_bound
+from solvers.cli import app
 from tests.strategies import problems
 
 SOURCE = GaussMarkov.stationary(rho=0.9, frames=3)
@@ -49,6 +51,25 @@ def test_the_loss_is_measured_from_the_scheme():
     np.testing.assert_allclose(half, m + (1 - m) / 4)
     with pytest.raises(ValueError, match="mmse: expected the errors"):
         perception_of(SOURCE, estimate.cov_xhat, estimate.cross, CP())
+
+
+def test_the_loss_adds_up_over_modes():
+    source = GaussMarkov([[2.0, 1.0], [2.0, 1.0]], [[0.9, 0.5]])
+    estimate = solve(Problem(source, 1.0))
+    np.testing.assert_allclose(estimate.perception_under(CP()), estimate.mmse)
+
+
+def test_the_curve_has_a_line_where_it_is_asked_for(tmp_path):
+    path = tmp_path / "curve.png"
+    words = ["curve", "--rates", "0.5,x", "--points", "2", "--plf", "CP,JD(2)", "--frames", "2"]
+    found = CliRunner().invoke(app, [*words, "--plot", str(path), "--csv", "-"])
+    assert found.exit_code == 0
+    assert path.exists()
+    assert [row.split(",")[1] for row in found.stdout.splitlines()[1:]][::2] == ["CP", "JD(2)"]
+    against = CliRunner().invoke(
+        app, ["curve", "--against", "perception", "--rates", "1,1", "--plf", "CP", "--points", "3"]
+    )
+    assert against.exit_code == 0
 
 
 def test_perfect_conditional_realism_costs_twice_the_error_and_implies_framewise_realism():

@@ -1,14 +1,18 @@
 """Limited common randomness: a scheme, and a bound that is kept apart from it."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from rdp import CP, FMD, JD, SA, GaussMarkov, Problem, Status
 from rdp import common_randomness as formulas
 from rdp.bounds import limited_common_randomness
 from solvers import SolverError, solve, sweep
+from solvers.cli import app
 from solvers.methods.registry import methods_for
 
 SOURCE = GaussMarkov.stationary(rho=0.9, frames=3)
@@ -79,6 +83,29 @@ def test_a_sweep_keeps_the_values_of_schemes(loss):
         assert found.status[index] == alone.status.code
     above = sweep(problem, rates, levels=[[0.1]])
     assert (above.status == Status.UNSUPPORTED.code).all()
+
+
+def test_a_checkpoint_belongs_to_one_limit(tmp_path):
+    rates, path = np.array([[0.5, 0.5, 0.5]]), tmp_path / "points"
+    problem = Problem(SOURCE, 0.0, JD(), common_randomness=0.5)
+    sweep(problem, rates, checkpoint=path)
+    with pytest.raises(ValueError, match="checkpoint"):
+        sweep(problem.with_(common_randomness=1.0), rates, checkpoint=path)
+
+
+@pytest.mark.parametrize("bits", ["0", "1"])
+def test_the_command_says_what_is_achievable(bits):
+    words = ["solve", "--rates", "0.5,0.5", "--plf", "JD", "--common-randomness", bits]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 0
+    assert "is achievable; no code reaches less than" in found.stdout
+    answer = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert answer["status"] == "achievable"
+    assert answer["problem"]["common_randomness"] == [float(bits)] * 2
+    assert answer["lower_bound"] < answer["objective"]
+    refused = CliRunner().invoke(app, [*words[:4], "SA", *words[5:]])
+    assert refused.exit_code == 2
+    assert "common_randomness: expected inf for SA" in refused.stderr
 
 
 def test_other_methods_say_that_they_do_not_cover_it():

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdp import FMD, JD, GaussMarkov, OperatingPoint, Problem, perception
+from rdp.asymptotics import high_rate_expansion
 from rdp.measure import perception_of
 from rdp.windowed import zero_perception_windowed
 from solvers import (
@@ -24,9 +25,11 @@ from solvers.methods.block_sdp import solve_block
 from solvers.methods.lookahead import lookahead
 from solvers.methods.registry import METHODS, methods_for
 from solvers.methods.waterfilling import waterfill
+from solvers.prediction import predict
 from tests.strategies import sources_with_rates
 
 SOURCE = GaussMarkov.stationary(rho=0.9, frames=4)
+MODES = GaussMarkov.stationary([0.9, 0.5], 3)
 RATES = [0.3, 1.0, 0.5, 2.0]
 CORRELATIONS = st.sampled_from([0.0, 0.99, -0.9]) | st.floats(0.01, 0.98)
 BITS = st.sampled_from([0.0, np.inf]) | st.floats(0.001, 12.0)
@@ -162,9 +165,8 @@ def test_the_registry_says_what_takes_a_window():
     assert "the window of PLF-JD(2)" in str(METHODS["barrier"].refusal(problem))
     with pytest.raises(SolverError, match=r"barrier: does not cover the window of PLF-JD\(2\)"):
         solve(problem, "barrier")
-    modes = GaussMarkov.stationary([0.9, 0.5], 3)
     with pytest.raises(SolverError, match=r"the window of PLF-JD\(2\)"):
-        solve(Problem(modes, 1.0, JD(window=2)))
+        solve(Problem(MODES, 1.0, JD(window=2)))
 
 
 @pytest.mark.parametrize(
@@ -180,6 +182,8 @@ def test_the_registry_says_what_takes_a_window():
         (lambda: OperatingPoint("a", "JD(3)", [1, 1], [1, 1]), "window: expected at most 2"),
         (lambda: waterfill(GaussMarkov([[1.0, 2.0]]), 1.0, "JD(1)"), "plf: expected one of MMSE"),
         (lambda: lookahead(SOURCE, 1.0, None, JD(window=2)), "plf: expected one of MMSE"),
+        (lambda: predict(MODES, [1.0]).psnr("JD(2)"), "plf: expected one of MMSE"),
+        (lambda: high_rate_expansion("JD(2)", 3), "plf: expected one of MMSE"),
         (lambda: solve_block(None, 1.0, JD(window=2)), "perception: expected one of MMSE"),
     ],
 )
