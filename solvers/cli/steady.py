@@ -12,6 +12,8 @@ from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
 from solvers.steady_state import SteadyState
 
+Array = np.ndarray
+
 
 def steady(
     rates: Annotated[
@@ -23,6 +25,10 @@ def steady(
     window: inputs.Window = None,
     levels: inputs.Levels = "0",
     metric: inputs.Metric = "w2",
+    approach: Annotated[
+        int | None,
+        typer.Option(min=1, help="Show the first periods too, from a start without a past."),
+    ] = None,
     json: inputs.Json = False,
     csv: inputs.Csv = None,
 ) -> None:
@@ -47,30 +53,36 @@ def steady(
     if np.ndim(bits) and np.ndim(allowed) == 0 and np.isfinite(bits).all():
         mean = float(np.mean(bits))
         constant = {name: steady_state(source, mean, loss).mean for name, loss in given.items()}
+    periods = approach or 0
+    first = {name: state.approach(periods) for name, state in found.items() if periods}
     table = pd.concat(
-        (
-            pd.DataFrame(
-                {
-                    "plf": name,
-                    "frame": np.arange(1, len(state.rates) + 1),
-                    "bits": state.rates,
-                    "distortion": state.distortion,
-                    "mmse": state.mmse,
-                }
-            )
-            for name, state in found.items()
-        ),
-        ignore_index=True,
+        (_table(name, state, first.get(name)) for name, state in found.items()), ignore_index=True
     )
     if csv is not None:
         output.write_csv(table, csv)
     if json:
-        output.show_json(_content(source, found, constant))
+        output.show_json(_content(source, found, constant, first))
     elif csv is None:
-        heads = ["plf", "frame", "bits", "distortion", "MMSE"]
+        heads = [name.replace("mmse", "MMSE").replace("_", " ") for name in table]
         output.show_table(heads, table.itertuples(index=False))
         for name, state in found.items():
             typer.echo(_summary(name, state, constant.get(name)))
+
+
+def _table(name: str, state: SteadyState, first: Array | None) -> Any:
+    """One row for each frame of the period; a column for each of the first periods."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {
+        "plf": name,
+        "frame": np.arange(1, len(state.rates) + 1),
+        "bits": state.rates,
+        "distortion": state.distortion,
+        "mmse": state.mmse,
+    }
+    rows = [] if first is None else list(first)
+    columns |= {f"period_{number}": row for number, row in enumerate(rows, start=1)}
+    return pd.DataFrame(columns)
 
 
 def _summary(name: str, state: SteadyState, constant: float | None) -> str:
@@ -82,13 +94,17 @@ def _summary(name: str, state: SteadyState, constant: float | None) -> str:
 
 
 def _content(
-    source: GaussMarkov, found: dict[str, SteadyState], constant: dict[str, float]
+    source: GaussMarkov,
+    found: dict[str, SteadyState],
+    constant: dict[str, float],
+    first: dict[str, Array],
 ) -> dict[str, Any]:
     names = ("rates", "distortion", "mmse", "mean", "method", "error", "contraction")
     losses = {
         name: {
             **{field: getattr(state, field) for field in names},
             "constant_rate_mean": constant.get(name),
+            "approach": first.get(name),
         }
         for name, state in found.items()
     }

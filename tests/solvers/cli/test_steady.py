@@ -41,6 +41,20 @@ def test_the_table_and_the_csv_have_a_row_for_each_loss_and_frame():
     assert set(rows[0]) == {"plf", "frame", "bits", "distortion", "mmse"}
 
 
+def test_the_first_periods_approach_the_limit():
+    words = ("steady", "--rates", "1,0.5", "--plf", "JD(2)", "--approach", "30")
+    answer = json.loads(run(*words, "--json").stdout)["losses"]["JD(2)"]
+    first = np.array(answer["approach"])
+    assert first.shape == (30, 2)
+    assert abs(first[0] - answer["distortion"]).max() > 1e-2
+    np.testing.assert_allclose(first[-1], answer["distortion"], atol=1e-6)
+    rows = list(csv.DictReader(io.StringIO(run(*words[:-1], "2", "--csv", "-").stdout)))
+    assert float(rows[0]["period_2"]) == pytest.approx(first[1, 0])
+    assert "period 2" in run(*words[:-1], "2").stdout
+    refused = run("steady", "--rates", "1", "--plf", "JD", "--levels", "0.1", "--approach", "2")
+    assert refused.exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
