@@ -263,7 +263,7 @@ class CP(Perception):
     Notes
     -----
     Defined in Salehkalaibar et al., arXiv:2401.12207. It compares distributions given the bits,
-    which cannot be measured from pairs of source and reconstruction: :data:`LOSSES`, the losses
+    which cannot be measured from pairs of source and reconstruction: `LOSSES`, the losses
     that codecs have decoders and critics for, does not hold it.
     """
 

@@ -27,7 +27,7 @@ def steady_rate(
         D, squared units of the source; 0 needs an infinite rate.
     perception : FMD, JD, SA or None
         The loss, with one threshold. SA at P = 0; JD with a distance per frame, as in
-        :func:`solvers.steady_state.steady_state`.
+        :func:`solvers.steady_state`.
 
     Returns
     -------
