@@ -2,7 +2,7 @@
 
 from rdp.autoregressive import AutoRegressive, AutoRegressiveFit, fit_modes
 from rdp.operating_point import OperatingPoint, load_points, save_points
-from rdp.perception import FMD, JD, SA, Perception, perception
+from rdp.perception import CP, FMD, JD, SA, Perception, perception
 from rdp.problem import Problem
 from rdp.scalar import scalar_distortion, scalar_rate
 from rdp.solution import Solution, Status
@@ -10,6 +10,7 @@ from rdp.source import GaussMarkov, SourceFit
 from rdp.state_space import StateSpace
 
 __all__ = [
+    "CP",
     "FMD",
     "JD",
     "SA",

@@ -10,7 +10,7 @@ import numpy as np
 
 from rdp import gaussian
 from rdp.mmse import factor_from_mmse
-from rdp.perception import FMD, JD, Perception
+from rdp.perception import CP, FMD, JD, Perception
 from rdp.perception import perception as as_perception
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
@@ -42,7 +42,11 @@ def distortion_of(source: GaussMarkov, mmse: Array, cov_xhat: Array, cross: Arra
 
 
 def perception_of(
-    source: GaussMarkov, cov_xhat: Array, cross: Array, perception: Perception | str
+    source: GaussMarkov,
+    cov_xhat: Array,
+    cross: Array,
+    perception: Perception | str,
+    mmse: Array | None = None,
 ) -> Array:
     """Perception loss of each frame.
 
@@ -54,8 +58,10 @@ def perception_of(
         Covariance of the reconstruction.
     cross : (T, T) or (d, T, T) array
         E[Xhat_t Xtil_s].
-    perception : FMD, JD, SA or their name
+    perception : FMD, JD, SA, CP or their name
         The loss; its thresholds play no role.
+    mmse : (T,) or (T, d) array, or None
+        Errors m_t of the representation; CP needs them.
 
     Returns
     -------
@@ -68,6 +74,10 @@ def perception_of(
     loss = as_perception(perception)
     if loss is None:
         raise ValueError(f"perception: expected FMD, JD or SA, got {perception!r}")
+    if isinstance(loss, CP):
+        if mmse is None:
+            raise ValueError("mmse: expected the errors of the representation for CP, got none")
+        return _conditional(source, mmse, cov_xhat, cross)
     h = cov_xhat if cov_xhat.ndim == 3 else cov_xhat[None]
     c = cross if cross.ndim == 3 else cross[None]
     sigma = source.sigma.reshape(source.frames, -1).T
@@ -99,18 +109,38 @@ def losses(
     whole = np.broadcast_to(covariance, cov_xhat.shape)
     out = np.empty(cov_xhat.shape[:2])
     for t in range(len(out.T)):
+        seen = slice(perception.first_seen(t), t + 1)
         target = (
-            whole[:, : t + 1, : t + 1]
+            whole[:, seen, seen]
             if isinstance(perception, JD)
             else self_adaptive_target(cov_xhat, cross, sigma, t)
         )
-        reconstruction = cov_xhat[:, : t + 1, : t + 1]
+        reconstruction = cov_xhat[:, seen, seen]
         # the same matrix is at distance zero, without a decomposition for every frame
         out[:, t] = 0.0
         apart = (target != reconstruction).any(axis=(1, 2))
         if apart.any():
             out[apart, t] = gaussian.bures(target[apart], reconstruction[apart])
     return out
+
+
+def _conditional(source: GaussMarkov, mmse: Array, cov_xhat: Array, cross: Array) -> Array:
+    """E W2^2 of the distributions of a frame and its reconstruction, both given the bits so far.
+
+    Both are Gaussian: the means are Xtil_t and K_t u, the deviations sqrt(m_t) and what is left.
+    """
+    factor = factor_from_mmse(source, mmse)
+    size = factor.shape[-1]
+    known = np.diagonal(factor, axis1=-2, axis2=-1)
+    out = np.zeros(mmse.shape)
+    for t in range(size):
+        seen = slice(0, t + 1)
+        mean = np.linalg.pinv(factor[..., seen, seen], rcond=1e-9) @ cross[..., t, seen, None]
+        mean = np.where(known[..., seen] > 0, mean[..., 0], 0.0)
+        rest = np.maximum(cov_xhat[..., t, t] - (mean**2).sum(axis=-1), 0.0)
+        apart = ((factor[..., t, seen] - mean) ** 2).sum(axis=-1)
+        out[t] = apart + (np.sqrt(mmse[t]) - np.sqrt(rest)) ** 2
+    return out.reshape(size, -1).sum(axis=1)
 
 
 def self_adaptive_target(cov_xhat: Array, cross: Array, sigma: Array, t: int) -> Array:

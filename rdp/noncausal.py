@@ -162,7 +162,7 @@ def causality_price(rho: float, rates: object, sigma: float = 1.0) -> CausalityP
     At half a bit a frame, causality costs more than perfect realism:
 
     >>> for name, value in causality_price(0.9, 0.5)._asdict().items():
-    ...     print(f"{name:15}{value:.6f}")
+    ...     print(f"{name:18}{value:.6f}")
     noncausal_mmse     0.102478
     noncausal_realism  0.135737
     causal_mmse    0.159664

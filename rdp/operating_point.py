@@ -17,7 +17,7 @@ import numpy as np
 
 from rdp import _check
 from rdp._files import replacing
-from rdp.perception import loss_name
+from rdp.perception import loss_name, perception
 from rdp.source import GaussMarkov
 
 Array = np.ndarray
@@ -104,7 +104,7 @@ class OperatingPoint:
         """Validate every field and freeze the arrays."""
         for name in ("label", "metric", "units"):
             _text(name, getattr(self, name))
-        self._set("plf", loss_name(self.plf))
+        self._set("plf", self._loss())
         _choice("kind", self.kind, KINDS)
         self._set("rate", _frames("rate", self.rate))
         self._set("distortion", self._like_rate("distortion", self.distortion))
@@ -130,6 +130,13 @@ class OperatingPoint:
             _text(f"versions[{name!r}]", version)
         self._set("versions", dict(self.versions))
         self._set("provenance", _plain("provenance", _mapping("provenance", self.provenance)))
+
+    def _loss(self) -> str:
+        """Name of the loss; a window is at most the number of frames."""
+        name = loss_name(self.plf, windows=True, conditional=True)
+        if (loss := perception(name)) is not None:
+            loss.thresholds(len(_frames("rate", self.rate)))
+        return name
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,13 +34,16 @@ class Problem:
     rates : float or (T,) array, >= 0, bits per frame
         Rate of each frame; a scalar holds for all frames; inf allowed. For vector frames, the
         total over the modes.
-    perception : FMD, JD, SA, str or None
+    perception : FMD, JD, SA, CP, str or None
         Perception loss with its thresholds, such as JD(0.1). A name in any case, such as "JD", is
         the loss at threshold 0; None and "MMSE" ask for the least distortion alone.
     weights : (T,) array, >= 0, or None
         Weights of the distortions; None is the sequential objective of the papers.
     encoder : {"optimal", "mmse"}
         Encoder designed for this problem, or the encoder designed for mean squared error alone.
+    common_randomness : float or (T,) array, >= 0, bits per frame
+        Random bits that encoder and decoder share, for each frame. inf is no limit; a finite number
+        is for scalar frames, PLF-FMD and PLF-JD, at threshold 0.
 
     Raises
     ------
@@ -60,6 +63,7 @@ class Problem:
     perception: Perception | None = None
     weights: Array | None = None
     encoder: str = "optimal"
+    common_randomness: Array = field(default_factory=lambda: np.array(np.inf))
 
     if TYPE_CHECKING:  # what may be given; the fields say what is kept
 
@@ -70,6 +74,7 @@ class Problem:
             perception: Perception | str | None = None,
             weights: ArrayLike | None = None,
             encoder: str = "optimal",
+            common_randomness: ArrayLike = np.inf,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -87,10 +92,29 @@ class Problem:
             if not weights.any():
                 raise ValueError("weights: expected at least one weight > 0, got all zero")
             object.__setattr__(self, "weights", weights)
+        shared = self._per_frame("common_randomness", self.common_randomness)
+        object.__setattr__(self, "common_randomness", shared)
+        if self.limited:
+            self._check_shared_bits()
+
+    def _check_shared_bits(self) -> None:
+        """Limited common randomness is defined for PLF-FMD and PLF-JD at threshold 0."""
+        name = "common_randomness: expected inf for"
+        if self.source.modes is not None:
+            raise ValueError(f"{name} vector frames")
+        if self.simplest().plf not in ("FMD", "JD"):
+            raise ValueError(f"{name} {self.plf}; a limit is defined for PLF-FMD and PLF-JD")
+        if self.thresholds.any():
+            raise ValueError(f"{name} positive thresholds; a limit is defined at threshold 0")
 
     def _per_frame(self, name: str, value: object) -> Array:
         out = _check.nonnegative(name, value)
         return _check.frozen(_check.per_frame(name, out, self.source.frames))
+
+    @property
+    def limited(self) -> bool:
+        """Whether the common randomness of any frame is limited."""
+        return bool(np.isfinite(self.common_randomness).any())
 
     @property
     def frame_weights(self) -> Array:
@@ -99,7 +123,7 @@ class Problem:
 
     @property
     def plf(self) -> str:
-        """Name of the perception loss: "MMSE" (none), "FMD", "JD" or "SA"."""
+        """Name of the loss: "MMSE" (none), "FMD", "JD", "JD(w)" with a window, "SA" or "CP"."""
         return "MMSE" if self.perception is None else self.perception.name
 
     @property
@@ -111,6 +135,23 @@ class Problem:
             if self.perception is None
             else self.perception.thresholds(frames)
         )
+
+    def simplest(self) -> Problem:
+        """Return the same problem with the plainest loss: a window of 1 is PLF-FMD, of T PLF-JD."""
+        if self.perception is None:
+            return self
+        loss = self.perception.simplest(self.source.frames)
+        return self if loss is self.perception else replace(self, perception=loss)
+
+    def first_seen(self, t: int) -> int:
+        """Return the first of the frames that the constraint on frame t compares, both from 0.
+
+        Parameters
+        ----------
+        t : int
+            Position of the frame, from 0.
+        """
+        return 0 if self.perception is None else self.perception.first_seen(t)
 
     def with_(self, **changes: Any) -> Problem:
         """Return a copy with some fields replaced.

@@ -30,11 +30,28 @@ class Status(StrEnum):
     INFEASIBLE = "infeasible"  # no scheme meets the constraints
     UNSUPPORTED = "unsupported"  # the method does not cover the problem
     FAILED = "failed"  # the method found no answer
+    ACHIEVABLE = "achievable"  # a scheme, and a bound on all codes that it does not meet
 
     @property
     def code(self) -> int:
         """Number of the status in arrays: 0 is solved."""
         return list(Status).index(self)
+
+
+def failures(status: Array) -> Array:
+    """Whether points with these codes of Status have no values.
+
+    Parameters
+    ----------
+    status : int array
+        Codes: 0 is solved.
+
+    Examples
+    --------
+    >>> failures(np.array([Status.SOLVED.code, Status.FAILED.code, Status.ACHIEVABLE.code]))
+    array([False,  True, False])
+    """
+    return np.asarray((status != Status.SOLVED.code) & (status != Status.ACHIEVABLE.code))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,7 +80,9 @@ class Solution:
     method : str
         Solver that produced the answer.
     status : Status
-        "solved"; anything else is raised by the solver, not returned.
+        "solved", or "achievable" under limited common randomness: the distortion is that of a
+        scheme, lower_bound is a converse, and what is best lies between the two. Anything else is
+        raised by the solver, not returned.
     message : str
         What the solver says about how it got there.
     cov_xhat : (T, T) or (d, T, T) array
@@ -107,9 +126,14 @@ class Solution:
                 f"rates       {_row(self.rates)} bits",
                 f"distortion  {_row(self.distortion)}",
                 f"perception  {_row(self.perception)} (allowed {_row(problem.thresholds)})",
-                f"objective   {self.objective:.6g} ({kind}), certified gap {self.gap:.1e}",
+                f"objective   {self.objective:.6g} ({kind}), {self._certificate()}",
             ]
         )
+
+    def _certificate(self) -> str:
+        if self.status == Status.ACHIEVABLE:
+            return f"achievable; no code does better than {self.lower_bound:.6g}"
+        return f"certified gap {self.gap:.1e}"
 
     @property
     def residuals(self) -> dict[str, float]:
@@ -127,14 +151,15 @@ class Solution:
 
         Parameters
         ----------
-        perception : FMD, JD, SA or their name
+        perception : FMD, JD, SA, CP or their name
             The loss function; its thresholds play no role.
 
         Returns
         -------
         (T,) array
         """
-        return perception_of(self.problem.source, self.cov_xhat, self.cross, perception)
+        mmse = self.mmse if self.mode_mmse is None else self.mode_mmse
+        return perception_of(self.problem.source, self.cov_xhat, self.cross, perception, mmse)
 
     def simulate(
         self, n: int, rng: np.random.Generator | int, representation: bool = False

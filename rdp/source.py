@@ -181,6 +181,16 @@ class GaussMarkov:
         """
         return self.transition() * np.sqrt(np.moveaxis(self.innovation, 0, -1))[..., None, :]
 
+    def part(self, first: int, stop: int) -> GaussMarkov:
+        """Return the source of some frames in a row.
+
+        Parameters
+        ----------
+        first, stop : int, 0 <= first < stop <= T
+            The frames first, ..., stop - 1, counted from 0.
+        """
+        return GaussMarkov(self.sigma[first:stop], self.rho[first : stop - 1])
+
     def mode(self, index: int) -> GaussMarkov:
         """Return one mode of a vector source as a scalar source.
 

@@ -192,8 +192,29 @@ def windowed_scheme(source: GaussMarkov, rates: object, window: int) -> LinearSc
     width, bits = check_window(source, window), check_rates(source, rates)
     if bits.ndim != 1:
         raise ValueError(f"rates: expected shape ({source.frames},), got {bits.shape}")
+    found = windowed_decoder(source, estimate_factor(source, bits), width)
+    return LinearScheme(source, bits, *found)
+
+
+def windowed_decoder(source: GaussMarkov, factor: Array, width: int) -> tuple[Array, Array]:
+    """Return decoder matrix and noise of the scheme, for the MMSE estimate factor @ u.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        T scalar frames.
+    factor : (T, T) array
+        Xtil = factor u with white u; column t is zero where frame t brings nothing.
+    width : int
+        w, from 1 to T.
+
+    Returns
+    -------
+    decoder, noise : (T, T) arrays
+        Xhat = decoder u + noise z. Column t of the noise is zero unless that of the factor is.
+    """
     frames = source.frames
-    estimate = np.hstack([estimate_factor(source, bits), np.zeros((frames, frames))])
+    estimate = np.hstack([factor, np.zeros((frames, frames))])
     rows = np.zeros((frames, 2 * frames))  # reconstruction over u_1..u_T, z_1..z_T
     for t in range(frames):
         seen = rows[max(0, t - width + 1) : t]
@@ -213,7 +234,7 @@ def windowed_scheme(source: GaussMarkov, rates: object, window: int) -> LinearSc
             rows[t] = source.sigma[t] * white
         else:
             rows[t] = source.gain[t] * rows[t - 1] + np.sqrt(source.innovation[t]) * white
-    return LinearScheme(source, bits, rows[:, :frames], rows[:, frames:])
+    return rows[:, :frames], rows[:, frames:]
 
 
 def _residual(basis: Array, row: Array) -> Array:

@@ -9,7 +9,10 @@ from solvers.allocation import (
     pareto,
 )
 from solvers.errors import SolverError
+from solvers.schedule import PatternCost, Schedule, pattern_cost, schedule
 from solvers.solve import solve
+from solvers.steady_rate import steady_rate
+from solvers.steady_state import SteadyState, steady_state
 from solvers.sweep import Sweep, sweep
 from solvers.universality import Universality, universality
 from solvers.validation import Check, Validation, validate
@@ -18,15 +21,22 @@ __all__ = [
     "Check",
     "MinimumRate",
     "Pareto",
+    "PatternCost",
     "RateAllocation",
+    "Schedule",
     "SolverError",
+    "SteadyState",
     "Sweep",
     "Universality",
     "Validation",
     "allocate",
     "minimum_rate",
     "pareto",
+    "pattern_cost",
+    "schedule",
     "solve",
+    "steady_rate",
+    "steady_state",
     "sweep",
     "universality",
     "validate",

@@ -13,7 +13,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.measure import distortion_of, perception_of
-from rdp.perception import Perception
+from rdp.perception import Perception, loss_name
 from rdp.perception import perception as as_perception
 from rdp.problem import Problem
 from rdp.solution import Solution, Status
@@ -188,6 +188,8 @@ def minimum_rate(
         raise ValueError(f"objective: expected 'total' or 'sequential', got {objective!r}")
     if source.modes is not None:
         raise SolverError(Status.UNSUPPORTED, "minimum_rate: vector frames")
+    if loss is not None and loss.name == "CP" and objective == "total":
+        raise SolverError(Status.UNSUPPORTED, "minimum_rate: the least total rate under CP")
     if objective == "sequential":
         return _frame_by_frame(source, targets, loss, method)
     from solvers._sdp.free_rates import least_total_rate
@@ -278,7 +280,7 @@ def _first_frames(loss: Perception | None, frames: int, kept: int) -> Perception
     levels = loss.thresholds(frames)
     if loss.name == "JD":
         levels = np.minimum.accumulate(levels[::-1])[::-1]
-    return loss.at(levels[:kept])
+    return loss.over(levels[:kept])
 
 
 def least_rate(excess: Callable[[float], float]) -> float | None:
@@ -355,6 +357,8 @@ def allocate(
     """
     if source.modes is not None:
         raise SolverError(Status.UNSUPPORTED, "allocate: vector frames")
+    if loss_name(perception, "perception", windows=True, conditional=True) == "CP":
+        raise SolverError(Status.UNSUPPORTED, "allocate: CP")
     total = float(_check.positive("total_rate", total_rate, ndim=0))
     shares = 1.0 if weights is None else _check.array("weights", weights)
     problem = Problem(source, total / source.frames, perception, shares)

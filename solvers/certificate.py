@@ -25,6 +25,7 @@ import numpy as np
 
 from rdp.measure import self_adaptive_target
 from rdp.mmse import estimate_factor, mmse_recursion
+from rdp.perception import JD
 from rdp.problem import Problem
 
 Array = np.ndarray
@@ -93,7 +94,8 @@ def lower_bound(
         Multipliers of the thresholds in the units of the objective over those of the threshold;
         inf is allowed where P_t = 0, ignored where P_t = inf.
     slope : (T, T, T) array
-        slope[t] is the symmetric N_t in its leading (t+1, t+1) block; FMD uses entry (t, t) alone.
+        slope[t] is the symmetric N_t in its leading (t+1, t+1) block; FMD uses entry (t, t) alone,
+        JD(w) the last w of these frames.
         See :func:`slope_of`.
     cov_xhat, cross : (T, T) arrays, optional
         Second moments H and C of the scheme, for the sequential objective: the bound of frame t
@@ -122,10 +124,12 @@ def lower_bound(
     True
     """
     frames = problem.source.frames
+    if problem.plf == "CP":
+        raise ValueError("problem: expected FMD, JD, SA or no perception loss, got CP")
     if problem.source.modes is not None:
         raise ValueError("problem: expected scalar frames, got vector frames")
     mu = _shaped("mu", mu, (frames,))
-    slope = _shaped("slope", slope, (frames, frames, frames))
+    slope = _seen(problem, _shaped("slope", slope, (frames, frames, frames)))
     if (mu < 0).any() or (np.isinf(mu) & (problem.thresholds > 0)).any():
         raise ValueError(f"mu: expected values >= 0, inf only where P_t = 0, got {mu}")
     if problem.plf == "FMD" or problem.plf == "MMSE":
@@ -143,6 +147,17 @@ def _shaped(name: str, value: Array, shape: tuple[int, ...]) -> Array:
     out = np.asarray(value, dtype=np.float64)
     if out.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {out.shape}")
+    return out
+
+
+def _seen(problem: Problem, slope: Array) -> Array:
+    """Slopes without the frames that a window leaves out: any slope on the others is a bound."""
+    if not isinstance(problem.perception, JD) or problem.perception.window is None:
+        return slope
+    out = np.zeros_like(slope)
+    for t in range(len(slope)):
+        block = slice(problem.first_seen(t), t + 1)
+        out[t, block, block] = slope[t, block, block]
     return out
 
 
@@ -187,8 +202,28 @@ def _weighted_bound(problem: Problem, weights: Array, mu: Array, slope: Array) -
     vecs[Vector.BOUND_COST] = np.nan
     first = slope_slot(mats, 0)
     mats[first : first + frames] = slope
-    plf = constants.JD if problem.plf == "JD" else constants.SA
-    return float(dual_bound.best_bound(plf, frames, np.inf, ints, mats, vecs))
+    plf = constants.SA if problem.plf == "SA" else constants.JD
+    if not isinstance(problem.perception, JD) or problem.perception.window is None:
+        return float(dual_bound.best_bound(plf, frames, np.inf, ints, mats, vecs))
+    best = -np.inf
+    lift = _lift_of_frames_without_weight(problem, weights)
+    for share in (*_SHARES, 1.0):
+        lifted = (1 - share) * np.where(np.isinf(mu), 0.0, mu) + share * weights.max()
+        vecs[Vector.BOUND_MU, :frames] = np.where(bounded & np.isfinite(mu), lifted, mu)
+        mats[first : first + frames] = (1 - share) * slope + share * lift
+        best = max(best, float(dual_bound.weighted_bound(plf, frames, ints, mats, vecs)))
+    return best
+
+
+def _lift_of_frames_without_weight(problem: Problem, weights: Array) -> Array:
+    """Slopes (T, T, T) that are positive on each frame without weight that a threshold sees."""
+    lift = np.zeros((problem.source.frames,) * 3)
+    seen = [range(problem.first_seen(t), t + 1) for t in range(problem.source.frames)]
+    for t in np.flatnonzero(weights == 0):
+        homes = [s for s in np.flatnonzero(np.isfinite(problem.thresholds)) if t in seen[s]]
+        if homes:
+            lift[homes[0], t, t] = 0.5 * weights.max()
+    return lift
 
 
 def _sequential_bound(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rdp.measure import perception_of
-from rdp.mmse import estimate_factor
+from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.problem import Problem
 
 
@@ -37,7 +37,9 @@ def unbinding(templates: Sequence[Problem]) -> float:
         factor = estimate_factor(problem.source, problem.rates)
         estimate = factor @ factor.T
         if problem.perception is not None:
-            needed.extend(perception_of(problem.source, estimate, estimate, problem.perception))
+            m = mmse_recursion(problem.source, problem.rates).mmse
+            args = problem.source, estimate, estimate, problem.perception
+            needed.extend(perception_of(*args, m))
     top = max(needed)
     return float(top if np.isfinite(top) else templates[0].source.variance.max())
 

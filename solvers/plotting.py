@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rdp.perception import CP, JD, perception
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -18,6 +20,9 @@ STYLES: dict[str, dict[str, Any]] = {
     "JD": {"color": "#D55E00", "linestyle": "--", "marker": "^"},
     "SA": {"color": "#009E73", "linestyle": "-.", "marker": "D"},
 }
+
+# CP is drawn where it is asked for; it is not among the losses of every figure.
+CONDITIONAL: dict[str, Any] = {"color": "#E69F00", "linestyle": (0, (5, 1)), "marker": "P"}
 
 # Settings for the column of a paper; used in a context, never set globally.
 RC: dict[str, Any] = {
@@ -46,10 +51,10 @@ def loss_label(plf: str) -> str:
 
     Parameters
     ----------
-    plf : {"MMSE", "FMD", "JD", "SA"}
+    plf : {"MMSE", "FMD", "JD", "JD(w)", "SA"}
         Name of the loss.
     """
-    return plf if plf == "MMSE" else f"PLF-{plf}"
+    return plf if plf in ("MMSE", "CP") else f"PLF-{plf}"
 
 
 def line(plf: str, marker: bool = False) -> dict[str, Any]:
@@ -57,15 +62,23 @@ def line(plf: str, marker: bool = False) -> dict[str, Any]:
 
     Parameters
     ----------
-    plf : {"MMSE", "FMD", "JD", "SA"}
+    plf : {"MMSE", "FMD", "JD", "JD(w)", "SA"}
         Name of the loss.
     marker : bool
         Whether to draw markers.
     """
-    style = dict(STYLES[plf], label=loss_label(plf))
+    style = dict(_style(plf), label=loss_label(plf))
     if not marker:
         del style["marker"]
     return style
+
+
+def _style(plf: str) -> dict[str, Any]:
+    """Style of a loss; PLF-JD(w) has one colour, with longer strokes for a longer window."""
+    loss = perception(plf)
+    if isinstance(loss, JD) and loss.window is not None:
+        return {"color": "#CC79A7", "linestyle": (0, (loss.window, 1.5)), "marker": "v"}
+    return CONDITIONAL if isinstance(loss, CP) else STYLES[plf]
 
 
 def new_figure(width: float = 3.5, height: float = 2.6) -> Figure:

@@ -28,10 +28,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rdp import FMD, JD, SA, GaussMarkov, Perception, _check
+from rdp import CP, FMD, JD, SA, GaussMarkov, Perception, _check
+from rdp import perception as as_perception
 from rdp.steady_state import parameters
 from solvers.errors import SolverError
-from solvers.steady_state import SteadyState, steady_state
+from solvers.steady_state import SteadyState, period_levels, steady_state
 
 Array = np.ndarray
 
@@ -138,7 +139,7 @@ def schedule(
     source: GaussMarkov,
     mean_rate: float,
     period: int,
-    perception: Perception | None = None,
+    perception: Perception | str | None = None,
     window: int | None = None,
     weights: object = None,
 ) -> Schedule:
@@ -155,8 +156,9 @@ def schedule(
         Mean of the rates, finite.
     period : int
         N, number of frames of the period.
-    perception : FMD, JD, SA or None
-        The loss. JD and SA at P = 0, or JD at one P > 0 without weights.
+    perception : FMD, JD, SA, str or None
+        The loss; a name is the loss at threshold 0. JD and SA at P = 0, or JD at one P > 0
+        without weights.
     window : int or None
         Number of frames that PLF-JD sees, without weights; None is all.
     weights : (N,) array, >= 0, or None
@@ -191,10 +193,12 @@ def schedule(
     array([1.45, 0.  , 0.23, 0.32])
     """
     rho, sigma = parameters(source)
+    perception = as_perception(perception, window=window)
+    window = perception.window if isinstance(perception, JD) else None
     mean = float(_check.positive("mean_rate", mean_rate, ndim=0))
     frames = _check.count("period", period)
     importance = _weights(weights, frames)
-    levels = np.zeros(frames) if perception is None else perception.thresholds(frames)
+    levels = np.zeros(frames) if perception is None else period_levels(perception, frames)
     same = np.ptp(importance) == 0 and np.ptp(levels) == 0
     if same and not (isinstance(perception, SA) and 0 < levels[0] < np.inf):
         bits = np.full(frames, mean)
@@ -202,7 +206,10 @@ def schedule(
         return Schedule(steady.rates, steady, steady.mean, steady.mean, 0.0)
     if abs(rho) == 1:
         raise SolverError("unsupported", "schedule: expected |rho| < 1 with weights")
-    if window is not None or (not isinstance(perception, FMD | None) and levels.any()):
+    covered = isinstance(perception, FMD | None) or not (
+        levels.any() or isinstance(perception, CP)
+    )
+    if window is not None or not covered:
         raise SolverError(
             "unsupported", "schedule: with weights, FMD at any P, or JD and SA at P = 0, no window"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rdp import FMD, SA, GaussMarkov, Perception, _check
+from rdp import CP, FMD, JD, SA, GaussMarkov, Perception, _check
 from rdp.scalar import scalar_rate
 from rdp.steady_state import parameters
 from solvers.errors import SolverError
@@ -27,7 +27,7 @@ def steady_rate(
         D, squared units of the source; 0 needs an infinite rate.
     perception : FMD, JD, SA or None
         The loss, with one threshold. SA at P = 0; JD with a distance per frame, as in
-        :func:`solvers.steady_state.steady_state`.
+        :func:`solvers.steady_state`.
 
     Returns
     -------
@@ -62,6 +62,10 @@ def steady_rate(
     rho, sigma = parameters(source)
     allowed = float(_check.nonnegative("distortion", distortion, ndim=0))
     level = np.inf if perception is None else np.asarray(perception.levels)
+    if isinstance(perception, JD) and perception.window is not None and np.any(level):
+        raise SolverError("unsupported", "steady_rate: PLF-JD with a window at P = 0 only")
+    if isinstance(perception, CP):
+        raise SolverError("unsupported", "steady_rate: CP")
     if np.ndim(level):
         raise ValueError(f"levels: expected one threshold, got {level}")
     if abs(rho) == 1 or (isinstance(perception, SA) and 0 < float(level) < np.inf):

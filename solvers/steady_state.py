@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rdp import FMD, JD, SA, GaussMarkov, Perception, Problem, _check, closed_form
+from rdp import CP, FMD, JD, SA, GaussMarkov, Perception, Problem, _check, closed_form
+from rdp import perception as as_perception
 from rdp import steady_state as formulas
+from rdp.conditional import conditional
 from rdp.steady_windowed import zero_perception_windowed
 from rdp.windowed import zero_perception_windowed as finite_windowed
 from solvers.errors import SolverError
@@ -92,6 +94,9 @@ class SteadyState:
         loss = self.perception
         if loss is None or np.isinf(loss.levels).all():
             found = closed_form.mmse(source, rates)
+        elif isinstance(loss, CP):
+            levels = np.tile(loss.thresholds(len(self.rates)), periods)
+            found = conditional(source, rates, levels)
         elif np.any(loss.levels) and not isinstance(loss, FMD):
             what = f"no closed form for PLF-{loss.name} at P > 0"
             raise SolverError("unsupported", f"approach: {what}")
@@ -110,7 +115,7 @@ class SteadyState:
 def steady_state(
     source: GaussMarkov,
     rates: object,
-    perception: Perception | None = None,
+    perception: Perception | str | None = None,
     window: int | None = None,
 ) -> SteadyState:
     r"""Distortion of each frame of a period, in the long run, at rates that repeat.
@@ -124,12 +129,13 @@ def steady_state(
         A stationary scalar source of at least two frames; their number plays no role.
     rates : float or (N,) array, >= 0, bits per frame
         One number, or the rates of one period; inf allowed.
-    perception : FMD, JD, SA or None
-        The loss. `levels` is one number, or has one for each frame of the period. For JD, P is the
-        distance per frame: :math:`W_2^2` of the first t frames is at most t P, and in the limit
-        the rho-bar distance of the processes is at most P.
+    perception : FMD, JD, SA, CP, str or None
+        The loss; a name is the loss at threshold 0. `levels` is one number, or has one for each
+        frame of the period. For JD, P is the distance per frame: :math:`W_2^2` of the first t
+        frames is at most t P, and in the limit the rho-bar distance of the processes is at most P.
     window : int or None
-        For JD at P = 0: number of consecutive frames that the loss sees. None is all.
+        For JD at P = 0: number of consecutive frames that the loss sees, if the loss does not bring
+        one. None is all.
 
     Returns
     -------
@@ -145,12 +151,12 @@ def steady_state(
 
     Notes
     -----
-    Covered, with the method: no loss, FMD at any P, JD and SA at P = 0: explicit. JD(w) at P = 0: a
-    fixed point. JD at P > 0 and constant rate: FMD's value. It is a lower bound, as the marginal
-    distance of a frame is no larger than rho-bar. Scaling the MMSE estimate reaches it: its
-    spectrum is that of the source times 1 - m at unit variance. The sequential objective gets there
-    too, at all (rho, R, P) for which long horizons were solved. SA at P > 0: the end of a long
-    finite problem, which :func:`solvers.solve` solves and certifies.
+    Covered, with the method: no loss, FMD and CP at any P, JD and SA at P = 0: explicit. JD(w) at
+    P = 0: a fixed point. JD at P > 0 and constant rate: FMD's value. It is a lower bound, as the
+    marginal distance of a frame is no larger than rho-bar. Scaling the MMSE estimate reaches it:
+    its spectrum is that of the source times 1 - m at unit variance. The sequential objective gets
+    there too, at all (rho, R, P) for which long horizons were solved. SA at P > 0: the end of a
+    long finite problem, which :func:`solvers.solve` solves and certifies.
 
     Examples
     --------
@@ -169,9 +175,9 @@ def steady_state(
     bits = _check.frozen(formulas.check_period(rates))
     if bits.ndim != 1:
         raise ValueError(f"rates: expected one number or one period, got shape {bits.shape}")
-    if window is not None and not isinstance(perception, JD):
-        raise ValueError("window: expected PLF-JD, the only loss with a window")
-    levels = np.zeros(len(bits)) if perception is None else _levels(perception, len(bits))
+    perception = as_perception(perception, window=window)
+    window = perception.window if isinstance(perception, JD) else None
+    levels = np.zeros(len(bits)) if perception is None else period_levels(perception, len(bits))
     m = formulas.mmse(source, bits)
     method, error = "closed-form", _ROUNDING
     factor = formulas.contraction(source, bits)
@@ -179,6 +185,8 @@ def steady_state(
         found = m
     elif isinstance(perception, FMD):
         found = formulas.framewise(source, bits, levels, perception.metric)
+    elif isinstance(perception, CP):
+        found = m + np.maximum(np.sqrt(m) - np.sqrt(levels), 0.0) ** 2
     elif isinstance(perception, JD) and not levels.any():
         if window is None:
             found = formulas.zero_perception_joint(source, bits)
@@ -207,7 +215,16 @@ def steady_state(
     )
 
 
-def _levels(perception: Perception, period: int) -> Array:
+def period_levels(perception: Perception, period: int) -> Array:
+    """Thresholds of each frame of a period; a window may be longer than it.
+
+    Parameters
+    ----------
+    perception : Perception
+        The loss.
+    period : int
+        Number of frames of the period.
+    """
     levels = np.asarray(perception.levels)
     if levels.ndim == 1 and levels.shape != (period,):
         raise ValueError(

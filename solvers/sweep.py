@@ -23,7 +23,7 @@ from rdp.solution import Status
 from solvers.errors import SolverError
 from solvers.methods.closed_form import closed_form_points
 from solvers.methods.registry import methods_at
-from solvers.solve import gap_allowed, solve_by_cheapest
+from solvers.solve import gap_allowed, solve_by_cheapest, status_of
 
 Array = np.ndarray
 
@@ -49,8 +49,8 @@ class Sweep:
     lower_bound : (...) array
         Certified bound on the objective.
     status : (...) int array
-        Code of each point's :class:`rdp.Status`: 0 where it is solved; anything else is a failure,
-        with nan for its values.
+        Code of each point's :class:`rdp.Status`: 0 where it is solved, that of "achievable" for a
+        scheme that does not meet its bound; anything else is a failure, with nan for its values.
     """
 
     problem: Problem
@@ -240,7 +240,10 @@ class _Plan(NamedTuple):
         metric = "" if problem.perception is None else problem.perception.metric
         words = f"{problem.plf} {metric} {problem.encoder} {source.sigma.shape} {self.chunk}"
         total = hashlib.sha256(words.encode())
-        for array in (source.sigma, source.rho, weights, self.rates, self.levels):
+        arrays = [source.sigma, source.rho, weights, self.rates, self.levels]
+        if problem.limited:
+            arrays.append(problem.common_randomness)
+        for array in arrays:
             total.update(f"{array.shape}".encode() + np.ascontiguousarray(array, "<f8").tobytes())
         return total.digest()
 
@@ -331,7 +334,7 @@ def solve_chunk(problem: Problem, rates: Array, levels: Array, parallel: bool) -
     (n, 2T + 3) array
         Distortion, perception, objective, lower bound, status.
     """
-    frames = problem.source.frames
+    frames, problem = problem.source.frames, problem.simplest()
     out = np.full((len(rates), 2 * frames + 3), np.nan)
     out[:, -1] = Status.UNSUPPORTED.code
     names = methods_at(problem, rates, levels)
@@ -340,6 +343,8 @@ def solve_chunk(problem: Problem, rates: Array, levels: Array, parallel: bool) -
         at = rates[chosen], levels[chosen]
         if name == "closed-form":
             out[chosen] = _closed_form(problem, *at)
+        elif name == "shared-bits":
+            out[chosen] = _shared_bits(problem, at[0])
         elif name == "lookahead":
             out[chosen] = _lookahead(problem, at[0])
         elif name == "barrier":
@@ -354,6 +359,16 @@ def _closed_form(problem: Problem, rates: Array, levels: Array) -> Array:
     objective = distortion @ problem.frame_weights
     status = np.full(len(rates), Status.SOLVED.code)
     return np.column_stack([distortion, perception, objective, objective, status])
+
+
+def _shared_bits(problem: Problem, rates: Array) -> Array:
+    from solvers.methods.shared_bits import shared_bits_points
+
+    distortion, bound = shared_bits_points(problem, rates)
+    objective = distortion @ problem.frame_weights
+    pairs = zip(objective.tolist(), bound.tolist(), strict=True)
+    status = [status_of(problem, *pair).code for pair in pairs]
+    return np.column_stack([distortion, np.zeros(rates.shape), objective, bound, status])
 
 
 def _lookahead(problem: Problem, rates: Array) -> Array:

@@ -279,7 +279,9 @@ class _PointChecks:
         if self.point.plf == "FMD":  # every frame at its least at once
             return self._framewise(source, rates, levels, weights)
         kept = slice(source.frames)
-        loss = perception(self.point.plf, levels[kept])
+        loss = perception(self.point.plf)
+        if loss is not None:
+            loss = loss.over(levels[kept])
         return solve(Problem(source, rates[kept], loss, weights[kept]), method).lower_bound
 
     def _framewise(self, source: GaussMarkov, rates: Array, levels: Array, weights: Array) -> float:

@@ -46,8 +46,9 @@ from rdp.codec.lattice_coder import code_points
 from rdp.codec.lattices import LATTICES, lattice
 from rdp.codec.shared_randomness import decoder_noise, uniform_dither
 from rdp.mmse import factor_from_mmse, mmse_recursion
-from rdp.perception import Perception, zero_loss_name
+from rdp.perception import JD, Perception, perception, zero_loss_name
 from rdp.source import GaussMarkov
+from rdp.windowed import windowed_decoder
 
 Array = np.ndarray
 
@@ -233,7 +234,7 @@ class DitheredCodec:
 
         Parameters
         ----------
-        plf : {"MMSE", "FMD", "JD", "SA"}, FMD(0), JD(0), SA(0) or None
+        plf : {"MMSE", "FMD", "JD", "JD(w)", "SA"}, FMD(0), JD(0), JD(0, window=w), SA(0) or None
             Perception loss; "MMSE" and None are no perception loss.
 
         Returns
@@ -243,15 +244,19 @@ class DitheredCodec:
         Notes
         -----
         FMD scales the MMSE estimate to the variance of the frame. JD uses the factor of the source
-        covariance at all rates. SA adds a term to the prediction from the past that restores the
-        variance of the frame.
+        covariance at all rates. JD(w) makes every w frames in a row look like the source and uses
+        what older frames missed (:mod:`rdp.windowed`). SA adds a term to the prediction from the
+        past that restores the variance of the frame.
         """
-        name = zero_loss_name(plf)
+        name = zero_loss_name(plf, windows=True)
         estimate = factor_from_mmse(self.source, self.mmse)
         if name == "MMSE":
             return estimate
         if name == "JD":
             return factor_from_mmse(self.source, np.zeros_like(self.mmse))
+        loss = perception(name)
+        if isinstance(loss, JD):
+            return self._windowed(estimate, loss)
         own = np.eye(self.source.frames, dtype=bool)
         if name == "SA":
             v = np.moveaxis(self.prediction_error, 0, -1)
@@ -260,6 +265,19 @@ class DitheredCodec:
         norm = np.sqrt((estimate**2).sum(axis=-1, keepdims=True))
         # a constant estimate cannot be scaled up: then the frame is its own white variable
         return np.where(norm > 0, sd * estimate / np.where(norm > 0, norm, 1.0), sd * own)
+
+    def _windowed(self, estimate: Array, loss: JD) -> Array:
+        """Decoder of PLF-JD(w); where it needs noise, u_t is noise of the decoder."""
+        loss.thresholds(self.source.frames)  # refuses a window beyond the frames
+        assert loss.window is not None
+        if self.source.modes is None:
+            decoder, noise = windowed_decoder(self.source, estimate, loss.window)
+            return decoder + noise
+        modes = (self.source.mode(index) for index in range(self.source.modes))
+        pairs = [
+            windowed_decoder(*mode, loss.window) for mode in zip(modes, estimate, strict=True)
+        ]
+        return np.array([decoder + noise for decoder, noise in pairs])
 
     def _run(
         self, n: int, seed: int, x: Array | None = None, chunks: list[bytes] | None = None

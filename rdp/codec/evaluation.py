@@ -32,7 +32,7 @@ from rdp.codec.dithered import DitheredCodec
 from rdp.codec.interfaces import Frames, Message, StreamCodec
 from rdp.gaussian import gelbrich
 from rdp.operating_point import OperatingPoint, environment
-from rdp.perception import LOSSES, Perception, loss_name, zero_loss_name
+from rdp.perception import JD, LOSSES, Perception, loss_name, perception, zero_loss_name
 from rdp.source import GaussMarkov
 
 Array = np.ndarray
@@ -96,7 +96,7 @@ def evaluate(
     """
     from scipy.stats import norm
 
-    plf = loss_name(plf)
+    plf = loss_name(plf, windows=True)
     x, xhat = _pair(x, xhat)
     if len(x) < 2 * batches:
         raise ValueError(f"x: expected at least {2 * batches} sequences, got {len(x)}")
@@ -149,7 +149,7 @@ def perception_loss(
     (T,) array, squared units of x; the sum over modes, a lower bound for all modes together
     """
     x, xhat = _pair(x, xhat)
-    name = loss_name(plf)
+    name = loss_name(plf, windows=True)
     count, first, second = (sums[0] for sums in _moment_sums(x, xhat, 1))
     return _gelbrich(count, first, second, name, source)
 
@@ -193,7 +193,7 @@ def sample_w2(
     x, xhat = _pair(x, xhat)
     if x.ndim != 2:
         raise ValueError(f"x: expected scalar frames (n, T), got shape {x.shape}")
-    name = loss_name(plf)
+    name = loss_name(plf, windows=True)
     rng = _check.generator("rng", rng)
     half = min(len(x) // 2, sliced)
     both = np.concatenate([x, xhat], axis=1)
@@ -295,7 +295,7 @@ def measure_codec(
     rates = np.array([message.rates for message in messages])
     about = {"codec": "dithered", "lattice": codec.lattice, "mmse": codec.mmse.tolist(), "n": n}
     points = []
-    for plf in [zero_loss_name(loss, "plfs") for loss in plfs]:
+    for plf in [zero_loss_name(loss, "plfs", windows=True) for loss in plfs]:
         xhat = np.concatenate([message.decode(plf) for message in messages])
         more = dict(about)
         if x.ndim == 2:
@@ -330,9 +330,11 @@ def _compared(plf: str, t: int, frames: int) -> tuple[list[int], list[int]]:
 
     First the target, whose distribution the loss asks for, then the reconstruction; t is from 0.
     """
+    loss = perception(plf)
+    if isinstance(loss, JD):
+        seen = range(loss.first_seen(t), t + 1)
+        return list(seen), [frames + s for s in seen]
     past = list(range(frames, frames + t))
-    if plf == "JD":
-        return list(range(t + 1)), [*past, frames + t]
     if plf == "SA":
         return [*past, t], [*past, frames + t]
     return [t], [frames + t]

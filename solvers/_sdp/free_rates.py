@@ -212,8 +212,8 @@ class _FreeRates(Weighted):
         source, frames = self.problem.source, self.frames
         q, omega, phi = np.diag(weights), weights.copy(), source.transition()
         constant = float(weights @ source.variance)
-        for t in np.flatnonzero(mu > 0):
-            block = slice(t if self.problem.plf == "FMD" else 0, t + 1)
+        for t in np.flatnonzero(mu > 0).tolist():
+            block = slice(self.problem.first_seen(t), t + 1)
             own = slope[t, block, block]
             other = _conjugate(own, mu[t])
             if other is None:

@@ -17,6 +17,7 @@ from itertools import product
 import numpy as np
 
 from rdp.gaussian import bures
+from rdp.perception import JD
 from rdp.problem import Problem
 from solvers._sdp.bounds import best_bound, check_thresholds
 from solvers._sdp.moments import Answer, Moments
@@ -44,9 +45,9 @@ class _Sequential:
         frames = problem.source.frames
         self.problem, self.frames = problem, frames
         self.levels = problem.thresholds
+        self.joint = isinstance(problem.perception, JD)
         if problem.plf == "JD":
             self.levels = np.minimum.accumulate(self.levels[::-1])[::-1]
-        self.source_factor = problem.source.transition() * np.sqrt(problem.source.innovation)
         self.asked = self.levels.copy()
         self.mmse = np.zeros(frames)
         self.known = np.zeros((frames, 2 * frames))
@@ -76,10 +77,14 @@ class _Sequential:
         self.known[t] = source.gain[t] * self.known[t - 1] if t else 0.0
         self.known[t, t] = np.sqrt(-np.expm1(-2 * np.log(2) * rate) * v)
 
+    def seen(self, t: int) -> slice:
+        """Frames before frame t that its constraint compares."""
+        return slice(self.problem.first_seen(t), t)
+
     def target(self, t: int) -> Array:
         """Factor of the covariance that frame t is compared with, in white variables."""
-        if self.problem.plf == "JD":
-            return self.source_factor[: t + 1, : t + 1]
+        if self.joint:
+            return self.problem.source.part(self.problem.first_seen(t), t + 1).factor()
         past, white = self.past(t)
         rank = len(white)
         out = np.zeros((t + 1, rank + 1))
@@ -91,21 +96,23 @@ class _Sequential:
         return out
 
     def past(self, t: int) -> tuple[Array, Array]:
-        """Xhat of the past = factor @ zeta, and the white zeta as forms of z."""
-        sigma = self.problem.source.sigma[:t, None]
-        left, values, white = np.linalg.svd(self.xhat[:t] / sigma, full_matrices=False)
+        """Xhat of the past that is compared = factor @ zeta, and the white zeta as forms of z."""
+        seen = self.seen(t)
+        sigma = self.problem.source.sigma[seen, None]
+        left, values, white = np.linalg.svd(self.xhat[seen] / sigma, full_matrices=False)
         rank = int((values > _RANK * max(values.max(initial=0.0), 1e-9)).sum())
         return sigma * (left * values)[:, :rank], white[:rank]
 
     def loss(self, t: int, row: Array) -> float:
         """Perception loss of frame t if its reconstruction is `row`."""
-        target, xhat = self.target(t), np.vstack([self.xhat[:t], row])
+        target, xhat = self.target(t), np.vstack([self.xhat[self.seen(t)], row])
         return float(bures(target @ target.T, xhat @ xhat.T))
 
     def bound(self, t: int, mu: float, slope: Array) -> float:
         """Certified bound on D_t given the frames before, plus what is the same for all mu."""
         multipliers, slopes = np.zeros(self.frames), np.zeros((self.frames,) * 3)
-        multipliers[t], slopes[t, : t + 1, : t + 1] = mu, slope
+        block = slice(self.problem.first_seen(t), t + 1)
+        multipliers[t], slopes[t, block, block] = mu, slope
         scheme = self.xhat @ self.xhat.T, self.xhat @ self.known.T
         return best_bound(self._bound_problem(), multipliers, slopes, *scheme)
 
@@ -114,10 +121,11 @@ class _Sequential:
         return self.problem.with_(perception=self.problem.perception.at(self.levels))
 
     def allow_rounding(self, t: int) -> None:
-        """Bounds hold for the loss reached: a later frame has no less of it under PLF-JD."""
+        """Bounds hold for the loss reached: under PLF-JD a later frame may have no less of it."""
         if self.levels[t] > 0:
             reached = self.loss(t, self.xhat[t])
-            later = slice(t, None if self.problem.plf == "JD" else t + 1)
+            last = max(s for s in range(t, self.frames) if self.problem.first_seen(s) <= t)
+            later = slice(t, last + 1 if self.joint else t + 1)
             self.levels[later] = np.maximum(self.levels[later], reached)
 
 
@@ -129,15 +137,15 @@ class _Frame:
         self.level = frames.levels[t]
         target = frames.target(t)
         past, white = frames.past(t)
-        left, self.values, right = np.linalg.svd(target[:t].T @ past)
+        left, self.values, right = np.linalg.svd(target[:-1].T @ past)
         self.rank, self.size = len(white), target.shape[1]
         self.zeta = right @ white
         self.factor = past @ right.T
         self.back = np.linalg.pinv(self.factor, rcond=_RANK)
-        self.new = left.T @ target[t]  # X_t as a form of x'
+        self.new = left.T @ target[-1]  # X_t as a form of x'
         scale = float((target**2).sum())
         self.matched = self.values > _RANK**2 * scale
-        spent = float(bures(target[:t] @ target[:t].T, past @ past.T)) if t else 0.0
+        spent = float(bures(target[:-1] @ target[:-1].T, past @ past.T)) if t else 0.0
         self.left = max(self.level - spent, _ROUNDING * scale) if self.level > 0 else 0.0
         self._units()
         self._forms()
@@ -277,15 +285,16 @@ class _Frame:
         for mu, slope in points:
             bound = frames.bound(t, mu, slope)
             if bound > best:
-                best, frames.mu[t], frames.slope[t, : t + 1, : t + 1] = bound, mu, slope
+                block = slice(frames.problem.first_seen(t), t + 1)
+                best, frames.mu[t], frames.slope[t, block, block] = bound, mu, slope
 
     def _equalities(self, row: Array) -> Iterator[tuple[float, Array]]:
         """P_t = 0. Where the past determines the frame, any curvature across it is allowed."""
         across = np.append(-self.back.T @ self.new[: self.rank], 1.0)
         unit = self.worth / self.frames.problem.source.variance[self.t]
         for curvature in (0.0, 1e4, 1e6, 1e8):
-            slope = np.zeros((self.t + 1, self.t + 1))
-            slope[self.t] = slope[:, self.t] = row + curvature * unit * across
+            slope = np.zeros((len(row), len(row)))
+            slope[-1] = slope[:, -1] = row + curvature * unit * across
             yield np.inf, slope
 
     def _near(self, row: Array, mu: float) -> Iterator[tuple[float, Array]]:
@@ -302,22 +311,21 @@ class _Frame:
         covariance; in the Schur complement S of Psi this is tr S^-1 Cov(X - b X_t) + tr S H, with
         b = Psi_pt / Psi_tt, least where S is the transport map.
         """
-        t = self.t
-        target = self.frames.target(t)
-        corner = 1 - row[t] / mu
-        bend = -row[:t] / mu / corner
-        moved = target[:t] - np.outer(bend, target[t])
-        xhat = self.frames.xhat[:t]
-        variance = np.diag(self.frames.problem.source.variance[:t])
-        slope = np.empty((t + 1, t + 1))
-        slope[t] = slope[:, t] = row
-        if t:
-            slope[:t, :t] = slope_of(
+        target, seen = self.frames.target(self.t), self.frames.seen(self.t)
+        corner = 1 - row[-1] / mu
+        bend = -row[:-1] / mu / corner
+        moved = target[:-1] - np.outer(bend, target[-1])
+        xhat = self.frames.xhat[seen]
+        variance = np.diag(self.frames.problem.source.variance[seen])
+        slope = np.empty((len(row), len(row)))
+        slope[-1] = slope[:, -1] = row
+        if len(row) > 1:
+            slope[:-1, :-1] = slope_of(
                 moved @ moved.T + lift_target * variance,
                 xhat @ xhat.T + lift_xhat * variance,
                 mu,
             )
-            slope[:t, :t] -= mu * corner * np.outer(bend, bend)
+            slope[:-1, :-1] -= mu * corner * np.outer(bend, bend)
         return slope
 
     def _extend(self, answer: Answer, slope: Array) -> None:
@@ -364,10 +372,10 @@ class _Frame:
     def _of_multipliers(self, slope: Array) -> Array | None:
         """P_t > 0: the row at which the Lagrangian is least."""
         t, frames = self.t, self.frames
-        kappa = 1 + slope[t]
+        kappa = 1 + slope[-1]
         if kappa < 1e-3:
             return None
-        return (frames.known[t] - slope[:t] @ frames.xhat[:t]) / kappa
+        return (frames.known[t] - slope[:-1] @ frames.xhat[frames.seen(t)]) / kappa
 
     def _violation(self, row: Array) -> float:
         """How far a row is from its constraints: in covariances where P_t = 0, else in loss."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from rdp import closed_form
 from rdp.mmse import estimate_factor, mmse_recursion
-from rdp.perception import FMD
+from rdp.perception import FMD, JD
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
 from solvers._sdp.bounds import Entries, best_bound, check_thresholds, pulled_back, symmetric
@@ -106,7 +106,9 @@ class Weighted:
             "FMD": closed_form.zero_perception_framewise,
             "JD": closed_form.zero_perception_joint,
             "SA": closed_form.zero_perception_self_adaptive,
-        }[problem.plf](problem.source, problem.rates)
+        }["JD" if isinstance(problem.perception, JD) else problem.plf](
+            problem.source, problem.rates
+        )
         sigma = problem.source.sigma
         excess = self.weights @ np.maximum(zero - m, 0.0)
         self.worth = float(excess + self.weights @ m)
@@ -144,8 +146,8 @@ class Weighted:
         nats = isinstance(perception, FMD) and perception.metric == "kl"
         self.logs: list[int] = np.flatnonzero(near & nats).tolist()
         self.coupled: list[int] = np.flatnonzero(near & (not nats)).tolist()
-        single = self.problem.plf == "FMD"
-        sizes = [2 * self.frames, *(2 if single else 2 * (t + 1) for t in self.coupled)]
+        seen = [t + 1 - self.problem.first_seen(t) for t in self.coupled]
+        sizes = [2 * self.frames, *(2 * size for size in seen)]
         self.program = Moments(sizes, self.free + len(self.coupled), len(self.logs))
 
     def solve(self) -> Scheme:
@@ -170,7 +172,11 @@ class Weighted:
     def _constraints(self) -> _Rows:
         self._representation_moments()
         whitening = self._whitening()
-        equal = {t: self._equal(t) for t in range(self.fixed, self.frames) if self.levels[t] == 0}
+        equal: dict[int, Entries] = {}
+        for t in range(self.fixed, self.frames):
+            if self.levels[t] == 0:
+                known = {pair for entries in equal.values() for pair in entries}
+                equal[t] = self._equal(t, known)
         near = {t: self._couple(part, t) for part, t in enumerate(self.coupled, start=1)}
         for index, t in enumerate(self.logs):
             self._near_in_nats(index, t)
@@ -240,10 +246,15 @@ class Weighted:
         error = self.problem.source.transition()[t, i] * self.encoder.mmse[i]
         return row - self._eta(error * self.encoder.spare[i]), error * self.encoder.base
 
-    def _equal(self, t: int) -> Entries:
-        """P_t = 0: the row of the new frame equals its target."""
-        first = 0 if self.problem.plf == "SA" else t
-        return {(i, t): self.program.require(*self._mismatch(i, t)) for i in range(first, t + 1)}
+    def _equal(self, t: int, known: set[tuple[int, int]]) -> Entries:
+        """P_t = 0: entries of the covariance equal their target; those of earlier frames are known.
+
+        Under SA the past is part of the target, and only the row of the new frame is bound.
+        """
+        first = self.problem.first_seen(t)
+        rows = [t] if self.problem.plf == "SA" else range(first, t + 1)
+        pairs = [(i, j) for j in rows for i in range(first, j + 1) if (i, j) not in known]
+        return {(i, j): self.program.require(*self._mismatch(i, j)) for i, j in pairs}
 
     def _near_in_nats(self, index: int, t: int) -> None:
         """(u - 1 - ln u) / 2 <= P_t for u the ratio of variances, in units of where u can be."""
@@ -257,12 +268,12 @@ class Weighted:
     def _couple(self, part: int, t: int) -> tuple[Entries, int]:
         """P_t > 0: a coupling (Y, F) with Cov Y = A_t, Cov(Y + F) = B_t, E|F|^2 <= P_t."""
         sigma, plf = self.problem.source.sigma, self.problem.plf
-        first = t if plf == "FMD" else 0
+        first = self.problem.first_seen(t)
         size = t + 1 - first
         unit = np.eye(2 * size)
         target = unit[:size] * sigma[first : t + 1, None]
-        if plf == "JD":
-            target[:, :size] = self.source_factor[:size, :size]
+        if isinstance(self.problem.perception, JD):
+            target[:, :size] = self.problem.source.part(first, t + 1).factor()
         root = np.sqrt(self.levels[t])
         spread = np.minimum(root, 2 * sigma[first : t + 1])
         moved = unit[size:] * spread[:, None]

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from solvers.cli import allocation, curve, explore, fit, solve, sweep, table, validate
+from solvers.cli import allocation, curve, explore, fit, solve, steady, sweep, table, validate
 from solvers.cli.errors import Commands
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "allocate": allocation.allocate,
     "pareto": allocation.pareto,
     "universality": allocation.universality,
+    "steady": steady.steady,
     "table": table.table,
     "fit": fit.fit,
     "validate": validate.validate,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from rdp.perception import perception
+from rdp.perception import Perception, perception
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
@@ -42,6 +42,7 @@ def minimum_rate(
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
     plf: inputs.Loss = "MMSE",
+    window: inputs.Window = None,
     levels: inputs.Levels = "0",
     metric: inputs.Metric = "w2",
     objective: Objective = "total",
@@ -57,7 +58,7 @@ def minimum_rate(
     targets = inputs.numbers("distortion", distortion)
     allowed = inputs.numbers("levels", levels)
     source = inputs.source(rho, sigma, frames, distortion=targets, levels=allowed)
-    loss = perception(plf, allowed, metric)
+    loss = perception(plf, allowed, metric, window)
     found = run(source, targets, loss, objective)
     columns = {
         "bits": found.rates,
@@ -68,7 +69,7 @@ def minimum_rate(
     if _frames(columns, csv, json):
         names = ("rates", "total", "lower_bound", "gap", "distortion", "perception")
         answer = {name: getattr(found, name) for name in names}
-        output.show_json({**_source(source, plf), **answer})
+        output.show_json({**_source(source, loss), **answer})
     elif csv is None:
         typer.echo(f"total {found.total:.6g} bits, no scheme needs less than {_bound(found)}")
 
@@ -79,6 +80,7 @@ def allocate(
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
     plf: inputs.Loss = "MMSE",
+    window: inputs.Window = None,
     levels: inputs.Levels = "0",
     metric: inputs.Metric = "w2",
     weights: Annotated[
@@ -97,7 +99,7 @@ def allocate(
     allowed = inputs.numbers("levels", levels)
     shares = inputs.optional_numbers("weights", weights)
     source = inputs.source(rho, sigma, frames, levels=allowed, weights=shares)
-    loss = perception(plf, allowed, metric)
+    loss = perception(plf, allowed, metric, window)
     found = run(source, total, loss, shares)
     solution = found.solution
     columns = {
@@ -109,7 +111,7 @@ def allocate(
     if _frames(columns, csv, json):
         names = ("objective", "lower_bound", "gap")
         answer = {name: getattr(found, name) for name in names}
-        output.show_json({**_source(source, plf), "total": total, **columns, **answer})
+        output.show_json({**_source(source, loss), "total": total, **columns, **answer})
     elif csv is None:
         typer.echo(f"objective {found.objective:.6g}, no split reaches less than {_bound(found)}")
 
@@ -121,6 +123,7 @@ def pareto(
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
     plf: inputs.Losses = "all",
+    window: inputs.Window = None,
     levels: inputs.Levels = "0",
     metric: inputs.Metric = "w2",
     points: Points = 17,
@@ -145,7 +148,7 @@ def pareto(
     pair = _pair(between, source.frames)
     fronts = {
         name: run(Problem(source, bits, perception(name, allowed, metric)), pair, points)
-        for name in inputs.losses(plf)
+        for name in inputs.losses(plf, window)
     }
     parts = []
     for name, front in fronts.items():
@@ -185,6 +188,7 @@ def universality(
     clip: Clip = None,
     sample: Sample = False,
     plf: inputs.Losses = "FMD,JD,SA",
+    window: inputs.Window = None,
     levels: inputs.Levels = "0",
     metric: inputs.Metric = "w2",
     json: inputs.Json = False,
@@ -213,7 +217,7 @@ def universality(
         name: run(
             Problem(source, given * pixels, perception(name, np.multiply(allowed, pixels), metric))
         )
-        for name in inputs.losses(plf)
+        for name in inputs.losses(plf, window)
     }
     table = pd.concat(
         pd.DataFrame(
@@ -260,8 +264,9 @@ def _bound(found: Any) -> str:
     return f"{np.floor(found.lower_bound * 1e6) / 1e6:.6f}"
 
 
-def _source(source: GaussMarkov, plf: str) -> dict[str, Any]:
-    return {"sigma": source.sigma, "rho": source.rho, "plf": plf.upper()}
+def _source(source: GaussMarkov, loss: Perception | None) -> dict[str, Any]:
+    name = "MMSE" if loss is None else loss.name
+    return {"sigma": source.sigma, "rho": source.rho, "plf": name}
 
 
 def _pair(text: str | None, frames: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import typer
 
 from rdp.perception import perception
 from rdp.problem import Problem
-from rdp.solution import Status
+from rdp.solution import Status, failures
 from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
 from solvers.curves import sweep_table, unbinding
@@ -47,6 +47,7 @@ def curve(
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
     plf: inputs.Losses = "all",
+    window: inputs.Window = None,
     metric: inputs.Metric = "w2",
     weights: inputs.Weights = None,
     encoder: inputs.Encoder = "optimal",
@@ -81,7 +82,7 @@ def curve(
     drawn = source.frames if frame is None else frame
     if not 1 <= drawn <= source.frames:
         raise ValueError(f"frame: expected 1 to {source.frames}, got {drawn}")
-    names = inputs.losses(plf)
+    names = inputs.losses(plf, window)
     if against == "perception":
         names = [loss for loss in names if loss != "MMSE" or plf.upper() != "ALL"]
     templates = [
@@ -104,7 +105,7 @@ def curve(
             "gap",
         ]
         output.show_table(heads, table.drop(columns="status").itertuples(index=False))
-    failed = int((table.status != 0).sum())
+    failed = int(failures(table.status.to_numpy()).sum())
     if failed:
         raise SolverError(
             Status.FAILED, f"{failed} of {len(table)} points were not solved to tolerance"

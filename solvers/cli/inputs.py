@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from rdp.perception import LOSSES
+from rdp.perception import LOSSES, loss_name
 from rdp.source import GaussMarkov
 
 Array = np.ndarray
@@ -27,7 +27,10 @@ Weights = Annotated[
 ]
 Rates = Annotated[str, typer.Option(metavar=LIST, help="Bits of each frame; inf allowed.")]
 Loss = Annotated[
-    str, typer.Option(metavar="MMSE|FMD|JD|SA", help="Perception loss; MMSE means none.")
+    str, typer.Option(metavar="MMSE|FMD|JD|SA|CP", help="Perception loss; MMSE means none.")
+]
+Window = Annotated[
+    int | None, typer.Option(min=1, metavar="W", help="Frames that JD sees; all by default.")
 ]
 Losses = Annotated[str, typer.Option(metavar="all|MMSE,FMD,...", help="Perception losses.")]
 Levels = Annotated[
@@ -45,6 +48,12 @@ Encoder = Annotated[
     str,
     typer.Option(
         metavar="optimal|mmse", help="Encoder designed for the loss, or for mean squared error."
+    ),
+]
+Shared = Annotated[
+    str,
+    typer.Option(
+        metavar=LIST, help="Random bits of each frame that encoder and decoder share; inf is free."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; undefined values are null.")]
@@ -136,18 +145,28 @@ def source(rho: str, sigma: str, frames: int | None, **lists: float | Array | No
     return GaussMarkov(np.broadcast_to(sd, (count,)), corr)
 
 
-def losses(text: str) -> list[str]:
+def losses(text: str, window: int | None = None) -> list[str]:
     """Return the names of losses in the option --plf: "all", or names separated by commas.
+
+    A window holds for JD among them.
 
     Examples
     --------
-    >>> losses("fmd,JD")
-    ['FMD', 'JD']
+    >>> losses("fmd,JD"), losses("fmd,JD", window=2), losses("JD(2),JD(3)")
+    (['FMD', 'JD'], ['FMD', 'JD(2)'], ['JD(2)', 'JD(3)'])
     """
     names = [part.strip().upper() for part in text.split(",")]
     if names == ["ALL"]:
-        return list(LOSSES)
-    for name in names:
-        if name not in LOSSES:
-            raise ValueError(f"plf: expected all or any of {', '.join(LOSSES)}, got {text!r}")
-    return names
+        names = list(LOSSES)
+    try:
+        names = [loss_name(name, windows=True, conditional=True) for name in names]
+    except ValueError as error:
+        if str(error).startswith("window"):
+            raise
+        known = ", ".join(LOSSES)
+        raise ValueError(f"plf: expected all or any of {known}, got {text!r}") from None
+    if window is None:
+        return names
+    if "JD" not in names:
+        raise ValueError(f"window: expected JD among the losses, got {text!r}")
+    return [f"JD({window})" if name == "JD" else name for name in names]

@@ -8,7 +8,7 @@ import typer
 
 from rdp.perception import perception
 from rdp.problem import Problem
-from rdp.solution import Solution
+from rdp.solution import Solution, Status
 from solvers.cli import inputs, output
 from solvers.methods.registry import METHODS
 
@@ -19,6 +19,7 @@ def solve(
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
     plf: inputs.Loss = "MMSE",
+    window: inputs.Window = None,
     levels: inputs.OptionalLevels = None,
     metric: inputs.Metric = "w2",
     weights: inputs.Weights = None,
@@ -27,6 +28,7 @@ def solve(
         str,
         typer.Option(help=f"{', '.join(METHODS)}, or auto: the cheapest that covers the problem."),
     ] = "auto",
+    common_randomness: inputs.Shared = "inf",
     json: inputs.Json = False,
 ) -> None:
     """Least distortion at given rates and perception thresholds, with a certificate.
@@ -41,7 +43,9 @@ def solve(
     allowed = inputs.numbers("levels", levels or "0")
     shares = inputs.optional_numbers("weights", weights)
     source = inputs.source(rho, sigma, frames, rates=given, levels=allowed, weights=shares)
-    problem = Problem(source, given, perception(plf, allowed, metric), shares, encoder)
+    loss = perception(plf, allowed, metric, window)
+    shared = inputs.numbers("common_randomness", common_randomness)
+    problem = Problem(source, given, loss, shares, encoder, shared)
     solution = run(problem, method)
     if json:
         output.show_json(content(solution))
@@ -56,6 +60,12 @@ def solve(
         strict=True,
     )
     output.show_table(["frame", "bits", "distortion", "MMSE", "perception", "threshold"], rows)
+    if solution.status == Status.ACHIEVABLE:
+        typer.echo(
+            f"objective {solution.objective:.6g} is achievable; no code reaches less than "
+            f"{solution.lower_bound:.6g}"
+        )
+        return
     typer.echo(
         f"objective {solution.objective:.6g}, certified within {max(solution.gap, 0):.1e} "
         f"({solution.method}: {solution.message})"
@@ -72,8 +82,10 @@ def content(solution: Solution) -> dict[str, object]:
             "rates": problem.rates,
             "plf": problem.plf,
             "levels": problem.thresholds,
+            "window": getattr(problem.perception, "window", None),
             "metric": None if problem.perception is None else problem.perception.metric,
             "weights": problem.weights,
+            "common_randomness": problem.common_randomness,
             "encoder": problem.encoder,
         },
         "distortion": solution.distortion,

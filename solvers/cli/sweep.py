@@ -10,7 +10,7 @@ import typer
 
 from rdp.perception import perception
 from rdp.problem import Problem
-from rdp.solution import Status
+from rdp.solution import Status, failures
 from solvers.cli import inputs, output
 from solvers.errors import SolverError
 
@@ -29,6 +29,7 @@ def sweep(
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
     plf: inputs.Loss = "JD",
+    window: inputs.Window = None,
     metric: inputs.Metric = "w2",
     weights: inputs.Weights = None,
     encoder: inputs.Encoder = "optimal",
@@ -53,7 +54,7 @@ def sweep(
     shares = inputs.optional_numbers("weights", weights)
     lists = {"rates": _frames(rate_axes), "levels": _frames(level_axes)}
     source = inputs.source(rho, sigma, frames, **lists, weights=shares)
-    loss = perception(plf, 0.0, metric)
+    loss = perception(plf, 0.0, metric, window)
     if loss is None and levels != "0":
         raise ValueError("levels: expected none for a problem without perception loss")
     problem = Problem(source, 0.0, loss, shares, encoder)
@@ -66,7 +67,7 @@ def sweep(
         checkpoint=checkpoint,
     )
     output.write_csv(found.to_dataframe(), csv)
-    failed = int((found.status != 0).sum())
+    failed = int(failures(found.status).sum())
     if failed:
         raise SolverError(
             Status.FAILED, f"{failed} of {found.status.size} points were not solved to tolerance"

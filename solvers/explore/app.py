@@ -28,6 +28,7 @@ FIRST_REQUEST = {
     "weights": None,
     "swept": None,
     "seed": 0,
+    "window": None,
 }
 # Scripts and pictures come from this server only, and no other page may embed this one.
 POLICY = (

@@ -17,7 +17,7 @@ Array = np.ndarray
 
 MOST_FRAMES = 8  # an update then takes less than 100 ms
 MOST_BITS = 20.0  # per frame
-FIELDS = ("frames", "rho", "sigma", "rates", "levels", "weights", "swept", "seed")
+FIELDS = ("frames", "rho", "sigma", "rates", "levels", "weights", "swept", "seed", "window")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,8 @@ class Request:
         Frames whose rate, or threshold, the curves sweep.
     seed : int
         Seed of the sample paths.
+    window : int or None
+        Number of frames that PLF-JD sees; None is all.
     """
 
     source: GaussMarkov
@@ -46,10 +48,13 @@ class Request:
     weights: Array | None
     swept: Array
     seed: int
+    window: int | None = None
 
     def problem(self, plf: str) -> Problem:
-        """Return the problem of one loss, by its name."""
-        return Problem(self.source, self.rates, perception(plf, self.levels), self.weights)
+        """Return the problem of one loss, by its name; the window is for JD."""
+        window = self.window if plf == "JD" else None
+        loss = perception(plf, self.levels, window=window)
+        return Problem(self.source, self.rates, loss, self.weights)
 
     def problems(self) -> list[Problem]:
         """Return the problems of all losses."""
@@ -64,7 +69,8 @@ def parse(data: object) -> Request:
     data : dict
         "frames": T. "rho", "sigma": a number, or one for each step or frame. "rates", "levels",
         "weights": one number for each frame; weights may be None. "swept": a frame, numbered
-        from 1, or None for all frames. "seed": an integer.
+        from 1, or None for all frames. "seed": an integer. "window": frames that PLF-JD sees, or
+        None for all.
 
     Raises
     ------
@@ -88,7 +94,7 @@ def parse(data: object) -> Request:
     rates = _each("rates", data.get("rates"), frames)
     if rates.max() > MOST_BITS:
         raise ValueError(f"rates: expected at most {MOST_BITS:g} bits, got {rates.max():g}")
-    weights = data.get("weights")
+    weights, window = data.get("weights"), data.get("window")
     request = Request(
         source=source,
         rates=rates,
@@ -96,6 +102,7 @@ def parse(data: object) -> Request:
         weights=None if weights is None else _each("weights", weights, frames),
         swept=_swept(data.get("swept"), frames),
         seed=_seed(data.get("seed", 0)),
+        window=None if window is None else _check.count("window", window),
     )
     request.problems()  # a Problem checks the other fields
     return request

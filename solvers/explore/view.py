@@ -22,6 +22,7 @@ from solvers.solve import solve
 Array = np.ndarray
 
 POINTS = 33  # of each curve, at most
+PROGRAM_POINTS = 9  # of each curve, where a window leaves only the semidefinite program
 POINT_FRAMES = 132  # largest number of points of a curve times frames: more frames take longer
 LEAST_RATE = 6.0  # bits; the least end of the rate axis
 
@@ -79,6 +80,7 @@ PARTS = {"point": point, "rate": rate, "perception": perception}
 def code(request: Request) -> str:
     """Return a Python program that prints the distortions under each loss."""
     source, weights = request.source, request.weights
+    window = "" if request.window is None else f", window={request.window}"
     return f"""\
 from rdp import FMD, JD, SA, GaussMarkov, Problem
 from solvers import solve
@@ -87,7 +89,7 @@ source = GaussMarkov(sigma={source.sigma.tolist()}, rho={source.rho.tolist()})
 rates = {request.rates.tolist()}  # bits per frame
 levels = {request.levels.tolist()}  # perception thresholds, squared Wasserstein-2
 weights = {None if weights is None else weights.tolist()}
-for perception in (None, FMD(levels), JD(levels), SA(levels)):
+for perception in (None, FMD(levels), JD(levels{window}), SA(levels)):
     solution = solve(Problem(source, rates, perception, weights))
     print(solution.problem.plf.ljust(5), *(f"{{d:.6f}}" for d in solution.distortion))
 """
@@ -109,8 +111,17 @@ def _frames(request: Request, found: dict[str, Solution]) -> dict[str, list[Any]
 
 def _curve(request: Request, name: str, swept: str, axis: str, top: float) -> dict[str, Any]:
     """Distortions at values from 0 to `top`, denser near 0, where they change most."""
-    grid = np.linspace(0, 1, min(POINTS, POINT_FRAMES // request.source.frames)) ** 2 * top
-    table = sweep_table(request.problems(), swept, grid, request.swept)
+    count = min(POINTS, POINT_FRAMES // request.source.frames)
+    joint = request.problem("JD")
+    positive = name == "perception" or joint.thresholds.any() or joint.weights is not None
+    if positive and joint.simplest().plf not in ("FMD", "JD"):
+        count = PROGRAM_POINTS
+    grid = np.linspace(0, 1, count) ** 2 * top
+    problems = request.problems()
+    table = sweep_table(problems, swept, grid, request.swept)
+    # the page has one entry for JD, with any window
+    names = dict(zip((problem.plf for problem in problems), LOSSES, strict=True))
+    table["plf"] = table["plf"].map(names)
     failed = table.plf[table.status != 0].value_counts(sort=False)
     notes = [
         f"{loss_label(str(plf))} against {axis}: {count} points are not certified and not drawn"

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from rdp import gaussian
-from rdp.perception import Perception
+from rdp.perception import Perception, loss_name
 from rdp.perception import perception as as_perception
 from rdp.solution import Status
 from rdp.vector_source import VectorGaussMarkov
@@ -137,6 +137,7 @@ def solve_block(
     >>> (0.5 * np.log2([2, 3, 1] / np.diag(answer.mmse[0]))).round(3)
     array([0.929, 0.726, 0.445])
     """
+    loss_name(perception, "perception")  # refuses a window
     loss = as_perception(perception)
     return _solve(BlockProgram(source, rates, loss, weights, budget, marginals))
 

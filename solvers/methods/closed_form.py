@@ -1,9 +1,10 @@
 """Method "closed-form": the closed forms and their schemes, for one problem or many points.
 
 Covered are, for scalar frames: no perception loss; PLF-FMD at any thresholds, metric and
-objective (each frame is bound alone, so the optimum is simultaneous for all frames); PLF-JD and
-PLF-SA under the sequential objective where every threshold is 0 or inf, and a single frame at any
-threshold; and any loss whose thresholds the MMSE estimate meets already.
+objective, and CP at any thresholds and objective (each frame is bound alone, so the optimum is
+simultaneous for all frames); PLF-JD, PLF-JD(w) and PLF-SA under the sequential objective where
+every threshold is 0 or inf, and a single frame at any threshold; and any loss whose thresholds the
+MMSE estimate meets already.
 """
 
 from __future__ import annotations
@@ -13,34 +14,42 @@ from typing import NamedTuple
 import numpy as np
 
 from rdp import closed_form as formulas
+from rdp.conditional import conditional
 from rdp.measure import losses
 from rdp.mmse import Backbone, estimate_factor, mmse_recursion
-from rdp.perception import FMD
+from rdp.perception import FMD, JD
 from rdp.problem import Problem
+from rdp.windowed import windowed_scheme, zero_perception_windowed
 from solvers.scheme import Scheme
 
 Array = np.ndarray
 
 
 def forms(problem: Problem, rates: Array, levels: Array) -> Array:
-    """Name the closed form of each of N points: "MMSE", "FMD", "JD", "SA", or "" for none."""
-    out = np.full(len(rates), "", dtype="<U4")
+    """Name the closed form of each point: "MMSE", "FMD", ..., "CP", or "" for none."""
+    out = np.full(len(rates), "", dtype="<U5")
     if problem.source.modes is not None:
         return out
     out[np.isinf(levels).all(axis=1)] = "MMSE"
     if problem.perception is None:
+        return out
+    if problem.plf == "CP":
+        out[out == ""] = "CP"
         return out
     if problem.plf == "FMD" or problem.source.frames == 1:
         out[out == ""] = "FMD"
         return out
     if problem.weights is None:
         exact = np.isin(levels, (0.0, np.inf)).all(axis=1)
-        if problem.plf == "JD":
+        if isinstance(problem.perception, JD):
             # a joint distribution binds the past too: free frames are explicit only after the
             # bound ones, and a frame without innovation keeps what it receives for later
             exact &= (np.diff(np.isinf(levels).astype(int), axis=1) >= 0).all(axis=1)
-            exact &= (problem.source.innovation > 0).all()
-        out[(out == "") & exact] = problem.plf
+            window = _window(problem)
+            # with a window, what a frame without innovation cannot use is part of the recursion
+            plain = window is not None and not np.isinf(levels).any()
+            exact &= (problem.source.innovation > 0).all() | plain
+        out[(out == "") & exact] = "JD(w)" if _window(problem) is not None else problem.plf
     rest = np.flatnonzero(out == "")
     out[rest[_estimate_meets(problem, rates[rest], levels[rest])]] = "MMSE"
     return out
@@ -79,6 +88,12 @@ def closed_form_points(problem: Problem, rates: Array, levels: Array) -> tuple[A
     names = forms(problem, rates, levels)
     for form in np.unique(names):
         chosen = names == form
+        window = _window(problem)
+        if window is not None and form == "JD(w)" and not levels[chosen].any():
+            # no scheme is built for each point
+            distortion[chosen] = zero_perception_windowed(problem.source, rates[chosen], window)
+            perception[chosen] = 0.0
+            continue
         built = _build(str(form), problem, rates[chosen], levels[chosen])
         distortion[chosen] = built.distortion
         perception[chosen] = _losses(problem, built, levels[chosen])
@@ -114,9 +129,16 @@ def _diagonal(values: Array) -> Array:
 def _build(form: str, problem: Problem, rates: Array, levels: Array) -> _Built:
     backbone = mmse_recursion(problem.source, rates)
     factor = estimate_factor(problem.source, rates)
-    build = {"MMSE": _mmse, "FMD": _framewise, "JD": _joint, "SA": _self_adaptive}[form]
+    build = {
+        "MMSE": _mmse,
+        "FMD": _framewise,
+        "JD": _joint,
+        "JD(w)": _windowed,
+        "SA": _self_adaptive,
+        "CP": _posterior,
+    }[form]
     decoder, noise, distortion = build(problem, rates, levels, backbone, factor)
-    if form in ("JD", "SA"):  # frames without a constraint reconstruct the MMSE estimate
+    if form in ("JD", "JD(w)", "SA"):  # frames without a constraint reconstruct the MMSE estimate
         free = np.isinf(levels)
         decoder = np.where(free[..., None], factor, decoder)
         noise = np.where(free[..., None], 0.0, noise)
@@ -151,6 +173,17 @@ def _joint(
     return whole * received, whole * ~received, distortion
 
 
+def _windowed(
+    problem: Problem, rates: Array, levels: Array, backbone: Backbone, factor: Array
+) -> tuple[Array, Array, Array]:
+    width = _window(problem)
+    assert width is not None
+    schemes = [windowed_scheme(problem.source, point, width) for point in rates]
+    decoder = np.reshape([scheme.decoder for scheme in schemes], factor.shape)
+    noise = np.reshape([scheme.noise for scheme in schemes], factor.shape)
+    return decoder, noise, zero_perception_windowed(problem.source, rates, width)
+
+
 def _self_adaptive(
     problem: Problem, rates: Array, levels: Array, backbone: Backbone, factor: Array
 ) -> tuple[Array, Array, Array]:
@@ -163,6 +196,17 @@ def _self_adaptive(
     return decoder + _diagonal(fresh * received), _diagonal(fresh * ~received), distortion
 
 
+def _posterior(
+    problem: Problem, rates: Array, levels: Array, backbone: Backbone, factor: Array
+) -> tuple[Array, Array, Array]:
+    fresh = np.maximum(np.sqrt(backbone.mmse) - np.sqrt(levels), 0.0)
+    return factor, _diagonal(fresh), conditional(problem.source, rates, levels)
+
+
+def _window(problem: Problem) -> int | None:
+    return problem.perception.window if isinstance(problem.perception, JD) else None
+
+
 def _metric(problem: Problem) -> str:
     return problem.perception.metric if isinstance(problem.perception, FMD) else "w2"
 
@@ -172,6 +216,8 @@ def _losses(problem: Problem, built: _Built, levels: Array) -> Array:
     source = problem.source
     if problem.perception is None:
         return np.full(levels.shape, np.nan)
+    if problem.plf == "CP":
+        return np.minimum(levels, built.backbone.mmse)
     if problem.plf == "FMD" or source.frames == 1:
         return _framewise_loss(problem, built.backbone, levels)
     found = np.zeros(levels.shape)

@@ -12,6 +12,7 @@ from importlib import import_module
 
 import numpy as np
 
+from rdp.perception import JD
 from rdp.problem import Problem
 from rdp.solution import Status
 from solvers.errors import SolverError
@@ -41,7 +42,7 @@ class Method:
     refusals : callable
         (problem, rates, levels) -> what the method does not cover at points (N, T), by reason.
     checks_others : bool
-        Whether the method is a second route, which "auto" never takes.
+        Whether the method is a second route: "auto" takes it only where no other one covers.
     """
 
     name: str
@@ -52,16 +53,24 @@ class Method:
     refusals: Callable[[Problem, Array, Array], Refusals]
     checks_others: bool = False
 
+    def _refusals(self, problem: Problem, rates: Array, levels: Array) -> Refusals:
+        limit = self.name == "shared-bits"
+        what = f"{'un' if limit else ''}limited common randomness"
+        return {
+            what: problem.limited != limit,
+            **self.refusals(problem.simplest(), rates, levels),
+        }
+
     def covered(self, problem: Problem, rates: Array, levels: Array) -> Array:
         """Whether the method covers each of N points of a problem, (N,) bool array."""
         out = np.ones(len(rates), dtype=bool)
-        for refused in self.refusals(problem, rates, levels).values():
+        for refused in self._refusals(problem, rates, levels).values():
             out &= ~np.asarray(refused)
         return out
 
     def refusal(self, problem: Problem) -> str | None:
         """Say what of a problem the method does not cover; None where it covers the problem."""
-        found = self.refusals(problem, problem.rates[None], problem.thresholds[None])
+        found = self._refusals(problem, problem.rates[None], problem.thresholds[None])
         reasons = [reason for reason, refused in found.items() if np.any(refused)]
         return ", ".join(reasons) or None
 
@@ -83,7 +92,7 @@ class Method:
             better = next((f"; use method={m.name!r}" for m in methods_for(problem)), "")
             raise SolverError(Status.UNSUPPORTED, f"{self.name}: does not cover {reason}{better}")
         solve: Callable[[Problem], Scheme] = getattr(import_module(self.module), self.function)
-        return solve(problem)
+        return solve(problem.simplest())
 
 
 def methods_for(problem: Problem) -> tuple[Method, ...]:
@@ -144,8 +153,33 @@ def _without_closed_form(problem: Problem, rates: Array, levels: Array) -> Refus
     return {what: forms(problem, rates, levels) == ""}
 
 
-def _needs_scalar_frames(problem: Problem, rates: Array, levels: Array) -> Refusals:
-    return {"vector frames": problem.source.modes is not None}
+def _needs_zero_thresholds(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    return {"positive thresholds": (levels > 0).any(axis=1)}
+
+
+def _needs_frames_that_the_loss_sees(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    return {
+        "vector frames": problem.source.modes is not None,
+        f"the window of PLF-{problem.plf}": _window(problem) is not None,
+        "PLF-CP": problem.plf == "CP",
+    }
+
+
+def _needs_order(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    # a later threshold of PLF-JD(w) binds a part of what an earlier frame is compared with
+    falls = (levels[:, 1:] < levels[:, :-1]).any(axis=1)
+    ordered = _window(problem) is not None and problem.weights is None
+    return {
+        "vector frames": problem.source.modes is not None,
+        "PLF-CP": problem.plf == "CP",
+        f"thresholds of PLF-{problem.plf} that decrease, with the sequential objective": (
+            ordered & falls
+        ),
+    }
+
+
+def _window(problem: Problem) -> int | None:
+    return problem.perception.window if isinstance(problem.perception, JD) else None
 
 
 def _needs_zero_perception(problem: Problem, rates: Array, levels: Array) -> Refusals:
@@ -184,6 +218,8 @@ def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
         "weights": problem.weights is not None,
         "KL thresholds": (metric != "w2") & bound,
         f"positive {problem.plf} thresholds": exact_only & bound & (levels > 0).any(axis=1),
+        f"the window of PLF-{problem.plf}": bound & (_window(problem) is not None),
+        "PLF-CP": bound & (problem.plf == "CP"),
     }
 
 
@@ -195,11 +231,19 @@ METHODS: dict[str, Method] = {
     for method in (
         Method(
             "closed-form",
-            "no loss, PLF-FMD; PLF-JD at 0, then inf, PLF-SA at 0 or inf, sequential objective",
+            "no loss, PLF-FMD; other losses at thresholds 0 or inf, sequential objective",
             "O(T^2)",
             "solvers.methods.closed_form",
             "solve_closed_form",
             _without_closed_form,
+        ),
+        Method(
+            "shared-bits",
+            "limited common randomness: a scheme and a bound, PLF-FMD and PLF-JD at threshold 0",
+            "O(T^2)",
+            "solvers.methods.shared_bits",
+            "solve_shared_bits",
+            _needs_zero_thresholds,
         ),
         Method(
             "waterfilling",
@@ -227,11 +271,11 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "barrier",
-            "scalar frames, any loss, thresholds and objective; compiled",
+            "scalar frames, any loss without a window, thresholds and objective; compiled",
             "up to O(T^6)",
             "solvers.methods.barrier",
             "solve_barrier",
-            _needs_scalar_frames,
+            _needs_frames_that_the_loss_sees,
         ),
         Method(
             "sdp",
@@ -239,7 +283,7 @@ METHODS: dict[str, Method] = {
             "about O(T^6)",
             "solvers.methods.sdp",
             "solve_sdp",
-            _needs_scalar_frames,
+            _needs_order,
             checks_others=True,
         ),
     )

@@ -34,6 +34,6 @@ def solve_sdp(problem: Problem) -> Scheme:
     PLF-FMD binds the frames one by one, so that its sequential objective is the one with equal
     weights.
     """
-    if problem.weights is None and problem.plf in ("JD", "SA"):
+    if problem.weights is None and problem.plf not in ("MMSE", "FMD"):
         return solve_sequential(problem)
     return solve_weighted(problem)

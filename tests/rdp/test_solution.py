@@ -166,7 +166,7 @@ def test_a_scheme_under_another_loss_given_by_name():
 
 
 def test_a_status_is_its_text_and_has_a_code():
-    assert [status.code for status in Status] == [0, 1, 2, 3, 4]
+    assert [status.code for status in Status] == [0, 1, 2, 3, 4, 5]
     assert Status("solved") is Status.SOLVED
     assert (Status.SOLVED, Status.SOLVED.code) == ("solved", 0)
     assert f"{Status.FAILED}" == "failed"

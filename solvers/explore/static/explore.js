@@ -48,6 +48,7 @@ function readControls() {
     weights: $("objective").value === "weighted" ? column("weight") : null,
     swept: $("swept").value === "all" ? null : Number($("swept").value),
     seed: state.seed,
+    window: $("window").value === "all" ? null : Number($("window").value),
   };
 }
 
@@ -277,6 +278,7 @@ function buildRows() {
   first.className = "all";
   $("frame-table").tBodies[0].replaceChildren(first, ...rows);
   choices("swept", [["all", "every frame"]], frames, "frame");
+  choices("window", [["all", "all frames"]], frames, "frames:");
   choices("quantity", [["sum", "sum of distortions"]], frames, "distortion of frame");
 }
 

@@ -10,6 +10,7 @@ from rdp import closed_form
 from rdp.codec.bitstream import CorruptStream, pack, unpack
 from rdp.codec.dithered import KIND, READ_SAMPLES, DitheredCodec, decode, read
 from rdp.codec.lattices import LATTICES, lattice
+from rdp.mmse import mmse_recursion
 from rdp.perception import JD, LOSSES
 from rdp.source import GaussMarkov
 from tests.strategies import CLOSED_FORMS
@@ -378,3 +379,21 @@ def test_wrong_input_is_refused(call, message):
 
 def ok(name="Z"):
     return DitheredCodec(THREE, [0.5, 0.5, 0.1], name)
+
+
+@pytest.mark.parametrize("modes", [None, 2])
+def test_a_decoder_with_a_window_keeps_every_block_and_joins_the_ends(modes):
+    rho = 0.9 if modes is None else [0.9, 0.5]
+    source = GaussMarkov.stationary(rho=rho, frames=4)
+    rates = np.tile([[0.5], [0.0], [2.0], [1.0]], modes or 1).reshape(source.sigma.shape)
+    codec = DitheredCodec(source, mmse_recursion(source, rates).mmse)
+    for window, name in ((1, "FMD"), (4, "JD")):
+        same = codec.decoder(name)
+        np.testing.assert_allclose(codec.decoder(JD(window=window)), same, atol=1e-9)
+    kept = codec.decoder("JD(2)")
+    covariance = kept @ np.swapaxes(kept, -1, -2)
+    for t in range(3):
+        block = np.s_[..., t : t + 2, t : t + 2]
+        np.testing.assert_allclose(covariance[block], source.covariance()[block], atol=1e-9)
+    with pytest.raises(ValueError, match="window: expected at most 4"):
+        codec.decoder(JD(window=5))

@@ -21,6 +21,11 @@ def test_a_request_becomes_problems():
     assert [problem.plf for problem in request.problems()] == ["MMSE", "FMD", "JD", "SA"]
 
 
+def test_a_window_is_for_jd_alone():
+    request = parse({**GOOD, "levels": [0, 0], "window": 1})
+    assert [problem.plf for problem in request.problems()] == ["MMSE", "FMD", "JD(1)", "SA"]
+
+
 def test_fields_with_defaults():
     request = parse(GOOD)
     assert request.weights is None
@@ -50,6 +55,9 @@ def test_fields_with_defaults():
         ({"weights": [0, 0]}, "weights: expected at least one weight > 0"),
         ({"swept": 3}, "swept: expected a frame from 1 to 2, got 3"),
         ({"swept": "all"}, "swept: expected an integer"),
+        ({"window": 0}, "window: expected an integer >= 1, got 0"),
+        ({"window": 3}, "window: expected at most 2, the number of frames, got 3"),
+        ({"window": "2"}, "window: expected an integer"),
         ({"seed": -1}, "seed: expected an integer"),
         ({"seed": "x"}, "seed: expected an integer"),
         ({"path": "/etc/passwd"}, "path: unknown field"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form
+from rdp.windowed import zero_perception_windowed
 from solvers import SolverError, solve
 from solvers.explore.request import parse
 from solvers.explore.view import PARTS, POINT_FRAMES, POINTS, code, perception, point, rate
@@ -113,3 +114,16 @@ def test_a_loss_that_fails_is_left_out_with_a_note(monkeypatch):
     assert answer["notes"] == ["PLF-SA at this point: inaccurate: no"]
     assert set(answer["bounds"]) == {"MMSE", "FMD", "JD"}
     assert "SA" not in answer["tables"]["paths"]
+
+
+def test_a_window_is_that_of_jd_in_tables_curves_and_code():
+    asked = {"frames": 3, "rho": 0.9, "rates": [0.1, 2, 2], "levels": [0, 0, 0], "window": 2}
+    request = parse(asked)
+    table = point(request)["tables"]["frames"]
+    at = [i for i, name in enumerate(table["plf"]) if name == "JD"]
+    expected = zero_perception_windowed(request.source, request.rates, 2)
+    np.testing.assert_allclose([table["distortion"][i] for i in at], expected, rtol=1e-9)
+    for part in (rate, perception):
+        (curves,) = part(request)["tables"].values()
+        assert set(curves["plf"]) == {"MMSE", "FMD", "JD", "SA"}
+    assert "JD(levels, window=2)" in code(request)

@@ -1,0 +1,111 @@
+"""`rdp steady`: the long run of rates that repeat."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from rdp.perception import perception
+from rdp.source import GaussMarkov
+from solvers.cli import inputs, output
+from solvers.steady_state import SteadyState
+
+Array = np.ndarray
+
+
+def steady(
+    rates: Annotated[
+        str, typer.Option(metavar=inputs.LIST, help="Bits of each frame of one period.")
+    ],
+    rho: Annotated[float, typer.Option(help="Correlation of the stationary source.")] = 0.9,
+    sigma: Annotated[float, typer.Option(help="Standard deviation of the source.")] = 1.0,
+    plf: inputs.Losses = "all",
+    window: inputs.Window = None,
+    levels: inputs.Levels = "0",
+    metric: inputs.Metric = "w2",
+    approach: Annotated[
+        int | None,
+        typer.Option(min=1, help="Show the first periods too, from a start without a past."),
+    ] = None,
+    json: inputs.Json = False,
+    csv: inputs.Csv = None,
+) -> None:
+    """Distortion in the long run, at the rates of a period that repeats.
+
+    The last lines compare with the constant rate of the same mean.
+
+    rdp steady --rho 0.97 --rates 2.25,0.25,0.25,0.25 --plf "FMD,JD(2),JD"
+    """
+    import pandas as pd
+
+    from solvers import steady_state
+
+    bits, allowed = inputs.numbers("rates", rates), inputs.numbers("levels", levels)
+    source = GaussMarkov.stationary(rho=rho, frames=2, sigma=sigma)
+    names = inputs.losses(plf, window)
+    given = {name: perception(name, allowed, metric if name == "FMD" else None) for name in names}
+    if metric != "w2" and "FMD" not in names:
+        raise ValueError(f"metric: expected 'w2' without FMD among the losses, got {metric!r}")
+    found = {name: steady_state(source, bits, loss) for name, loss in given.items()}
+    constant: dict[str, float] = {}
+    if np.ndim(bits) and np.ndim(allowed) == 0 and np.isfinite(bits).all():
+        mean = float(np.mean(bits))
+        constant = {name: steady_state(source, mean, loss).mean for name, loss in given.items()}
+    periods = approach or 0
+    first = {name: state.approach(periods) for name, state in found.items() if periods}
+    table = pd.concat(
+        (_table(name, state, first.get(name)) for name, state in found.items()), ignore_index=True
+    )
+    if csv is not None:
+        output.write_csv(table, csv)
+    if json:
+        output.show_json(_content(source, found, constant, first))
+    elif csv is None:
+        heads = [name.replace("mmse", "MMSE").replace("_", " ") for name in table]
+        output.show_table(heads, table.itertuples(index=False))
+        for name, state in found.items():
+            typer.echo(_summary(name, state, constant.get(name)))
+
+
+def _table(name: str, state: SteadyState, first: Array | None) -> Any:
+    """One row for each frame of the period; a column for each of the first periods."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {
+        "plf": name,
+        "frame": np.arange(1, len(state.rates) + 1),
+        "bits": state.rates,
+        "distortion": state.distortion,
+        "mmse": state.mmse,
+    }
+    rows = [] if first is None else list(first)
+    columns |= {f"period_{number}": row for number, row in enumerate(rows, start=1)}
+    return pd.DataFrame(columns)
+
+
+def _summary(name: str, state: SteadyState, constant: float | None) -> str:
+    text = f"{name}: mean {state.mean:.6g}"
+    if constant is not None and constant > 0:
+        text += f" ({100 * (state.mean / constant - 1):+.1f} % of a constant rate)"
+    left = f"a period keeps {state.contraction:.4g} of the distance to it"
+    return f"{text}, within {state.error:.0e} by {state.method}; {left}"
+
+
+def _content(
+    source: GaussMarkov,
+    found: dict[str, SteadyState],
+    constant: dict[str, float],
+    first: dict[str, Array],
+) -> dict[str, Any]:
+    names = ("rates", "distortion", "mmse", "mean", "method", "error", "contraction")
+    losses = {
+        name: {
+            **{field: getattr(state, field) for field in names},
+            "constant_rate_mean": constant.get(name),
+            "approach": first.get(name),
+        }
+        for name, state in found.items()
+    }
+    return {"sigma": source.sigma[0], "rho": source.rho[0], "losses": losses}
