@@ -18,7 +18,7 @@ from numba import njit
 from benchmarks.bench_newton import RHO, points
 from benchmarks.report import report
 from rdp import GaussMarkov
-from solvers._barrier import line_search, newton_matrix, newton_step, path, weighted
+from solvers._barrier import line_search, newton_matrix, newton_step, weighted
 from solvers._barrier.constants import JD, SHRINK, START
 from solvers._barrier.reduction import reduce_frames
 from solvers._barrier.source import set_backbone
@@ -40,10 +40,10 @@ def work(frames: int) -> tuple[Array, Array, Array, Array]:
     left, exact = reduce_frames(kernel, levels[0], weights, ints, mats, vecs)
     weighted.set_program(JD, left, exact, ints, mats, vecs)
     weighted.set_start(JD, left, exact, SHRINK, ints, mats, vecs)
-    path.start_dual(ints, mats, vecs, START)
+    central_path.start_dual(ints, mats, vecs, START)
     inside = float(vecs[Vector.MMSE, :frames].sum())
-    path.minimise(ints, mats, vecs, big, START, inside, 1e-3, 1e-14, 60)
-    path.nesterov_todd(mats, vecs, frames)
+    central_path.minimise(ints, mats, vecs, big, START, inside, 1e-3, 1e-14, 60)
+    central_path.nesterov_todd(mats, vecs, frames)
     newton_step.newton_direction(ints, mats, vecs, big, 1e-4)
     return ints, mats, vecs, big
 
@@ -69,7 +69,7 @@ def nanoseconds(part: Callable[..., float], arrays: tuple[Array, ...]) -> float:
 
 @njit
 def scaling(ints, mats, vecs, big):
-    return 1.0 if path.nesterov_todd(mats, vecs, ints[Index.DIMS, Dim.ROWS]) else 0.0
+    return 1.0 if central_path.nesterov_todd(mats, vecs, ints[Index.DIMS, Dim.ROWS]) else 0.0
 
 
 @njit

@@ -17,7 +17,7 @@ from torch import nn
 
 from neural.codecs.bitstream import Streams
 from neural.codecs.decoders import Decoders
-from neural.codecs.entropy import EntropyModel, Table
+from neural.codecs.entropy_model import EntropyModel, Table
 from neural.codecs.quantiser import Quantiser
 from neural.interfaces import Channel
 

@@ -30,9 +30,9 @@ from torch import nn
 
 from neural.codecs.bitstream import Streams
 from neural.codecs.decoders import Decoders
-from neural.codecs.entropy import Table, count_table
+from neural.codecs.entropy_model import Table, count_table
 from neural.codecs.flow import scale_space, warp
-from neural.codecs.lossless import LosslessDecoder, LosslessQuantiser, LosslessTable
+from neural.codecs.lossless_frame import LosslessDecoder, LosslessQuantiser, LosslessTable
 from neural.codecs.networks import Analysis, FirstDecoder, NextDecoder, Synthesis
 from neural.codecs.quantiser import Quantiser, shared_dither
 from neural.codecs.shifts import nearest_shift

@@ -1,4 +1,4 @@
-r"""Newton matrix and gradient of the barrier method of :mod:`solvers._barrier.path`.
+r"""Newton matrix and gradient of the barrier method of :mod:`solvers._barrier.central_path`.
 
 The coordinates are the gains K, the entries of H on and below its diagonal, and, where the target
 moves, the products C[s, s]. The matrix is that of the Nesterov-Todd scaled equations,

@@ -1,4 +1,4 @@
-r"""Newton direction of the barrier method of :mod:`solvers._barrier.path`.
+r"""Newton direction of the barrier method of :mod:`solvers._barrier.central_path`.
 
 The equations are set up in all coordinates (:mod:`solvers._barrier.newton_matrix`). Entries of H
 that are fixed or linear in a row of K are eliminated. The rest is scaled to a unit diagonal and

@@ -15,11 +15,11 @@ import math
 import numpy as np
 from numba import njit
 
+from solvers._barrier.central_path import minimise, start_dual
 from solvers._barrier.constants import CERTIFIED, FLOOR, TOLERANCE
-from solvers._barrier.frame_certificate import iterate_bound, tight_bound
+from solvers._barrier.frame_dual_points import iterate_bound, tight_bound
 from solvers._barrier.line_search import objective_of
 from solvers._barrier.linear_algebra import append_row
-from solvers._barrier.path import minimise, start_dual
 from solvers._barrier.slots import tie_slot, tied_slot
 from solvers._barrier.workspace import Big, Dim, Entry, Index, Matrix, Vector
 

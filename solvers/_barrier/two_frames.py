@@ -1,4 +1,4 @@
-r"""Two frames, JD, weighted: the method of :mod:`solvers._barrier.path` in closed 2 x 2 form.
+r"""Two frames, JD, weighted: :mod:`solvers._barrier.central_path` in closed 2 x 2 form.
 
 The six variables (a, b, c, x, y, z) of K and H are numbers, not arrays. This is several times
 faster than the general kernel, at the size that most sweeps have. The formulas are in

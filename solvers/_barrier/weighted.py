@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
+from solvers._barrier.central_path import minimise, start_dual
 from solvers._barrier.constants import (
     ACCEPTED,
     CERTIFIED,
@@ -27,7 +28,6 @@ from solvers._barrier.constants import (
 from solvers._barrier.dual_bound import best_bound
 from solvers._barrier.line_search import objective_of
 from solvers._barrier.losses import squared_w2
-from solvers._barrier.path import minimise, start_dual
 from solvers._barrier.reduction import reduce_frames, restore_frames
 from solvers._barrier.slots import slope_slot, threshold_slot, tie_slot, tied_slot
 from solvers._barrier.source import Source

@@ -4,7 +4,7 @@ A product with the matrix of the equations costs O(T^3) for each threshold.
 
 The barrier function is sum_t w_t D_t - tau (log det S + sum_k log(P_k - f_k)), S = H - K K^T, in
 which tau S^-1 (.) S^-1 is replaced by its Nesterov-Todd scaling and tau / (P_k - f_k) by mu_k, as
-in :mod:`solvers._barrier.path`. Eliminating K and S leaves, for x = (dH, dc),
+in :mod:`solvers._barrier.central_path`. Eliminating K and S leaves, for x = (dH, dc),
 
 .. math::
     (\mathcal A^{-1} + \mathcal B + G \Lambda G^T)\, x = \text{right-hand side},

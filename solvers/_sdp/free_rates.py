@@ -24,7 +24,7 @@ from rdp.mmse import mmse_recursion
 from rdp.perception import FMD
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
-from solvers._sdp.bounds import LIFTS
+from solvers._sdp.dual_bounds import LIFTS
 from solvers._sdp.moments import Moments
 from solvers._sdp.weighted import Encoder, Weighted
 from solvers.scheme import Scheme

@@ -19,7 +19,7 @@ import numpy as np
 from rdp.gaussian import bures
 from rdp.perception import JD
 from rdp.problem import Problem
-from solvers._sdp.bounds import best_bound, check_thresholds
+from solvers._sdp.dual_bounds import best_bound, check_thresholds
 from solvers._sdp.moments import Answer, Moments
 from solvers.certificate import slope_of
 from solvers.scheme import Scheme

@@ -20,7 +20,7 @@ from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.perception import FMD, JD
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
-from solvers._sdp.bounds import Entries, best_bound, check_thresholds, pulled_back, symmetric
+from solvers._sdp.dual_bounds import Entries, best_bound, check_thresholds, pulled_back, symmetric
 from solvers._sdp.moments import Answer, Moments
 from solvers.scheme import Scheme
 

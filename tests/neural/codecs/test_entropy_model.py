@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from neural.codecs.entropy import EntropyModel, Table, count_table  # noqa: E402
+from neural.codecs.entropy_model import EntropyModel, Table, count_table  # noqa: E402
 from neural.codecs.quantiser import Quantiser, shared_dither  # noqa: E402
 from rdp.codec.bitstream import CorruptStream, Decoder, Encoder  # noqa: E402
 
