@@ -18,7 +18,7 @@ from numba import njit
 from benchmarks.bench_newton import RHO, points
 from benchmarks.report import report
 from rdp import GaussMarkov
-from solvers._barrier import line_search, newton_matrix, newton_step, weighted
+from solvers._barrier import central_path, line_search, newton_matrix, newton_step, weighted
 from solvers._barrier.constants import JD, SHRINK, START
 from solvers._barrier.reduction import reduce_frames
 from solvers._barrier.source import set_backbone
