@@ -45,6 +45,7 @@ from typing import Any
 import numpy as np
 
 from rdp import bounds, closed_form
+from rdp._files import replacing
 from rdp.operating_point import OperatingPoint
 from rdp.perception import perception
 from rdp.problem import Problem
@@ -155,7 +156,7 @@ class Validation:
         path : path
             File to write.
         """
-        with open(path, "w", newline="", encoding="utf-8") as file:
+        with replacing(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [field.name for field in fields(Check)])
             writer.writeheader()
             writer.writerows(asdict(check) for check in self.checks)
