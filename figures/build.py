@@ -11,6 +11,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from rdp._files import replacing
+
 FORMATS = ("png", "pdf", "svg")
 _NOT_FIGURES = ("build",)
 STEP_MS = 700  # time of one step of an animation
@@ -83,14 +85,16 @@ def build(name: str, out: Path | str, formats: Sequence[str] = ("png",)) -> list
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / f"{name}.csv"]
-    table.to_csv(written[0], index=False, float_format="%.10g")
+    with replacing(written[0], "w", newline="", encoding="utf-8") as file:
+        table.to_csv(file, index=False, float_format="%.10g")
     with mpl.rc_context(cast(Any, RC)):
         figure = Figure(figsize=module.SIZE)
         FigureCanvasAgg(figure)
         module.draw(table, figure)
         for form in formats:
             path = folder / f"{name}.{form}"
-            figure.savefig(path, format=form, metadata=_METADATA[form])
+            with replacing(path) as file:
+                figure.savefig(file, format=form, metadata=_METADATA[form])
             written.append(path)
         if hasattr(module, "animate"):
             written.append(_animated(module, table, folder / f"{name}.gif"))
@@ -109,7 +113,10 @@ def _animated(module: ModuleType, table: Any, path: Path) -> Path:
     for _ in module.animate(table, figure):
         canvas.draw()
         pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("L"))
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=STEP_MS, loop=0)
+    with replacing(path) as file:
+        pictures[0].save(
+            file, "GIF", save_all=True, append_images=pictures[1:], duration=STEP_MS, loop=0
+        )
     return path
 
 

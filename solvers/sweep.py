@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rdp import _check
+from rdp._files import replacing
 from rdp.problem import Problem
 from rdp.solution import Status
 from solvers.errors import SolverError
@@ -96,7 +97,8 @@ class Sweep:
         path : path
             File to write.
         """
-        self.to_dataframe().to_csv(path, index=False)
+        with replacing(path, "w", newline="", encoding="utf-8") as file:
+            self.to_dataframe().to_csv(file, index=False)
 
 
 def sweep(

@@ -45,6 +45,7 @@ from typing import Any
 import numpy as np
 
 from rdp import bounds, closed_form
+from rdp._files import replacing
 from rdp.operating_point import OperatingPoint
 from rdp.perception import perception
 from rdp.problem import Problem
@@ -155,7 +156,7 @@ class Validation:
         path : path
             File to write.
         """
-        with open(path, "w", newline="", encoding="utf-8") as file:
+        with replacing(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [field.name for field in fields(Check)])
             writer.writeheader()
             writer.writerows(asdict(check) for check in self.checks)
@@ -196,6 +197,7 @@ def validate(
     """
     points = list(points)
     sources = [_source(point, source) for point in points]
+    estimates = _estimates(points)
     checks: list[Check] = []
     excesses: list[_Excess | None] = []
     for number, (point, known) in enumerate(zip(points, sources, strict=True)):
@@ -206,7 +208,7 @@ def validate(
             excess = checker.curve(known, method)
             checker.permanence(known)
             checker.one_shot(known)
-        estimate = _sibling(point, points)
+        estimate = None if point.plf == "MMSE" else estimates.get(_key(point))
         if estimate is not None:
             checker.split(estimate, known)
             checker.factor_two(estimate)
@@ -394,15 +396,18 @@ def _ends(point: OperatingPoint, name: str) -> tuple[Array, Array, Array]:
     return (value, value, value) if ends is None else (value, ends[:, 0], ends[:, 1])
 
 
-def _sibling(point: OperatingPoint, points: Sequence[OperatingPoint]) -> OperatingPoint | None:
-    """The MMSE point of the same bytes."""
-    if point.plf == "MMSE":
-        return None
-    for other in points:
-        same = other.label == point.label and other.seed == point.seed
-        if same and other.plf == "MMSE" and np.array_equal(other.rate, point.rate):
-            return other
-    return None
+def _key(point: OperatingPoint) -> tuple[object, ...]:
+    """What points of the same bytes share: label, seed and rates."""
+    return point.label, point.seed, point.rate.shape, (point.rate + 0.0).tobytes()  # -0 is 0
+
+
+def _estimates(points: Sequence[OperatingPoint]) -> dict[tuple[object, ...], OperatingPoint]:
+    """The first MMSE point of each group of points of the same bytes."""
+    found: dict[tuple[object, ...], OperatingPoint] = {}
+    for point in points:
+        if point.plf == "MMSE":
+            found.setdefault(_key(point), point)
+    return found
 
 
 def _distance_of_estimate(
@@ -419,21 +424,20 @@ def _distance_of_estimate(
 
 
 def _pairs(points: Sequence[OperatingPoint]) -> Iterator[tuple[int, int]]:
-    """Points with a shared encoder, each with the nearest one whose encoder is its own."""
-    encoders = [point.provenance.get("encoder") for point in points]
+    """Points with a shared encoder, each with the nearest one whose encoder is its own.
+
+    The distance is the largest difference of the rates of a frame; infinite rates are no
+    difference.
+    """
+    own: dict[tuple[str, int], list[int]] = {}
     for number, point in enumerate(points):
-        if encoders[number] != "shared" or point.plf == "MMSE":
+        if point.provenance.get("encoder") == "own":
+            own.setdefault((point.plf, point.frames), []).append(number)
+    rates = {key: np.stack([points[n].rate for n in numbers]) for key, numbers in own.items()}
+    for number, point in enumerate(points):
+        key = point.plf, point.frames
+        if point.provenance.get("encoder") != "shared" or point.plf == "MMSE" or key not in own:
             continue
-        rivals = [
-            (_rate_distance(point, other), index)
-            for index, other in enumerate(points)
-            if encoders[index] == "own" and (other.plf, other.frames) == (point.plf, point.frames)
-        ]
-        if rivals:
-            yield number, min(rivals)[1]
-
-
-def _rate_distance(one: OperatingPoint, other: OperatingPoint) -> float:
-    """Largest difference of the rates of a frame; infinite rates are no difference."""
-    differ = one.rate != other.rate
-    return float(np.abs(one.rate[differ] - other.rate[differ]).max(initial=0.0))
+        with np.errstate(invalid="ignore"):
+            apart = np.where(rates[key] == point.rate, 0.0, np.abs(rates[key] - point.rate))
+        yield number, own[key][int(apart.max(axis=1).argmin())]

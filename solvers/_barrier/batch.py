@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.losses import measure_losses
 from solvers._barrier.sequential import solve_sequential
@@ -17,6 +16,7 @@ from solvers._barrier.source import Source, set_backbone
 from solvers._barrier.two_frames import solve_two
 from solvers._barrier.weighted import solve_weighted
 from solvers._barrier.workspace import Matrix, new_work
+from solvers._compiled import njit
 
 Array = np.ndarray
 

@@ -16,7 +16,6 @@ function, so with a backtracking line search the method converges from any inter
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.constants import LIMIT, SOLVED, STALLED
 from solvers._barrier.line_search import (
@@ -41,6 +40,7 @@ from solvers._barrier.thresholds import (
     reset_singular_vectors,
 )
 from solvers._barrier.workspace import Dim, Index, Matrix, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.constants import JD
 from solvers._barrier.linear_algebra import orthogonalise_rows
 from solvers._barrier.losses import squared_w2
 from solvers._barrier.source import Source
 from solvers._barrier.workspace import Matrix, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

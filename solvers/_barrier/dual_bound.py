@@ -11,7 +11,6 @@ bound = const - sum_s M_s^T Q[s:, s:]^-1 M_s,  M_s = (diag(omega) E)[s:, s].
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.constants import JD
 from solvers._barrier.linear_algebra import (
@@ -22,6 +21,7 @@ from solvers._barrier.linear_algebra import (
 )
 from solvers._barrier.slots import slope_slot
 from solvers._barrier.workspace import Index, Matrix, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

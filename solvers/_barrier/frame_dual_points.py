@@ -12,7 +12,6 @@ target is A = B B^T with B = TARGET_FACTOR. A dual point is a multiplier mu and 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.dual_bound import frame_bound
 from solvers._barrier.linear_algebra import cholesky, solve_lower, solve_lower_transposed
@@ -23,6 +22,7 @@ from solvers._barrier.thresholds import (
     reset_singular_vectors,
 )
 from solvers._barrier.workspace import Index, Matrix, PerThreshold, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.linear_algebra import cholesky
 from solvers._barrier.thresholds import evaluate_thresholds, fill_reconstruction
 from solvers._barrier.workspace import Dim, Index, Matrix, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

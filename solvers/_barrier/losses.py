@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.constants import JD
 from solvers._barrier.linear_algebra import append_row, multiply_factors, orthogonalise_rows
 from solvers._barrier.source import Source
 from solvers._barrier.workspace import Big, Matrix, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

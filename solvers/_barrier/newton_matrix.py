@@ -13,11 +13,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.linear_algebra import multiply
 from solvers._barrier.slots import threshold_slot
 from solvers._barrier.workspace import Big, Dim, Index, Matrix, PerThreshold, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.linear_algebra import cholesky, multiply, solve_lower_transposed
 from solvers._barrier.newton_matrix import assemble
 from solvers._barrier.slots import threshold_slot, tie_slot, tied_slot
 from solvers._barrier.workspace import Big, Dim, Entry, Index, Matrix, PerThreshold, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.central_path import minimise, start_dual
 from solvers._barrier.constants import CERTIFIED, FLOOR, TOLERANCE
@@ -22,6 +21,7 @@ from solvers._barrier.line_search import objective_of
 from solvers._barrier.linear_algebra import append_row
 from solvers._barrier.slots import tie_slot, tied_slot
 from solvers._barrier.workspace import Big, Dim, Entry, Index, Matrix, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.constants import ACCEPTED_SEQUENTIAL, FLOOR, JD, SOLVED, UNCERTIFIED
 from solvers._barrier.continuation import continuation, frame_loss, meet_threshold, set_target
 from solvers._barrier.one_frame import solve_frame
 from solvers._barrier.source import Source
 from solvers._barrier.workspace import Matrix, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.workspace import Index, Matrix
+from solvers._compiled import njit
 
 Array = np.ndarray
 

@@ -6,9 +6,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.workspace import Matrix, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.linear_algebra import (
     cholesky,
@@ -21,6 +20,7 @@ from solvers._barrier.linear_algebra import (
 )
 from solvers._barrier.slots import threshold_slot, tie_slot, tied_slot
 from solvers._barrier.workspace import Dim, Entry, Index, Matrix, PerThreshold, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

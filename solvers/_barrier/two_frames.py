@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.constants import (
     ACCEPTED,
@@ -41,6 +40,7 @@ from solvers._barrier.two_frames_equations import (
     slacks,
 )
 from solvers._barrier.workspace import Big, Matrix, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

@@ -13,9 +13,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.workspace import Big
+from solvers._compiled import njit
 
 Array = np.ndarray
 Pair = tuple[float, float]

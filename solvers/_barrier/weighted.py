@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from solvers._barrier.central_path import minimise, start_dual
 from solvers._barrier.constants import (
@@ -32,6 +31,7 @@ from solvers._barrier.reduction import reduce_frames, restore_frames
 from solvers._barrier.slots import slope_slot, threshold_slot, tie_slot, tied_slot
 from solvers._barrier.source import Source
 from solvers._barrier.workspace import Dim, Entry, Index, Matrix, PerThreshold, Vector
+from solvers._compiled import njit
 
 Array = np.ndarray
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import typer
 
+from rdp._files import replacing
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -46,12 +48,14 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: 
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=box.SIMPLE, title=title or None, title_justify="left", title_style="bold")
+    heading = Text(_printable(title)) if title else None
+    table = Table(box=box.SIMPLE, title=heading, title_justify="left", title_style="bold")
     for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(Text(_printable(column)), justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*(text(cell) for cell in row))
+        table.add_row(*(Text(_printable(text(cell))) for cell in row))
     wide = Console(width=1000).measure(table).maximum  # nothing is cut in a pipe or a file
     Console(width=wide, highlight=False, markup=False).print(table)
 
@@ -69,12 +73,18 @@ def text(cell: object) -> str:
     return str(cell)
 
 
+def _printable(label: str) -> str:
+    """Return a text whose control characters are escapes, so that no terminal obeys them."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in label)
+
+
 def write_csv(table: Any, path: str) -> None:
     """Write a data frame as CSV, with all digits; the path "-" is standard output."""
     if path == "-":
         typer.echo(table.to_csv(index=False), nl=False)
         return
-    table.to_csv(path, index=False)
+    with replacing(path, "w", newline="", encoding="utf-8") as file:
+        table.to_csv(file, index=False)
     typer.echo(f"wrote {path}", err=True)
 
 
@@ -93,5 +103,6 @@ def write_plot(path: str, width: float, draw: Callable[[Figure], None]) -> None:
     with mpl.rc_context(cast(Any, RC)):
         figure = new_figure(width)
         draw(figure)
-        figure.savefig(path)
+        with replacing(path) as file:
+            figure.savefig(file, format=Path(path).suffix[1:].lower())
     typer.echo(f"wrote {path}", err=True)

@@ -1,20 +1,40 @@
 """The server of the page: requests in, tables out.
 
-It runs one computation at a time and answers this machine only.
+It answers this machine only. It computes one view and fits one clip at a time. A request whose page
+has gone is not computed.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import math
 import os
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from solvers.errors import SolverError
 
 if TYPE_CHECKING:
     from flask import Flask
+
+# Slow connections take no thread; those that send nothing are closed.
+SERVING: dict[str, Any] = {
+    "threads": 8,
+    "connection_limit": 1000,
+    "channel_timeout": 30,  # seconds
+    "cleanup_interval": 10,
+    "channel_request_lookahead": 1,  # so that a request sees that its page has gone
+    "asyncore_use_poll": True,
+    "max_request_body_size": 128 << 20,
+    "ident": None,
+}
+MOST_CLIPS = 4  # waiting or in work; threads remain for the other requests
+POLL = 0.05  # seconds between two looks at whether the page is still there
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 MARKERS = {"s": "square", "o": "circle", "^": "triangle-up", "D": "diamond"}
@@ -59,28 +79,62 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
         Flask or plotly is not installed.
     """
     try:
+        import waitress  # noqa: F401
         from flask import Flask, Response, jsonify, request
         from plotly.offline import get_plotlyjs
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"explore: {error.name} is not installed; pip install 'gauss-markov-rdp[explore]'"
         ) from None
-    from werkzeug.exceptions import HTTPException
+    from flask.json.provider import DefaultJSONProvider
+    from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
 
     from solvers.explore import upload
     from solvers.explore.request import MOST_FRAMES, parse
     from solvers.explore.view import PARTS
     from solvers.plotting import STYLES
 
+    class StrictJSON(DefaultJSONProvider):
+        sort_keys = False
+
+        def dumps(self, obj: Any, **options: Any) -> str:
+            return super().dumps(_strict(obj), **options, allow_nan=False)
+
     app = Flask(__name__)
+    app.json = StrictJSON(app)
+    trusted = {host.strip("[]").lower() for host in hosts}
     app.config.update(
-        TRUSTED_HOSTS=list(hosts),
         MAX_CONTENT_LENGTH=upload.MOST_BYTES,
         SEND_FILE_MAX_AGE_DEFAULT=0,
     )
-    app.json.sort_keys = False  # type: ignore[attr-defined]
     plotting = get_plotlyjs()
-    busy = threading.Lock()  # two compiled loops must not run at the same time in one process
+    busy = threading.Lock()  # two parallel loops must not run at the same time in one process
+    fitting, clips = threading.Lock(), threading.BoundedSemaphore(MOST_CLIPS)
+
+    @contextmanager
+    def turn(lock: threading.Lock) -> Iterator[None]:
+        """Hold a lock; a request whose page goes while it waits ends."""
+        gone = request.environ.get("waitress.client_disconnected", lambda: False)
+        while not lock.acquire(timeout=POLL):
+            if gone():
+                raise ServiceUnavailable("the page has gone")
+        try:
+            if gone():
+                raise ServiceUnavailable("the page has gone")
+            yield
+        finally:
+            lock.release()
+
+    @app.before_request
+    def known_host() -> Any:
+        """Refuse requests for other names than those of this server."""
+        try:
+            name = urlsplit(f"//{request.headers.get('Host', '')}").hostname
+        except ValueError:
+            name = None
+        if name not in trusted:
+            return jsonify(error="host: expected this server"), 400
+        return None
 
     @app.before_request
     def same_origin() -> Any:
@@ -119,8 +173,11 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
 
     @app.post(f"/view/<any({', '.join(PARTS)}):part>")
     def answer(part: str) -> Response:
-        asked = parse(request.get_json())
-        with busy:
+        try:
+            asked = parse(request.get_json())
+        except RecursionError:
+            raise BadRequest("request: expected fewer levels of brackets") from None
+        with turn(busy):
             return jsonify(PARTS[part](asked))
 
     @app.post("/clip")
@@ -129,10 +186,15 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
         if not frames.isdecimal():
             raise ValueError(f"frames: expected an integer, got {frames!r}")
         file = request.files.get("clip")
-        with busy:
-            if file is None:
-                return jsonify(upload.fit_sample(int(frames)))
-            return jsonify(upload.fit_upload(file.stream, int(frames)))
+        if not clips.acquire(blocking=False):
+            raise ServiceUnavailable("clip: other clips are being fitted; try again soon")
+        try:
+            with turn(fitting):
+                if file is None:
+                    return jsonify(upload.fit_sample(int(frames)))
+                return jsonify(upload.fit_upload(file.stream, int(frames)))
+        finally:
+            clips.release()
 
     @app.errorhandler(ValueError)
     def bad_input(error: ValueError) -> Any:
@@ -170,7 +232,7 @@ class Server:
     Raises
     ------
     ValueError
-        The host is the address of all networks.
+        The host is unknown, or is the address of all networks.
     MissingExtra
         The extra `explore` is not installed.
     OSError
@@ -178,36 +240,34 @@ class Server:
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        if host in ("", "0.0.0.0", "::"):
-            raise ValueError(f"host: expected the address of one network, got {host!r}")
+        family, address = _address(host)
         # A request has few points: starting threads would take longer than solving them.
         os.environ.setdefault("NUMBA_NUM_THREADS", "1")
         name = f"[{host}]" if ":" in host else host
         app = create_app((*LOOPBACK, name))
-        from werkzeug.serving import WSGIRequestHandler, make_server
+        from waitress import create_server, wasyncore
 
-        class Quiet(WSGIRequestHandler):
-            """Handler that keeps connections open and does not log requests that succeed."""
-
-            protocol_version = "HTTP/1.1"
-
-            def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-                pass
-
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family)
-        self._server = make_server(
-            host, port, app, threaded=True, request_handler=Quiet, fd=self._socket.fileno()
+        self._socket = socket.create_server((address, port), family=family)
+        self._connections: dict[int, Any] = {}
+        self._server = create_server(
+            app, map=self._connections, sockets=[self._socket], **SERVING
         )
+        self._loop, self._close_all = wasyncore.loop, wasyncore.close_all
+        self._stop = threading.Event()
         self.url = f"http://{name}:{self._socket.getsockname()[1]}/"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            self._loop(timeout=0.2, use_poll=True, map=self._connections, count=1)
 
     def close(self) -> None:
         """Stop serving."""
-        self._server.shutdown()
+        self._stop.set()
         self._thread.join()
-        self._server.server_close()
+        self._server.task_dispatcher.shutdown()
+        self._close_all(self._connections)
         self._socket.close()
 
     def wait(self) -> None:
@@ -216,3 +276,30 @@ class Server:
             self._thread.join()
         except KeyboardInterrupt:
             self.close()
+
+
+def _address(host: str) -> tuple[socket.AddressFamily, str]:
+    """Return the family and the address of a host; any spelling of all networks is refused."""
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM) if host else []
+    except (OSError, UnicodeError):
+        raise ValueError(f"host: expected the address of this machine, got {host!r}") from None
+    for _, _, _, _, place in found:
+        address = ipaddress.ip_address(str(place[0]).partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        if address.is_unspecified or mapped.is_unspecified:
+            found = []
+            break
+    if not found:
+        raise ValueError(f"host: expected the address of one network, got {host!r}")
+    found.sort(key=lambda item: item[0] != socket.AF_INET)  # of a name, first IPv4
+    return found[0][0], str(found[0][4][0])
+
+
+def _strict(value: Any) -> Any:
+    """Return a value that strict JSON can hold: numbers that are not finite become null."""
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

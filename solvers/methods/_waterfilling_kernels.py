@@ -13,7 +13,8 @@ strictly convex in r. beta = 0 is reverse water-filling; beta = 1 is perfect rea
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from solvers._compiled import njit
 
 
 @njit(cache=True, nogil=True)

@@ -115,3 +115,11 @@ def test_solutions_survive_the_way_back_from_a_worker():
     assert (other.distortion == solution.distortion).all()
     first, again = solution.simulate(3, rng=0), other.simulate(3, rng=0)
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
+
+
+def test_the_closed_form_of_jd_decomposes_no_matrix_per_frame(monkeypatch):
+    calls = []
+    bures = gaussian.bures
+    monkeypatch.setattr(gaussian, "bures", lambda *pair: calls.append(pair) or bures(*pair))
+    solve(Problem(GaussMarkov.stationary(rho=0.9, frames=60), np.ones(60), JD(0.0)))
+    assert len(calls) <= 1

@@ -2,8 +2,11 @@
 
 import io
 import json
+import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 
 import numpy as np
@@ -12,6 +15,7 @@ from typer.testing import CliRunner
 
 pytest.importorskip("flask")
 pytest.importorskip("plotly")
+pytest.importorskip("waitress")
 
 from rdp.clip import fit_clip, sample_clip
 from solvers.cli import app as command
@@ -80,6 +84,7 @@ def test_columns_keep_their_order(client):
     [
         ({"json": {**ASKED, "rates": [-1, 1]}}, 400, "rates: expected values >= 0, got -1"),
         ({"json": {**ASKED, "file": "x"}}, 400, "file: unknown"),
+        ({"data": "[" * 100000, "content_type": "application/json"}, 400, "brackets"),
         ({"data": "{", "content_type": "application/json"}, 400, "could not understand"),
         ({"data": json.dumps(ASKED), "content_type": "text/plain"}, 415, ""),
     ],
@@ -210,8 +215,67 @@ def test_a_server_on_loopback():
         server.close()
 
 
+def test_a_server_on_the_loopback_of_ipv6():
+    try:
+        server = Server("::1")
+    except OSError:
+        pytest.skip("no IPv6")
+    try:
+        with urllib.request.urlopen(server.url + "start") as answer:
+            assert json.load(answer)["request"]["frames"] == 4
+    finally:
+        server.close()
+
+
+def test_abandoned_and_slow_requests_do_not_hold_up_others(monkeypatch):
+    begun, free = [], threading.Event()
+
+    def fit(frames):
+        begun.append(frames)
+        free.wait(20)
+        return {}
+
+    monkeypatch.setattr(upload, "fit_sample", fit)
+    monkeypatch.setitem(PARTS, "point", lambda asked: {"x": 1})
+    server = Server()
+    place = ("127.0.0.1", int(server.url.rstrip("/").rsplit(":", 1)[1]))
+    body = b"frames=5"
+    head = b"POST /clip HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n"
+    form = b"Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+    open_sockets = []
+    try:
+        for _ in range(12):  # clips whose page goes
+            with socket.create_connection(place) as connection:
+                connection.sendall(head + form + body)
+                time.sleep(0.02)
+        for _ in range(200):  # requests that never end
+            open_sockets.append(socket.create_connection(place))
+            open_sockets[-1].sendall(head)
+        asked = urllib.request.Request(
+            server.url + "view/point",
+            json.dumps(ASKED).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(asked, timeout=5) as answer:
+            assert json.load(answer) == {"x": 1}
+        time.sleep(0.3)
+        free.set()
+        time.sleep(0.3)
+        assert len(begun) == 1
+    finally:
+        free.set()
+        for connection in open_sockets:
+            connection.close()
+        server.close()
+
+
+def test_numbers_that_are_not_finite_are_null(client, monkeypatch):
+    monkeypatch.setitem(PARTS, "point", lambda asked: {"x": [float("nan"), float("inf"), 1.5]})
+    assert client.post("/view/point", json=ASKED).text.split() == ['{"x":[null,null,1.5]}']
+
+
 def test_an_address_of_all_networks_is_refused():
-    for host in ("", "0.0.0.0", "::"):
+    for host in ("", "0.0.0.0", "::", "0", "0x0", "::0", "0.0", "::ffff:0.0.0.0"):
         with pytest.raises(ValueError, match="host: expected the address of one network"):
             Server(host)
 

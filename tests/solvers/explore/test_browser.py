@@ -12,6 +12,7 @@ from tests import browser as driver
 
 pytest.importorskip("flask")
 pytest.importorskip("plotly")
+pytest.importorskip("waitress")
 pytestmark = pytest.mark.skipif(driver.missing() is not None, reason=str(driver.missing()))
 
 SET = """
