@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from rdp import FMD, JD, SA, GaussMarkov, gaussian, perception
 from rdp.measure import distortion_of, perception_of
 from rdp.mmse import estimate_factor, mmse_recursion
-from rdp.perception import loss_name, zero_loss_name
+from rdp.perception import JD, Perception, loss_name, perception, zero_loss_name
 from tests.strategies import PLFS, sources_with_rates
 
 
@@ -159,3 +159,18 @@ def test_an_unknown_loss_is_refused():
     with pytest.raises(ValueError, match="perception: expected one of MMSE, FMD, JD, SA, got 'J'"):
         perception_of(source, np.eye(1), np.eye(1), "J")
     assert perception_of(source, np.eye(1), np.eye(1), "jd").tolist() == [0.0]
+
+
+def test_the_base_class_is_no_loss():
+    with pytest.raises(ValueError, match="FMD, JD or SA"):
+        Perception(0)
+
+
+def test_a_name_may_have_the_prefix_plf():
+    assert loss_name("PLF-JD") == loss_name("plf-jd") == "JD"
+    assert perception("PLF-JD(2)").window == 2
+
+
+def test_a_class_in_place_of_a_loss_is_refused_with_the_form_to_write():
+    with pytest.raises(ValueError, match=r"perception: expected .*JD\(0\)"):
+        perception(JD)

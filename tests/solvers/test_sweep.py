@@ -339,3 +339,18 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     assert path.read_text() == "not a checkpoint"
     with pytest.raises(ValueError, match="checkpoint: expected an existing folder"):
         Checkpoint(tmp_path / "missing" / "c", b"digest")
+
+
+def test_a_flat_list_is_refused_with_the_two_forms_to_write():
+    problem = Problem(GaussMarkov.stationary(rho=0.9, frames=3), 1.0)
+    with pytest.raises(ValueError) as error:
+        sweep(problem, [1, 2, 3])
+    assert "[[1, 2, 3]] for one point of 3 frames, or [[1], [2], [3]] for 3" in str(error.value)
+    with pytest.raises(ValueError, match=r"write \[\[0\], \[1\], \[2\], \.\.\.\] for 50 points"):
+        sweep(problem, range(50))
+
+
+def test_an_executor_of_another_type_is_refused():
+    problem = Problem(GaussMarkov.stationary(rho=0.9, frames=2), 1.0)
+    with pytest.raises(ValueError, match="executor: expected an Executor, got int"):
+        sweep(problem, executor=3)

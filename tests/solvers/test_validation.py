@@ -274,3 +274,12 @@ def test_wrong_sources_are_refused():
         validate([one], TWO)
     with pytest.raises(ValueError, match="source: expected scalar frames, got 3 modes"):
         validate([one], GaussMarkov(np.ones((1, 3))))
+
+
+def test_points_may_be_a_single_point_and_nothing_else():
+    point = OperatingPoint("a", "MMSE", rate=[1.0], distortion=[0.3])
+    source = GaussMarkov.stationary(rho=0.9, frames=1)
+    assert validate(point, source).points == (point,)
+    for bad in (3, [3]):
+        with pytest.raises(ValueError, match="points: expected"):
+            validate(bad)
