@@ -348,8 +348,9 @@ def _windowed(loss: Perception | None, window: int | None) -> Perception | None:
 def _key(argument: str, loss: str | None) -> str:
     """Name of a loss in capitals, or ValueError naming the argument that holds it."""
     if isinstance(loss, type) and issubclass(loss, Perception):
+        example = "JD" if loss is Perception else loss.__name__
         raise ValueError(
-            f"{argument}: expected a loss with its thresholds, such as {loss.__name__}(0), "
+            f"{argument}: expected a loss with its thresholds, such as {example}(0), "
             f"got the class {loss.__name__}"
         )
     key = "MMSE" if loss is None else loss.upper() if isinstance(loss, str) else ""

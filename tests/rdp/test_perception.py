@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from rdp import FMD, JD, SA, GaussMarkov, gaussian, perception
+from rdp import FMD, JD, SA, GaussMarkov, gaussian
 from rdp.measure import distortion_of, perception_of
 from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.perception import JD, Perception, loss_name, perception, zero_loss_name
@@ -72,7 +72,7 @@ BAD = [
     (lambda: FMD(0.1, metric="js"), "metric: expected 'w2' or 'kl', got 'js'"),
     (lambda: perception("WD"), "perception: expected one of MMSE, FMD, JD, SA, got 'WD'"),
     (lambda: perception(3), "perception: expected one of MMSE, FMD, JD, SA, got 3"),
-    (lambda: perception(JD), "perception: expected one of MMSE, FMD, JD, SA, got <class"),
+    (lambda: perception(JD), "perception: expected a loss with its thresholds"),
     (lambda: perception(np.ones(2)), "perception: expected one of MMSE, FMD, JD, SA, got"),
     (lambda: perception(FMD(0.1), metric="kl"), "metric: expected 'w2' like FMD"),
     (lambda: loss_name("W2"), "plf: expected one of MMSE, FMD, JD, SA, got 'W2'"),
