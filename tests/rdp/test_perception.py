@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from rdp import FMD, JD, SA, GaussMarkov, gaussian
 from rdp.measure import distortion_of, perception_of
 from rdp.mmse import estimate_factor, mmse_recursion
-from rdp.perception import JD, Perception, loss_name, perception, zero_loss_name
+from rdp.perception import Perception, loss_name, perception, zero_loss_name
 from tests.strategies import PLFS, sources_with_rates
 
 

@@ -109,10 +109,10 @@ def test_rates_and_levels_broadcast():
 
 def test_a_flat_list_can_be_read_in_two_ways_and_is_refused():
     problem = Problem(SOURCE, 1.0, JD(0.0))
-    both = r"rates: .* shape \(3,\), .* write \[rates\] for one .* or rates\[:, None\] for 3 points"
+    both = r"rates: .* shape \(3,\), .* write \[\[.*\]\] for one .* or \[\[.*\] for 3 points"
     with pytest.raises(ValueError, match=both):
         sweep(problem, [0.5, 1.0, 2.0])
-    with pytest.raises(ValueError, match=r"levels: .* two ways; .* levels\[:, None\] for 3 points"):
+    with pytest.raises(ValueError, match=r"levels: .* two ways; .*\] for 3 points"):
         sweep(problem, levels=np.zeros(3))
     # of another length than the frames it can only be points; the message says how to write them
     with pytest.raises(ValueError, match=r"shape \(4,\), .*; write rates\[:, None\] for 4 points"):
