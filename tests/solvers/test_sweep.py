@@ -115,7 +115,7 @@ def test_a_flat_list_can_be_read_in_two_ways_and_is_refused():
     with pytest.raises(ValueError, match=r"levels: .* two ways; .*\] for 3 points"):
         sweep(problem, levels=np.zeros(3))
     # of another length than the frames it can only be points; the message says how to write them
-    with pytest.raises(ValueError, match=r"shape \(4,\), .*; write rates\[:, None\] for 4 points"):
+    with pytest.raises(ValueError, match=r"shape \(4,\), .*; write \[\[1\], .*\] for 4 points"):
         sweep(problem, np.ones(4))
     one, three = sweep(problem, [[0.5, 1.0, 2.0]]), sweep(problem, [[0.5], [1.0], [2.0]])
     assert (one.rates.shape, three.rates.shape) == ((1, 3), (3, 3))
