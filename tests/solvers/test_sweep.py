@@ -124,7 +124,7 @@ def test_a_flat_list_can_be_read_in_two_ways_and_is_refused():
     # a number in brackets is one point either way
     np.testing.assert_array_equal(sweep(problem, [0.5]).rates, [0.5] * 3)
     single = Problem(GaussMarkov([1.0]), 1.0, JD(0.0))
-    with pytest.raises(ValueError, match=r"write rates\[:, None\] for 2 points"):
+    with pytest.raises(ValueError, match=r"write \[\[0.5\], \[1\]\] for 2 points"):
         sweep(single, [0.5, 1.0])
     assert sweep(single, [[0.5], [1.0]]).distortion.shape == (2, 1)
 
