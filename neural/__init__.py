@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["codec_names", "decode", "encode", "load_codec"]
 
+NEEDS_TORCH = "neural needs torch; install the extra: pip install '.[neural]' in a clone"
+
 _HOME = {
     "codec_names": "neural.model_files",
     "decode": "neural.codecs.bitstream",
@@ -29,5 +31,10 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     """Import what a user of a trained codec needs when it is first used: training needs less."""
     if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+        try:
+            return getattr(import_module(_HOME[name]), name)
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise ImportError(NEEDS_TORCH, name="torch") from None
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

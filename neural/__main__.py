@@ -19,13 +19,14 @@ from contextlib import ExitStack
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from neural.evaluation.record import record_of
-from neural.experiment import Experiment, cell_name, one_thread, train_stage, workers
-from neural.training.distributed import process_group
+from neural import NEEDS_TORCH
 from rdp._files import read_arrays, replacing
 from rdp.operating_point import OperatingPoint, load_points, save_points
+
+if TYPE_CHECKING:
+    from neural.experiment import Experiment
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -37,32 +38,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, that of the process if None; returns the exit status."""
     given = _parser().parse_args(arguments)
     try:
-        if given.command == "validate":
-            return _validate(given.points, given.csv)
-        if given.command == "table":
-            return _table(given.points, given.csv)
-        if given.device.startswith("cuda"):
-            _require_cuda(given.device)
-        if given.command == "grid":
-            return _grid(given)
-        experiment = Experiment.load(given.config, given.seed)
-        if given.fresh:
-            shutil.rmtree(given.runs / experiment.name, ignore_errors=True)
-        if given.command == "status":
-            return _status(experiment, given.runs)
-        if given.command == "learning":
-            return _learning(experiment, given.runs, given.csv)
-        if given.command == "export":
-            experiment.export(given.runs, given.cell, given.stage, given.out)
-        if given.command in ("train", "overlay"):
-            _train(experiment, given)
-        if given.command in ("evaluate", "overlay"):
-            _evaluate(experiment, given)
-        if given.command == "overlay" and given.results is None:
-            _redraw(given.figures)
+        return _run(given)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        print(NEEDS_TORCH, file=sys.stderr)
     except (ValueError, OSError, BrokenProcessPool) as error:
         print(error, file=sys.stderr)
-        return 2
+    return 2
+
+
+def _run(given: argparse.Namespace) -> int:
+    """Run a command; libraries that it needs are imported only here."""
+    if given.command == "validate":
+        return _validate(given.points, given.csv)
+    if given.command == "table":
+        return _table(given.points, given.csv)
+    if given.device.startswith("cuda"):
+        _require_cuda(given.device)
+    if given.command == "grid":
+        return _grid(given)
+    from neural.experiment import Experiment
+
+    experiment = Experiment.load(given.config, given.seed)
+    if given.fresh:
+        shutil.rmtree(given.runs / experiment.name, ignore_errors=True)
+    if given.command == "status":
+        return _status(experiment, given.runs)
+    if given.command == "learning":
+        return _learning(experiment, given.runs, given.csv)
+    if given.command == "export":
+        experiment.export(given.runs, given.cell, given.stage, given.out)
+    if given.command in ("train", "overlay"):
+        _train(experiment, given)
+    if given.command in ("evaluate", "overlay"):
+        _evaluate(experiment, given)
+    if given.command == "overlay" and given.results is None:
+        _redraw(given.figures)
     return 0
 
 
@@ -171,6 +183,9 @@ def _step_options(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(experiment: Experiment, given: argparse.Namespace) -> None:
+    from neural.experiment import train_stage, workers
+    from neural.training.distributed import process_group
+
     options = {"device": given.device, **_step_options(given)}
     one = partial(train_stage, given.config, given.runs, options, given.seed)
     together = int(os.environ.get("WORLD_SIZE", "1")) > 1
@@ -188,6 +203,8 @@ def _train(experiment: Experiment, given: argparse.Namespace) -> None:
 
 
 def _evaluate(experiment: Experiment, given: argparse.Namespace) -> None:
+    from neural.experiment import cell_name, one_thread
+
     one_thread()
     target = given.results or RESULTS / f"{experiment.name}.json"
     samples = target.with_name(f"{target.stem}-samples.npz")
@@ -214,6 +231,9 @@ def _evaluate(experiment: Experiment, given: argparse.Namespace) -> None:
 
 
 def _cell_of(point: OperatingPoint) -> str:
+    from neural.evaluation.record import record_of
+    from neural.experiment import cell_name
+
     training = record_of(point).training
     return cell_name(training.rates if training else ())
 

@@ -91,6 +91,23 @@ def count(name: str, value: object) -> int:
     return int(value)
 
 
+def seed(name: str, value: object) -> int:
+    """Return `value` as an int, 0 <= value < 2**63, or raise ValueError naming `name`."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not 0 <= value < 1 << 63:  # type: ignore[operator]
+        raise ValueError(f"{name}: expected 0 <= {name} < 2**63, an integer, got {value!r}")
+    return int(value)  # type: ignore[call-overload]
+
+
+def instance(name: str, value: object, kind: type) -> None:
+    """Raise ValueError naming `name` unless `value` is of the type `kind`."""
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise ValueError(
+            f"{name}: expected {article} {kind.__name__}, got {type(value).__name__}"
+        )
+
+
 def generator(name: str, value: object) -> np.random.Generator:
     """Return `value` as a numpy Generator; an int is taken as a seed."""
     if isinstance(value, np.random.Generator):

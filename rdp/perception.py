@@ -33,6 +33,8 @@ class Perception:
 
     def __post_init__(self) -> None:
         """Validate the thresholds and freeze them."""
+        if type(self) is Perception:
+            raise ValueError("Perception: expected FMD, JD or SA; the base class is no loss")
         levels = _check.nonnegative("levels", self.levels, ndim=(0, 1))
         object.__setattr__(
             self, "levels", float(levels) if levels.ndim == 0 else _check.frozen(levels)
@@ -288,8 +290,8 @@ def perception(
     Parameters
     ----------
     loss : FMD, JD, SA, CP, {"MMSE", "FMD", "JD", "JD(w)", "SA", "CP"} or None
-        The loss function or its name in any case; "MMSE" and None are no perception loss, "JD(2)"
-        is PLF-JD with a window of 2 frames.
+        The loss function or its name in any case, also as "PLF-JD"; "MMSE" and None are no
+        perception loss, "JD(2)" is PLF-JD with a window of 2 frames.
     levels : float or (T,) array, >= 0, or None
         Thresholds; None is 0 for a name, and those of the loss function for a loss function.
     metric : {"w2", "kl"} or None
@@ -345,7 +347,14 @@ def _windowed(loss: Perception | None, window: int | None) -> Perception | None:
 
 def _key(argument: str, loss: str | None) -> str:
     """Name of a loss in capitals, or ValueError naming the argument that holds it."""
+    if isinstance(loss, type) and issubclass(loss, Perception):
+        example = "JD" if loss is Perception else loss.__name__
+        raise ValueError(
+            f"{argument}: expected a loss with its thresholds, such as {example}(0), "
+            f"got the class {loss.__name__}"
+        )
     key = "MMSE" if loss is None else loss.upper() if isinstance(loss, str) else ""
+    key = key.removeprefix("PLF-")
     if found := _WINDOWED.fullmatch(key):
         return JD(0.0, int(found[1])).name
     if key not in (*LOSSES, CP.name):

@@ -112,20 +112,24 @@ class Solution:
     mode_rates: Array | None = None
 
     def __repr__(self) -> str:
-        return f"<Solution of PLF-{self.problem.plf}: {self.objective:.6g} by {self.method}>"
+        kind = "without perception loss"
+        if self.problem.perception is not None:
+            kind = f"of PLF-{self.problem.plf}"
+        return f"<Solution {kind}: {self.objective:.6g} by {self.method}>"
 
     def __str__(self) -> str:
-        """Summary in five lines."""
+        """Summary in five lines, four without perception loss."""
         problem = self.problem
         kind = "sequential" if problem.weights is None else "weighted"
         modes = "" if problem.source.modes is None else f" of {problem.source.modes} modes"
         loss = "no perception loss" if problem.perception is None else f"PLF-{problem.plf}"
+        reached = f"perception  {_row(self.perception)} (allowed {_row(problem.thresholds)})"
         return "\n".join(
             [
                 f"{loss}, {problem.source.frames} frames{modes}: {self.status} by {self.method}",
                 f"rates       {_row(self.rates)} bits",
                 f"distortion  {_row(self.distortion)}",
-                f"perception  {_row(self.perception)} (allowed {_row(problem.thresholds)})",
+                *([] if problem.perception is None else [reached]),
                 f"objective   {self.objective:.6g} ({kind}), {self._certificate()}",
             ]
         )

@@ -114,13 +114,13 @@ class StateSpace:
 
     @classmethod
     def constant_velocity(
-        cls, jerk: float, position: float = 1.0, velocity: float = 0.0, damping: float = 1.0
+        cls, acceleration: float, position: float = 1.0, velocity: float = 0.0, damping: float = 1.0
     ) -> StateSpace:
         r"""Return a moving point: :math:`X_{t+1} = X_t + V_t`, :math:`V_{t+1} = c V_t + W_t`.
 
         Parameters
         ----------
-        jerk : float, >= 0
+        acceleration : float, >= 0
             Standard deviation of W_t, units of the source per frame.
         position, velocity : float, >= 0
             Standard deviations of X_1 and V_1, independent.
@@ -133,7 +133,7 @@ class StateSpace:
         array([[1., 1.],
                [1., 2.]])
         """
-        given = {"jerk": jerk, "position": position, "velocity": velocity}
+        given = {"acceleration": acceleration, "position": position, "velocity": velocity}
         w, x, v = (float(_check.nonnegative(name, of, ndim=0)) ** 2 for name, of in given.items())
         transition = [[1.0, 1.0], [0.0, float(_check.array("damping", damping, ndim=0))]]
         return cls(transition, np.diag([0.0, w]), [1.0, 0.0], np.diag([x, v]))

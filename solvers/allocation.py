@@ -182,6 +182,7 @@ def minimum_rate(
     >>> minimum_rate(source, [0.5, 0.3, 0.2], JD(0.0)).rates.round(3)
     array([0.782, 0.386, 0.615])
     """
+    _check.instance("source", source, GaussMarkov)
     targets = _targets(source, distortion)
     loss = as_perception(perception)
     if objective not in ("total", "sequential"):
@@ -205,7 +206,7 @@ def minimum_rate(
     return MinimumRate(
         rates=found.rates,
         total=float(found.rates.sum()),
-        lower_bound=found.lower_bound,
+        lower_bound=float(found.lower_bound),
         distortion=reached,
         perception=(
             np.full(source.frames, np.nan)
@@ -355,6 +356,7 @@ def allocate(
     >>> allocate(source, 2.1, JD(0.0)).rates.round(3)
     array([1.329, 0.466, 0.305])
     """
+    _check.instance("source", source, GaussMarkov)
     if source.modes is not None:
         raise SolverError(Status.UNSUPPORTED, "allocate: vector frames")
     if loss_name(perception, "perception", windows=True, conditional=True) == "CP":
@@ -366,7 +368,7 @@ def allocate(
 
     found = best_split(problem)
     solution = finish(problem.with_(rates=found.rates), found.scheme, "sdp")
-    return RateAllocation(found.rates, solution.objective, found.lower_bound, solution)
+    return RateAllocation(found.rates, solution.objective, float(found.lower_bound), solution)
 
 
 def pareto(
@@ -415,6 +417,7 @@ def pareto(
     array([[0.733, 0.594],
            [0.947, 0.514]])
     """
+    _check.instance("problem", problem, Problem)
     count = problem.source.frames
     if np.shape(frames) != (2,):
         raise ValueError(f"frames: expected two numbers, got {frames!r}")

@@ -8,16 +8,16 @@ class SolverError(RuntimeError):
 
     Parameters
     ----------
-    status : Status or str
-        "unsupported", "infeasible", "inaccurate" or "failed".
+    status : Status
+        UNSUPPORTED, INFEASIBLE, INACCURATE or FAILED.
     message : str
         What happened and what to do instead.
     """
 
-    def __init__(self, status: Status | str, message: str) -> None:
+    def __init__(self, status: Status, message: str) -> None:
         super().__init__(f"{status}: {message}")
-        self.status = Status(status)
+        self.status = status
 
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+    def __reduce__(self) -> tuple[type, tuple[Status, str]]:
         """Survive the way back from a worker process."""
         return type(self), (self.status, str(self).removeprefix(f"{self.status}: "))

@@ -30,6 +30,7 @@ import numpy as np
 
 from rdp import CP, FMD, JD, SA, GaussMarkov, Perception, _check
 from rdp import perception as as_perception
+from rdp.solution import Status
 from rdp.steady_state import parameters
 from solvers.errors import SolverError
 from solvers.steady_state import SteadyState, period_levels, steady_state
@@ -205,16 +206,17 @@ def schedule(
         steady = steady_state(source, bits, perception, window)
         return Schedule(steady.rates, steady, steady.mean, steady.mean, 0.0)
     if abs(rho) == 1:
-        raise SolverError("unsupported", "schedule: expected |rho| < 1 with weights")
+        raise SolverError(Status.UNSUPPORTED, "schedule: expected |rho| < 1 with weights")
     covered = isinstance(perception, FMD | None) or not (
         levels.any() or isinstance(perception, CP)
     )
     if window is not None or not covered:
         raise SolverError(
-            "unsupported", "schedule: with weights, FMD at any P, or JD and SA at P = 0, no window"
+            Status.UNSUPPORTED,
+            "schedule: with weights, FMD at any P, or JD and SA at P = 0, no window",
         )
     if isinstance(perception, FMD) and perception.metric == "kl":
-        raise SolverError("unsupported", "schedule: with weights, FMD with metric='w2' only")
+        raise SolverError(Status.UNSUPPORTED, "schedule: with weights, FMD with metric='w2' only")
     share = importance / importance.sum()
     program = _Program(rho, perception, levels / sigma**2, share)
     bits, bound = program.solve(mean)
@@ -223,7 +225,7 @@ def schedule(
     bound *= sigma**2
     gap = objective - bound
     if not -1e-8 * objective <= gap <= _GAP * objective:
-        raise SolverError("inaccurate", f"schedule: certified gap is {gap:.1e}")
+        raise SolverError(Status.INACCURATE, f"schedule: certified gap is {gap:.1e}")
     return Schedule(steady.rates, steady, objective, bound, gap)
 
 

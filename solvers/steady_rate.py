@@ -6,6 +6,7 @@ import numpy as np
 
 from rdp import CP, FMD, JD, SA, GaussMarkov, Perception, _check
 from rdp.scalar import scalar_rate
+from rdp.solution import Status
 from rdp.steady_state import parameters
 from solvers.errors import SolverError
 
@@ -63,13 +64,15 @@ def steady_rate(
     allowed = float(_check.nonnegative("distortion", distortion, ndim=0))
     level = np.inf if perception is None else np.asarray(perception.levels)
     if isinstance(perception, JD) and perception.window is not None and np.any(level):
-        raise SolverError("unsupported", "steady_rate: PLF-JD with a window at P = 0 only")
+        raise SolverError(Status.UNSUPPORTED, "steady_rate: PLF-JD with a window at P = 0 only")
     if isinstance(perception, CP):
-        raise SolverError("unsupported", "steady_rate: CP")
+        raise SolverError(Status.UNSUPPORTED, "steady_rate: CP")
     if np.ndim(level):
         raise ValueError(f"levels: expected one threshold, got {level}")
     if abs(rho) == 1 or (isinstance(perception, SA) and 0 < float(level) < np.inf):
-        raise SolverError("unsupported", "steady_rate: expected |rho| < 1, and SA at P = 0 only")
+        raise SolverError(
+            Status.UNSUPPORTED, "steady_rate: expected |rho| < 1, and SA at P = 0 only"
+        )
     new = (1 - rho) * (1 + rho)
     if isinstance(perception, SA) and level == 0:
         d = min(allowed / sigma**2, 2.0)

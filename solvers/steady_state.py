@@ -10,6 +10,7 @@ from rdp import CP, FMD, JD, SA, GaussMarkov, Perception, Problem, _check, close
 from rdp import perception as as_perception
 from rdp import steady_state as formulas
 from rdp.conditional import conditional
+from rdp.solution import Status
 from rdp.steady_windowed import zero_perception_windowed
 from rdp.windowed import zero_perception_windowed as finite_windowed
 from solvers.errors import SolverError
@@ -99,7 +100,7 @@ class SteadyState:
             found = conditional(source, rates, levels)
         elif np.any(loss.levels) and not isinstance(loss, FMD):
             what = f"no closed form for PLF-{loss.name} at P > 0"
-            raise SolverError("unsupported", f"approach: {what}")
+            raise SolverError(Status.UNSUPPORTED, f"approach: {what}")
         elif isinstance(loss, SA):
             found = closed_form.zero_perception_self_adaptive(source, rates)
         elif isinstance(loss, FMD):
@@ -198,7 +199,7 @@ def steady_state(
     elif isinstance(perception, JD):
         if window is not None or np.ptp(bits) > 0 or np.ptp(levels) > 0 or abs(rho) == 1:
             raise SolverError(
-                "unsupported",
+                Status.UNSUPPORTED,
                 "steady_state: PLF-JD at P > 0 is known for a constant rate and threshold, "
                 "|rho| < 1 and no window only",
             )
@@ -250,7 +251,7 @@ def _finite(
     error = change * factor / (1 - factor) if factor < 1 else np.inf
     if not error <= _FAR:
         raise SolverError(
-            "inaccurate",
+            Status.INACCURATE,
             f"steady_state: PLF-SA after {periods * period} frames may be {error:.1e} of the "
             f"variance from its limit, tolerance {_FAR:.0e}",
         )

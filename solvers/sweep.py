@@ -156,8 +156,9 @@ def sweep(
            [0.2679, 0.124 ],
            [0.0635, 0.0174]])
     """
-    if not isinstance(problem, Problem):
-        raise ValueError(f"problem: expected a Problem, got {type(problem).__name__}")
+    _check.instance("problem", problem, Problem)
+    if executor is not None:
+        _check.instance("executor", executor, Executor)
     grid_rates, grid_levels = _grid(problem, rates, levels)
     shape, frames = grid_rates.shape[:-1], problem.source.frames
     plan = _Plan(
@@ -209,11 +210,13 @@ def _points(name: str, value: object, frames: int) -> Array:
     """Return rates or levels with the frames on the last axis, or raise ValueError."""
     array = _check.nonnegative(name, value)
     if array.ndim == 1 and array.size > 1:
-        one = "" if array.size != frames else f"[{name}] for one point of {frames} frames, or "
+        texts = [f"{number:g}" for number in (array if array.size <= 6 else array[:3])]
+        more = "" if array.size <= 6 else ", ..."
+        one = f"[[{', '.join(texts)}{more}]] for one point of {frames} frames, or "
         raise ValueError(
             f"{name}: expected frames on the last axis of two or more, got shape {array.shape}, "
-            f"which can be read in two ways; write {one}{name}[:, None] for {array.size} points, "
-            "each with the same value in all frames"
+            f"which can be read in two ways; write {one if array.size == frames else ''}"
+            f"[{', '.join(f'[{text}]' for text in texts)}{more}] for {array.size} points"
         )
     if array.ndim and array.shape[-1] not in (1, frames):
         raise ValueError(

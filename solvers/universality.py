@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rdp import _check
 from rdp.problem import Problem
 from rdp.solution import Status
 from solvers.allocation import least_rate
@@ -81,6 +82,7 @@ def universality(problem: Problem, method: str = "auto") -> Universality:
     >>> round(result.extra_rate, 3)
     0.116
     """
+    _check.instance("problem", problem, Problem)
     best = solve(problem.with_(encoder="optimal"), method)
     mmse = problem.with_(encoder="mmse")
     other = solve(mmse, method)

@@ -44,7 +44,7 @@ from typing import Any
 
 import numpy as np
 
-from rdp import bounds, closed_form
+from rdp import _check, bounds, closed_form
 from rdp._files import replacing
 from rdp.operating_point import OperatingPoint
 from rdp.perception import perception
@@ -163,13 +163,15 @@ class Validation:
 
 
 def validate(
-    points: Iterable[OperatingPoint], source: GaussMarkov | None = None, method: str = "auto"
+    points: OperatingPoint | Iterable[OperatingPoint],
+    source: GaussMarkov | None = None,
+    method: str = "auto",
 ) -> Validation:
     """Compare operating points with the bounds and the exact curves.
 
     Parameters
     ----------
-    points : iterable of OperatingPoint
+    points : OperatingPoint, or iterable of OperatingPoint
         What codecs reached.
     source : GaussMarkov or None
         Scalar frames that all points are about; None takes the source that each point names.
@@ -195,7 +197,11 @@ def validate(
     ...  if check.bound == "rate-distortion"]
     ['pass', 'fail']
     """
-    points = list(points)
+    if not isinstance(points, (OperatingPoint, Iterable)):
+        raise ValueError(f"points: expected OperatingPoints, got {points!r}")
+    points = [points] if isinstance(points, OperatingPoint) else list(points)
+    for point in points:
+        _check.instance("points", point, OperatingPoint)
     sources = [_source(point, source) for point in points]
     estimates = _estimates(points)
     checks: list[Check] = []

@@ -162,3 +162,21 @@ def test_tested_versions_satisfy_what_is_required():
     for text in sum(PROJECT["optional-dependencies"].values(), PROJECT["dependencies"]):
         required = Requirement(text)
         assert pins[required.name.lower()] in required.specifier, text
+
+
+@pytest.mark.parametrize("command", ["status", "grid", "train", "evaluate"])
+def test_neural_without_torch_says_what_to_install(command):
+    line = "neural needs torch; install the extra: pip install '.[neural]' in a clone"
+    block = "import sys; sys.modules['torch'] = None"
+    more = ", '--budget', '9m'" if command == "grid" else ""
+    for code, status in (
+        (f"from neural.__main__ import main; sys.exit(main(['{command}', 'x.toml'{more}]))", 2),
+        ("import neural; neural.load_codec", 1),
+        ("from neural.__main__ import main; main(['--help'])", 0),
+    ):
+        run = subprocess.run(
+            [sys.executable, "-c", f"{block}; {code}"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert run.returncode == status, run.stderr
+        assert status == 0 or run.stderr.splitlines()[-1].endswith(line)
+        assert status != 2 or run.stderr == f"{line}\n"

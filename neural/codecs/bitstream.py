@@ -15,7 +15,9 @@ import torch
 
 from neural.codecs.quantiser import shared_dither, shared_noise
 from neural.interfaces import Codec, LatentTable, Representation
+from rdp._check import seed as check_seed
 from rdp.codec.bitstream import CorruptStream, Decoder, Encoder, Reader, pack, unpack, varints
+from rdp.perception import Perception, zero_loss_name
 
 Array = np.ndarray
 Tensor = torch.Tensor
@@ -44,8 +46,7 @@ def encode(codec: Codec, x: Tensor, seed: int) -> bytes:
     """
     if not bool(torch.isfinite(x).all()):
         raise ValueError("x: expected finite frames, got NaN or inf")
-    if not 0 <= seed < 1 << 63:
-        raise ValueError(f"seed: expected 0 <= seed < 2**63, got {seed}")
+    seed = check_seed("seed", seed)
     tables = _tables(codec)
     chunks: list[bytes] = []
 
@@ -87,13 +88,14 @@ class StreamMessage:
     rates: Array
 
     @torch.no_grad()
-    def decode(self, plf: str) -> Tensor:
-        """Return the reconstruction for "MMSE", "FMD", "JD" or "SA", shaped like the source."""
-        if plf not in self.codec.decoders:
+    def decode(self, plf: Perception | str | None) -> Tensor:
+        """Return the reconstruction for one loss, such as "JD", JD(0) or None, like the source."""
+        name = zero_loss_name(plf, windows=True)
+        if name not in self.codec.decoders:
             raise ValueError(f"plf: expected one of {', '.join(self.codec.decoders)}, got {plf!r}")
         n, frames, *rest = self.codec.noise_shape(self.samples)
         noise = torch.stack([shared_noise(self.seed, t, (n, *rest)) for t in range(frames)], 1)
-        return self.codec.reconstruct(plf, self.representation, noise.to(_device(self.codec)))
+        return self.codec.reconstruct(name, self.representation, noise.to(_device(self.codec)))
 
 
 @torch.no_grad()
@@ -143,8 +145,8 @@ def read(codec: Codec, stream: bytes, max_samples: int | None = None) -> StreamM
     return StreamMessage(codec, seed, n, representation, 8 * (sizes + shared) / n)
 
 
-def decode(codec: Codec, stream: bytes, plf: str) -> Tensor:
-    """Return the reconstruction of a stream for "MMSE", "FMD", "JD" or "SA", (n, T, ...)."""
+def decode(codec: Codec, stream: bytes, plf: Perception | str | None) -> Tensor:
+    """Return the reconstruction of a stream for one loss, such as "JD" or JD(0), (n, T, ...)."""
     return read(codec, stream).decode(plf)
 
 

@@ -63,6 +63,8 @@ def unpack(stream: bytes, kind: int) -> tuple[bytes, list[bytes]]:
 
     Raises CorruptStream if the stream is damaged, cut, extended, or of another kind or version.
     """
+    if not isinstance(stream, bytes | bytearray | memoryview):
+        raise ValueError(f"stream: expected bytes, got {type(stream).__name__}")
     stream = bytes(stream)
     body, digest = stream[:-DIGEST_BYTES], stream[-DIGEST_BYTES:]
     if body[: len(MAGIC)] != MAGIC:

@@ -212,8 +212,7 @@ class DitheredCodec:
             )
         if x.size > MAX_SAMPLES:
             raise ValueError(f"x: expected at most {MAX_SAMPLES} values, got {x.size}")
-        if not 0 <= seed < 1 << 63:
-            raise ValueError(f"seed: expected 0 <= seed < 2**63, got {seed}")
+        seed = _check.seed("seed", seed)
         chunks, _ = self._run(len(x), seed, x=x)
         return pack(KIND, self._header(len(x), seed), chunks)
 

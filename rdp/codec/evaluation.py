@@ -38,6 +38,7 @@ from rdp.source import GaussMarkov
 Array = np.ndarray
 
 METRIC = "gelbrich"
+BATCHES = 20  # of the jackknife
 
 
 def evaluate(
@@ -48,7 +49,7 @@ def evaluate(
     label: str,
     *,
     source: GaussMarkov | str | None = None,
-    batches: int = 20,
+    batches: int = BATCHES,
     confidence: float = 0.95,
     **fields: Any,
 ) -> OperatingPoint:
@@ -69,7 +70,7 @@ def evaluate(
         Name of the codec.
     source : GaussMarkov, str or None
         Known moments of x, or a description of the data.
-    batches : int
+    batches : int, >= 2
         Groups of sequences for the jackknife interval of the perception loss.
     confidence : float, in (0, 1)
         Coverage of the intervals: normal for distortion and perception, Student's for the rate.
@@ -98,6 +99,10 @@ def evaluate(
 
     plf = loss_name(plf, windows=True)
     x, xhat = _pair(x, xhat)
+    if _check.count("batches", batches) < 2:
+        raise ValueError(f"batches: expected at least 2, got {batches}")
+    if not 0 < _check.array("confidence", confidence, ndim=0) < 1:
+        raise ValueError(f"confidence: expected 0 < confidence < 1, got {confidence}")
     if len(x) < 2 * batches:
         raise ValueError(f"x: expected at least {2 * batches} sequences, got {len(x)}")
     known = source if isinstance(source, GaussMarkov) else None
@@ -286,8 +291,13 @@ def measure_codec(
     >>> [point.plf for point in points]
     ['MMSE', 'FMD', 'JD', 'SA']
     """
-    if repeats < 2:
+    _check.instance("codec", codec, DitheredCodec)
+    if _check.count("repeats", repeats) < 2:
         raise ValueError(f"repeats: expected at least 2, got {repeats}")
+    least = -(-2 * fields.get("batches", BATCHES) // repeats)
+    if _check.count("n", n) < least:
+        raise ValueError(f"n: expected at least {least} sequences in each stream, got {n}")
+    seed = _check.seed("seed", seed)
     children = np.random.SeedSequence(seed).spawn(repeats + 1)
     samples = [codec.source.sample(n, np.random.default_rng(child)) for child in children[:-1]]
     messages = transmit(codec, samples, seed)

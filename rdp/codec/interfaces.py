@@ -13,6 +13,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from rdp.perception import Perception
+
 Frames = TypeVar("Frames")
 Frames_co = TypeVar("Frames_co", covariant=True)
 
@@ -28,9 +30,10 @@ class Message(Protocol[Frames_co]):
     def rates(self) -> np.ndarray:
         """Bits of each frame for one sequence, (T,); their sum covers all bytes of the stream."""
 
-    def decode(self, plf: str) -> Frames_co:
-        """Return the reconstructed frames for "MMSE", "FMD", "JD" or "SA", shaped like the source.
+    def decode(self, plf: Perception | str | None) -> Frames_co:
+        """Return the reconstructed frames for one loss, shaped like the source.
 
+        A loss is "MMSE", "FMD", "JD", "SA", a loss function at threshold 0, or None for no loss.
         A codec may have decoders for some losses only; it raises ValueError for the others.
         """
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.problem import Problem
+from rdp.solution import Status
 from solvers.errors import SolverError
 
 Array = np.ndarray
@@ -64,15 +65,17 @@ def program_of(problem: Problem) -> Program:
     n = int(np.flatnonzero(bounded)[-1]) + 1
     if not (levels > 0).all():
         raise SolverError(
-            "unsupported", "long horizon: weights and a threshold of zero; use 'lookahead'"
+            Status.UNSUPPORTED, "long horizon: weights and a threshold of zero; use 'lookahead'"
         )
     if joint and (source.innovation[:n] <= _SINGULAR * source.variance[:n]).any():
         raise SolverError(
-            "unsupported", "long horizon: a frame without innovation (|rho| = 1); use 'barrier'"
+            Status.UNSUPPORTED,
+            "long horizon: a frame without innovation (|rho| = 1); use 'barrier'",
         )
     if not joint and not (bounded[:n] | (problem.weights[:n] > 0)).all():
         raise SolverError(
-            "unsupported", "long horizon: a frame with neither weight nor threshold; use 'barrier'"
+            Status.UNSUPPORTED,
+            "long horizon: a frame with neither weight nor threshold; use 'barrier'",
         )
     mmse = mmse_recursion(source, problem.rates).mmse
     tail = np.minimum.accumulate(np.append(levels[1:n], np.inf)[::-1])[::-1]

@@ -7,6 +7,7 @@ is wrong. Errors print one line on stderr. A command imports heavy libraries onl
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import cleandoc
 from typing import Annotated
 
 import typer
@@ -37,8 +38,15 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "validate": validate.validate,
     "explore": explore.explore,
 }
+
+
+def _help(text: str) -> str:
+    """Docstring with one line for each paragraph: the terminal breaks the lines."""
+    return "\n\n".join(" ".join(part.split()) for part in cleandoc(text).split("\n\n"))
+
+
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name, help=_help(_command.__doc__ or ""))(_command)
 
 
 def _print_version(requested: bool) -> None:

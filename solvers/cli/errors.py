@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from solvers.errors import SolverError
 
 FAILED, BAD_INPUT = 1, 2
-OPTIONS = {"total_rate": "total"}  # name of an argument -> name of its option
+OPTIONS = {"total_rate": "total", "perception": "plf"}  # name of an argument -> name of its option
 
 
 class Commands(TyperGroup):

@@ -84,7 +84,7 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
         from plotly.offline import get_plotlyjs
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            f"explore: {error.name} is not installed; pip install 'gauss-markov-rdp[explore]'"
+            f"explore: {error.name} is not installed; pip install '.[explore]' in a clone"
         ) from None
     from flask.json.provider import DefaultJSONProvider
     from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rdp.solution import Status
 from solvers.errors import SolverError
 
 Array = np.ndarray
@@ -95,7 +96,7 @@ def solve_chain(chain: Chain, periodic: bool = False) -> tuple[list[Array], list
     )
     answer = solver.solve()
     if str(answer.status) not in _SOLVED:
-        raise SolverError("failed", f"hold_back: CLARABEL ended with {answer.status}")
+        raise SolverError(Status.FAILED, f"hold_back: CLARABEL ended with {answer.status}")
     x, z = np.array(answer.x), np.array(answer.z)
     correlation, dual = [], []
     for t, n in enumerate(sizes):

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from rdp.linear_source import lyapunov
+from rdp.solution import Status
 from solvers.errors import SolverError
 
 Array = np.ndarray
@@ -119,7 +120,7 @@ class Direction:
             if np.linalg.norm(start) > 1e-9
         ]
         if not found:
-            raise SolverError("failed", "no direction of the state matters to the objective")
+            raise SolverError(Status.FAILED, "no direction of the state matters to the objective")
         best = min(found, key=lambda one: one.fun).x
         gamma, error = self.at(best / np.linalg.norm(best))
         error = self.root @ error @ self.root.T

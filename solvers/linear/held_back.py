@@ -41,6 +41,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rdp.solution import Status
 from solvers.errors import SolverError
 from solvers.linear._chain import Chain, solve_chain
 
@@ -153,7 +154,9 @@ def hold_back(transition: Array, arriving: Array, wanted: Array) -> HeldBack:
     used, kept, value = max(candidates, key=lambda candidate: candidate[2])
     bound = _bound(scaled, dual)
     if value > bound + 1e-9 * abs(bound):
-        raise SolverError("inaccurate", f"hold_back: value {value:g} above its bound {bound:g}")
+        raise SolverError(
+            Status.INACCURATE, f"hold_back: value {value:g} above its bound {bound:g}"
+        )
     return HeldBack(
         np.array([root @ g for root, g in zip(roots, used, strict=True)]),
         np.array([root @ y @ root.T for root, y in zip(roots, kept, strict=True)]),

@@ -28,6 +28,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.linear_source import lyapunov, stable
+from rdp.solution import Status
 from solvers.errors import SolverError
 
 Array = np.ndarray
@@ -206,9 +207,9 @@ def solve_program(problem: Any, name: str) -> None:
             warnings.filterwarnings("ignore", "Solution may be inaccurate")
             problem.solve(solver=cp.CLARABEL, **tight)
     except cp.SolverError as error:
-        raise SolverError("failed", f"{name}: {error}") from error
+        raise SolverError(Status.FAILED, f"{name}: {error}") from error
     if problem.status not in _SOLVED:
-        raise SolverError("failed", f"{name}: CLARABEL ended with {problem.status}")
+        raise SolverError(Status.FAILED, f"{name}: CLARABEL ended with {problem.status}")
 
 
 def _balanced(a: Array, w: Array, c: Array) -> tuple[Array, tuple[Array, Array, Array]]:
@@ -228,7 +229,7 @@ def _steady(a: Array, w: Array, c: Array, unit: Array, found: Any) -> Informatio
     ahead = a @ p @ a.T + w
     inverse = np.linalg.inv(unit)
     if np.linalg.eigvalsh(inverse @ (ahead - p) @ inverse.T)[0] < -_RESIDUAL:
-        raise SolverError("inaccurate", "P is not below A P A' + W")
+        raise SolverError(Status.INACCURATE, "P is not below A P A' + W")
     rate = 0.5 * (np.linalg.slogdet(ahead)[1] - np.linalg.slogdet(p)[1]) / np.log(2)
     return Information(float(rate), p, float((c * p).sum()), measured(p, ahead))
 
@@ -250,7 +251,9 @@ def _discounted(
 
     n = len(a)
     if len(start.measurement) != 1:
-        raise SolverError("unsupported", "attention: discount < 1 needs one measured direction")
+        raise SolverError(
+            Status.UNSUPPORTED, "attention: discount < 1 needs one measured direction"
+        )
     ahead = a @ start.error @ a.T + w
     values, vectors = np.linalg.eigh(ahead - start.error)
     first = vectors[:, -1] * np.sqrt(values[-1])
@@ -269,5 +272,5 @@ def _discounted(
     found = root(lambda gamma: slope(gamma) @ gamma, first, tol=1e-12)
     p, m = error_of(found.x), slope(found.x)
     if not found.success or min(np.linalg.eigvalsh(p)[0], np.linalg.eigvalsh(m)[0]) < -1e-8:
-        raise SolverError("failed", f"attention: no stationary point found ({found.message})")
+        raise SolverError(Status.FAILED, f"attention: no stationary point found ({found.message})")
     return p

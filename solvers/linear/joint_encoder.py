@@ -36,6 +36,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.linear_source import LinearSource, lyapunov, scalar, steady_innovations
+from rdp.solution import Status
 from solvers.errors import SolverError
 from solvers.linear._direction import Direction, rate_slope, square_root
 from solvers.linear.steady_decoder import SteadyDistortion, steady_distortion
@@ -127,7 +128,7 @@ def joint_encoder(source: LinearSource, rate: float) -> JointEncoder:
     bound = joint - 2 * max(excess, 0.0) - rounding
     if not joint - bound <= 1e-3 * joint + 4 * rounding:
         raise SolverError(
-            "inaccurate",
+            Status.INACCURATE,
             f"joint_encoder: distortion {joint:.3e} but bound {bound:.3e}; poles too near the "
             "circle, or a rate too small or large, for float64",
         )

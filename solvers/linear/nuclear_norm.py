@@ -21,6 +21,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.gaussian import psd_cholesky
+from rdp.solution import Status
 from solvers.errors import SolverError
 
 Array = np.ndarray
@@ -117,7 +118,7 @@ def causal_coupling(
                 step *= 2
             elif count % 50 == 0 and dual > 5 * primal:
                 step /= 2
-    raise SolverError("inaccurate", f"causal_coupling: relative gap {1 - value / bound:.1e}")
+    raise SolverError(Status.INACCURATE, f"causal_coupling: relative gap {1 - value / bound:.1e}")
 
 
 def lookahead_matrix(covariance: object, factor: Array, weights: Array) -> Array:

@@ -22,6 +22,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.linear_source import LinearSource, lyapunov, scalar, steady_innovations
+from rdp.solution import Status
 from solvers.errors import SolverError
 from solvers.linear.steady_encoder import steady_encoder, steady_gain
 
@@ -110,7 +111,7 @@ def _responses(a: Array, h: Array, own: Array, gamma: Array) -> tuple[Array, Arr
         power = power @ power
         if length > 2**17:
             raise SolverError(
-                "unsupported",
+                Status.UNSUPPORTED,
                 f"spectral_joint: a pole of modulus {radius:.6f} needs too many frequencies; use "
                 "'steady_distortion'",
             )
@@ -154,7 +155,7 @@ def _nehari(m: Array, gap: float, max_steps: int) -> tuple[Array, float, float, 
                     value, found = reached, unit
             bound = min(bound, float(np.abs(m + slack).mean()))
     raise SolverError(
-        "inaccurate", f"spectral_joint: gap {2 * (bound - value):.1e} after {max_steps} steps"
+        Status.INACCURATE, f"spectral_joint: gap {2 * (bound - value):.1e} after {max_steps} steps"
     )
 
 

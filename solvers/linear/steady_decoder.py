@@ -26,6 +26,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.linear_source import LinearSource, lyapunov, scalar, steady_innovations
+from rdp.solution import Status
 from solvers.errors import SolverError
 from solvers.linear._chain import Chain, solve_chain
 from solvers.linear.steady_encoder import steady_encoder
@@ -161,7 +162,7 @@ def periodic_filter(source: LinearSource, rates: Array, measurement: object) -> 
             ahead = 0.5 * (ahead + ahead.T)
         if np.abs(ahead - before).max() <= 4e-15 * scale:
             return gains, errors
-    raise SolverError("failed", "periodic_filter: the Kalman filter does not settle")
+    raise SolverError(Status.FAILED, "periodic_filter: the Kalman filter does not settle")
 
 
 def _ring(a: Array, gains: Array, wanted: Array) -> tuple[float, float]:

@@ -33,6 +33,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.linear_source import LinearSource, lyapunov, scalar, steady_innovations
+from rdp.solution import Status
 from solvers.errors import SolverError
 from solvers.linear._direction import Direction, square_root
 
@@ -131,7 +132,7 @@ def steady_encoder(source: LinearSource, rate: float, weight: object = None) -> 
     bound = rate_bound(a, w, c, bits, error)
     if not value - bound <= _INACCURATE * value:
         raise SolverError(
-            "inaccurate",
+            Status.INACCURATE,
             f"steady_encoder: value {value:.3e} but bound {bound:.3e}; poles too near the circle, "
             "or an error too small, for float64",
         )
@@ -173,7 +174,7 @@ def steady_gain(source: LinearSource, rate: float, measurement: object) -> tuple
         if np.abs(later - ahead).max() <= 4e-15 * np.abs(ahead).max():
             return gain, error
         ahead = later
-    raise SolverError("failed", "steady_gain: the Kalman filter does not settle")
+    raise SolverError(Status.FAILED, "steady_gain: the Kalman filter does not settle")
 
 
 def rate_bound(a: Array, w: Array, weight: Array, rate: float, error: Array) -> float:

@@ -33,6 +33,7 @@ from rdp import _check
 from rdp.closed_form import smallest_sd
 from rdp.mmse import check_rates, estimate_factor, mmse_recursion
 from rdp.problem import Problem
+from rdp.solution import Status
 from rdp.source import GaussMarkov
 from solvers.errors import SolverError
 from solvers.scheme import Scheme
@@ -94,7 +95,8 @@ def solve_barrier(problem: Problem) -> Scheme:
     if points.status[0] != 0:
         total = float(points.distortion[0] @ _weight(problem.weights, frames))
         raise SolverError(
-            "inaccurate", f"barrier: objective {total:.10g} has no certificate beyond {bound:.10g}"
+            Status.INACCURATE,
+            f"barrier: objective {total:.10g} has no certificate beyond {bound:.10g}",
         )
     gains, root = points.scheme
     return Scheme(
@@ -250,7 +252,7 @@ def _weight(weights: Array | None, frames: int) -> Array:
 def _scalar(source: GaussMarkov) -> None:
     if source.modes is not None:
         raise SolverError(
-            "unsupported", "barrier: expected scalar frames; vector frames use 'waterfilling'"
+            Status.UNSUPPORTED, "barrier: expected scalar frames; vector frames use 'waterfilling'"
         )
 
 

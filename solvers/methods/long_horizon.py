@@ -24,6 +24,7 @@ import numpy as np
 from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.perception import JD, SA
 from rdp.problem import Problem
+from rdp.solution import Status
 from solvers._long_horizon.path import follow
 from solvers._long_horizon.program import Program, program_of, start
 from solvers._long_horizon.sequential import solve_frames
@@ -80,11 +81,13 @@ def solve_long_horizon(problem: Problem) -> Scheme:
     source = problem.source
     if source.modes is not None:
         raise SolverError(
-            "unsupported", "long horizon: expected scalar frames; vector frames use 'waterfilling'"
+            Status.UNSUPPORTED,
+            "long horizon: expected scalar frames; vector frames use 'waterfilling'",
         )
     if problem.plf not in ("JD", "SA"):
         raise SolverError(
-            "unsupported", f"long horizon: expected JD or SA, got {problem.plf}; use 'closed-form'"
+            Status.UNSUPPORTED,
+            f"long horizon: expected JD or SA, got {problem.plf}; use 'closed-form'",
         )
     # powers of two divide and multiply exactly; products of variances neither over- nor underflow
     unit = 2.0 ** np.round(np.log2(source.sigma.max()))
@@ -172,5 +175,6 @@ def _met(program: Program, mmse: Array) -> bool:
 
 def _uncertified(total: float, bound: float) -> SolverError:
     return SolverError(
-        "inaccurate", f"long horizon: objective {total:.10g} has no certificate beyond {bound:.10g}"
+        Status.INACCURATE,
+        f"long horizon: objective {total:.10g} has no certificate beyond {bound:.10g}",
     )

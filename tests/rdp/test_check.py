@@ -54,3 +54,10 @@ def test_what_has_no_numbers_is_named():
 )
 def test_numbers_of_any_kind_are_taken(value):
     assert _check.array("x", value).tolist() == [1.0, 2.5]
+
+
+@pytest.mark.parametrize("value", [1.5, "a", None, True, -1, 2**63])
+def test_a_seed_is_an_integer_in_range(value):
+    with pytest.raises(ValueError, match="seed: expected 0 <= seed < 2"):
+        _check.seed("seed", value)
+    assert _check.seed("seed", np.int64(3)) == 3

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from rdp import FMD, JD, SA, GaussMarkov, gaussian, perception
+from rdp import FMD, JD, SA, GaussMarkov, gaussian
 from rdp.measure import distortion_of, perception_of
 from rdp.mmse import estimate_factor, mmse_recursion
-from rdp.perception import loss_name, zero_loss_name
+from rdp.perception import Perception, loss_name, perception, zero_loss_name
 from tests.strategies import PLFS, sources_with_rates
 
 
@@ -72,7 +72,7 @@ BAD = [
     (lambda: FMD(0.1, metric="js"), "metric: expected 'w2' or 'kl', got 'js'"),
     (lambda: perception("WD"), "perception: expected one of MMSE, FMD, JD, SA, got 'WD'"),
     (lambda: perception(3), "perception: expected one of MMSE, FMD, JD, SA, got 3"),
-    (lambda: perception(JD), "perception: expected one of MMSE, FMD, JD, SA, got <class"),
+    (lambda: perception(JD), "perception: expected a loss with its thresholds"),
     (lambda: perception(np.ones(2)), "perception: expected one of MMSE, FMD, JD, SA, got"),
     (lambda: perception(FMD(0.1), metric="kl"), "metric: expected 'w2' like FMD"),
     (lambda: loss_name("W2"), "plf: expected one of MMSE, FMD, JD, SA, got 'W2'"),
@@ -159,3 +159,18 @@ def test_an_unknown_loss_is_refused():
     with pytest.raises(ValueError, match="perception: expected one of MMSE, FMD, JD, SA, got 'J'"):
         perception_of(source, np.eye(1), np.eye(1), "J")
     assert perception_of(source, np.eye(1), np.eye(1), "jd").tolist() == [0.0]
+
+
+def test_the_base_class_is_no_loss():
+    with pytest.raises(ValueError, match="FMD, JD or SA"):
+        Perception(0)
+
+
+def test_a_name_may_have_the_prefix_plf():
+    assert loss_name("PLF-JD") == loss_name("plf-jd") == "JD"
+    assert perception("PLF-JD(2)").window == 2
+
+
+def test_a_class_in_place_of_a_loss_is_refused_with_the_form_to_write():
+    with pytest.raises(ValueError, match=r"perception: expected .*JD\(0\)"):
+        perception(JD)

@@ -174,3 +174,10 @@ def test_a_status_is_its_text_and_has_a_code():
     assert pickle.loads(pickle.dumps(Status.FAILED)) is Status.FAILED
     with pytest.raises(ValueError, match="'done' is not a valid Status"):
         Status("done")
+
+
+def test_text_without_perception_loss_has_no_perception():
+    solution = solve(Problem(GaussMarkov.stationary(rho=0.9, frames=2), 1.0))
+    assert repr(solution).startswith("<Solution without perception loss: ")
+    assert len(str(solution).splitlines()) == 4
+    assert "nan" not in str(solution)

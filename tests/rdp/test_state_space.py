@@ -34,7 +34,7 @@ def test_arma_of_order_one_one(phi, theta):
 
 
 def test_constant_velocity_moves_on():
-    source = StateSpace.constant_velocity(jerk=0.1, position=1.0, velocity=0.5)
+    source = StateSpace.constant_velocity(acceleration=0.1, position=1.0, velocity=0.5)
     cov = source.covariance(3)
     assert_allclose(np.diag(cov), [1, 1.25, 1 + 4 * 0.25 + 0.01])
     factor = source.factor(3)

@@ -256,3 +256,20 @@ def test_wrong_arguments_are_named():
     for ask in (lambda: minimum_rate(vector, 0.1), lambda: allocate(vector, 1.0)):
         with pytest.raises(SolverError, match="vector frames"):
             ask()
+
+
+def test_arguments_of_another_type_are_refused_by_name():
+    with pytest.raises(ValueError, match="source: expected a GaussMarkov, got str"):
+        allocate("x", 1.0)
+    with pytest.raises(ValueError, match="source: expected a GaussMarkov, got int"):
+        minimum_rate(3, 0.5)
+    with pytest.raises(ValueError, match="problem: expected a Problem, got str"):
+        pareto("x", (1, 2))
+    with pytest.raises(ValueError, match="problem: expected a Problem, got NoneType"):
+        universality(None)
+
+
+def test_bounds_are_python_floats():
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    assert type(minimum_rate(source, 0.3).lower_bound) is float
+    assert type(allocate(source, 1.0).lower_bound) is float

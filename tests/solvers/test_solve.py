@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 from rdp import FMD, JD, GaussMarkov, Problem, gaussian
 from rdp.mmse import estimate_factor
+from rdp.solution import Status
 from solvers import SolverError, solve
 from solvers.methods.closed_form import solve_closed_form
 from solvers.solve import finish
@@ -104,7 +105,7 @@ def test_distortion_is_recomputed_not_believed():
 
 
 def test_errors_survive_the_way_back_from_a_worker():
-    error = SolverError("failed", "no progress")
+    error = SolverError(Status.FAILED, "no progress")
     other = pickle.loads(pickle.dumps(error))
     assert (other.status, str(other)) == ("failed", "failed: no progress")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -108,13 +109,13 @@ def test_rates_and_levels_broadcast():
 
 def test_a_flat_list_can_be_read_in_two_ways_and_is_refused():
     problem = Problem(SOURCE, 1.0, JD(0.0))
-    both = r"rates: .* shape \(3,\), .* write \[rates\] for one .* or rates\[:, None\] for 3 points"
+    both = r"rates: .* shape \(3,\), .* write \[\[.*\]\] for one .* or \[\[.*\] for 3 points"
     with pytest.raises(ValueError, match=both):
         sweep(problem, [0.5, 1.0, 2.0])
-    with pytest.raises(ValueError, match=r"levels: .* two ways; .* levels\[:, None\] for 3 points"):
+    with pytest.raises(ValueError, match=r"levels: .* two ways; .*\] for 3 points"):
         sweep(problem, levels=np.zeros(3))
     # of another length than the frames it can only be points; the message says how to write them
-    with pytest.raises(ValueError, match=r"shape \(4,\), .*; write rates\[:, None\] for 4 points"):
+    with pytest.raises(ValueError, match=r"shape \(4,\), .*; write \[\[1\], .*\] for 4 points"):
         sweep(problem, np.ones(4))
     one, three = sweep(problem, [[0.5, 1.0, 2.0]]), sweep(problem, [[0.5], [1.0], [2.0]])
     assert (one.rates.shape, three.rates.shape) == ((1, 3), (3, 3))
@@ -123,7 +124,7 @@ def test_a_flat_list_can_be_read_in_two_ways_and_is_refused():
     # a number in brackets is one point either way
     np.testing.assert_array_equal(sweep(problem, [0.5]).rates, [0.5] * 3)
     single = Problem(GaussMarkov([1.0]), 1.0, JD(0.0))
-    with pytest.raises(ValueError, match=r"write rates\[:, None\] for 2 points"):
+    with pytest.raises(ValueError, match=r"write \[\[0.5\], \[1\]\] for 2 points"):
         sweep(single, [0.5, 1.0])
     assert sweep(single, [[0.5], [1.0]]).distortion.shape == (2, 1)
 
@@ -339,3 +340,18 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     assert path.read_text() == "not a checkpoint"
     with pytest.raises(ValueError, match="checkpoint: expected an existing folder"):
         Checkpoint(tmp_path / "missing" / "c", b"digest")
+
+
+def test_a_flat_list_is_refused_with_the_two_forms_to_write():
+    problem = Problem(GaussMarkov.stationary(rho=0.9, frames=3), 1.0)
+    forms = "[[1, 2, 3]] for one point of 3 frames, or [[1], [2], [3]] for 3"
+    with pytest.raises(ValueError, match=re.escape(forms)):
+        sweep(problem, [1, 2, 3])
+    with pytest.raises(ValueError, match=r"write \[\[0\], \[1\], \[2\], \.\.\.\] for 50 points"):
+        sweep(problem, range(50))
+
+
+def test_an_executor_of_another_type_is_refused():
+    problem = Problem(GaussMarkov.stationary(rho=0.9, frames=2), 1.0)
+    with pytest.raises(ValueError, match="executor: expected an Executor, got int"):
+        sweep(problem, executor=3)

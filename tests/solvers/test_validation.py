@@ -290,3 +290,12 @@ def test_points_find_their_estimates_and_rivals_without_comparing_all_pairs(monk
         f"codec {number}" for number in range(40)
     ]
     assert not compared
+
+
+def test_points_may_be_a_single_point_and_nothing_else():
+    point = OperatingPoint("a", "MMSE", rate=[1.0], distortion=[0.3])
+    source = GaussMarkov.stationary(rho=0.9, frames=1)
+    assert validate(point, source).points == (point,)
+    for bad in (3, [3]):
+        with pytest.raises(ValueError, match="points: expected"):
+            validate(bad)

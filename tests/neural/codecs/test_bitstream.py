@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 from neural.codecs.bitstream import decode, encode, read  # noqa: E402
 from neural.codecs.block import BlockCodec, BlockShape  # noqa: E402
 from neural.codecs.quantiser import shared_dither  # noqa: E402
+from rdp import JD  # noqa: E402
 from rdp.codec.bitstream import CorruptStream  # noqa: E402
 from tests.neural.small import RATES, task, trained  # noqa: E402
 
@@ -87,3 +88,18 @@ def test_wrong_input_is_refused(x, stream):
         decode(trained(), stream, "JD")
     with pytest.raises(CorruptStream, match="header of 200 samples"):
         read(trained(), stream, max_samples=100)
+
+
+def test_a_loss_may_have_any_form(stream):
+    codec = trained()
+    for forms in ((None, "mmse", "MMSE"), ("jd", "PLF-JD", JD(0), "JD")):
+        for loss in forms:
+            assert torch.equal(decode(codec, stream, loss), decode(codec, stream, forms[-1]))
+    with pytest.raises(ValueError, match="threshold 0"):
+        decode(codec, stream, JD(0.1))
+
+
+@pytest.mark.parametrize("seed", [1.5, "a", None, True])
+def test_a_seed_of_another_type_is_refused(x, seed):
+    with pytest.raises(ValueError, match="seed"):
+        encode(trained(), x, seed=seed)

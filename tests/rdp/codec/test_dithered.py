@@ -397,3 +397,17 @@ def test_a_decoder_with_a_window_keeps_every_block_and_joins_the_ends(modes):
         np.testing.assert_allclose(covariance[block], source.covariance()[block], atol=1e-9)
     with pytest.raises(ValueError, match="window: expected at most 4"):
         codec.decoder(JD(window=5))
+
+
+@pytest.mark.parametrize("seed", [1.5, "a", None, True])
+def test_a_seed_of_another_type_is_refused(seed):
+    codec = DitheredCodec.at_rates(GaussMarkov.stationary(rho=0.9, frames=2), [1.0, 1.0])
+    with pytest.raises(ValueError, match="seed"):
+        codec.encode(np.zeros((4, 2)), seed=seed)
+
+
+@pytest.mark.parametrize("stream", ["abc", 12, None])
+def test_a_stream_of_another_type_is_refused(stream):
+    codec = DitheredCodec.at_rates(GaussMarkov.stationary(rho=0.9, frames=2), [1.0, 1.0])
+    with pytest.raises(ValueError, match="stream: expected bytes"):
+        codec.read(stream)

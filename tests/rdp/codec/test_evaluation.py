@@ -156,3 +156,19 @@ def test_one_stream_has_no_interval_for_the_rate():
     codec = DitheredCodec.at_rates(SOURCE, [1.0, 1.0, 1.0])
     with pytest.raises(ValueError, match="repeats: expected at least 2"):
         measure_codec(codec, n=100, seed=0, repeats=1)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"batches": 0}, {"batches": 1}, {"confidence": 2}, {"confidence": 0}]
+)
+def test_options_out_of_range_are_refused_by_name(bad):
+    x = np.random.default_rng(0).standard_normal((100, 2))
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        evaluate(x, x, [1.0, 1.0], "FMD", "same", **bad)
+
+
+@pytest.mark.parametrize("bad", [{"repeats": 2.5}, {"repeats": 1}, {"n": 1}, {"seed": -1}])
+def test_a_measurement_refuses_bad_numbers_by_name(bad):
+    codec = DitheredCodec.at_rates(GaussMarkov.stationary(rho=0.9, frames=2), [1.0, 1.0])
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        measure_codec(codec, **{"n": 100, "seed": 0, "repeats": 2, **bad})

@@ -74,3 +74,17 @@ def test_a_traceback_on_demand():
 def test_json_has_no_numbers_that_json_lacks():
     given = {"a": [np.float64("nan"), -np.inf, 1], 2: np.arange(2), "b": (None, "text", True)}
     assert plain(given) == {"a": [None, "-inf", 1], "2": [0, 1], "b": [None, "text", True]}
+
+
+@pytest.mark.parametrize("name", ["validate", "fit", "universality"])
+def test_help_has_one_line_for_each_paragraph(name):
+    from solvers.cli import app
+
+    texts = {command.name: command.help for command in app.registered_commands}
+    assert all("\n" not in part for part in texts[name].split("\n\n"))
+
+
+def test_errors_name_the_option():
+    from solvers.cli.errors import OPTIONS
+
+    assert OPTIONS["perception"] == "plf"

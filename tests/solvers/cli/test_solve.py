@@ -66,7 +66,7 @@ def test_solve_without_a_loss_has_no_perception():
         (["--rates", "1,2", "--sigma", "0"], "sigma: expected values > 0, got 0"),
         (
             ["--rates", "1,2", "--plf", "WD"],
-            "perception: expected one of MMSE, FMD, JD, SA, got 'WD'",
+            "plf: expected one of MMSE, FMD, JD, SA, got 'WD'",
         ),
         (
             ["--rates", "1,2", "--plf", "JD", "--levels=-1"],

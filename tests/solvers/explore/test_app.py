@@ -287,7 +287,7 @@ def test_without_the_extra_the_command_says_what_to_install():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 2
-    expected = "explore: flask is not installed; pip install 'gauss-markov-rdp[explore]'\n"
+    expected = "explore: flask is not installed; pip install '.[explore]' in a clone\n"
     assert result.stderr == expected
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form
+from rdp.solution import Status
 from rdp.windowed import zero_perception_windowed
 from solvers import SolverError, solve
 from solvers.explore.request import parse
@@ -106,7 +107,7 @@ def test_a_loss_that_fails_is_left_out_with_a_note(monkeypatch):
 
     def fails(problem, method="auto"):
         if problem.plf == "SA":
-            raise SolverError("inaccurate", "no")
+            raise SolverError(Status.INACCURATE, "no")
         return solve(problem, method)
 
     monkeypatch.setattr(module, "solve", fails)
