@@ -186,8 +186,8 @@ def test_answers_are_feasible_certified_and_fall_with_the_thresholds(plf, sequen
     distortion, perception, objective, bound, status = barrier_batch(
         source, bits, levels, plf.name, weights, parallel=False
     )
-    # One in a thousand is refused: a sequential certificate is only as sharp as a root of the slack.
-    # The gap of a refused point may be of any size (1.1 % with seed 496624).
+    # One in a thousand is refused, with a gap of any size (1.1 % with seed 496624): a sequential
+    # certificate is only as sharp as a root of the slack.
     assert (objective - bound <= (1e-5 if sequential else 1e-6) * objective)[status == 0].all()
     assert (perception <= levels * (1 + 1e-9) + 1e-12 * source.variance.sum()).all()
     assert (distortion >= mmse(source, bits) * (1 - 1e-12)).all()
