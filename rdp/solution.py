@@ -118,18 +118,20 @@ class Solution:
         return f"<Solution {kind}: {self.objective:.6g} by {self.method}>"
 
     def __str__(self) -> str:
-        """Summary in five lines, four without perception loss."""
+        """Summary in five lines."""
         problem = self.problem
         kind = "sequential" if problem.weights is None else "weighted"
         modes = "" if problem.source.modes is None else f" of {problem.source.modes} modes"
         loss = "no perception loss" if problem.perception is None else f"PLF-{problem.plf}"
-        reached = f"perception  {_row(self.perception)} (allowed {_row(problem.thresholds)})"
+        reached = "not constrained"
+        if problem.perception is not None:
+            reached = f"{_row(self.perception)} (allowed {_row(problem.thresholds)})"
         return "\n".join(
             [
                 f"{loss}, {problem.source.frames} frames{modes}: {self.status} by {self.method}",
                 f"rates       {_row(self.rates)} bits",
                 f"distortion  {_row(self.distortion)}",
-                *([] if problem.perception is None else [reached]),
+                f"perception  {reached}",
                 f"objective   {self.objective:.6g} ({kind}), {self._certificate()}",
             ]
         )

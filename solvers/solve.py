@@ -31,8 +31,8 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
     ----------
     problem : Problem
         Source, rates, perception loss, objective.
-    method : {"auto", "closed-form", "shared-bits", "waterfilling", "lookahead", "long-horizon", \
-            "barrier", "sdp"}
+    method : "auto", or a name in `solvers.methods.registry.METHODS`
+        "closed-form", "shared-bits", "waterfilling", "lookahead", "long-horizon", "barrier", "sdp".
         "auto" takes the cheapest that covers the problem (:mod:`solvers.methods.registry`): the
         closed form where there is one, "shared-bits" for limited common randomness, "waterfilling"
         for vector frames, "lookahead" for perfect joint or self-adaptive realism, "long-horizon"

@@ -92,6 +92,7 @@ def test_wrong_input_is_refused(x, stream):
 
 def test_a_loss_may_have_any_form(stream):
     codec = trained()
+    codec.decoders.prepare(("JD",))
     for forms in ((None, "mmse", "MMSE"), ("jd", "PLF-JD", JD(0), "JD")):
         for loss in forms:
             assert torch.equal(decode(codec, stream, loss), decode(codec, stream, forms[-1]))
