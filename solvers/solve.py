@@ -18,6 +18,7 @@ Array = np.ndarray
 
 RESIDUAL = 1e-6  # of moments and perception, relative to the variance of the source
 GAP = 1e-5  # of the objective, relative to it
+FEW_FRAMES = 12  # up to here "sdp" takes less than a second where the others fail
 GAP_FLOOR = 1e-8  # relative to the weighted variance: what a solver can resolve at high rates
 
 
@@ -80,8 +81,9 @@ def solve_by_cheapest(problem: Problem) -> Solution:
     """
     failures: list[SolverError] = []
     method_for(problem)  # raises where there is none
-    covering = methods_for(problem)
-    for method in [m for m in covering if not m.checks_others] or covering:
+    for method in sorted(methods_for(problem), key=lambda method: method.checks_others):
+        if failures and method.checks_others and problem.source.frames > FEW_FRAMES:
+            break  # it would take minutes
         try:
             found = finish(problem, method.solve(problem), method.name)
         except SolverError as error:

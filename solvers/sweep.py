@@ -24,7 +24,7 @@ from rdp.solution import Status
 from solvers.errors import SolverError
 from solvers.methods.closed_form import closed_form_points
 from solvers.methods.registry import methods_at
-from solvers.solve import gap_allowed, solve_by_cheapest, status_of
+from solvers.solve import RESIDUAL, gap_allowed, solve_by_cheapest, status_of
 
 Array = np.ndarray
 
@@ -395,9 +395,11 @@ def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> A
     *values, stopped = barrier_batch(
         problem.source, rates, levels, problem.plf, problem.weights, parallel=parallel
     )
-    failed = stopped != 0
+    beyond = values[1] - levels > RESIDUAL * problem.source.variance.sum()
+    failed = (stopped != 0) | beyond.any(axis=1)
     out = np.column_stack([*values, np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)])
-    out[failed, :-1] = np.nan
+    for index in np.flatnonzero(failed):
+        out[index] = _alone(problem, rates[index], levels[index])
     return out
 
 

@@ -42,7 +42,8 @@ class Method:
     refusals : callable
         (problem, rates, levels) -> what the method does not cover at points (N, T), by reason.
     checks_others : bool
-        Whether the method is a second route: "auto" takes it only where no other one covers.
+        Whether the method is a second route: "auto" takes it only where the others do not cover or
+        do not certify.
     """
 
     name: str

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from rdp import FMD, JD, SA, GaussMarkov, Problem
@@ -52,8 +52,13 @@ def problems(draw: st.DrawFn) -> Problem:
 @settings(max_examples=40, deadline=None)
 @given(problems())
 def test_agrees_with_the_barrier_method(problem: Problem) -> None:
+    """Or with the semidefinite program, where the barrier method stalls: at zero rates, say."""
     found = finish(problem, solve_long_horizon(problem), "long-horizon")
-    other = solve(problem, method="barrier")
+    try:
+        other = solve(problem)
+    except SolverError:
+        reject()
+    assert other.method in ("closed-form", "lookahead", "barrier", "sdp")
     assert found.objective == pytest.approx(other.objective, rel=1e-6)
     assert found.lower_bound <= found.objective * (1 + 1e-9)
     if problem.weights is not None:

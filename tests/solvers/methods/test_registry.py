@@ -192,6 +192,38 @@ def test_many_frames_are_solved_and_certified(plf, weights):
     assert found.objective[1] < found.objective[0]
 
 
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Problem(GaussMarkov.stationary(0.9, 2), 0.0, JD([0.1, 1.0])),
+        Problem(GaussMarkov.stationary(0.9, 2), 0.0, JD([0.0, 1.0]), [1.0, 1.0]),
+        Problem(GaussMarkov.stationary(1.0, 2), 0.0, JD([1e-6, 1.0]), [1.0, 1.0]),
+        Problem(GaussMarkov.stationary(0.5, 2), [0.1, 0.0], SA([INF, 0.0]), [1.0, 1.0]),
+        Problem(GaussMarkov.stationary(0.999999, 4), 1.0, JD(0.01)),
+    ],
+    ids=str,
+)
+def test_where_the_barrier_stalls_the_semidefinite_program_answers(problem):
+    with pytest.raises(SolverError, match="no certificate"):
+        solve(problem, "barrier")
+    solution = solve(problem)
+    assert solution.method == "sdp"
+    assert "barrier: objective" in solution.message
+    assert solution.gap <= 1e-6 * solution.objective
+    found = sweep(problem)
+    assert found.status == 0
+    np.testing.assert_allclose(found.distortion, solution.distortion, rtol=1e-12)
+
+
+def test_a_sweep_returns_no_point_beyond_its_thresholds():
+    """The kernel once returned a loss of .222 where .1 was allowed, with gap 0."""
+    problem = Problem(GaussMarkov.stationary(0.9, 2), [1.0, 0.0], SA([INF, 0.1]), [0.0, 1.0])
+    found = sweep(problem)
+    assert found.status == 0
+    assert found.perception[1] <= 0.1 * (1 + 1e-6)
+    assert found.objective == pytest.approx(solve(problem, "sdp").objective, rel=1e-5)
+
+
 def test_a_method_without_a_certificate_hands_over(monkeypatch):
     def gives_up(problem):
         raise SolverError(Status.INACCURATE, "long-horizon: no certificate")
