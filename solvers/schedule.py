@@ -109,7 +109,9 @@ def pattern_cost(
 
     Examples
     --------
-    The hierarchical quality pattern of neural video codecs, half a bit on average:
+    The hierarchical quality pattern of neural video codecs, half a bit on average. JD is that of
+    the sequential decoder; the best decoder with lookahead reaches 0.07451, +32 %
+    (``solvers.linear.steady_decoder.steady_distortion``):
 
     >>> source = GaussMarkov.stationary(rho=0.97, frames=2)
     >>> offset = np.array([0, 8, 0, 4, 0, 4, 0, 4])
