@@ -6,7 +6,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -23,6 +23,8 @@ from solvers import SolverError, certificate, solve
 from solvers._barrier import batch, constants
 from solvers._barrier.source import Source
 from solvers.methods.barrier import barrier_batch, solve_barrier
+from solvers.methods.long_horizon import solve_long_horizon
+from solvers.solve import finish
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -171,6 +173,7 @@ def test_a_change_of_units_changes_nothing_else(plf, weights):
 
 
 @given(SEEDS)
+@example(seed=496624)
 @settings(max_examples=40, deadline=None)
 @pytest.mark.parametrize("plf", [JD, SA])
 @pytest.mark.parametrize("sequential", [False, True])
@@ -186,9 +189,16 @@ def test_answers_are_feasible_certified_and_fall_with_the_thresholds(plf, sequen
     distortion, perception, objective, bound, status = barrier_batch(
         source, bits, levels, plf.name, weights, parallel=False
     )
-    # One in a thousand is refused, with a gap of any size (1.1 % with seed 496624): a sequential
-    # certificate is only as sharp as a root of the slack.
+    # one in a thousand is refused: a sequential certificate is only as sharp as a root of the slack;
+    # its gap may be of any size (1.1 % with seed 496624), but another route certifies the point
     assert (objective - bound <= (1e-5 if sequential else 1e-6) * objective)[status == 0].all()
+    if sequential:
+        for index in np.flatnonzero(status):
+            problem = Problem(source, rates, plf(levels[index]))
+            answer = finish(problem, solve_long_horizon(problem), "long-horizon")
+            assert answer.gap <= 1e-6 * answer.objective
+    else:
+        assert (objective - bound <= 1e-2 * objective).all()
     assert (perception <= levels * (1 + 1e-9) + 1e-12 * source.variance.sum()).all()
     assert (distortion >= mmse(source, bits) * (1 - 1e-12)).all()
     assert (bound <= objective * (1 + 1e-12)).all()
