@@ -189,8 +189,8 @@ def test_answers_are_feasible_certified_and_fall_with_the_thresholds(plf, sequen
     distortion, perception, objective, bound, status = barrier_batch(
         source, bits, levels, plf.name, weights, parallel=False
     )
-    # one in a thousand is refused: a sequential certificate is only as sharp as a root of the slack;
-    # its gap may be of any size (1.1 % with seed 496624), but another route certifies the point
+    # One in a thousand is refused: a sequential certificate is only as sharp as a root of the
+    # slack. The gap may then be of any size (1.1 % with seed 496624); another route certifies it.
     assert (objective - bound <= (1e-5 if sequential else 1e-6) * objective)[status == 0].all()
     if sequential:
         for index in np.flatnonzero(status):
