@@ -175,4 +175,11 @@ def solve_lookahead(problem: Problem) -> Scheme:
     cov_xhat, cross = moments(source, v, power, found.correlation, found.held, problem.plf)
     method = "exact, by pooling" if problem.plf == "JD" else "barrier, tridiagonal Newton"
     message = "sequential rule" if problem.weights is None else method
-    return Scheme(cov_xhat, cross, backbone.mmse, found.lower_bound, message)
+    return Scheme(
+        cov_xhat,
+        cross,
+        backbone.mmse,
+        found.lower_bound,
+        message,
+        distortion=found.distortion,
+    )
