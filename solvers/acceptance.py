@@ -17,6 +17,7 @@ Array = np.ndarray
 RESIDUAL = 1e-6  # of moments and perception, relative to the variance of the source
 GAP = 1e-5  # of the objective, relative to it
 GAP_FLOOR = 1e-8  # relative to the weighted variance: what a solver can resolve at high rates
+ROUNDING = 1e-12  # of the objective: errors of sums in an exact method
 BITS = 1e-5  # gap of a total rate, bits, and relative to it
 MISSED = 1e-6  # of an allowed distortion, relative to it
 AGREEMENT = 1e-9  # of a distortion and the moments it belongs to, relative to the variance
@@ -41,6 +42,12 @@ def within_thresholds(problem: Problem, perception: Array, levels: Array) -> Arr
     asked = np.isfinite(levels)
     beyond = np.where(asked, perception - np.where(asked, levels, 0.0), 0.0)
     return np.asarray((beyond <= RESIDUAL * unit).all(axis=1))
+
+
+def outward(objective: Array | float, bound: Array | float) -> Array:
+    """Return bounds that exceed their objectives by rounding as equal to them; others as they are."""
+    rounding = ROUNDING * np.abs(objective)
+    return np.where(bound <= objective + rounding, np.minimum(bound, objective), bound)
 
 
 def status_of(problem: Problem, objective: float, bound: float) -> Status:

@@ -80,7 +80,7 @@ def solve_by_cheapest(problem: Problem) -> Solution:
     """
     failures: list[SolverError] = []
     method_for(problem)  # raises where there is none
-    for method in sorted(methods_for(problem), key=lambda method: method.checks_others):
+    for method in methods_for(problem):
         if failures and method.checks_others and problem.source.frames > FEW_FRAMES:
             break  # it would take minutes
         try:
@@ -126,6 +126,7 @@ def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
         else perception_of(source, scheme.cov_xhat, scheme.cross, problem.perception, scheme.mmse)
     )
     objective = float(problem.frame_weights @ distortion)
+    bound = float(acceptance.outward(objective, scheme.lower_bound))
     solution = Solution(
         problem=problem,
         distortion=distortion,
@@ -133,10 +134,10 @@ def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
         rates=problem.rates,
         mmse=scheme.mmse.reshape(source.frames, -1).sum(axis=1),
         objective=objective,
-        lower_bound=scheme.lower_bound,
-        gap=objective - scheme.lower_bound,
+        lower_bound=bound,
+        gap=objective - bound,
         method=method,
-        status=acceptance.status_of(problem, objective, scheme.lower_bound),
+        status=acceptance.status_of(problem, objective, bound),
         message=scheme.message,
         cov_xhat=scheme.cov_xhat,
         cross=scheme.cross,

@@ -21,7 +21,7 @@ from rdp import _check
 from rdp._files import replacing
 from rdp.problem import Problem
 from rdp.solution import Status
-from solvers.acceptance import certified, status_of, within_thresholds
+from solvers.acceptance import certified, outward, status_of, within_thresholds
 from solvers.errors import SolverError
 from solvers.methods.closed_form import closed_form_points
 from solvers.methods.registry import methods_at
@@ -382,6 +382,7 @@ def _lookahead(problem: Problem, rates: Array) -> Array:
 
     distortion, bound = lookahead_points(problem, rates)
     objective = distortion @ problem.frame_weights
+    bound = outward(objective, bound)
     failed = ~certified(problem, objective, bound)
     status = np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)
     perception = np.zeros(rates.shape)
@@ -396,6 +397,7 @@ def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> A
     *values, stopped = barrier_batch(
         problem.source, rates, levels, problem.plf, problem.weights, parallel=parallel
     )
+    values[3] = outward(values[2], values[3])
     right = certified(problem, values[2], values[3]) & within_thresholds(problem, values[1], levels)
     failed = (stopped != 0) | ~right
     out = np.column_stack([*values, np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)])

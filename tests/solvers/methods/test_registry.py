@@ -154,7 +154,6 @@ def test_every_method_solves_what_it_covers(name):
         ("lookahead", Problem(SOURCE, 0.5, JD(0.1)), "positive thresholds of PLF-JD"),
         ("barrier", Problem(MODES, 0.5), "vector frames"),
         ("sdp", Problem(MODES, 0.5), "vector frames"),
-        ("long-horizon", Problem(SOURCE, 0.5, JD(0.1)), "fewer than 16 frames; .*'barrier'"),
         ("long-horizon", Problem(MODES, 0.5, JD(0.0)), "vector frames"),
         ("long-horizon", Problem(LONG, 0.5, FMD(0.1)), "a loss other than PLF-JD and PLF-SA"),
         ("long-horizon", Problem(LONG, 0.5, JD([0.0] + 15 * [1.0]), 1.0), "weights with a thresh"),
