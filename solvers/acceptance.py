@@ -45,7 +45,7 @@ def within_thresholds(problem: Problem, perception: Array, levels: Array) -> Arr
 
 
 def outward(objective: Array | float, bound: Array | float) -> Array:
-    """Return bounds that exceed their objectives by rounding as equal to them; others as they are."""
+    """Return bounds; those that exceed their objectives by rounding only are equal to them."""
     rounding = ROUNDING * np.abs(objective)
     return np.where(bound <= objective + rounding, np.minimum(bound, objective), bound)
 

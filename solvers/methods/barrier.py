@@ -263,7 +263,10 @@ def _break_ties(
     for i in np.flatnonzero(unfelt.any(axis=1) & (points.status == 0)):
         stake = np.maximum(least[i], _SMALLEST * source.variance)
         part = batch.Points(
-            *(np.empty_like(values[i : i + 1]) for values in points[:4]),
+            np.empty_like(points.distortion[:1]),
+            np.empty_like(points.perception[:1]),
+            np.empty_like(points.bound[:1]),
+            np.empty_like(points.status[:1]),
             np.empty_like(points.scheme),
         )
         raised = np.maximum(weights, _UNFELT * objective[i] / stake)
