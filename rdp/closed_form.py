@@ -401,7 +401,8 @@ def smallest_sd(sigma: object, levels: object, metric: str = "w2") -> Array:
     sd, allowed = np.asarray(sigma), np.asarray(levels, dtype=np.float64)
     if metric == "w2":
         return np.maximum(sd - np.sqrt(allowed), 0.0)
-    return sd * np.exp(-0.5 * np.minimum(_log_shrinkage(2 * allowed), _LARGEST_SHRINKAGE))
+    shrinkage = np.minimum(_log_shrinkage(2 * allowed), _LARGEST_SHRINKAGE)
+    return np.where(np.isinf(allowed), 0.0, sd * np.exp(-0.5 * shrinkage))
 
 
 def _log_shrinkage(target: Array) -> Array:

@@ -76,11 +76,12 @@ def check_solution(solution: Solution) -> None:
         )
 
 
-def precise_distortion(problem: Problem, given: Array | None, moments: Array, method: str) -> Array:
-    """Return the distortions that a method computed without cancellation, if it did.
+def precise_distortion(problem: Problem, given: Array | None, moments: Array) -> Array:
+    """Return the distortions that a method computed without cancellation, where it may be believed.
 
     The difference of second moments has an absolute error of rounding times the variance, which is
-    more than the distortion itself from 25 bits on. It still checks what the method says.
+    more than the distortion itself from 25 bits on. Where the two differ by more than that, the
+    moments are right, as they are those of the scheme that is returned.
 
     Parameters
     ----------
@@ -89,19 +90,11 @@ def precise_distortion(problem: Problem, given: Array | None, moments: Array, me
         What the method computed.
     moments : (T,) array
         The distortions from the second moments of its scheme.
-    method : str
-        Name of the method.
     """
     if given is None:
         return moments
     variance = problem.source.variance.reshape(problem.source.frames, -1).sum(axis=1)
-    apart = np.abs(given - moments) / variance
-    if not (apart <= AGREEMENT).all():
-        raise SolverError(
-            Status.INACCURATE,
-            f"{method}: distortions {given} and those of the moments, {moments}, differ",
-        )
-    return given
+    return np.where(np.abs(given - moments) <= AGREEMENT * variance, given, moments)
 
 
 def check_bits(name: str, total: float, bound: float) -> None:

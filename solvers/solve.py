@@ -119,7 +119,7 @@ def finish(problem: Problem, scheme: Scheme, method: str) -> Solution:
 def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
     source = problem.source
     moments = distortion_of(source, scheme.mmse, scheme.cov_xhat, scheme.cross)
-    distortion = acceptance.precise_distortion(problem, scheme.distortion, moments, method)
+    distortion = acceptance.precise_distortion(problem, scheme.distortion, moments)
     perception = (
         np.full(source.frames, np.nan)
         if problem.perception is None

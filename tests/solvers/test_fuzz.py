@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("benchmarks.fuzz", reason="benchmarks are in the repository only")
 
-from benchmarks import fuzz  # noqa: E402
+from benchmarks import fuzz
 
 
 @pytest.mark.parametrize(("family", "count"), [("usual", 24), ("extreme", 24), ("sequential", 1)])

@@ -202,11 +202,12 @@ def test_many_frames_are_solved_and_certified(plf, weights):
     ],
     ids=str,
 )
-def test_where_the_barrier_stalls_the_semidefinite_program_answers(problem):
+def test_where_the_barrier_stalls_another_method_answers(problem):
     with pytest.raises(SolverError, match="no certificate"):
         solve(problem, "barrier")
     solution = solve(problem)
-    assert solution.method == "sdp"
+    # the recursion of the sequential objective is exact; weights with zeros are not covered by it
+    assert solution.method == ("long-horizon" if problem.weights is None else "sdp")
     assert "barrier: objective" in solution.message
     assert solution.gap <= 1e-6 * solution.objective
     found = sweep(problem)
