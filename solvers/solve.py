@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
-from rdp.measure import distortion_of, perception_of
+from rdp.measure import reached_by
 from rdp.problem import Problem
 from rdp.solution import Solution
 from solvers import acceptance
@@ -14,8 +12,6 @@ from solvers._threads import one_thread
 from solvers.errors import SolverError
 from solvers.methods.registry import METHODS, method_for, methods_for
 from solvers.scheme import Scheme
-
-Array = np.ndarray
 
 FEW_FRAMES = 12  # up to here "sdp" takes less than a second where the others fail
 
@@ -118,13 +114,9 @@ def finish(problem: Problem, scheme: Scheme, method: str) -> Solution:
 
 def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
     source = problem.source
-    moments = distortion_of(source, scheme.mmse, scheme.cov_xhat, scheme.cross)
+    moments, perception = reached_by(problem, scheme.mmse, scheme.cov_xhat, scheme.cross)
     distortion = acceptance.precise_distortion(problem, scheme.distortion, moments)
-    perception = (
-        np.full(source.frames, np.nan)
-        if problem.perception is None
-        else perception_of(source, scheme.cov_xhat, scheme.cross, problem.perception, scheme.mmse)
-    )
+    acceptance.check_scheme(method, problem, scheme, distortion, perception)
     objective = float(problem.frame_weights @ distortion)
     bound = float(acceptance.outward(objective, scheme.lower_bound))
     solution = Solution(
@@ -144,5 +136,5 @@ def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
         mode_mmse=None if source.modes is None else scheme.mmse,
         mode_rates=scheme.mode_rates,
     )
-    acceptance.check_solution(solution)
+    acceptance.check_gap(solution)
     return solution

@@ -142,3 +142,68 @@ def test_divergences_beyond_the_range_of_numbers_are_met_the_same_by_all(nats):
     assert_allclose(many.perception, one.perception)
     assert (one.perception <= nats).all()
     assert_allclose(one.distortion, 1.0)
+
+
+@pytest.mark.parametrize("method", ["auto", "barrier", "sdp"])
+def test_a_threshold_counts_by_what_its_frame_has_at_stake(method):
+    """Tied frames at JD 0: D_4 is that of frame 1, 2^-24, though m_4 is 2^-96."""
+    problem = Problem(stationary(1.0, 4), 12, JD([INF, 0, INF, 0]), [0, 0, 0, 1])
+    try:
+        found = solve(problem, method)
+    except SolverError:
+        assert method != "auto"
+        return
+    assert_allclose(found.distortion[3], 2.0**-24, rtol=1e-3)
+
+
+@given(
+    rates=st.lists(st.sampled_from([6.0, 10.0, 14.0, 18.0]), min_size=3, max_size=3),
+    levels=st.lists(st.sampled_from([0.0, 1e-6, 1e-3, 0.3, INF]), min_size=3, max_size=3),
+    rho=st.sampled_from([1.0, 0.99, -0.8]), last=st.sampled_from([0.0, 1.0]),
+    plf=st.sampled_from([JD, SA]),
+)  # fmt: skip
+@settings(max_examples=20)
+def test_at_high_rates_gaps_are_small_next_to_the_objective(rates, levels, rho, last, plf):
+    problem = Problem(stationary(rho, 3), rates, plf(np.array(levels)), [1.0, 1.0, last])
+    try:
+        found = solve(problem)
+    except SolverError:
+        reject()
+    assert -1e-5 * found.objective - 3e-13 <= found.gap <= 1e-5 * found.objective + 3e-13
+    asked = np.isfinite(levels)
+    moved = np.sqrt(found.perception[asked]) - np.sqrt(problem.thresholds[asked])
+    # squared W2 itself is known to 3e-14
+    assert (moved <= 1e-4 * np.sqrt(found.distortion[asked]) + np.sqrt(3e-14)).all()
+
+
+def test_what_exceeds_a_threshold_must_be_little_next_to_the_distortion():
+    problem = Problem(stationary(1.0, 2), 12.0, JD([INF, 0.0]))
+    coarse, fine = np.array([0.1, 0.1]), np.array([1e-8, 1e-8])
+    beyond, levels = np.array([0.7, 4e-10]), problem.thresholds
+    assert acceptance.within_thresholds(problem, coarse, beyond, levels)
+    assert not acceptance.within_thresholds(problem, fine, beyond, levels)
+    both = acceptance.within_thresholds(problem, np.array([coarse, fine]), beyond, levels)
+    assert both.tolist() == [True, False]
+
+
+def test_splits_have_bounds_below_their_objectives():
+    for loss in ("JD", "SA", None):
+        for rho in (0.9, 1.0):
+            found = allocate(stationary(rho, 3), 4, loss)
+            assert 0 <= found.gap <= 1e-5 * found.objective
+
+
+def test_frames_far_from_their_bounds_are_refused():
+    source = stationary(0.9, 2)
+    near = acceptance.check_frames("made up", source, np.ones(2), np.array([1.0, 1 + 1e-9]))
+    assert near.tolist() == [1.0, 1.0]
+    for bound in ([1.0, 0.9], [1.0, np.nan], [1.0, 1.1]):
+        with pytest.raises(SolverError, match=r"made up: distortions .* are not near bounds"):
+            acceptance.check_frames("made up", source, np.ones(2), np.array(bound))
+
+
+def test_water_levels_keep_their_digits_through_solve():
+    source = GaussMarkov([[2.0, 1.0, 0.5]] * 2, [[0.9, 0.5, 0.1]])
+    problem = Problem(source, 150.0, "JD")
+    assert_allclose(solve(problem).distortion, waterfill(source, 150.0, "JD").distortion, rtol=0)
+    assert (solve(problem).distortion < 1e-28).all()
