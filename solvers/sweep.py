@@ -399,7 +399,7 @@ def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> A
     )
     values[3] = outward(values[2], values[3])
     right = certified(problem, values[2], values[3])
-    right &= within_thresholds(problem, *values[:2], levels)
+    right &= within_thresholds(problem, values[0], values[1], levels)
     failed = (stopped != 0) | ~right
     out = np.column_stack([*values, np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)])
     for index in np.flatnonzero(failed):
