@@ -97,10 +97,10 @@ def mismatched(
 ) -> Tensor:
     """Return pairs whose frame does not belong to the frames before, as JD critics compare them.
 
-    Half of them, (n, t+1, ...) or at most (n, window, ...), are frames of the source before the frame of another clip. The
-    other half are reconstructions before the frame of the source. A critic that also separates
-    these from the source sees early that a frame must follow from those before it (matching-aware
-    critics: Reed et al., arXiv:1605.05396).
+    Half of them, (n, t+1, ...) or at most (n, window, ...), are frames of the source before the
+    frame of another clip. The other half are reconstructions before the frame of the source. A
+    critic that also separates these from the source sees early that a frame must follow from those
+    before it (matching-aware critics: Reed et al., arXiv:1605.05396).
 
     Parameters
     ----------
