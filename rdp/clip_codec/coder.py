@@ -9,6 +9,8 @@ that, so the noise of the quantisers, and with it every decoder, is the same for
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from rdp.clip_codec.model import ModeModel
@@ -152,4 +154,4 @@ class _Activity:
 
 def _groups(count: int) -> list[tuple[int, int]]:
     ends = [0, *(end for end in _GROUPS if end < count), count]
-    return [(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True) if b > a]
+    return [(a, b) for a, b in pairwise(ends) if b > a]

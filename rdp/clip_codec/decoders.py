@@ -40,7 +40,7 @@ class Reconstruction:
     def __init__(self, model: ModeModel, plf: Perception | str | None) -> None:
         self.plf = zero_loss_name(plf)
         self.sigma, self.rho = model.sigma, model.rho
-        self.joint: Array | float = 0.0
+        self.joint = np.zeros(len(model.rho))
 
     def next(self, coded: Coded) -> Array:
         """Return the modes of the next frame, (n, d)."""

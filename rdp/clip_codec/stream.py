@@ -113,8 +113,8 @@ def encode_clip(
         Luma, 0 to 255; or a function without arguments whose result yields the frames, (H, W), each
         time from the first one on: then memory does not grow with the clip.
     bpp : float, > 0
-        Bits per pixel, the mean over all frames. The stream has at most that many where the coarsest
-        quality allows it, and a few percent fewer, as qualities have steps.
+        Bits per pixel, the mean over all frames. The stream has at most that many, unless the
+        coarsest quality needs more, and a few percent fewer, as qualities have steps.
     first_bpp : float or None
         Bits per pixel of the first frame alone; None gives it the quality of the others.
     seed : int, 0 <= seed < 2**63
@@ -274,32 +274,28 @@ def _chunks(
 
 
 def _coarsest(bits: Callable[[int], float], most: float) -> int:
-    """Least quality index whose bits are at most `most`, by secants on the logarithm of the bits.
+    """Least quality index tried whose bits are at most `most`, by secants on their logarithm.
 
     A larger index is a larger error, so fewer bits. 255 where none has so few.
     """
-    low, high = -1, 255  # more than the budget at low; at most it, or the last, at high
+    low, high, guess = -1, 256, 144  # too many bits at low, few enough at high; 144: an error of 32
     tried: dict[int, float] = {}
-    guess = 144  # an error of 32
-    for _ in range(_PASSES):
-        if high - low <= 1 and high in tried:
-            break
-        tried[guess] = np.log(bits(guess) / most)
+    while high - low > 1 and len(tried) < _PASSES:
+        tried[guess] = float(np.log(bits(guess) / most))
         low, high = (guess, high) if tried[guess] > 0 else (low, guess)
-        guess = _next(tried, low, high)
-    return high
+        guess = _between(tried, low, high)
+    return high if high in tried else low
 
 
-def _next(tried: dict[int, float], low: int, high: int) -> int:
-    """Next index between two ends: by a secant, or where the ends are not both known, a step."""
+def _between(tried: dict[int, float], low: int, high: int) -> int:
+    """Next index: by a secant, or a step from the known end, an octave for each factor e."""
     if low in tried and high in tried:
-        share = tried[low] / (tried[low] - tried[high])
-        step = low + round(share * (high - low))
+        step = low + round(tried[low] / (tried[low] - tried[high]) * (high - low))
     elif low in tried:
         step = low + max(1, round(16 * tried[low]))
     else:
-        step = high - max(1, round(-16 * tried[high]))
-    return min(max(step, low + 1), max(high - 1, low + 1)) if high in tried or step < high else high
+        step = high + min(-1, round(16 * tried[high]))
+    return min(max(step, low + 1), high - 1)
 
 
 def _pixels(modes: Array, header: _Header) -> Array:
