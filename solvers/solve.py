@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from rdp.measure import reached_by
 from rdp.problem import Problem
 from rdp.solution import Solution
 from solvers import acceptance
 from solvers._threads import one_thread
 from solvers.errors import SolverError
-from solvers.methods.registry import METHODS, method_for, methods_for
+from solvers.methods.registry import METHODS, Method, method_for, methods_for
 from solvers.scheme import Scheme
+from solvers.ties import break_ties
 
+Array = np.ndarray
+
+_LEAVE_TIES = ("long-horizon", "sdp")  # the other methods break ties themselves, or have none
 FEW_FRAMES = 12  # up to here "sdp" takes less than a second where the others fail
 
 
@@ -63,7 +69,7 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
         raise ValueError(f"method: expected one of {names}, got {method!r}")
     if method == "auto":
         return solve_by_cheapest(problem)
-    return finish(problem, METHODS[method].solve(problem), method)
+    return _answer(problem, METHODS[method])
 
 
 def solve_by_cheapest(problem: Problem) -> Solution:
@@ -80,7 +86,7 @@ def solve_by_cheapest(problem: Problem) -> Solution:
         if failures and method.checks_others and problem.source.frames > FEW_FRAMES:
             break  # it would take minutes
         try:
-            found = finish(problem, method.solve(problem), method.name)
+            found = _answer(problem, method)
         except SolverError as error:
             failures.append(error)
             continue
@@ -89,6 +95,22 @@ def solve_by_cheapest(problem: Problem) -> Solution:
             return replace(found, message=f"{found.message} (asked after: {tried})")
         return found
     raise failures[-1]
+
+
+def _answer(problem: Problem, method: Method) -> Solution:
+    """Answer of a method, ties broken."""
+    found = finish(problem, method.solve(problem), method.name)
+    if problem.weights is None or method.name not in _LEAVE_TIES:
+        return found
+
+    def again(weights: Array) -> Solution | None:
+        try:
+            scheme = method.solve(problem.with_(weights=weights))
+            return finish(problem, scheme._replace(lower_bound=found.lower_bound), method.name)
+        except SolverError:
+            return None  # the answer that was found stays
+
+    return break_ties(problem.weights, found.mmse, found, found.lower_bound, again)
 
 
 def finish(problem: Problem, scheme: Scheme, method: str) -> Solution:
