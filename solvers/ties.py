@@ -17,7 +17,6 @@ _UNFELT = 1e-7  # share of the objective below which a solver does not feel a fr
 _AT_LEAST = 1e-6  # a distortion this near to the MMSE, relative to it, is the least there is
 _SHARES = (1e-2, 1e-4, 1e-7)  # of the objective: what such a frame is worth in the next attempt
 _ROUNDS = 4  # attempts with the same share, while they halve a distortion
-_LOST = 1e-6  # of the objective: how far from its bound an answer that breaks ties may be
 
 
 class _Answer(Protocol):
@@ -54,6 +53,7 @@ def break_ties(
     found: Answer,
     bound: float,
     again: Callable[[Array], Answer | None],
+    lost: float = 1e-6,
 ) -> Answer:
     """Return an answer that is as good, and better at the frames that the objective does not feel.
 
@@ -69,17 +69,20 @@ def break_ties(
         Lower bound on the objective.
     again : callable
         Takes other weights, and returns an answer, or None if it finds none.
+    lost : float
+        How far from its bound an answer that breaks ties may be, relative to the objective.
     """
     objective = float(weights @ found.distortion)
     for share in _SHARES:
         improved = False
         for _ in range(_ROUNDS):
             idle = unfelt(weights, least, found.distortion)
-            raised = np.where(idle, share * objective / found.distortion, weights)
+            raised = np.array(weights, dtype=np.float64)
+            np.divide(share * objective, found.distortion, out=raised, where=idle)
             other = again(raised) if idle.any() else None
             if (
                 other is None
-                or weights @ other.distortion - bound > _LOST * objective
+                or weights @ other.distortion - bound > lost * objective
                 or raised @ other.distortion >= raised @ found.distortion
             ):
                 break

@@ -50,6 +50,8 @@ from solvers.ties import break_ties, unfelt
 
 Array = np.ndarray
 
+_LOST = 5e-10  # of the objective: what breaking ties may cost
+
 
 @dataclass(frozen=True, eq=False)
 class Lookahead:
@@ -167,7 +169,8 @@ def _best_decoder(problem: Problem, frames: Frames) -> Decoder:
     else:
         found = self_adaptive.weighted_self_adaptive(frames, weights)
         bound = found.lower_bound
-        found = break_ties(weights, frames.mmse, found, bound, _self_adaptive_at(frames))
+        again = _self_adaptive_at(frames)
+        found = break_ties(weights, frames.mmse, found, bound, again, lost=_LOST)
         found = found._replace(lower_bound=bound)
     return found._replace(lower_bound=found.lower_bound * scale)
 
