@@ -19,6 +19,8 @@ Array = np.ndarray
 
 RESIDUAL = 1e-6  # of any constraint, relative to the variance of the source
 GAP = 1e-5  # of the objective, relative to it
+SHARP = 1e-6  # gap, relative to the objective, below which no other method is asked
+SHARP_FROM = 8  # frames; with fewer, another method costs much more and gains next to nothing
 GAP_FLOOR = 1e-13  # relative to the weighted variance: what double precision resolves
 MOMENTS = 1e-12  # rounding of second moments, relative to the largest variance
 SQUARED_W2 = 1e-14  # rounding of squared W2, relative to the variance of all frames
@@ -35,9 +37,17 @@ def gap_allowed(problem: Problem, objective: Array | float) -> Array | float:
     return GAP * objective + GAP_FLOOR * float(problem.frame_weights @ variance)
 
 
-def certified(problem: Problem, objective: Array, bound: Array) -> Array:
+def certified(problem: Problem, objective: Array | float, bound: Array | float) -> Array:
     """Whether objectives and bounds (n,) are as near to each other as solved problems are."""
     return np.asarray(np.abs(objective - bound) <= gap_allowed(problem, objective))
+
+
+def sharp(problem: Problem, objective: Array | float, bound: Array | float) -> Array:
+    """Whether points are certified, and no other method need be asked for a better bound."""
+    if problem.source.frames < SHARP_FROM:
+        return np.asarray(certified(problem, objective, bound))
+    floor = gap_allowed(problem, 0.0)
+    return np.asarray(np.abs(objective - bound) <= SHARP * np.abs(objective) + floor)
 
 
 def within_thresholds(

@@ -75,14 +75,19 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
 def solve_by_cheapest(problem: Problem) -> Solution:
     """Ask the methods that cover a problem, the cheapest first, until an answer is certified.
 
+    Where the certificate is not sharp, the next one is asked too, unless it is a second route.
+
     Raises
     ------
     SolverError
         No method covers the problem, or none that does certifies its answer.
     """
     failures: list[SolverError] = []
+    best: Solution | None = None
     method_for(problem)  # raises where there is none
     for method in methods_for(problem):
+        if best is not None and method.checks_others:
+            break
         if failures and method.checks_others and problem.source.frames > FEW_FRAMES:
             break  # it would take minutes
         try:
@@ -90,11 +95,16 @@ def solve_by_cheapest(problem: Problem) -> Solution:
         except SolverError as error:
             failures.append(error)
             continue
-        if failures:
-            tried = "; ".join(map(str, failures))
-            return replace(found, message=f"{found.message} (asked after: {tried})")
-        return found
-    raise failures[-1]
+        if best is None or found.gap < best.gap:
+            best = found
+        if acceptance.sharp(problem, best.objective, best.lower_bound) or problem.limited:
+            break
+    if best is None:
+        raise failures[-1]
+    if failures:
+        tried = "; ".join(map(str, failures))
+        return replace(best, message=f"{best.message} (asked after: {tried})")
+    return best
 
 
 def _answer(problem: Problem, method: Method) -> Solution:

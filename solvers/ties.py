@@ -15,7 +15,7 @@ Array = np.ndarray
 
 _UNFELT = 1e-7  # share of the objective below which a solver does not feel a frame
 _AT_LEAST = 1e-6  # a distortion this near to the MMSE, relative to it, is the least there is
-_SHARES = (1e-2, 1e-4, 1e-7)  # of the objective: what such a frame is worth in the next attempt
+SHARES = (1e-2, 1e-4, 1e-7)  # of the objective: what such a frame is worth in the next attempt
 _ROUNDS = 4  # attempts with the same share, while they halve a distortion
 
 
@@ -54,6 +54,7 @@ def break_ties(
     bound: float,
     again: Callable[[Array], Answer | None],
     lost: float = 1e-6,
+    shares: tuple[float, ...] = SHARES,
 ) -> Answer:
     """Return an answer that is as good, and better at the frames that the objective does not feel.
 
@@ -71,9 +72,11 @@ def break_ties(
         Takes other weights, and returns an answer, or None if it finds none.
     lost : float
         How far from its bound an answer that breaks ties may be, relative to the objective.
+    shares : tuple of float
+        Shares of the objective that such a frame is worth in the attempts, one after the other.
     """
     objective = float(weights @ found.distortion)
-    for share in _SHARES:
+    for share in shares:
         improved = False
         for _ in range(_ROUNDS):
             idle = unfelt(weights, least, found.distortion)

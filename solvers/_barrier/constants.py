@@ -18,9 +18,8 @@ TOLERANCE = 1e-8  # of the barrier method, relative to the objective
 CERTIFIED = 1e-7  # gap, relative to the objective, that ends the search
 ACCEPTED = 1e-6  # gap above which a point is reported as failed
 # A frame that meets its threshold leaves to the next a slack of the order of rounding. The next
-# distortion depends on the root of that slack: from about six frames on the certificate may be no
-# sharper than 1e-5, and those points go to another method.
-ACCEPTED_SEQUENTIAL = 1e-6
+# distortion depends on the root of that slack: the certificate is no sharper.
+ACCEPTED_SEQUENTIAL = 1e-5
 FLOOR = 1e-13  # relative to the weighted variance: what double precision resolves
 
 # -- start of the path ---------------------------------------------------------------------------

@@ -46,7 +46,7 @@ from rdp.source import GaussMarkov
 from solvers._lookahead import joint, self_adaptive
 from solvers._lookahead.decoder import Decoder, Frames, moments
 from solvers.scheme import Scheme
-from solvers.ties import break_ties, unfelt
+from solvers.ties import SHARES, break_ties, unfelt
 
 Array = np.ndarray
 
@@ -150,7 +150,8 @@ def lookahead_points(problem: Problem, rates: Array) -> tuple[Array, Array]:
         scale = problem.weights.max()
         found = self_adaptive.weighted_self_adaptive_points(frames, problem.weights / scale)
         distortion = found[0]
-        for point in np.flatnonzero(unfelt(problem.weights, frames.mmse, distortion).any(axis=1)):
+        tied = unfelt(problem.weights, frames.mmse, distortion).any(axis=1)
+        for point in np.flatnonzero(tied).tolist():
             distortion[point] = _best_decoder(problem, frames.at(point)).distortion
         return distortion, scale * found[3]
     each = [_best_decoder(problem, frames.at(point)) for point in range(len(rates))]
@@ -170,7 +171,9 @@ def _best_decoder(problem: Problem, frames: Frames) -> Decoder:
         found = self_adaptive.weighted_self_adaptive(frames, weights)
         bound = found.lower_bound
         again = _self_adaptive_at(frames)
-        found = break_ties(weights, frames.mmse, found, bound, again, lost=_LOST)
+        found = break_ties(
+            weights, frames.mmse, found, bound, again, lost=_LOST, shares=SHARES[-1:]
+        )
         found = found._replace(lower_bound=bound)
     return found._replace(lower_bound=found.lower_bound * scale)
 

@@ -12,6 +12,7 @@ from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form
 from rdp.mmse import mmse_recursion
 from solvers import SolverError, acceptance, allocate, minimum_rate, solve, sweep
 from solvers.methods.waterfilling import waterfill
+from solvers.ties import break_ties
 
 INF = np.inf
 stationary = GaussMarkov.stationary
@@ -207,3 +208,40 @@ def test_water_levels_keep_their_digits_through_solve():
     problem = Problem(source, 150.0, "JD")
     assert_allclose(solve(problem).distortion, waterfill(source, 150.0, "JD").distortion, rtol=0)
     assert (solve(problem).distortion < 1e-28).all()
+
+
+def test_sequential_answers_of_many_frames_have_sharp_bounds():
+    rates = [1.02, 1.13, 0.14, 0.87, 0.21, 0.76, 0.51, 1.18, 0.86, 0.80]
+    problem = Problem(stationary(0.97, 10), rates, JD(0.01))
+    found = solve(problem)
+    assert abs(found.gap) <= 1e-6 * found.objective  # 4e-6 by the barrier method
+    assert_allclose(sweep(problem).distortion, found.distortion, rtol=1e-9)
+    other = solve(problem, "barrier")
+    assert_allclose(other.objective, found.objective, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["auto", "sdp"])
+@pytest.mark.parametrize("plf", ["JD", "SA"])
+def test_frames_after_the_last_weight_follow_what_they_receive(plf, method):
+    """At threshold 0, D_2 is then that of the sequential rule."""
+    problem = Problem(stationary(0.9, 2), 1.0, plf, [1, 0])
+    rule = solve(problem.with_(weights=None)).distortion
+    found = solve(problem, method).distortion
+    assert_allclose(found, rule, rtol=1e-5)
+    assert_allclose(sweep(problem).distortion, rule, rtol=1e-5)
+
+
+def test_ties_are_broken_only_as_far_as_the_objective_allows():
+    class Answer:
+        def __init__(self, distortion):
+            self.distortion = np.array(distortion)
+
+    weights, least, first = np.array([1.0, 0.0]), np.array([1.0, 0.1]), Answer([1.0, 5.0])
+    better, dear, worse = Answer([1.0, 0.2]), Answer([1.1, 0.2]), Answer([1.0, 6.0])
+    for other, taken in ((better, better), (dear, first), (worse, first), (None, first)):
+        asked = []
+        found = break_ties(weights, least, first, 1.0, lambda w, o=other, a=asked: a.append(w) or o)
+        assert found is taken
+        assert all(raised[0] == 1 and raised[1] > 0 for raised in asked)
+    # a frame that is as good as the MMSE is left alone
+    assert break_ties(weights, np.array([1.0, 5.0]), first, 1.0, lambda w: better) is first
