@@ -1,14 +1,19 @@
-"""Real clips: `read_luma` reads them, `fit_clip` fits a Gauss-Markov source to them."""
+"""Real clips: read them, fit Gauss-Markov sources to them, and compare decoded clips with them."""
 
+from rdp.clip.compare import Comparison, compare
 from rdp.clip.model import ClipFit, dct_modes, fit_clip, fit_luma, sample_clip
 from rdp.clip.read import ClipError, read_luma
+from rdp.clip.sizes import frame_bits
 
 __all__ = [
     "ClipError",
     "ClipFit",
+    "Comparison",
+    "compare",
     "dct_modes",
     "fit_clip",
     "fit_luma",
+    "frame_bits",
     "read_luma",
     "sample_clip",
 ]

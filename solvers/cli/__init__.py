@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from solvers.cli import allocation, curve, explore, fit, solve, steady, sweep, table, validate
+from solvers.cli import allocation, curve, explore, fit, measure, solve, steady, sweep, table, validate
 from solvers.cli.errors import Commands
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "steady": steady.steady,
     "table": table.table,
     "fit": fit.fit,
+    "measure": measure.measure,
     "validate": validate.validate,
     "explore": explore.explore,
 }
