@@ -265,7 +265,7 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
                 if frame.is_corrupt:
                     raise ClipError(path, _DAMAGED)
                 _check_size(path, frame.width, frame.height)
-                yield _luma(frame)
+                yield luma_plane(frame)
         if packets < stream.frames:
             raise ClipError(path, f"truncated, {packets} of {stream.frames} frames")
         expected = lasts(stream, container)
@@ -286,7 +286,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
         )
 
 
-def _luma(frame: Any) -> Array:
+def luma_plane(frame: Any) -> Array:
     """Return the luma plane of a decoded frame, (H, W)."""
     kind = frame.format
     first, *others = kind.components
