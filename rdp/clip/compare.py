@@ -1,8 +1,8 @@
 r"""`compare` says how far the statistics of a decoded clip are from those of its reference.
 
 Both clips become samples of DCT modes (`rdp.clip.dct_modes`). A perception loss compares two
-distributions of windows of up to ``memory`` frames. For every mode, with x of the reference and y of
-the decoded clip,
+distributions of windows of up to ``memory`` frames. For every mode, with x of the reference and y
+of the decoded clip,
 
 ===== ================================================== ==================================
 loss  wanted                                             found
@@ -16,14 +16,14 @@ SA    :math:`y_{t-w+1}, \dots, y_{t-1}, x_t`, w = memory :math:`y_{t-w+1}, \dots
 The estimate is the Gelbrich distance :math:`\|\mu_a-\mu_b\|^2 + \operatorname{Bures}(\Sigma_a,
 \Sigma_b)` of the sample moments. It is summed over the modes and divided by their number, so it has
 the units of the mean squared error of a pixel. A value of `Comparison.losses` takes the moments
-over all samples of a mode and all frames t >= memory (stationarity in space and in time). A value of
-`Comparison.perception` takes them over all samples at one frame t, whose window has at most t
+over all samples of a mode and all frames t >= memory (stationarity in space and in time). A value
+of `Comparison.perception` takes them over all samples at one frame t, whose window has at most t
 frames.
 
 **What it bounds.** Gelbrich's distance is at most squared W2, the sum over modes at most the
-distance of all modes together, and the distance of pooled moments at most the mean of the distances
-at each place and time. So every estimate is, up to sampling error, a lower bound on squared W2 under
-that loss. It is exact for stationary Gaussian clips of independent modes.
+distance of all modes together, and the distance of pooled moments at most the mean of the squared
+W2 distances at each place and time. So every estimate is, up to sampling error, a lower bound on
+squared W2 under that loss. It is exact for stationary Gaussian clips of independent modes.
 
 **Bias and intervals.** The samples of a mode are split into groups of neighbours, bands of blocks
 for instance. The jackknife, which leaves out one group at a time, subtracts the bias and gives
@@ -54,6 +54,7 @@ WINDOWS = (2, 4)  # of PLF-JD, besides all frames of the memory
 GROUPS = 10
 METRIC = "gelbrich"
 UNITS = "squared 8-bit luma, mean over pixels"
+_STILL = 1e-12  # change over energy that is rounding
 _AT_ONCE = 1 << 23  # numbers in one array of windows, which bounds the memory
 
 
@@ -222,13 +223,14 @@ def compare(
 ) -> Comparison:
     r"""Compare a decoded clip with its reference: error, perception losses and correlations.
 
-    Under each perception loss, estimate :math:`\sum_i W_2^2(P_i, \hat P_i) / d` of the distributions
-    that the loss compares, over the d modes; the module says how.
+    Under each perception loss, estimate :math:`\sum_i W_2^2(P_i, \hat P_i) / d` over the d modes,
+    of the distributions that the loss compares; the module says how.
 
     Parameters
     ----------
     reference, decoded : (T, H, W) arrays, T >= 2
-        Luma, 0 to 255, from `rdp.clip.read_luma`. Both are cropped to whole blocks.
+        Luma, 0 to 255, from `rdp.clip.read_luma`. Both are cropped to whole blocks; the decoded
+        clip may be so already.
     plf : FMD, JD, SA, {"MMSE", "FMD", "JD", "JD(w)", "SA"} or None
         Loss that the decoder was made for, at threshold 0; it chooses `Comparison.perception`.
     block, transform : as for `rdp.clip.fit_clip`
@@ -299,6 +301,7 @@ def compare(
     energy = _energies(x), _energies(y)
     squares, products = zip(*energy, strict=True)
     changes = [s.sum(axis=1) - 2 * p.sum(axis=1) for s, p in energy]
+    still = changes[0] <= _STILL * energy[0][0].sum(axis=1)
     return Comparison(
         shape=shape,
         block=block,
@@ -316,7 +319,7 @@ def compare(
         correlation=_check.frozen(
             np.array([_ratio(2 * p.sum(axis=1), s.sum(axis=1)) for s, p in energy])
         ),
-        change=_check.frozen(_ratio(np.maximum(changes[1], 0.0), changes[0])),
+        change=_check.frozen(_ratio(np.maximum(changes[1], 0.0), np.where(still, 0.0, changes[0]))),
         bands=_bands(squares, products, _frequencies(shape, block, transform)),
     )
 
@@ -328,13 +331,13 @@ def _modes(
     _check.count("block", block)
     first = _check.finite("reference", _check.array("reference", reference, ndim=3))
     second = _check.finite("decoded", _check.array("decoded", decoded, ndim=3))
-    if first.shape != second.shape:
+    height, width = (side - side % block for side in first.shape[1:])
+    if second.shape not in (first.shape, (len(first), height, width)):
         raise ClipError(name, f"expected {_size(first)} like the reference, got {_size(second)}")
     if len(first) < 2:
         raise ClipError(name, f"expected at least 2 frames, got {len(first)}")
     if first.size > MAX_PIXELS:
         raise ClipError(name, f"more than {MAX_PIXELS:,} luma samples; use fewer frames")
-    height, width = (side - side % block for side in first.shape[1:])
     if not height or not width:
         raise ClipError(name, f"frames of {_size(first)} are smaller than a block")
     first, second = first[:, :height, :width], second[:, :height, :width]
@@ -366,9 +369,9 @@ def _at_frame(plf: str, t: int) -> str:
 
 
 class _Moments(NamedTuple):
-    """Counts (G,), sums (G, d, 2w) and sums of products (G, d, 2w, 2w) of windows of (x, y)."""
+    """Sizes (G,), sums (G, d, 2w) and sums of products (G, d, 2w, 2w) of windows of (x, y)."""
 
-    count: Array
+    size: Array
     first: Array
     second: Array
 
@@ -427,7 +430,7 @@ def _jackknife(
 def _distance(moments: _Moments, plf: str, window: int) -> Array:
     """Gelbrich distance of the two distributions that a loss compares, mean over modes."""
     wanted, found = _compared(plf, window)
-    count = moments.count[..., None, None]
+    count = moments.size[..., None, None]
     mean = moments.first / count
     cov = moments.second / count[..., None] - mean[..., :, None] * mean[..., None, :]
     a, b = (

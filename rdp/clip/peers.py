@@ -215,16 +215,16 @@ def encode_peer(luma: object, codec: str, quality: int) -> Coded:
     settings = {**peer.options, "crf": str(quality)}
     with _quiet():
         content, bits = _encode(frames, peer, settings)
-    luma_out = _decode(content, peer.container)
-    if luma_out.shape != frames.shape or len(bits) != len(frames):
-        raise ValueError(f"{codec}: expected {len(frames)} frames back, got {len(luma_out)}")
+    decoded = _decode(content, peer.container)
+    if len(decoded) != len(frames) or len(bits) != len(frames):
+        raise ValueError(f"{codec}: expected {len(frames)} frames back, got {len(decoded)}")
     return Coded(
         codec=codec,
         quality=quality,
         settings={"encoder": peer.encoder, **settings},
         content=content,
         bits=_check.frozen(bits),
-        luma=luma_out,
+        luma=np.stack(decoded),
     )
 
 
@@ -252,7 +252,8 @@ def _encode(frames: Array, peer: Peer, settings: dict[str, str]) -> tuple[bytes,
             picture.pts = number
             packets = stream.encode(picture)
             if len(packets) != 1:
-                raise ValueError(f"{peer.encoder}: expected the packet of frame {number + 1} at once")
+                late = f"expected the packet of frame {number + 1} at once"
+                raise ValueError(f"{peer.encoder}: {late}, got {len(packets)} packets")
             for packet in packets if filters is None else filters.filter(packets[0]):
                 bits.append(8.0 * packet.size)
                 container.mux(packet)
@@ -269,15 +270,15 @@ def _picture(luma: Array) -> Any:
         rows = np.full((plane.height, plane.line_size), GREY, np.uint8)
         if pixels is not None:
             rows[:, : plane.width] = pixels
-        plane.update(rows)
+        plane.update(rows.tobytes())
     return frame
 
 
-def _decode(content: bytes, container: str) -> Array:
+def _decode(content: bytes, container: str) -> list[Array]:
     import av
 
     with av.open(io.BytesIO(content), "r", format=container) as file:
-        return np.stack([luma_plane(frame) for frame in file.decode(video=0)])
+        return [luma_plane(frame) for frame in file.decode(video=0)]
 
 
 @contextmanager

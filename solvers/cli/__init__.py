@@ -12,7 +12,19 @@ from typing import Annotated
 
 import typer
 
-from solvers.cli import allocation, curve, explore, fit, measure, solve, steady, sweep, table, validate
+from solvers.cli import (
+    allocation,
+    curve,
+    explore,
+    fit,
+    measure,
+    peers,
+    solve,
+    steady,
+    sweep,
+    table,
+    validate,
+)
 from solvers.cli.errors import Commands
 
 app = typer.Typer(
@@ -36,6 +48,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "table": table.table,
     "fit": fit.fit,
     "measure": measure.measure,
+    "peers": peers.peers,
     "validate": validate.validate,
     "explore": explore.explore,
 }

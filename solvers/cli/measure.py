@@ -75,10 +75,9 @@ def measure(
     rates = None if bits is None else frame_bits(bits)
     if rates is not None and len(rates) != len(source):
         raise ValueError(f"{bits}: expected {len(source)} frames like the clip, got {len(rates)}")
+    layout: dict[str, Any] = {"block": block, "transform": transform, "memory": memory}
     found = [
-        compare(
-            source, read_luma(path), loss, block=block, transform=transform, memory=memory, name=path
-        )
+        compare(source, read_luma(path), loss, **layout, name=path)
         for path, loss in zip(decoded, losses, strict=True)
     ]
     names = [label or Path(path).name for path in decoded]
