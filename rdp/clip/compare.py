@@ -109,8 +109,9 @@ class Comparison:
         Groups of samples behind bias and intervals.
     confidence : float
         Coverage of all intervals.
-    variance : float
-        Variance of a pixel of the reference, about the mean luma of the clip.
+    variance, decoded_variance : float
+        Variance of a pixel of the reference, and of the decoded clip, about the mean luma of the
+        reference.
     distortion : (T,) array
         Mean squared error of each frame, squared 8-bit luma.
     distortion_interval : (T, 2) array
@@ -141,6 +142,7 @@ class Comparison:
     groups: int
     confidence: float
     variance: float
+    decoded_variance: float
     distortion: Array
     distortion_interval: Array
     losses: Mapping[str, Estimate]
@@ -156,6 +158,16 @@ class Comparison:
         """PSNR of the mean error over all frames, dB; inf without an error."""
         mean = float(self.distortion.mean())
         return float("inf") if mean == 0 else float(10 * np.log10(PEAK**2 / mean))
+
+    @property
+    def lost(self) -> float:
+        """Variance that the decoded clip lacks, over the mean error; nan without an error.
+
+        It is 1 for a decoder that returns the conditional mean given the bits (MMSE), 0 for one
+        that keeps the variance, and -1 where independent noise is all of the error.
+        """
+        mean = float(self.distortion.mean())
+        return float("nan") if mean == 0 else (self.variance - self.decoded_variance) / mean
 
     def point(self, label: str, rates: object, **fields: Any) -> OperatingPoint:
         """Return the operating point: rate, distortion and perception of each frame.
@@ -197,6 +209,8 @@ class Comparison:
             "memory": self.memory,
             "groups": self.groups,
             "variance": self.variance,
+            "decoded_variance": self.decoded_variance,
+            "lost": _known(self.lost),
             "psnr_db": _known(self.psnr),
             "losses": {name: found._asdict() for name, found in self.losses.items()},
             "correlation_reference": [_known(value) for value in self.correlation[0]],
@@ -310,6 +324,7 @@ def compare(
         groups=groups,
         confidence=coverage,
         variance=float(np.mean(x**2)),
+        decoded_variance=float(np.mean(y**2)),
         distortion=_check.frozen(distortion),
         distortion_interval=_check.frozen(_interval(distortion, half)),
         losses=losses,

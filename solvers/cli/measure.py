@@ -160,6 +160,10 @@ def _report(one: Comparison, name: str, bits_per_pixel: float | None) -> None:
         f"{frames} frames of {width}x{height}; {rate}; "
         f"mean squared error {one.distortion.mean():.4g}, PSNR {one.psnr:.2f} dB"
     )
+    typer.echo(
+        f"variance {one.variance:.5g} became {one.decoded_variance:.5g}; variance lost over error: "
+        f"{output.text(one.lost)} (1: conditional mean, 0: realism, -1: noise)"
+    )
     rows = [
         (loss, value, f"{low:.5g} to {high:.5g}", f"{value / one.variance:.3%}")
         for loss, (value, low, high) in one.losses.items()

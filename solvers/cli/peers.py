@@ -130,7 +130,7 @@ def peer_table(found: list[tuple[Coded, Comparison]]) -> Any:
 
     The columns are codec, quality, bits_per_pixel, first_frame (its bits over the mean of the later
     frames), mse, psnr_db; each loss with its value, low and high; variance (decoded over
-    reference), correlation_reference, correlation_decoded and change at one frame, change_longest
+    reference), lost (see `rdp.clip.Comparison`), correlation_reference, correlation_decoded and change at one frame, change_longest
     at the longest lag; variance and correlations of each band of frequencies.
     """
     import pandas as pd
@@ -150,7 +150,8 @@ def peer_table(found: list[tuple[Coded, Comparison]]) -> Any:
         for loss, (value, low, high) in one.losses.items():
             row |= {loss: value, f"{loss}_low": low, f"{loss}_high": high}
         row |= {
-            "variance": sum(band.share * band.variance for band in one.bands if band.share),
+            "variance": one.decoded_variance / one.variance,
+            "lost": one.lost,
             "correlation_reference": one.correlation[0, 0],
             "correlation_decoded": one.correlation[1, 0],
             "change": one.change[0],
@@ -218,13 +219,14 @@ def _report(table: Any, savings: list[dict[str, Any]]) -> None:
             f"{row.bits_per_pixel:.4f}",
             f"{row.psnr_db:.2f}",
             *(f"{row[loss]:.4g}" for loss in losses),
+            f"{row.lost:.2f}",
             f"{row.correlation_decoded:.4f}",
             f"{row.change:.3f}",
         )
         for _, row in table.iterrows()
     ]
     output.show_table(
-        ["codec", "crf", "bits/pixel", "PSNR dB", *losses, "lag 1", "change"],
+        ["codec", "crf", "bits/pixel", "PSNR dB", *losses, "lost", "lag 1", "change"],
         rows,
         "Low-delay codecs: distance under each loss, squared luma a pixel; "
         f"lag 1 of the clip: {table.correlation_reference.iloc[0]:.4f}",

@@ -187,6 +187,22 @@ def test_freezing_and_flicker():
     assert np.isnan(compare(still, still, block=BLOCK).change).all()
 
 
+def test_the_variance_that_a_decoder_loses_says_what_it_is():
+    rng = np.random.default_rng(11)
+    x = draw(rng)
+    error = SIGMA**2 / 3
+    received = x + np.sqrt(error * SIGMA**2 / (SIGMA**2 - error)) * rng.standard_normal(x.shape)
+    mean = (1 - error / SIGMA**2) * received  # the conditional mean, whose error is `error`
+    real = mean * SIGMA / np.sqrt(SIGMA**2 - error)
+    kinds = [compare(pixels(x), pixels(y), block=BLOCK) for y in (mean, real, noisy(x, rng))]
+    assert [one.lost for one in kinds] == pytest.approx([1, 0, -1], abs=0.03)
+    assert kinds[0].distortion.mean() == pytest.approx(error.mean(), rel=0.02)
+    assert kinds[0].decoded_variance == pytest.approx((SIGMA**2 - error).mean(), rel=0.05)
+    same = compare(pixels(x), pixels(x), block=BLOCK)
+    assert np.isnan(same.lost)
+    assert same.to_json()["lost"] is None
+
+
 def test_each_frame_has_the_loss_of_its_decoder():
     rng = np.random.default_rng(8)
     x = draw(rng, frames=6)
