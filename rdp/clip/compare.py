@@ -40,9 +40,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rdp import _check
+from rdp.clip._window_moments import jackknife, moments_at, student_quantile, window_moments
 from rdp.clip.model import dct_modes
 from rdp.clip.read import MAX_PIXELS, PEAK, ClipError
-from rdp.gaussian import gelbrich
 from rdp.operating_point import OperatingPoint
 from rdp.perception import JD, Perception, perception, zero_loss_name
 
@@ -55,7 +55,6 @@ GROUPS = 10
 METRIC = "gelbrich"
 UNITS = "squared 8-bit luma, mean over pixels"
 _STILL = 1e-12  # change over energy that is rounding
-_AT_ONCE = 1 << 23  # numbers in one array of windows, which bounds the memory
 
 
 class Estimate(NamedTuple):
@@ -296,19 +295,19 @@ def compare(
         raise ClipError(name, f"expected at least 2 {transform}s of {block}x{block} pixels")
     _check_window(own, memory)
     parts = np.array_split(np.arange(samples), groups)
-    quantile = _quantile(coverage, groups)
+    quantile = student_quantile(coverage, groups)
 
     error = np.array([((x[part] - y[part]) ** 2).mean(axis=(0, 2)) for part in parts])
     weight = np.array([len(part) for part in parts]) / samples
     distortion = weight @ error
     half = quantile * np.sqrt((weight**2) @ (error - distortion) ** 2 * groups / (groups - 1))
-    pooled = _window_moments(x, y, parts, memory)
+    pooled = window_moments(x, y, parts, memory)
     losses = {
-        loss: Estimate(*(float(value) for value in _jackknife(pooled, loss, memory, quantile)))
+        loss: Estimate(*(float(value) for value in jackknife(pooled, loss, quantile)))
         for loss in _names(memory)
     }
     each = [
-        _jackknife(_moments_at(x, y, parts, t, memory), _at_frame(own, t), memory, quantile)
+        jackknife(moments_at(x, y, parts, t, memory), _at_frame(own, t), quantile)
         for t in range(frames)
     ]
     values = np.array(each)
@@ -381,95 +380,6 @@ def _at_frame(plf: str, t: int) -> str:
     loss = perception(plf)
     cut = isinstance(loss, JD) and loss.window is not None and loss.window > t + 1
     return "JD" if cut else "FMD" if plf == "MMSE" else plf
-
-
-class _Moments(NamedTuple):
-    """Sizes (G,), sums (G, d, 2w) and sums of products (G, d, 2w, 2w) of windows of (x, y)."""
-
-    size: Array
-    first: Array
-    second: Array
-
-    def estimates(self, plf: str, window: int) -> Array:
-        """Distance of all samples, then without each group, (G + 1,)."""
-        left = _Moments(*(part.sum(axis=0) - part for part in self))
-        everything = np.array([_distance(self.total(), plf, window)])
-        return np.concatenate([everything, _distance(left, plf, window)])
-
-    def total(self) -> _Moments:
-        return _Moments(*(part.sum(axis=0) for part in self))
-
-
-def _window_moments(x: Array, y: Array, parts: list[Array], window: int) -> _Moments:
-    """Moments of all windows of so many frames."""
-    modes = x.shape[2]
-    counts, first, second = [], [], []
-    for part in parts:
-        step = max(1, _AT_ONCE // (len(part) * x.shape[1] * 2 * window))
-        sums, products = [], []
-        for i in range(0, modes, step):
-            views = [
-                np.lib.stride_tricks.sliding_window_view(z[part, :, i : i + step], window, axis=1)
-                for z in (x, y)
-            ]
-            both = np.concatenate(views, axis=-1)  # (n, T - w + 1, modes, 2w)
-            both = both.transpose(2, 0, 1, 3).reshape(both.shape[2], -1, 2 * window)
-            sums.append(both.sum(axis=1))
-            products.append(both.transpose(0, 2, 1) @ both)
-        counts.append(len(part) * (x.shape[1] - window + 1))
-        first.append(np.concatenate(sums))
-        second.append(np.concatenate(products))
-    return _Moments(np.array(counts, dtype=float), np.array(first), np.array(second))
-
-
-def _moments_at(x: Array, y: Array, parts: list[Array], t: int, memory: int) -> _Moments:
-    """Moments of the windows that end at frame t, from 0."""
-    seen = slice(max(0, t + 1 - memory), t + 1)
-    return _window_moments(x[:, seen], y[:, seen], parts, t + 1 - seen.start)
-
-
-def _jackknife(
-    moments: _Moments, plf: str, memory: int, quantile: float
-) -> tuple[float, float, float]:
-    """Distance without its bias, and the ends of its interval."""
-    window = min(memory, moments.first.shape[-1] // 2)
-    found = moments.estimates(plf, window)
-    full, left = found[0], found[1:]
-    groups = len(left)
-    spread = np.sqrt((groups - 1) / groups * ((left - left.mean()) ** 2).sum())
-    value = groups * full - (groups - 1) * left.mean()
-    low, high = value - quantile * spread, value + quantile * spread
-    return max(value, 0.0), max(low, 0.0), max(high, 0.0)
-
-
-def _distance(moments: _Moments, plf: str, window: int) -> Array:
-    """Gelbrich distance of the two distributions that a loss compares, mean over modes."""
-    wanted, found = _compared(plf, window)
-    count = moments.size[..., None, None]
-    mean = moments.first / count
-    cov = moments.second / count[..., None] - mean[..., :, None] * mean[..., None, :]
-    a, b = (
-        (mean[..., chosen], cov[..., chosen, :][..., chosen]) for chosen in (wanted, found)
-    )
-    return gelbrich(*a, *b).mean(axis=-1)
-
-
-def _compared(plf: str, window: int) -> tuple[list[int], list[int]]:
-    """Places in (x of the window, y of the window) of what a loss wants, and of what it finds."""
-    last = window - 1
-    if plf == "SA":
-        past = list(range(window, window + last))
-        return [*past, last], [*past, window + last]
-    loss = perception(plf)
-    first = loss.first_seen(last) if loss is not None else last
-    seen = list(range(first, window))
-    return seen, [window + s for s in seen]
-
-
-def _quantile(confidence: float, groups: int) -> float:
-    from scipy.stats import t as student
-
-    return float(student.ppf((1 + confidence) / 2, groups - 1))
 
 
 def _energies(z: Array) -> tuple[Array, Array]:

@@ -130,8 +130,9 @@ def peer_table(found: list[tuple[Coded, Comparison]]) -> Any:
 
     The columns are codec, quality, bits_per_pixel, first_frame (its bits over the mean of the later
     frames), mse, psnr_db; each loss with its value, low and high; variance (decoded over
-    reference), lost (see `rdp.clip.Comparison`), correlation_reference, correlation_decoded and change at one frame, change_longest
-    at the longest lag; variance and correlations of each band of frequencies.
+    reference); lost, as in `rdp.clip.Comparison`; correlation_reference, correlation_decoded and
+    change over one frame, change_longest over the longest lag; the variance and the correlations
+    of each band of frequencies.
     """
     import pandas as pd
 

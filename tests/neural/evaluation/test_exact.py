@@ -8,15 +8,16 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("numba")
 
-from neural.datasets.textures import Textures
+from neural.datasets.textures import Textures  # noqa: E402
 from neural.evaluation.clips import evaluate  # noqa: E402
-from neural.evaluation.exact import exact_curves, least_error
+from neural.evaluation.exact import exact_curves, least_error  # noqa: E402
 from neural.evaluation.options import ClipEvaluation  # noqa: E402
-from neural.evaluation.record import Record, record_of, to_provenance
-from neural.evaluation.validation import validate_codecs
-from neural.experiment import Experiment
-from rdp.operating_point import OperatingPoint
-from rdp.source import GaussMarkov
+from neural.evaluation.record import Record, record_of, to_provenance  # noqa: E402
+from neural.evaluation.validation import validate_codecs  # noqa: E402
+from neural.experiment import Experiment  # noqa: E402
+from neural.tasks.clips import ClipTask  # noqa: E402
+from rdp.operating_point import OperatingPoint  # noqa: E402
+from rdp.source import GaussMarkov  # noqa: E402
 
 CONFIGS = Path(__file__).resolve().parents[3] / "neural" / "configs"
 

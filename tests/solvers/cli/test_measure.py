@@ -161,3 +161,32 @@ def test_a_missing_encoder_is_said_and_left_out(monkeypatch):
 )
 def test_peers_refuses(arguments, message):
     assert refused("peers", *arguments).startswith(message)
+
+
+def test_any_kind_of_decoded_clip_gives_the_same_numbers(files, tmp_path):
+    """Frames as .npy, as a folder of pictures, and as a video without loss."""
+    import av
+    from PIL import Image
+
+    luma = np.load(files / "mmse.npy")
+    (tmp_path / "pictures").mkdir()
+    with av.open(str(tmp_path / "video.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "gray"
+        for t, picture in enumerate(luma):
+            Image.fromarray(picture).save(tmp_path / "pictures" / f"{t}.png")
+            frame = av.VideoFrame.from_ndarray(picture, "gray")
+            frame.pts = t
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    found = [
+        answer("measure", files / "reference.npy", path)[0]
+        for path in (files / "mmse.npy", tmp_path / "pictures", tmp_path / "video.mkv")
+    ]
+    for other in found[1:]:
+        assert other["mse"] == found[0]["mse"]
+        assert other["losses"] == found[0]["losses"]
+    (sized,) = answer(
+        "measure", files / "reference.npy", tmp_path / "video.mkv", "--bits", tmp_path / "video.mkv"
+    )
+    assert sum(sized["bits"]) < 8 * (tmp_path / "video.mkv").stat().st_size
