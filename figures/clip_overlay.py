@@ -144,7 +144,7 @@ def _row(run: Run) -> dict[str, Any]:
         "correlation": run.found.correlation[1, 0],
         "change": run.found.change[0],
     }
-    return row | {f"variance_{band.name}": band.variance for band in run.found.bands}
+    return row | {f"variance_of_{band.name}": band.variance for band in run.found.bands}
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
@@ -166,14 +166,11 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         )
         right.plot(rows.bits_per_pixel, rows.correlation, **style)
     before = clip() - clip().mean()
-    right.axhline(
-        2 * (before[1:] * before[:-1]).sum() / ((before[1:] ** 2).sum() + (before[:-1] ** 2).sum()),
-        color="black",
-        linewidth=0.8,
-    )
-    right.annotate(
-        "source", (0.02, 0.03), xycoords="axes fraction", fontsize=7, va="bottom"
-    )
+    energy = (before[1:] ** 2).sum() + (before[:-1] ** 2).sum()
+    source = 2 * (before[1:] * before[:-1]).sum() / energy
+    right.axhline(source, color="black", linewidth=0.8)
+    where = (BITS_PER_PIXEL[0], source)
+    right.annotate("source", where, (0, 2), textcoords="offset points", fontsize=7)
     for ax, label in (
         (left, "PSNR (dB)"),
         (middle, "FMD distance (squared luma)"),

@@ -107,7 +107,7 @@ def peers(
     if json:
         output.show_json({"points": table.to_dict("records"), "rate_differences": savings})
     elif csv is None or csv != "-":
-        _report(table, savings)
+        _report(table, list(found[0][1].losses), savings)
 
 
 def _qualities(text: str) -> list[int]:
@@ -160,9 +160,9 @@ def peer_table(found: list[tuple[Coded, Comparison]]) -> Any:
         }
         for band in one.bands:
             row |= {
-                f"variance_{band.name}": band.variance,
-                f"correlation_reference_{band.name}": band.reference,
-                f"correlation_decoded_{band.name}": band.decoded,
+                f"variance_of_{band.name}": band.variance,
+                f"correlation_reference_of_{band.name}": band.reference,
+                f"correlation_decoded_of_{band.name}": band.decoded,
             }
         rows.append(row)
     return pd.DataFrame(rows)
@@ -210,9 +210,7 @@ def _rising(curves: list[tuple[Any, Any]]) -> bool:
     )
 
 
-def _report(table: Any, savings: list[dict[str, Any]]) -> None:
-    losses = [name.removesuffix("_high") for name in table.columns if name.endswith("_high")]
-    losses.remove("variance")
+def _report(table: Any, losses: list[str], savings: list[dict[str, Any]]) -> None:
     rows = [
         (
             row.codec,
