@@ -4,7 +4,7 @@ from rdp.clip.bjontegaard import rate_difference
 from rdp.clip.compare import Comparison, compare
 from rdp.clip.model import ClipFit, dct_modes, fit_clip, fit_luma, sample_clip
 from rdp.clip.peers import MissingEncoder, encode_peer
-from rdp.clip.read import ClipError, read_luma
+from rdp.clip.read import ClipError, luma_frames, read_luma
 from rdp.clip.sizes import frame_bits
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "fit_clip",
     "fit_luma",
     "frame_bits",
+    "luma_frames",
     "rate_difference",
     "read_luma",
     "sample_clip",

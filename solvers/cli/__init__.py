@@ -14,6 +14,7 @@ import typer
 
 from solvers.cli import (
     allocation,
+    clips,
     curve,
     explore,
     fit,
@@ -47,6 +48,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "steady": steady.steady,
     "table": table.table,
     "fit": fit.fit,
+    "encode": clips.encode,
+    "decode": clips.decode,
     "measure": measure.measure,
     "peers": peers.peers,
     "validate": validate.validate,
