@@ -1,4 +1,4 @@
-"""Classical codecs on the sample clip and the predicted curves, and what their frames look like."""
+"""Codecs on the sample clip and the predicted curves, and what their frames look like."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pandas as pd
 
 from rdp.clip import compare, encode_peer, fit_luma, read_luma, sample_clip
 from rdp.clip.peers import PEERS, even_crop, missing_encoder
+from rdp.clip_codec import decode_clip, encode_clip
+from rdp.perception import LOSSES
 from solvers.methods.waterfilling import waterfill
-from solvers.plotting import STYLES, line
+from solvers.plotting import STYLES, line, loss_label
 from solvers.prediction import decibels, predict
 
 if TYPE_CHECKING:
@@ -24,25 +26,28 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 TITLE = "Codecs on the sample clip and the predicted curves"
-SIZE = (7.0, 4.3)
-STRIP = (6.0, 1.4)
+SIZE = (7.0, 4.2)
+STRIP = (7.0, 1.25)
 
 FIRST = 25.0  # bits of the first frame over those of a later frame, as the codecs have it
 BITS_PER_PIXEL = np.geomspace(0.01, 0.1, 9)
 MEMORY = 4  # frames of the longest window
+LEAST = 0.1  # distance below which a decoder is named instead of drawn
 PICTURE_RATE = 0.02  # bits per pixel of the pictures, about
 PICTURE = 60  # frame, from 1
-WINDOW = (slice(40, 136), slice(130, 258))  # rows and columns of the pictures
+WINDOW = (slice(40, 136), slice(142, 238))  # rows and columns of the pictures
 STEPS = range(36, 84, 4)  # frames of the animation, from 1
 
 MARKERS: dict[str, dict[str, Any]] = {
     "x264": {"marker": "o", "color": "black"},
-    "x264-psnr": {"marker": "o", "color": "black", "fillstyle": "none"},
     "x265": {"marker": "s", "color": "#E69F00"},
     "av1": {"marker": "^", "color": "#56B4E9"},
     "vp9": {"marker": "v", "color": "#CC79A7"},
 }
-DRAWN = ("x264", "x265", "av1", "vp9")  # in pictures
+OWN = "rdp"  # series of the codec of this package; its colours are those of the losses
+OWN_RATES = (0.02, 0.06)  # bits per pixel
+CORRELATIONS = (0.9885, 0.9955)  # of the right panel
+DRAWN = ("x264", "vp9")  # in pictures, beside the decoders of the own codec
 
 
 class Run(NamedTuple):
@@ -91,8 +96,21 @@ def installed() -> list[str]:
     return [codec for codec in MARKERS if codec in PEERS and missing_encoder(codec) is None]
 
 
-# Whatever codes the clip: functions that return runs, with a marker for each series.
-MEASURED = [peers]
+@cache
+def own() -> tuple[Run, ...]:
+    """Run the codec of this package: each stream is decoded under every loss."""
+    runs = []
+    for rate in OWN_RATES:
+        stream = encode_clip(clip(), rate)
+        for plf in LOSSES:
+            luma = decode_clip(stream.data, plf)
+            found = compare(clip(), luma, plf, memory=MEMORY, name=plf)
+            runs.append(Run(OWN, rate, stream.frame_bits, luma, found))
+    return tuple(runs)
+
+
+# Whatever codes the clip: functions that return runs.
+MEASURED = [peers, own]
 
 
 def measured() -> list[Run]:
@@ -101,7 +119,7 @@ def measured() -> list[Run]:
 
 
 def compute() -> pd.DataFrame:
-    """Measure the codecs, and predict the curves of each loss and the statistics under MMSE."""
+    """Return the points of all codecs, and the predicted curves with the statistics of MMSE."""
     fit = fit_luma(clip(), name="sample")
     rows = [*_predicted(fit), *(_row(run) for run in measured())]
     return pd.DataFrame(rows)
@@ -156,15 +174,22 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     mmse = table[(table.series == "predicted") & (table.plf == "MMSE")]
     middle.plot(mmse.bits_per_pixel, mmse.FMD, **line("MMSE"))
     right.plot(mmse.bits_per_pixel, mmse.correlation, **line("MMSE"))
-    for series, rows in table[table.series != "predicted"].groupby("series", sort=False):
-        style: dict[str, Any] = {"linestyle": "none", "markersize": 3.2} | MARKERS[str(series)]
-        left.plot(rows.bits_per_pixel, rows.psnr_db, label=series, **style)
+    for (series, plf), rows in table[table.series != "predicted"].groupby(
+        ["series", "plf"], sort=False
+    ):
+        style = {"linestyle": "none", "markersize": 3.2} | _marker(str(series), str(plf))
+        label = "_" if series == OWN and plf != LOSSES[0] else series
+        left.plot(rows.bits_per_pixel, rows.psnr_db, label=label, **style)
+        right.plot(rows.bits_per_pixel, rows.correlation, **style)
+        rows = rows[rows.FMD > LEAST]
         middle.plot(rows.bits_per_pixel, rows.FMD, **style)
         bars = np.maximum([rows.FMD - rows.FMD_low, rows.FMD_high - rows.FMD], 0.0)
         middle.errorbar(
             rows.bits_per_pixel, rows.FMD, bars, fmt="none", ecolor=style["color"], elinewidth=0.7
         )
-        right.plot(rows.bits_per_pixel, rows.correlation, **style)
+    _note(middle, [f"{OWN}, {n}: below {LEAST:g}" for n in _below(table)])
+    _note(right, list(_outside(table)))
+    right.set_ylim(*CORRELATIONS)
     before = clip() - clip().mean()
     energy = (before[1:] ** 2).sum() + (before[:-1] ** 2).sum()
     source = 2 * (before[1:] * before[:-1]).sum() / energy
@@ -184,6 +209,33 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     above.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     _strip(below)
     below.suptitle(f"frame {PICTURE} of {len(clip())}; bits per pixel", fontsize=8)
+
+
+def _marker(series: str, plf: str) -> dict[str, Any]:
+    """Marker of a series; that of the own codec has the colour of the loss."""
+    if series == OWN:
+        return {"marker": "*", "color": STYLES[plf]["color"], "markersize": 7}
+    return MARKERS[series]
+
+
+def _below(table: pd.DataFrame) -> list[str]:
+    """Decoders of the own codec whose distance is too small for the axis, joined to one text."""
+    rows = table[(table.series == OWN) & (table.FMD <= LEAST)]
+    return [", ".join(dict.fromkeys(rows.plf))] if len(rows) else []
+
+
+def _outside(table: pd.DataFrame) -> Iterator[str]:
+    """Decoders whose correlation is below the axis, with their values."""
+    rows = table[(table.series == OWN) & (table.correlation < CORRELATIONS[0])]
+    for plf, part in rows.groupby("plf", sort=False):
+        values = ", ".join(f"{value:.3f}" for value in part.correlation)
+        yield f"{OWN}, {plf}: {values}"
+
+
+def _note(ax: Axes, lines: list[str]) -> None:
+    """Write lines of text into the upper right corner."""
+    text = "\n".join(lines)
+    ax.text(0.98, 0.98, text, transform=ax.transAxes, ha="right", va="top", fontsize=6)
 
 
 def _strip(figure: Any) -> list[tuple[Any, Array]]:
@@ -208,10 +260,10 @@ def _say_missing(ax: Axes, missing: list[str]) -> None:
 
 
 def _chosen() -> list[Run]:
-    """Return the run of each codec that is nearest to the rate of the pictures."""
+    """Return the run of each codec and decoder that is nearest to the rate of the pictures."""
     found = []
-    for codec in DRAWN:
-        runs = [run for run in measured() if run.series == codec]
+    for series, plf in [*((codec, "MMSE") for codec in DRAWN), *((OWN, plf) for plf in LOSSES)]:
+        runs = [run for run in measured() if (run.series, run.found.plf) == (series, plf)]
         if runs:
             rates = [run.bits.sum() / clip().size for run in runs]
             nearest = np.abs(np.log(np.array(rates) / PICTURE_RATE)).argmin()
@@ -220,7 +272,9 @@ def _chosen() -> list[Run]:
 
 
 def _title(run: Run) -> str:
-    return f"{run.series}, {run.bits.sum() / clip().size:.3f}"
+    rate = f"{run.bits.sum() / clip().size:.3f}"
+    name = f"{OWN}, {loss_label(run.found.plf)}" if run.series == OWN else run.series
+    return f"{name}\n{rate}"
 
 
 def animate(table: pd.DataFrame, figure: Figure) -> Iterator[None]:

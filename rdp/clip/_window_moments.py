@@ -11,6 +11,7 @@ from rdp.perception import perception
 
 Array = np.ndarray
 
+_ROUNDING = 1e-14  # variance over second moment, and over the largest one, that is rounding
 _AT_ONCE = 1 << 23  # numbers in one array of windows, which bounds the memory
 
 
@@ -73,6 +74,9 @@ def _distance(moments: Moments, plf: str) -> Array:
     count = moments.size[..., None, None]
     mean = moments.first / count
     cov = moments.second / count[..., None] - mean[..., :, None] * mean[..., None, :]
+    power = np.diagonal(moments.second, axis1=-2, axis2=-1) / moments.size[..., None, None]
+    kept = np.diagonal(cov, axis1=-2, axis2=-1) > _ROUNDING * (power + power.max())
+    cov = np.where(kept[..., :, None] & kept[..., None, :], cov, 0.0)
     a, b = (
         (mean[..., chosen], cov[..., chosen, :][..., chosen]) for chosen in (wanted, found)
     )

@@ -203,6 +203,19 @@ def test_the_variance_that_a_decoder_loses_says_what_it_is():
     assert same.to_json()["lost"] is None
 
 
+@pytest.mark.parametrize("level", [0.0, 128.0, 1e-9, 77.7])
+def test_a_grey_clip_lacks_all_variance(level):
+    clip = pixels(draw(np.random.default_rng(12), samples=100, frames=6))
+    grey = np.full_like(clip, level)
+    for plf in ("MMSE", "JD", "SA"):
+        found = compare(clip, grey, plf, block=BLOCK, memory=3)
+        far = (clip.mean() - level) ** 2
+        assert found.distortion.mean() == pytest.approx(clip.var() + far)
+        value = found.losses["FMD"].value
+        assert value == pytest.approx(clip.var() + far, rel=0.1)  # the same, from frame 3 on
+        assert found.losses["JD"].value == pytest.approx(3 * value, rel=0.1)
+
+
 def test_each_frame_has_the_loss_of_its_decoder():
     rng = np.random.default_rng(8)
     x = draw(rng, frames=6)
