@@ -63,9 +63,8 @@ def jackknife(moments: Moments, plf: str, quantile: float) -> tuple[float, float
     full, left = found[0], found[1:]
     groups = len(left)
     spread = np.sqrt((groups - 1) / groups * ((left - left.mean()) ** 2).sum())
-    value = groups * full - (groups - 1) * left.mean()
-    low, high = value - quantile * spread, value + quantile * spread
-    return max(value, 0.0), max(low, 0.0), max(high, 0.0)
+    value = max(groups * full - (groups - 1) * left.mean(), 0.0)
+    return value, max(value - quantile * spread, 0.0), value + quantile * spread
 
 
 def _distance(moments: Moments, plf: str) -> Array:
