@@ -122,7 +122,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         style = {"color": STYLES[plf]["color"], "marker": STYLES[plf]["marker"]}
         left.plot(dots.rate_bits, dots.value, linestyle="none", **style)
     left.set(
-        xscale="log", xlabel="bits of each frame", ylabel=f"$D_{LAST}$ (pixel values 0 to 1)",
+        xscale="log", xlabel="bits of each frame", ylabel=f"$D_{LAST}$, mean squared error of a pixel",
         title="lines: exact; markers: measured",
     )  # fmt: skip
     left.xaxis.set_major_formatter("{x:g}")
@@ -139,13 +139,12 @@ def _distances(ax: Axes, table: pd.DataFrame) -> None:
         colour = STYLES[loss]["color"]
         ax.errorbar(place, rows.value, bars, fmt=marker, color=colour, label=f"{loss} distance")
         exact = table[(table.quantity == loss) & (table.series == "exact")]
-        ax.plot(shift, exact.value, marker="_", markersize=14, linestyle="none", color=colour)
+        bar = {"marker": "_", "markersize": 14, "markeredgewidth": 2.5, "color": colour}
+        ax.plot(shift, exact.value, linestyle="none", **bar)
         if loss in PLFS:
-            ax.plot(
-                LOSSES.index(loss) + shift, 0, marker="_", markersize=14, color=colour,
-                linestyle="none", clip_on=False,
-            )  # fmt: skip
+            ax.plot(LOSSES.index(loss) + shift, 0, linestyle="none", clip_on=False, **bar)
     ax.set_xticks(range(len(LOSSES)), [loss_label(plf) for plf in LOSSES])
-    ax.set(ylabel="distance (pixel values 0 to 1)", title="bars across: exact", xlabel="decoder")
+    ax.set(ylabel="distance, mean square of a pixel", xlabel="decoder")
+    ax.set_title("markers: measured; bars across: exact")
     ax.set_ylim(bottom=0)
-    ax.legend()
+    ax.legend(loc="center right")
