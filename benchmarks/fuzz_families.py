@@ -15,7 +15,7 @@ import warnings
 from abc import ABC, abstractmethod
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,6 +43,9 @@ class Family(ABC):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def prepare(self) -> None:  # noqa: B027 (few families have something to compile)
+        """Compile what is compiled at its first use."""
 
     @abstractmethod
     def originals(self) -> list[Any]:
@@ -79,7 +82,7 @@ class Clips(Family):
     """Files that `rdp fit` reads: containers, pictures, arrays."""
 
     limit = 2048 + 256  # MiB: the stated limit of the reader, and FFmpeg
-    KINDS = {
+    KINDS: ClassVar[dict[str, tuple[str, str]]] = {
         "a.avi": ("ffv1", "gray"),
         "b.avi": ("mjpeg", "yuvj420p"),
         "c.avi": ("png", "gray"),
@@ -237,17 +240,20 @@ class NeuralStreams(Streams):
             raise Wrong("NaN or inf")
 
 
+TASK: dict[str, Any] = {
+    "source": {"sigma": [1.0, 2.0], "rho": [0.8]},
+    "codec": {"block": 2, "latents": 2, "hidden": 8},
+    "critic": {"hidden": 8},
+}
+
+
 def small_codec() -> tuple[Any, Any]:
     """Return an untrained codec of blocks, with tables, and source frames for it."""
     import torch
 
     from neural.tasks.blocks import BlockTask
 
-    task = BlockTask(
-        source={"sigma": [1.0, 2.0], "rho": [0.8]},
-        codec={"block": 2, "latents": 2, "hidden": 8},
-        critic={"hidden": 8},
-    )
+    task = BlockTask(**TASK)
     torch.manual_seed(0)
     codec = task.make_codec((0.7, 0.9))
     codec.tabulate()
@@ -322,8 +328,9 @@ class TrainingCheckpoints(Family):
             return sealed(changed_bytes(rng, self.good[:body_size])[1])
         path = self.file("made.pt", self.good)
         state = load(path)
-        values = (*(tensor for _, tensor in tensors(state)), None, -1, 10**12, "x", [], {}, math.nan)
-        save(path, changed_value(rng, state, values))
+        values = [tensor for _, tensor in tensors(state)]
+        values += [None, -1, 10**12, "x", [], {}, math.nan]
+        save(path, changed_value(rng, state, tuple(values)))
         return path.read_bytes()
 
     def read(self, given: Any) -> None:
@@ -344,10 +351,8 @@ class Codecs(Family):
 
         super().__init__(folder)
         codec, _ = small_codec()
-        options = {"source": {"sigma": [1.0, 2.0], "rho": [0.8]}}
-        options["codec"] = {"block": 2, "latents": 2, "hidden": 8}
         path = folder / "good-codec.pt"
-        export_codec(path, codec, "blocks", options, (0.7, 0.9))
+        export_codec(path, codec, "blocks", TASK, (0.7, 0.9))
         self.good = path.read_bytes()
 
     def originals(self) -> list[Any]:

@@ -114,17 +114,17 @@ def attack(
 
 
 def check_originals(family: Family) -> None:
-    """Raise an error unless the family accepts its good inputs."""
+    """Read the good inputs of a family; raise the error of one that is refused."""
     for given in family.originals():
-        if not family.accepts(given):
-            raise AssertionError(f"a good input of {type(family).__name__} is refused")
+        family.read(given)
 
 
 def _worker(name: str, seed: int, first: int, seconds: float, out: Connection) -> None:
     """Attack a family until the time is up; say when each input begins and what came of it."""
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    sys.stdout = sys.stderr = open(os.devnull, "w")
     with TemporaryDirectory() as folder:
         family = FAMILIES[name](Path(folder))
+        family.prepare()
         check_originals(family)
         _limit_memory(family.limit)
         out.send(("ready", 0))
@@ -228,7 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name}: {line}", file=sys.stderr)
         rows.append({"family": name, **vars(tally), "limit_mib": FAMILIES[name].limit})
         del rows[-1]["failures"]
-    report("fuzz_inputs" if chosen.count is None and not chosen.family else "fuzz_part", rows)
+    report("fuzz_inputs", rows, write=chosen.count is None and chosen.family is None)
     return 0 if ok else 1
 
 

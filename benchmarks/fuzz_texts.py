@@ -7,7 +7,7 @@ import json
 import math
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmarks.fuzz_families import Clips, Family, Wrong
 from benchmarks.fuzz_mutations import VALUES, changed_bytes, changed_value, json_text
@@ -44,6 +44,10 @@ class Documents(Family):
             return "points.json", json_text(rng, self.points)
         return "log.jsonl", b"\n".join(json_text(rng, line) for line in self.log)
 
+    def prepare(self) -> None:
+        """Compile the solvers that `validate` asks."""
+        compile_solvers()
+
     def read(self, given: Any) -> None:
         """Read a file; points are compared with theory and come back from a file as they are."""
         from neural.training.log import read_log, trained_seconds
@@ -67,7 +71,7 @@ class Documents(Family):
 class Configurations(Family):
     """TOML files of experiments."""
 
-    BASE: dict[str, Any] = {
+    BASE: ClassVar[dict[str, Any]] = {
         "task": "blocks", "seed": 1, "rates": [[0.7, 0.9]],
         "options": {
             "source": {"sigma": [1.0, 2.0], "rho": [0.8]},
@@ -81,7 +85,7 @@ class Configurations(Family):
              "batch": 16, "lr": 1e-3},
         ],
     }  # fmt: skip
-    CLIPS: dict[str, Any] = BASE | {
+    CLIPS: ClassVar[dict[str, Any]] = BASE | {
         "task": "clips", "rates": [[12, 2]],
         "options": {
             "data": {"kind": "digits"}, "codec": {"width": 4, "noise": 2}, "critic": {"width": 4},
@@ -155,7 +159,7 @@ class Requests(Family):
 
     refusal = (Refused,)
     limit = Clips.limit
-    ASKED: dict[str, Any] = {
+    ASKED: ClassVar[dict[str, Any]] = {
         "frames": 3, "rho": [0.9, 0.8], "sigma": [1, 2, 1], "rates": [0.5, 1, 1],
         "levels": [0, 0.1, 0], "weights": None, "swept": 1, "seed": 0, "window": 2,
     }  # fmt: skip
@@ -172,6 +176,10 @@ class Requests(Family):
         """Return a question to each view, and a clip."""
         asked = [self._question(part, json.dumps(self.ASKED).encode()) for part in self.parts]
         return [*asked, self._clip("5", "a.npy", self.clips.good["a.npy"])]
+
+    def prepare(self) -> None:
+        """Compile the solvers that the views ask."""
+        compile_solvers()
 
     def _question(self, part: str, data: bytes, **headers: str) -> Any:
         options = {"data": data, "content_type": "application/json", "headers": headers}
@@ -193,7 +201,7 @@ class Requests(Family):
             chosen = {rng.choice(names): rng.choice(values)}
             return self._question(rng.choice(self.parts), good, **chosen)
         part = rng.choice(self.parts)
-        return self._question(part, json_text(rng, changed_value(rng, self.ASKED)))
+        return self._question(part, json_text(rng, self.ASKED))
 
     def read(self, given: Any) -> None:
         """Send a request; an answer is strict JSON, and an error is none of the server's own."""
@@ -210,6 +218,18 @@ class Requests(Family):
         json.loads(answer.text, parse_constant=_no_constant)
 
 
+def compile_solvers() -> None:
+    """Solve one problem of each kind that has kernels of its own."""
+    from rdp import JD, SA, GaussMarkov, Problem
+    from solvers import solve
+
+    for frames in (2, 3):
+        source = GaussMarkov.stationary(0.9, frames)
+        for loss in (JD(0.01), SA(0.01)):
+            for weights in (None, [1.0] * frames):
+                solve(Problem(source, [0.5] * frames, loss, weights))
+
+
 def _no_constant(name: str) -> None:
     raise Wrong(f"{name} in JSON")
 
@@ -218,23 +238,39 @@ class Commands(Family):
     """Options of the command line."""
 
     refusal = (Refused,)
-    GOOD: dict[str, dict[str, str]] = {
+    GOOD: ClassVar[dict[str, dict[str, str]]] = {
         "solve": {
-            "rho": "0.9", "sigma": "1,2", "rates": "0.5,1", "plf": "JD", "perception": "0,0.1",
-            "weights": "1,1",
+            "rho": "0.9", "sigma": "1,2", "rates": "0.5,1", "plf": "JD", "levels": "0,0.1",
+            "weights": "1,1", "frames": "2", "window": "2", "method": "auto", "metric": "w2",
         },
-        "curve": {"rho": "0.9", "rates": "0.5,x", "perception": "0,0", "span": "0:2:3"},
-        "steady": {"rho": "0.9", "rate": "1"},
+        "curve": {
+            "rho": "0.9", "rates": "0.5,x", "levels": "0,0", "from": "0", "to": "2", "points": "3",
+            "plf": "all", "frame": "2",
+        },
+        "steady": {
+            "rho": "0.9", "sigma": "1", "rates": "1,2", "plf": "FMD,JD", "levels": "0",
+            "approach": "2",
+        },
+        "minimum-rate": {
+            "rho": "0.9", "sigma": "1", "distortion": "0.5,0.4", "plf": "JD", "levels": "0",
+            "objective": "sequential",
+        },
     }  # fmt: skip
     TEXTS = (
-        "", " ", ",", "x", "nan", "inf", "-inf", "1e400", "1e-170", "1e-320", "-1", "0", "-0", "1",
-        "0,0", "1,2,3", "1,,2", "0x10", "1_000", "9" * 400, "\u0663", "[/x]", "\x1b[31m", "1:2",
-        "0:1:-1", "0:nan:3", "MMSE", "jd(2)", "JD(0)", "JD(99999999999999999999)", "SA", "CP", "all",
+        "0.5", "1e-9", "1e-6", "0.001", "0.3", "2", "20", "60", "0.999999", "-0.5", "0.5,0",
+        "2,1e-6", "0,inf", "1e-3,1e3", "inf,0", "1e9,1e-9", "", " ", ",", "x", "nan", "inf", "-inf",
+        "1e400", "1e-170", "1e-320", "-1", "0", "-0", "1", "0,0", "1,2,3", "1,,2", "0x10", "1_000",
+        "9" * 400, "\u0663", "[/x]", "\x1b[31m", "1:2", "0:1:-1", "0:nan:3", "MMSE", "jd(2)",
+        "JD(0)", "JD(99999999999999999999)", "SA", "CP", "all",
     )  # fmt: skip
 
     def originals(self) -> list[Any]:
         """Return one call of each command."""
         return [[name, *_options(options)] for name, options in self.GOOD.items()]
+
+    def prepare(self) -> None:
+        """Compile the solvers that the commands ask."""
+        compile_solvers()
 
     def changed(self, rng: Random) -> Any:
         """Return a call with one or two other values."""
@@ -257,7 +293,7 @@ class Commands(Family):
             return
         if found.exception is not None and not isinstance(found.exception, SystemExit):
             raise found.exception
-        if found.stderr.startswith("Usage:"):  # of typer, in a frame
+        if found.stderr.startswith("Usage:"):  # of the command line itself, in a frame
             raise Refused("usage")
         raise Refused(found.stderr.rstrip("\n"))
 

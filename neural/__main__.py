@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neural import NEEDS_TORCH
+from rdp._check import one_line
 from rdp._files import read_arrays, replacing
 from rdp.operating_point import OperatingPoint, load_points, save_points
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(NEEDS_TORCH, file=sys.stderr)
     except (ValueError, OSError, BrokenProcessPool) as error:
-        print(error, file=sys.stderr)
+        print(one_line(error), file=sys.stderr)
     return 2
 
 

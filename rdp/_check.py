@@ -9,6 +9,7 @@ import numpy as np
 Array = np.ndarray
 
 _DEEPEST = 64  # dimensions of a numpy array
+_LONGEST = 500  # characters of a message
 
 
 def array(name: str, value: object, *, ndim: int | Sequence[int] | None = None) -> Array:
@@ -122,3 +123,9 @@ def frozen(value: Array) -> Array:
     out = np.array(value, dtype=np.float64)
     out.setflags(write=False)
     return out
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of an error on one line, shortened, without control characters."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    return " ".join(text.split())[:_LONGEST] or type(error).__name__

@@ -280,7 +280,7 @@ def load_points(path: str | os.PathLike[str]) -> list[OperatingPoint]:
         try:
             points.append(OperatingPoint.from_json(data))
         except ValueError as error:
-            raise ValueError(f"{path}: point {number}: {error}") from None
+            raise ValueError(f"{path}: point {number}: {_check.one_line(error)}") from None
     return points
 
 

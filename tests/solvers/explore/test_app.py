@@ -84,6 +84,7 @@ def test_columns_keep_their_order(client):
     [
         ({"json": {**ASKED, "rates": [-1, 1]}}, 400, "rates: expected values >= 0, got -1"),
         ({"json": {**ASKED, "file": "x"}}, 400, "file: unknown"),
+        ({"json": {**ASKED, "frames": "a" * 10_000}}, 400, "frames: expected an integer"),
         ({"data": "[" * 100000, "content_type": "application/json"}, 400, "brackets"),
         ({"data": "{", "content_type": "application/json"}, 400, "could not understand"),
         ({"data": json.dumps(ASKED), "content_type": "text/plain"}, 415, ""),
@@ -93,6 +94,7 @@ def test_a_bad_request_is_an_error_in_words(client, given, status, error):
     answer = client.post("/view/point", **given)
     assert answer.status_code == status
     assert error in answer.json["error"]
+    assert len(answer.json["error"]) <= 500
 
 
 def test_an_unexpected_error_stays_in_the_terminal(client, monkeypatch, caplog):
