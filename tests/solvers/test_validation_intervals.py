@@ -125,5 +125,6 @@ def test_an_uncertain_rate_can_excuse_a_wasteful_codec():
     point = OperatingPoint("a", "MMSE", [7.1, 7.1], distortion, intervals=around)
     found = checks([point], "one-shot rate")
     assert [check.verdict for check in found] == ["inconclusive", "inconclusive"]
-    sure = OperatingPoint("a", "MMSE", [7.1, 7.1], distortion, intervals={"rate": [[7.05, 7.2]] * 2})
+    around = {"rate": [[7.05, 7.2], [7.05, 7.2]]}
+    sure = OperatingPoint("a", "MMSE", [7.1, 7.1], distortion, intervals=around)
     assert [check.verdict for check in checks([sure], "one-shot rate")] == ["fail", "fail"]

@@ -150,6 +150,23 @@ def test_the_content_of_a_file_decides_its_format(client):
     assert sample == answer.json
 
 
+@pytest.mark.parametrize("signature", upload.SIGNATURES)
+def test_the_first_bytes_choose_the_reader(monkeypatch, signature):
+    """FFmpeg is not left to guess: it would also take files that name other files."""
+    asked = []
+
+    def read(path, frames, kind):
+        asked.append((path.suffix, kind))
+        raise ValueError("stop")
+
+    monkeypatch.setattr(upload, "read_luma", read)
+    at, mark = signature
+    with pytest.raises(ValueError, match="stop"):
+        upload.fit_upload(io.BytesIO(bytes(at) + mark + bytes(20)), 5)
+    kind = upload.SIGNATURES[signature]
+    assert asked == [(".npy" if kind is None else "", kind)]
+
+
 @pytest.mark.parametrize(
     ("content", "error"),
     [
@@ -269,6 +286,30 @@ def test_abandoned_and_slow_requests_do_not_hold_up_others(monkeypatch):
         for connection in open_sockets:
             connection.close()
         server.close()
+
+
+def test_views_are_computed_one_at_a_time(monkeypatch):
+    """Two parallel loops of compiled code must not run in one process at the same time."""
+    inside, most = [], []
+
+    def slow(asked):
+        inside.append(asked)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        return {}
+
+    monkeypatch.setitem(PARTS, "point", slow)
+    app = create_app()
+    threads = [
+        threading.Thread(target=lambda: app.test_client().post("/view/point", json=ASKED))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1, 1]
 
 
 def test_numbers_that_are_not_finite_are_null(client, monkeypatch):
