@@ -95,8 +95,8 @@ def zero_perception_windowed(source: GaussMarkov, rates: object, window: int) ->
         return WindowedState(simple(source, bits), 0.0, contraction(source, bits, width > 1))
     if width > MOST_FRAMES:
         raise ValueError(
-            f"window: expected at most {MOST_FRAMES} frames in the long run, got {width}; JD without "
-            "a window is the limit of long ones"
+            f"window: expected at most {MOST_FRAMES} frames in the long run, got {width}; JD "
+            "without a window is the limit of long ones"
         )
     state = backbone(source, bits)
     period = _Period(
