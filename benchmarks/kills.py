@@ -107,11 +107,11 @@ TASKS = (
          lambda folder: digest([folder / "answer.csv"])),
     Task("training",
          [sys.executable, "-m", "neural", "train", "e.toml", "--runs", "runs", "--workers", "1"],
-         lambda folder: experiment(folder, 150, 2), steps, parameters),
+         lambda folder: experiment(folder, 100, 2), steps, parameters),
     Task("grid",
          [sys.executable, "-m", "neural", "grid", "e.toml", "--runs", "runs", "--results", "grid",
           "--budget", "5m"],
-         lambda folder: experiment(folder, 60, 2), steps, parameters),
+         lambda folder: experiment(folder, 40, 2), steps, parameters),
 )  # fmt: skip
 
 
@@ -190,8 +190,8 @@ def crowded(task: Task, folder: Path, largest: int, count: int) -> dict[str, Any
         if ended.status == 0:
             break
         refused += 1
-        lines = [line for line in ended.error.splitlines() if "%|" not in line]
-        long += len(lines) != 1 or "File too large" not in lines[0]
+        last_line = ended.error.rstrip("\n").rpartition("\n")[2]
+        long += "Traceback" in ended.error or "File too large" not in last_line
         now = task.progress(folder)
         lost += max(done - now, 0)
         done = now
