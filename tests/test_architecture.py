@@ -150,7 +150,7 @@ def test_no_package_index_is_named():
 
 
 def test_the_licences_of_the_data_go_with_the_package():
-    """Each text about the origin of data is a licence file, and the expression names its licence."""
+    """Texts about the origin of data are licence files, and the expression names their licences."""
     texts = {str(path.relative_to(ROOT)): path for path in ROOT.glob("*/data/ATTRIBUTION.md")}
     assert {"LICENSE", *texts} == set(PROJECT["license-files"])
     names = {"Attribution 3.0": "CC-BY-3.0", "Attribution-ShareAlike 3.0": "CC-BY-SA-3.0"}

@@ -128,3 +128,15 @@ def test_an_uncertain_rate_can_excuse_a_wasteful_codec():
     around = {"rate": [[7.05, 7.2], [7.05, 7.2]]}
     sure = OperatingPoint("a", "MMSE", [7.1, 7.1], distortion, intervals=around)
     assert [check.verdict for check in checks([sure], "one-shot rate")] == ["fail", "fail"]
+
+
+def test_an_infinite_distortion_says_nothing_about_other_frames():
+    zero, about = [0.0, 0.0], {"encoder": "shared"}
+    points = [
+        OperatingPoint("a", "FMD", RATES, [1.5, np.inf], zero, provenance=about),
+        OperatingPoint("b", "FMD", RATES, [1.5, np.inf], zero, provenance={"encoder": "own"}),
+    ]
+    curve = checks(points[:1], "rate-distortion-perception")
+    measured = [(check.frame, check.measured) for check in curve]
+    assert measured == [(1, 1.5), (2, np.inf), (None, np.inf)]
+    assert checks(points, "universality") == []  # no excess to compare

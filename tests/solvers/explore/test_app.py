@@ -312,6 +312,19 @@ def test_views_are_computed_one_at_a_time(monkeypatch):
     assert most == [1, 1, 1, 1]
 
 
+def test_nothing_is_computed_for_a_page_that_has_gone(client, monkeypatch):
+    asked = []
+    monkeypatch.setitem(PARTS, "point", lambda request: asked.append(request) or {})
+    for gone, status in ((True, 503), (False, 200)):
+        answer = client.post(
+            "/view/point",
+            json=ASKED,
+            environ_overrides={"waitress.client_disconnected": lambda gone=gone: gone},
+        )
+        assert answer.status_code == status
+    assert len(asked) == 1
+
+
 def test_numbers_that_are_not_finite_are_null(client, monkeypatch):
     monkeypatch.setitem(PARTS, "point", lambda asked: {"x": [float("nan"), float("inf"), 1.5]})
     assert client.post("/view/point", json=ASKED).text.split() == ['{"x":[null,null,1.5]}']
