@@ -4,7 +4,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from rdp.codec.bitstream import CorruptStream, Decoder, Encoder, Reader, pack, unpack, varints
+from rdp.codec.bitstream import (
+    DIGEST_BYTES,
+    CorruptStream,
+    Decoder,
+    Encoder,
+    Reader,
+    _digest,
+    pack,
+    unpack,
+    varints,
+)
 
 chunks = st.lists(st.binary(max_size=40), max_size=4)
 OVERHEAD = 8 * 16  # bits of a chunk beyond its integers: sizes, check, and the last word
@@ -29,6 +39,14 @@ def test_every_changed_byte_every_cut_and_every_extension_raises():
         unpack(stream + b"\0", 3)
     with pytest.raises(CorruptStream, match="kind 4"):
         unpack(stream, 4)
+
+
+def test_another_version_with_a_good_digest_is_refused():
+    body = bytearray(pack(3, b"header", [b"chunk"])[:-DIGEST_BYTES])
+    assert unpack(bytes(body) + _digest(bytes(body)), 3) == (b"header", [b"chunk"])
+    body[4] += 1
+    with pytest.raises(CorruptStream, match=r"expected version 1 of kind 3, got \(2, 3\)"):
+        unpack(bytes(body) + _digest(bytes(body)), 3)
 
 
 @given(st.binary(max_size=80))
