@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from rdp.clip import ClipError, read_luma
+from rdp.clip.read import MAX_PIXELS
+from tests.rdp.clip.test_hostile import png
 from tests.rdp.clip.test_read import write_video
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (10, 32, 48), dtype=np.uint8)
@@ -30,3 +32,12 @@ def test_a_frame_that_the_decoder_calls_corrupt(tmp_path):
     path.write_bytes(content)
     with pytest.raises(ClipError, match=r"a\.avi: not a video, or truncated or damaged"):
         read_luma(path)
+
+
+def test_a_picture_that_the_decoder_takes_and_a_clip_cannot_hold_twice(tmp_path):
+    """The decoder rounds sizes up, so its limit is a little larger than that of the reader."""
+    side = 5900
+    assert MAX_PIXELS // 2 < side**2 < MAX_PIXELS * 9 // 16
+    (tmp_path / "a.png").write_bytes(png(side, 0))
+    with pytest.raises(ClipError, match=rf"a\.png: pictures of {side}x{side}, more than"):
+        read_luma(tmp_path / "a.png")

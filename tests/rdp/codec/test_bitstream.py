@@ -63,8 +63,10 @@ def test_varints_are_read_back(values):
 
 
 def test_varints_of_hostile_length_raise():
-    with pytest.raises(CorruptStream):
-        Reader(b"\xff" * 20).varint()
+    assert Reader(b"\x80" * 8 + b"\x7f").varint() == 127 << 56
+    for long in (b"\xff" * 20, b"\x80" * 9 + b"\x01"):
+        with pytest.raises(CorruptStream, match=r"expected an integer below 2\*\*63"):
+            Reader(long).varint()
     with pytest.raises(ValueError, match="values"):
         varints([-1])
 
@@ -154,6 +156,16 @@ def test_decoding_too_little_raises():
     decoder.gaussian(np.zeros(499), 3.0)
     with pytest.raises(CorruptStream):
         decoder.finish()
+
+
+@pytest.mark.parametrize(("zigzag", "span"), [(2**33, 1), (2**33 + 1, 1), (0, 2**23), (0, 0)])
+def test_ranges_out_of_bounds_raise(zigzag, span):
+    """A chunk says which integers it has before memory is taken for their model."""
+    encoder = Encoder()
+    encoder.number(zigzag)
+    encoder.number(span)
+    with pytest.raises(CorruptStream, match=r"range of integers .* is out of bounds"):
+        Decoder(encoder.finish()).adaptive(3)
 
 
 def test_no_integers_cost_next_to_nothing():
