@@ -49,6 +49,22 @@ def test_another_version_with_a_good_digest_is_refused():
         unpack(bytes(body) + _digest(bytes(body)), 3)
 
 
+def test_bytes_after_the_chunks_with_a_good_digest_are_refused():
+    body = pack(3, b"header", [b"chunk"])[:-DIGEST_BYTES] + b"more"
+    with pytest.raises(CorruptStream, match="4 bytes too many"):
+        unpack(body + _digest(body), 3)
+
+
+def test_numbers_that_nobody_decodes_are_noticed():
+    encoder = Encoder()
+    encoder.table(np.ones((3, 2)), np.array([0, 1, 1]))
+    encoder.number(5)
+    decoder = Decoder(encoder.finish())
+    decoder.table(np.ones((3, 2)))
+    with pytest.raises(CorruptStream, match="1 bytes too many"):
+        decoder.finish()
+
+
 @given(st.binary(max_size=80))
 def test_foreign_bytes_raise(data):
     with pytest.raises(CorruptStream):
