@@ -18,6 +18,8 @@ from solvers.cli import (
     curve,
     explore,
     fit,
+    measure,
+    peers,
     solve,
     steady,
     sweep,
@@ -48,6 +50,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fit": fit.fit,
     "encode": clips.encode,
     "decode": clips.decode,
+    "measure": measure.measure,
+    "peers": peers.peers,
     "validate": validate.validate,
     "explore": explore.explore,
 }
