@@ -1,7 +1,8 @@
 r"""Method "linear": sources of any order, at the losses whose decoders are explicit or a chain.
 
 Covered are scalar frames with no loss, PLF-FMD at any thresholds, and PLF-JD, PLF-JD(w) and PLF-SA
-at threshold 0.
+at threshold 0; and at any thresholds with weights, the encoder "mmse" and up to 12 frames
+(`linear_program`).
 
 **Sequential objective.** Frame t has at most R_t bits, so :math:`m_t \ge 2^{-2R_t} v_t`, and the
 measurement of the frame itself is the only one that reaches it. It gives the least :math:`D_1`,
@@ -14,13 +15,16 @@ frame holds for the earlier frames as they are: by Cauchy and Schwarz, from seco
 
 with :math:`\mu_t` the part of :math:`\hat X_t` that the loss prescribes given the past.
 
-**Weights.** With the encoder "mmse", which measures the frame itself, PLF-JD takes the best decoder
-of `solvers.linear.lookahead` with the bound of its dual program; the decoders of the other losses
-serve all weights at once. With the encoder "optimal", the program of `solvers.linear.budget` bounds
-every encoder whose bits may also wait for later frames. Its directions of measurement, the frame
-itself, and the best decoder of each make the scheme. What is left between the two is open, and the
-status of the solution is "achievable". The encoder sees the state: for an autoregressive source,
-the last p frames, those before the first one too.
+**Weights.** With the encoder "mmse", which measures the frame itself, PLF-JD at threshold 0 takes
+the best decoder of `solvers.linear.lookahead` with the bound of its dual program; positive
+thresholds, PLF-JD(w) and PLF-SA take a semidefinite program; the other decoders serve all weights
+at once.
+
+With the encoder "optimal", the program of `solvers.linear.budget` bounds every encoder whose bits
+may also wait for later frames. Its directions of measurement, the frame itself, and the best
+decoder of each make the scheme. What is left between the two is open, and the status of the
+solution is "achievable". The encoder sees the state: for an autoregressive source, the last p
+frames, those before the first one too.
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ from solvers.linear.decoder import Reconstruction, reconstruct
 from solvers.linear.lookahead import plan
 from solvers.linear.measurement import Representation, represent
 from solvers.linear.scheme import MeasuredScheme
+from solvers.methods.linear_program import decode_within
 from solvers.scheme import Scheme
 
 Array = np.ndarray
@@ -97,6 +102,9 @@ def _decoded(problem: Problem, sent: Representation) -> tuple[Reconstruction, fl
         spread = np.sqrt((sent.factor**2).sum(axis=1))
         lowest = made.mmse + np.maximum(floor - spread, 0.0) ** 2
         return made, _bound_of(problem, lowest), "the MMSE estimate, scaled"
+    if problem.weights is not None and not _planned(problem):
+        made, bound = decode_within(problem, sent.factor)
+        return made, bound, "semidefinite program"
     if problem.weights is not None:
         found = plan(sent, problem.weights)
         return found.reconstruction, found.lower_bound, "chain of matrix inequalities"
@@ -104,6 +112,11 @@ def _decoded(problem: Problem, sent: Representation) -> tuple[Reconstruction, fl
     name = "JD" if isinstance(perception, JD) else perception.name
     made = reconstruct(source.covariance(), sent.factor, name, window)
     return made, _bound_of(problem, frame_bounds(problem, made)), "sequential rule"
+
+
+def _planned(problem: Problem) -> bool:
+    """Whether the joint distribution of all frames is kept: threshold 0 at the last one."""
+    return problem.plf == "JD" and problem.thresholds[-1] == 0
 
 
 def _bound_of(problem: Problem, distortion: Array) -> float:

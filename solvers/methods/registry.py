@@ -229,14 +229,19 @@ def _needs_higher_order(problem: Problem, rates: Array, levels: Array) -> Refusa
     later = np.isinf(rates[:, 1:]) & np.isfinite(rates[:, :-1])
     weighted = problem.weights is not None
     searched = weighted and problem.encoder == "optimal"
+    positive = (loss not in ("MMSE", "FMD")) & (bound > 0).any(axis=1) & ~free
+    program = positive | (weighted & (loss == "SA" or window is not None) & ~free)
+    what = f"PLF-{loss} with sources of higher order"
     return {
         "PLF-CP with sources of higher order": (loss == "CP") & ~free,
-        f"positive thresholds of PLF-{loss} with sources of higher order": (
-            (loss not in ("MMSE", "FMD")) & (bound > 0).any(axis=1) & ~free
+        f"positive thresholds of {what} and the sequential objective; give weights": (
+            positive & (not weighted) & (loss != "CP")
         ),
-        f"weights with PLF-{loss}": weighted and (loss == "SA" or window is not None),
-        f"weights with PLF-{loss} and encoder 'optimal'; take encoder 'mmse'": (
-            searched and loss not in ("MMSE", "JD")
+        f"weights of {what} over more than {FEW_FRAMES} frames": (
+            program & weighted & (problem.source.frames > FEW_FRAMES)
+        ),
+        f"weights of {what} and encoder 'optimal'; take encoder 'mmse'": (
+            searched & (program | (loss not in ("MMSE", "JD"))) & ~free
         ),
         "weights with encoder 'optimal' at rates 0 or inf; take encoder 'mmse'": (
             searched & ((rates == 0) | np.isinf(rates)).any(axis=1)
@@ -262,6 +267,7 @@ def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
     }
 
 
+FEW_FRAMES = 12  # of the semidefinite program for sources of higher order
 MANY_FRAMES = 16  # from here on, products with the Newton matrix cost less than the matrix
 
 # The cheapest first.
@@ -286,7 +292,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "linear",
-            "sources of any order: no loss, PLF-FMD; PLF-JD, PLF-JD(w), PLF-SA at threshold 0",
+            "sources of any order: losses at threshold 0; any thresholds with weights, few frames",
             "O(T^3)",
             "solvers.methods.linear",
             "solve_linear",

@@ -152,10 +152,13 @@ def test_what_needs_first_order_says_so_and_names_another_way():
     ("change", "message"),
     [
         ({"perception": CP(0.0)}, "PLF-CP with sources of higher order"),
-        ({"perception": JD(0.1)}, "positive thresholds of PLF-JD with sources of higher order"),
-        ({"perception": SA(0.0), "weights": 1.0}, "weights with PLF-SA"),
-        ({"perception": JD(0.0, window=2), "weights": 1.0}, r"weights with PLF-JD\(2\)"),
-        ({"perception": FMD(0.0), "weights": 1.0}, "PLF-FMD and encoder 'optimal'; take encoder"),
+        (
+            {"perception": JD(0.1)},
+            "positive thresholds of PLF-JD .* sequential objective; give",
+        ),
+        ({"perception": SA(0.0), "weights": 1.0}, "PLF-SA .* encoder 'optimal'; take encoder"),
+        ({"perception": JD(0.0, window=2), "weights": 1.0}, r"PLF-JD\(2\) .* encoder 'optimal'"),
+        ({"perception": FMD(0.0), "weights": 1.0}, "PLF-FMD .* encoder 'optimal'; take encoder"),
         ({"rates": [1.0, 0.0, 1.0], "weights": 1.0}, "at rates 0 or inf; take encoder 'mmse'"),
         ({"rates": [1.0, np.inf, 1.0]}, "an infinite rate after a finite one"),
     ],
@@ -163,6 +166,12 @@ def test_what_needs_first_order_says_so_and_names_another_way():
 def test_what_is_not_covered_is_refused_by_name(change, message):
     with pytest.raises(SolverError, match=message):
         solve(Problem(PAIR, [1.0] * 3).with_(**change))
+
+
+def test_a_program_of_many_frames_is_refused():
+    problem = Problem(PAIR, [1.0] * 13, SA(0.0), weights=1.0, encoder="mmse")
+    with pytest.raises(SolverError, match=r"weights of PLF-SA .* over more than 12 frames"):
+        solve(problem)
 
 
 def test_edges():
