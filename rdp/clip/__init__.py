@@ -1,11 +1,14 @@
 """Real clips: `read_luma` reads them, `fit_clip` fits a Gauss-Markov source to them."""
 
 from rdp.clip.model import ClipFit, dct_modes, fit_clip, fit_luma, sample_clip
+from rdp.clip.orders import ModeOrders, OrderGain
 from rdp.clip.read import ClipError, read_luma
 
 __all__ = [
     "ClipError",
     "ClipFit",
+    "ModeOrders",
+    "OrderGain",
     "dct_modes",
     "fit_clip",
     "fit_luma",

@@ -17,6 +17,7 @@ PLF-JD(w) the end of a long sequence of the sequential rule.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ from solvers.linear.decoder import reconstruct
 from solvers.linear.joint_encoder import joint_encoder
 from solvers.linear.measurement import represent
 from solvers.linear.steady_decoder import best_decoder, periodic_filter
-from solvers.linear.steady_encoder import steady_encoder
+from solvers.linear.steady_encoder import SteadyEncoder, steady_encoder
 
 Array = np.ndarray
 
@@ -152,8 +153,14 @@ def _encoder(
         if 0 < rates[0] < np.inf:
             made = joint_encoder(source, float(rates[0]))
             return made.measurement, made.lower_bound
-    plain = steady_encoder(source, float(rates.mean()))
+    plain = _plain_encoder(source, float(rates.mean()))
     return plain.measurement, None if joint or not constant else plain.lower_bound
+
+
+@lru_cache(maxsize=32)
+def _plain_encoder(source: LinearSource, rate: float) -> SteadyEncoder:
+    """Encoder of least mean squared error, found once for all losses of one (frozen) source."""
+    return steady_encoder(source, rate)
 
 
 def _explicit(loss: Perception | None, levels: Array, variance: float, m: Array) -> Array:
