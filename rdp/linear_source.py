@@ -60,7 +60,9 @@ class Innovations(NamedTuple):
 
 @runtime_checkable
 class LinearSource(Protocol):
-    """A centred Gaussian source with a finite state."""
+    """A centred Gaussian source with a finite state; frozen, so that it can be a key."""
+
+    def __hash__(self) -> int: ...
 
     def realisation(self) -> Realisation:
         """Return the matrices of the source."""
@@ -182,11 +184,10 @@ def need_first_order(what: str, source: object) -> None:
     Examples
     --------
     >>> from rdp.state_space import StateSpace
-    >>> need_first_order("sweep", StateSpace.arma([0.5], [0.5]))
+    >>> need_first_order("sweep", StateSpace.arma([0.5], [0.5]))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    ValueError: sweep needs a first-order source (GaussMarkov), got StateSpace of order 2; \
-use solve(problem), steady_state or solvers.linear
+    ValueError: sweep needs a first-order source (GaussMarkov), got StateSpace of order 2; ...
     """
     given = source.source if isinstance(source, LinearFrames) else source
     if isinstance(given, LinearSource):

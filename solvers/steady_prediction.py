@@ -33,9 +33,8 @@ LOSSES: dict[str, Perception | None] = {
     "SA": SA(0.0),
 }
 
-_RATES = np.array(
-    [0.003, 0.01, 0.03, 0.07, 0.16, 0.35, 0.8, 1.5, 2.5, 3.7, 5.5, 8.0]
-)  # bits, computed
+# bits at which the curve of a mode is computed
+_RATES = np.array([0.003, 0.01, 0.03, 0.07, 0.16, 0.35, 0.8, 1.5, 2.5, 3.7, 5.5, 8.0])
 _DENSE = np.concatenate([[0.0], np.geomspace(1e-5, 20.0, 700)])  # bits, of the split
 
 

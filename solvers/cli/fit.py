@@ -136,15 +136,15 @@ def _show_orders(orders: ModeOrders, long_run: dict[str, SteadyPrediction]) -> N
     heads = ["order", "innovation variance", "median lag-1 correlation", "modes"]
     output.show_table(heads, rows, "What each order buys, over order 1")
     losses = list(long_run["chosen"].distortion)
-    rows = []
+    curves: list[tuple[str, ...]] = []
     for i, rate in enumerate(long_run["chosen"].bits_per_pixel):
         row = [f"{rate:.3g}"]
         for plf in losses:
             row += [f"{long_run[which].psnr(plf)[i]:.2f}" for which in ("order 1", "chosen")]
-        rows.append(tuple(row))
+        curves.append(tuple(row))
     heads = ["bits/pixel", *(f"{plf} {which}" for plf in losses for which in ("1", "p"))]
     title = "Predicted PSNR (dB) in the long run: by order 1, and by the order p of each mode"
-    output.show_table(heads, rows, title)
+    output.show_table(heads, curves, title)
 
 
 def _orders_content(

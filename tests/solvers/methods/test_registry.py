@@ -135,7 +135,8 @@ def test_every_method_solves_what_it_covers(name):
     scheme = method.solve(problem)
     assert isinstance(scheme, Scheme)
     if name != "waterfilling":
-        mmse = mmse_recursion(problem.source, problem.rates).mmse
+        markov = SOURCE if name == "linear" else problem.source
+        mmse = mmse_recursion(markov, problem.rates).mmse
         np.testing.assert_allclose(scheme.mmse, mmse, rtol=1e-6)
     assert method.purpose
     assert "O(" in method.cost
