@@ -216,7 +216,7 @@ def lyapunov(transition: Array, noise: Array) -> Array:
     Raises
     ------
     ValueError
-        An eigenvalue of A on or outside the unit circle.
+        An eigenvalue of A on or outside the unit circle, or too near it for float64.
 
     Notes
     -----
@@ -236,8 +236,11 @@ def lyapunov(transition: Array, noise: Array) -> Array:
         )
     total, power = np.array(noise, dtype=np.float64), np.array(transition, dtype=np.float64)
     for _ in range(64):
-        added = power @ total @ power.T
-        total = total + added
+        with np.errstate(over="ignore", invalid="ignore"):
+            added = power @ total @ power.T
+            total = total + added
+        if not np.isfinite(total).all():
+            raise ValueError("transition: poles too near the unit circle for float64")
         if np.abs(added).max(initial=0.0) <= 1e-3 * _EPS * np.abs(total).max(initial=0.0):
             break
         power = power @ power

@@ -31,15 +31,15 @@ class MeasuredScheme:
     def residuals(self) -> dict[str, float]:
         """Return the violations "moments", "causality" and "rate", 0 for none.
 
-        The first two are relative to the largest variance of a frame, the third to 1 + R_t.
+        The first two are relative to the largest variance of a frame. The third is the share of
+        what is measured that a frame captures beyond :math:`1 - 2^{-2R_t}`.
         """
         made, sent = self.reconstruction, self.representation
         variance = np.diag(made.covariance)
         scale = max(float(variance.max()), np.finfo(np.float64).tiny)
         excess = float(np.max((made.factor**2).sum(axis=1) - variance, initial=0.0))
         ahead = [np.triu(part, 1) / np.sqrt(scale) for part in (made.decoder, made.noise)]
-        finite = np.isfinite(sent.rates)
-        beyond = (_bits(sent)[finite] - sent.rates[finite]) / (1 + sent.rates[finite])
+        beyond = _shares(sent) + np.expm1(-2 * np.log(2) * sent.rates)
         return {
             "moments": excess / scale,
             "causality": max(float(np.abs(part).max(initial=0.0)) for part in ahead),
@@ -60,14 +60,13 @@ class MeasuredScheme:
         return x, self.reconstruction.decode(u, rng), u @ self.representation.factor.T
 
 
-def _bits(sent: Representation) -> Array:
-    r"""Rate that each frame uses, :math:`-\frac12 \log_2 (1 - \gamma^T (P^-)^{-1} \gamma)`."""
+def _shares(sent: Representation) -> Array:
+    r"""Share of what is measured that each frame captures, :math:`\gamma^T (P^-)^{-1} \gamma`."""
     a, w, _ = scalar(sent.source)
     ahead = sent.source.realisation().initial
     out = np.zeros(len(sent.rates))
     for t, gain in enumerate(sent.gain):
-        share = float(gain @ np.linalg.lstsq(ahead, gain, rcond=1e-13)[0])
-        out[t] = -0.5 * np.log2(max(1 - share, 0.0)) if share < 1 else np.inf
+        out[t] = float(gain @ np.linalg.lstsq(ahead, gain, rcond=1e-13)[0])
         ahead = a @ sent.error[t] @ a.T + w
         ahead = 0.5 * (ahead + ahead.T)
     return out

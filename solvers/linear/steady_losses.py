@@ -38,6 +38,7 @@ Array = np.ndarray
 
 _ROUNDING = 1e-14  # of the filter, relative to the variance
 _HORIZON = 1024  # frames of the longest sequence under PLF-JD(w)
+_UNCERTAIN = 1e-3  # relative gap above which the answer is not returned
 _FAR = 1e-6  # largest distance to the limit that is returned, relative to the variance
 
 
@@ -120,6 +121,12 @@ def steady_losses(
         best = best_decoder(seen, gains, m)
         lowest = best.lower_bound if bound is None else bound
         gap = float(best.distortion.mean()) - lowest
+        if not gap <= _UNCERTAIN * (float(best.distortion.mean()) + 1e-6 * variance):
+            raise SolverError(
+                Status.INACCURATE,
+                f"steady_state: PLF-JD has distortion {best.distortion.mean():.3e} but bound "
+                f"{lowest:.3e}; poles too near the circle for float64",
+            )
         factor = max(factor, _radius(a) ** (2 * len(rates)))
         return SteadyLosses(
             best.distortion, m, measurement, "matrix-inequality", gap / variance, factor, lowest

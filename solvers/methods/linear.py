@@ -36,6 +36,8 @@ from rdp.gaussian import psd_cholesky
 from rdp.linear_source import LinearFrames, scalar
 from rdp.perception import JD
 from rdp.problem import Problem
+from rdp.solution import Status
+from solvers.errors import SolverError
 from solvers.linear.budget import budget_encoder, budget_joint_encoder
 from solvers.linear.decoder import Reconstruction, reconstruct
 from solvers.linear.lookahead import plan
@@ -46,6 +48,7 @@ from solvers.scheme import Scheme
 
 Array = np.ndarray
 
+_ROUNDING = 1e-9  # by which an estimate may exceed the variance of its frame
 _PROGRAM = 1e-7  # accuracy of the budget programs, relative to the weighted variance
 
 
@@ -53,6 +56,11 @@ def solve_linear(problem: Problem) -> Scheme:
     """Scheme and bound of a problem whose source has any order."""
     source = linear_frames(problem)
     sent = represent(source.source, problem.rates)
+    known = (sent.factor**2).sum(axis=1)
+    if (known > source.variance * (1 + _ROUNDING)).any():
+        raise SolverError(
+            Status.INACCURATE, "linear: poles too near the unit circle for float64 at these rates"
+        )
     if problem.weights is None or problem.encoder == "mmse":
         made, bound, message = _decoded(problem, sent)
         return _scheme(sent, made, bound, message)

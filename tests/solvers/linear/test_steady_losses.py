@@ -165,3 +165,32 @@ def test_what_is_not_covered_is_refused_by_name():
         steady_state(PAIR, 0.5, encoder="best")
     with pytest.raises(ValueError, match="expected one number or one period"):
         steady_state(PAIR, [[0.5]])
+
+
+def test_ill_conditioned_sources_are_certified_or_refused():
+    """Nearly unit and repeated poles, rates from nothing to 30 bits."""
+    sources = [[0.999, 0.999], [0.9999], 0.9999 * np.exp([0.01j, -0.01j]), [0.99] * 4]
+    certified = 0
+    for poles in sources:
+        for rate in (1e-6, 0.5, 8.0, 30.0):
+            source = AutoRegressive.from_poles(poles)
+            try:
+                found = [steady_state(source, rate, loss) for loss in (None, FMD(0.0), JD(0.0))]
+            except SolverError as error:
+                assert "poles too near the" in str(error)
+                continue
+            certified += 1
+            least, framewise, joint = (state.mean for state in found)
+            assert least <= framewise * (1 + 1e-9) <= 2 * least + 1e-9
+            assert framewise <= joint * (1 + 1e-6) + 1e-9
+            for state in found:
+                assert state.mean - state.lower_bound <= 3e-3 * (state.mean + 1e-6)
+    assert certified >= 8
+
+
+def test_the_start_of_the_search_reaches_the_optimum_at_high_rates():
+    """The frame itself is nearly best there; the bound is 2^(-2R) times the innovation."""
+    source = AutoRegressive.from_poles([0.86, 0.9 * np.exp(0.1j), 0.9 * np.exp(-0.1j)])
+    for rate in (5.0, 8.0):
+        found = steady_state(source, rate)
+        assert_allclose(found.lower_bound, 4.0**-rate * source.innovation, rtol=0.1)
