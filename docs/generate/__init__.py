@@ -30,6 +30,7 @@ def generate() -> None:
     figures()
     (PARTS / "which_plf.md").write_text(which_plf())
     (PARTS / "solver_benchmarks.md").write_text("\n".join(benchmarks(SOLVER_BENCHMARKS)))
+    (PARTS / "clip_codec.md").write_text("\n".join(benchmarks(["clip_codec"])))
     (PARTS / "coding_benchmark.md").write_text("\n".join(benchmarks(["coding"])))
     for name, text in experiments(GENERATED):
         (PARTS / f"{name}.md").write_text(text)

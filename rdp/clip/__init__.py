@@ -2,7 +2,7 @@
 
 from rdp.clip.model import ClipFit, dct_modes, fit_clip, fit_luma, sample_clip
 from rdp.clip.orders import ModeOrders, OrderGain
-from rdp.clip.read import ClipError, read_luma
+from rdp.clip.read import ClipError, luma_frames, read_luma
 
 __all__ = [
     "ClipError",
@@ -12,6 +12,7 @@ __all__ = [
     "dct_modes",
     "fit_clip",
     "fit_luma",
+    "luma_frames",
     "read_luma",
     "sample_clip",
 ]

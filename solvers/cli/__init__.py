@@ -12,7 +12,18 @@ from typing import Annotated
 
 import typer
 
-from solvers.cli import allocation, curve, explore, fit, solve, steady, sweep, table, validate
+from solvers.cli import (
+    allocation,
+    clips,
+    curve,
+    explore,
+    fit,
+    solve,
+    steady,
+    sweep,
+    table,
+    validate,
+)
 from solvers.cli.errors import Commands
 
 app = typer.Typer(
@@ -35,6 +46,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "steady": steady.steady,
     "table": table.table,
     "fit": fit.fit,
+    "encode": clips.encode,
+    "decode": clips.decode,
     "validate": validate.validate,
     "explore": explore.explore,
 }

@@ -93,6 +93,7 @@ def _scheme(sent: Representation, made: Reconstruction, bound: float, message: s
         made.mmse,
         bound,
         message,
+        distortion=made.distortion,
         coefficients=MeasuredScheme(sent, made),
     )
 
