@@ -27,6 +27,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## */\1\t/p' Makefile
 
 figures: core  ## make every figure, and the numbers behind it as CSV
+	$(VENV)/bin/rdp warm-up
 	$(RUN) -m figures --out figures/gallery --format png,pdf
 
 test: full  ## run the tests on all cores (WORKERS=2 for two)

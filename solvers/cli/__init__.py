@@ -12,7 +12,18 @@ from typing import Annotated
 
 import typer
 
-from solvers.cli import allocation, curve, explore, fit, solve, steady, sweep, table, validate
+from solvers.cli import (
+    allocation,
+    curve,
+    explore,
+    fit,
+    solve,
+    steady,
+    sweep,
+    table,
+    validate,
+    warm_up,
+)
 from solvers.cli.errors import Commands
 
 app = typer.Typer(
@@ -37,6 +48,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fit": fit.fit,
     "validate": validate.validate,
     "explore": explore.explore,
+    "warm-up": warm_up.warm_up,
 }
 
 

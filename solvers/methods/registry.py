@@ -194,7 +194,8 @@ def _needs_zero_perception(problem: Problem, rates: Array, levels: Array) -> Ref
     }
 
 
-def _needs_many_frames(problem: Problem, rates: Array, levels: Array) -> Refusals:
+def needs_long_horizon(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    """What the long-horizon method does not cover, whatever the number of frames."""
     source, weights = problem.source, problem.weights
     if source.modes is not None:
         return {"vector frames": True}
@@ -203,11 +204,15 @@ def _needs_many_frames(problem: Problem, rates: Array, levels: Array) -> Refusal
     repeats = problem.plf == "JD" and (source.innovation <= 1e-14 * source.variance).any()
     return {
         "a loss other than PLF-JD and PLF-SA": problem.plf not in ("JD", "SA"),
-        f"fewer than {MANY_FRAMES} frames": source.frames < MANY_FRAMES,
         "weights with a threshold 0": weighted & (levels == 0).any(axis=1),
         "weights with frames that repeat one another under PLF-JD": weighted and repeats,
         "frames with neither weight nor threshold": weighted & idle.any(axis=1),
     }
+
+
+def _needs_many_frames(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    few = f"fewer than {MANY_FRAMES} frames"
+    return {few: problem.source.frames < MANY_FRAMES, **needs_long_horizon(problem, rates, levels)}
 
 
 def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
