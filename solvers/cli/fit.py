@@ -71,7 +71,7 @@ def fit(
     if csv is not None:
         output.write_csv(prediction.to_dataframe(), csv)
     if plot is not None:
-        output.write_plot(plot, 7.0, lambda figure: _draw(figure, prediction))
+        output.write_plot(plot, 7.0, 2.6, lambda figure: _draw(figure, prediction))
     if json:
         output.show_json(_content(found, level, shares, prediction))
     elif csv is None or csv != "-":

@@ -211,8 +211,9 @@ def needs_long_horizon(problem: Problem, rates: Array, levels: Array) -> Refusal
 
 
 def _needs_many_frames(problem: Problem, rates: Array, levels: Array) -> Refusals:
-    few = f"fewer than {MANY_FRAMES} frames"
-    return {few: problem.source.frames < MANY_FRAMES, **needs_long_horizon(problem, rates, levels)}
+    found = needs_long_horizon(problem, rates, levels)
+    found[f"fewer than {MANY_FRAMES} frames"] = problem.source.frames < MANY_FRAMES
+    return found
 
 
 def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:

@@ -75,14 +75,14 @@ def test_stand_ins_certify_what_the_compiled_method_certifies(
 
 def test_small_sweeps_do_not_compile_and_large_ones_do(nothing_compiled, monkeypatch):
     problem = Problem(SOURCE, [0.1, 1, 1], JD(0.1))
-    levels = np.linspace(0.05, 1, 5)[:, None]
-    compiled = sweep(problem.with_(source=SOURCE), levels=np.tile(levels, (60, 1)))
+    levels = np.linspace(0.02, 0.1, 5)[:, None]
+    compiled = sweep(problem.with_(source=SOURCE), levels=np.tile(levels, (80, 1)))
     monkeypatch.setattr(barrier, "_run", refuse)
     found = sweep(problem, levels=levels)
     assert (found.status == 0).all()
     np.testing.assert_allclose(found.objective, compiled.objective[:5], rtol=2e-5)
     with pytest.raises(AssertionError, match="the compiled method was called"):
-        sweep(problem, levels=np.tile(levels, (60, 1)))
+        sweep(problem, levels=np.tile(levels, (80, 1)))
 
 
 def test_many_calls_are_worth_the_compilation(nothing_compiled, monkeypatch):
@@ -146,7 +146,6 @@ def test_a_stamp_says_that_a_kernel_is_ready(tmp_path):
     assert run() == ("True", "")
     script.write_text(CODE + "\n")  # numba compiles the kernels of a changed file again
     assert run()[0] == "False"
-    assert run() == ("True", "")
     for file in (tmp_path / "cache").rglob("*.nbc"):
         file.unlink()
     assert run()[0] == "False"
