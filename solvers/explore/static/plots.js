@@ -24,7 +24,7 @@ export function legend(place, given, redraw) {
       else hidden.add(plf);
       redraw();
     });
-    return entry(LABEL(plf), sample(styles[plf]), box);
+    return entry(LABEL(plf), sample({ ...styles[plf], color: onGround(styles[plf].color) }), box);
   });
   place.replaceChildren(...entries, entry("source X", sample({ color: GREY, dash: "solid" }, 6)));
 }
@@ -70,8 +70,8 @@ export function keep(on) {
   keeping = on;
   for (const name of ["rate", "perception", "frames"]) {
     kept[name] = on ? document.getElementById(`plot-${name}`).data.map((trace) => ({
-      ...trace, name: `${trace.name}, kept`, mode: "lines", opacity: 0.55,
-      line: { ...trace.line, width: 1 },
+      ...trace, name: `${trace.name}, kept`, mode: "lines", opacity: 0.75,
+      line: { ...trace.line, width: 1.2 },
     })) : [];
   }
 }
@@ -165,11 +165,11 @@ export function picture(name, format, title) {
   const layout = {
     ...shown, paper_bgcolor: "#fff", plot_bgcolor: "#fff", font: { ...shown.font, color: "#1d2126" },
     xaxis: { ...shown.xaxis, gridcolor: "#e6e9ed" }, yaxis: { ...shown.yaxis, gridcolor: "#e6e9ed" },
-    title: { text: title, font: { size: 13 }, x: 0.5 }, margin: { ...shown.margin, t: 64 },
-    showlegend: true, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+    title: { text: title, font: { size: 13 }, x: 0.5 }, margin: { ...shown.margin, t: 40, r: 150 },
+    showlegend: true, legend: { x: 1.02, y: 1 },
   };
   Plotly.downloadImage({ data, layout, config: CONFIG }, {
-    format, width, height: height + 52, scale: format === "png" ? 3 : 1, filename: `rdp-${name}`,
+    format, width: width + 136, height: height + 28, scale: format === "png" ? 3 : 1, filename: `rdp-${name}`,
   });
 }
 

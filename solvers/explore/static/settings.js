@@ -21,7 +21,7 @@ export const PRESETS = {
     frames: 4, rho: 0.9, rates: [3], levels: [0], scale: "log",
   },
   late: {
-    title: "high rate first, low rate later",
+    title: "high, then low rate",
     text: "Later frames live from the first one. PLF-FMD follows the estimate and may freeze; PLF-JD and "
       + "PLF-SA pay for motion.",
     frames: 4, rho: 0.9, rates: [4, 0.1], levels: [0], scale: "linear",
