@@ -13,7 +13,8 @@ class Scheme(NamedTuple):
     """A scheme by its second moments, and a lower bound on the objective.
 
     Fields mean what they mean in :class:`rdp.Solution`; `mmse` has an axis of modes for vector
-    frames, and `message` says how the method got there.
+    frames, and `message` says how the method got there. `distortion` is D_t, (T,), where a method
+    computes it without cancellation: at high rates the second moments do not hold its digits.
     """
 
     cov_xhat: Array
@@ -22,3 +23,4 @@ class Scheme(NamedTuple):
     lower_bound: float
     message: str = ""
     mode_rates: Array | None = None
+    distortion: Array | None = None

@@ -21,11 +21,12 @@ from rdp import _check
 from rdp._files import replacing
 from rdp.problem import Problem
 from rdp.solution import Status
+from solvers.acceptance import certified, outward, status_of, within_thresholds
 from solvers.errors import SolverError
 from solvers.methods.closed_form import closed_form_points
 from solvers.methods.registry import methods_at
 from solvers.methods.waiting import FEW_POINTS, is_waiting
-from solvers.solve import RESIDUAL, gap_allowed, solve_by_cheapest, status_of
+from solvers.solve import solve_by_cheapest
 
 Array = np.ndarray
 
@@ -382,7 +383,8 @@ def _lookahead(problem: Problem, rates: Array) -> Array:
 
     distortion, bound = lookahead_points(problem, rates)
     objective = distortion @ problem.frame_weights
-    failed = ~(np.abs(objective - bound) <= gap_allowed(problem, objective))
+    bound = outward(objective, bound)
+    failed = ~certified(problem, objective, bound)
     status = np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)
     perception = np.zeros(rates.shape)
     out = np.column_stack([distortion, perception, objective, bound, status])
@@ -398,8 +400,9 @@ def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> A
     *values, stopped = barrier_batch(
         problem.source, rates, levels, problem.plf, problem.weights, parallel=parallel
     )
-    beyond = values[1] - levels > RESIDUAL * problem.source.variance.sum()
-    failed = (stopped != 0) | beyond.any(axis=1)
+    values[3] = outward(values[2], values[3])
+    right = certified(problem, values[2], values[3]) & within_thresholds(problem, values[1], levels)
+    failed = (stopped != 0) | ~right
     out = np.column_stack([*values, np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)])
     for index in np.flatnonzero(failed):
         out[index] = _alone(problem, rates[index], levels[index])

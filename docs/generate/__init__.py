@@ -18,15 +18,16 @@ from generate.paths import DOCS, GENERATED, PARTS, PROJECT, ROOT
 from generate.tables import table
 
 __all__ = [
-    "PACKAGES", "PROJECT", "benchmarks", "generate", "missing", "module_pages", "public_modules",
+    "PACKAGES", "PROJECT", "benchmarks", "gallery", "generate", "missing", "module_pages", "public_modules",
     "table",
 ]  # fmt: skip
 
 
 def generate() -> None:
     """Write all parts, after deleting the old ones."""
-    from generate.experiments import experiments
     from sphinx.ext.autodoc.mock import mock
+
+    from generate.experiments import experiments
 
     shutil.rmtree(GENERATED, ignore_errors=True)
     PARTS.mkdir(parents=True)

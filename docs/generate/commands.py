@@ -7,8 +7,8 @@ import sys
 
 from generate.paths import ROOT
 
-STATUS = """Every command takes `-h`. `rdp --install-completion` completes commands and options with the
-tab key. Tables go to standard output; messages, progress and errors go to standard error.
+STATUS = """Every command takes `-h`. `rdp --install-completion` completes commands and options with
+the tab key. Tables go to standard output; messages, progress and errors go to standard error.
 
 | exit status | of `rdp`, `python -m figures` and `python -m neural` |
 |---|---|

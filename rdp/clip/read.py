@@ -89,33 +89,75 @@ def read_luma(
         frames of different sizes, fewer than two frames, or more than `MAX_PIXELS` luma samples in
         total.
     """
+    place, last = _place(path, start, frames)
+    if place.suffix.lower() == ".npy" and place.is_file():
+        return _from_npy(place, start, last)
+    return _gather(place, _pictures(place, start, last, kind))
+
+
+def luma_frames(
+    path: str | os.PathLike[str], start: int = 0, frames: int | None = None
+) -> Iterator[Array]:
+    """Yield the luma of the frames of a clip, (H, W) each, in memory that does not grow with them.
+
+    Parameters
+    ----------
+    path, start, frames : as for `read_luma`
+
+    Raises
+    ------
+    ClipError
+        As `read_luma`, but for the number of frames and their total size, which have no limit.
+    """
+    place, last = _place(path, start, frames)
+    first: Array | None = None
+    for picture in _pictures(place, start, last, None):
+        first = picture if first is None else first
+        _check_one_size(place, first, picture)
+        yield picture
+
+
+def _place(
+    path: str | os.PathLike[str], start: int, frames: int | None
+) -> tuple[Path, int | None]:
+    """Where a clip is, and the frame to stop at."""
     if isinstance(start, bool) or not isinstance(start, int) or start < 0:
         raise ValueError(f"start: expected an integer >= 0, got {start!r}")
     last = None if frames is None else start + _check.count("frames", frames)
     place = Path(path)
     if not place.exists():
         raise ClipError(place, "no such file or folder")
-    if place.is_dir():
-        return _gather(place, _folder(place, start, last))
-    if place.stat().st_size == 0:
+    if place.is_file() and place.stat().st_size == 0:
         raise ClipError(place, "empty file")
-    if place.suffix.lower() == ".npy":
-        return _from_npy(place, start, last)
-    return _gather(place, _video(place, start, last, kind))
+    return place, last
+
+
+def _pictures(place: Path, start: int, last: int | None, kind: str | None) -> Iterator[Array]:
+    """Yield the luma of frames start <= t < last."""
+    if place.is_dir():
+        yield from _folder(place, start, last)
+    elif place.suffix.lower() == ".npy":
+        yield from _npy_pictures(place, _npy_stored(place)[start:last])
+    else:
+        yield from _video(place, start, last, kind)
 
 
 def _gather(path: Path, pictures: Iterable[Array]) -> Array:
     """Stack pictures of one size; raise as soon as there are too many."""
     kept: list[Array] = []
     for picture in pictures:
-        if kept and picture.shape != kept[0].shape:
-            raise ClipError(
-                path, f"frames of different sizes, {_size(kept[0])} and later {_size(picture)}"
-            )
+        _check_one_size(path, kept[0] if kept else picture, picture)
         _check_pixels(path, (len(kept) + 1) * picture.size)
         kept.append(picture)
     _check_frames(path, len(kept))
     return np.stack(kept, dtype=np.float64)
+
+
+def _check_one_size(path: Path, first: Array, picture: Array) -> None:
+    if picture.shape != first.shape:
+        raise ClipError(
+            path, f"frames of different sizes, {_size(first)} and later {_size(picture)}"
+        )
 
 
 def _size(picture: Array) -> str:
@@ -265,26 +307,35 @@ def _luma(frame: Any) -> Array:
 
 def _from_npy(path: Path, first: int, last: int | None) -> Array:
     """Return the luma of frames in a .npy file."""
+    taken = _npy_stored(path)[first:last]
+    _check_frames(path, len(taken))
+    _check_pixels(path, taken.size // (3 if taken.ndim == 4 else 1))
+    out = np.empty(taken.shape[:3])
+    for luma, picture in zip(out, _npy_pictures(path, taken), strict=True):
+        luma[...] = picture
+    return out
+
+
+def _npy_stored(path: Path) -> Array:
+    """Return the frames in a .npy file as they are stored, without reading their values."""
     stored = _mapped(path)
-    rgb = stored.ndim == 4 and stored.shape[-1] == 3
-    if not rgb and stored.ndim != 3:
+    if stored.ndim != 3 and not (stored.ndim == 4 and stored.shape[-1] == 3):
         raise ClipError(path, f"expected shape (T, H, W) or (T, H, W, 3), got {stored.shape}")
     if stored.dtype.kind not in "uif":
         raise ClipError(path, f"expected numbers, got {stored.dtype}")
-    taken = stored[first:last]
-    _check_frames(path, len(taken))
-    _check_pixels(path, taken.size // (3 if rgb else 1))
+    return stored
+
+
+def _npy_pictures(path: Path, stored: Array) -> Iterator[Array]:
+    """Yield the luma of stored frames."""
     floating = stored.dtype.kind == "f"
     top = 1.0 if floating else PEAK
-    out = np.empty(taken.shape[:3])
-    for picture, luma in zip(taken, out, strict=True):
+    for picture in stored:
         # nan fails too
         if not (picture.size and picture.min() >= 0 and picture.max() <= top):
             raise ClipError(path, f"expected {stored.dtype} frames in [0, {top:g}]")
-        luma[...] = _weighted(picture) if rgb else picture
-    if floating:
-        out *= PEAK
-    return out
+        luma = _weighted(picture) if picture.ndim == 3 else np.asarray(picture, dtype=np.float64)
+        yield luma * PEAK if floating else luma
 
 
 def _mapped(path: Path) -> Array:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".pdf", ".svg")
+
+
+@contextmanager
+def counted(unit: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    """Yield a function that moves a progress bar on stderr by one; no bar without a terminal.
+
+    Examples
+    --------
+    >>> with counted("frame", 2) as count:
+    ...     count()
+    """
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit, disable=None, leave=False) as bar:
+        yield lambda: bar.update() and None
 
 
 def plain(value: Any) -> Any:

@@ -44,6 +44,9 @@ class Method:
     checks_others : bool
         Whether the method is a second route: "auto" takes it only where the others do not cover or
         do not certify.
+    preferred_from : int
+        Frames from which "auto" takes it in its turn; with fewer, only where the methods that are
+        not second routes do not certify.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Method:
     function: str
     refusals: Callable[[Problem, Array, Array], Refusals]
     checks_others: bool = False
+    preferred_from: int = 1
 
     def _refusals(self, problem: Problem, rates: Array, levels: Array) -> Refusals:
         limit = self.name == "shared-bits"
@@ -106,7 +110,15 @@ def methods_for(problem: Problem) -> tuple[Method, ...]:
     >>> [method.name for method in methods_for(problem)]
     ['lookahead', 'barrier', 'sdp']
     """
-    return tuple(method for method in METHODS.values() if method.covers(problem))
+    return tuple(method for method in _in_turn(problem) if method.covers(problem))
+
+
+def _in_turn(problem: Problem) -> list[Method]:
+    """All methods, in the order in which "auto" asks them."""
+    frames = problem.source.frames
+    return sorted(
+        METHODS.values(), key=lambda method: (method.checks_others, frames < method.preferred_from)
+    )
 
 
 def method_for(problem: Problem) -> Method:
@@ -139,7 +151,7 @@ def methods_at(problem: Problem, rates: Array, levels: Array) -> Array:
         "" where no method covers a point.
     """
     out = np.full(len(rates), "", dtype=f"<U{max(map(len, METHODS))}")
-    for method in METHODS.values():
+    for method in _in_turn(problem):
         left = np.flatnonzero(out == "")
         if left.size:
             out[left[method.covered(problem, rates[left], levels[left])]] = method.name
@@ -194,8 +206,7 @@ def _needs_zero_perception(problem: Problem, rates: Array, levels: Array) -> Ref
     }
 
 
-def needs_long_horizon(problem: Problem, rates: Array, levels: Array) -> Refusals:
-    """What the long-horizon method does not cover, whatever the number of frames."""
+def _needs_bound_frames(problem: Problem, rates: Array, levels: Array) -> Refusals:
     source, weights = problem.source, problem.weights
     if source.modes is not None:
         return {"vector frames": True}
@@ -208,12 +219,6 @@ def needs_long_horizon(problem: Problem, rates: Array, levels: Array) -> Refusal
         "weights with frames that repeat one another under PLF-JD": weighted and repeats,
         "frames with neither weight nor threshold": weighted & idle.any(axis=1),
     }
-
-
-def _needs_many_frames(problem: Problem, rates: Array, levels: Array) -> Refusals:
-    found = needs_long_horizon(problem, rates, levels)
-    found[f"fewer than {MANY_FRAMES} frames"] = problem.source.frames < MANY_FRAMES
-    return found
 
 
 def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
@@ -270,11 +275,12 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "long-horizon",
-            "PLF-JD and PLF-SA at positive thresholds, 16 frames or more",
+            "PLF-JD and PLF-SA at positive thresholds; the first choice from 16 frames on",
             "about O(T^3)",
             "solvers.methods.long_horizon",
             "solve_long_horizon",
-            _needs_many_frames,
+            _needs_bound_frames,
+            preferred_from=MANY_FRAMES,
         ),
         Method(
             "barrier",

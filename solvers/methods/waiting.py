@@ -1,28 +1,21 @@
 """What answers while the compiled method is not ready, and compilation ahead.
 
 Compiling the barrier method takes most of a minute; one answer takes milliseconds by another route.
-So "auto" asks the long-horizon method, at any number of frames, and then the semidefinite program,
+So "auto" asks the long-horizon method and then the semidefinite program,
 until the compiled code is in numba's cache. Their answers carry the same certificate. The two have
 `PATIENCE` seconds in each process: whoever asks for more waits less with the compiled method.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 
 import numpy as np
 
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
-from solvers.methods.registry import (
-    METHODS,
-    Array,
-    Method,
-    Refusals,
-    methods_for,
-    needs_long_horizon,
-)
+from solvers.methods.registry import METHODS, Array, Method, Refusals, methods_for
 from solvers.scheme import Scheme
 
 PATIENCE = 20.0  # seconds of a process that go to other methods before it compiles
@@ -45,21 +38,21 @@ def methods_in_order(problem: Problem) -> list[Method]:
     list of Method
         The cheapest first; before it, where it is not compiled yet, those that stand in for it.
     """
-    methods = sorted(methods_for(problem), key=lambda method: method.checks_others)
+    methods = methods_for(problem)
     if not is_waiting(problem, methods):
-        return methods
+        return list(methods)
     ready = [method for method in STAND_INS if method.covers(problem)]
     return ready + [method for method in methods if method.name not in {m.name for m in ready}]
 
 
-def is_waiting(problem: Problem, methods: list[Method] | None = None) -> bool:
+def is_waiting(problem: Problem, methods: Sequence[Method] = ()) -> bool:
     """Whether the compiled method is the cheapest for a problem, and is not compiled yet.
 
     Parameters
     ----------
     problem : Problem
         What is to be solved.
-    methods : list of Method, optional
+    methods : sequence of Method, optional
         The methods that cover it, the cheapest first.
 
     Returns
@@ -151,6 +144,6 @@ def _stand_in(name: str, function: str, refusals: Callable[..., Refusals]) -> Me
 
 
 STAND_INS = (
-    _stand_in("long-horizon", "long_horizon", needs_long_horizon),
+    _stand_in("long-horizon", "long_horizon", METHODS["long-horizon"].refusals),
     _stand_in("sdp", "semidefinite", _needs_few_frames),
 )

@@ -106,11 +106,11 @@ def test_the_weights_of_a_stage_are_used(tmp_path):
         for number, fields in enumerate(
             (
                 {}, {"critic_betas": (0.0, 0.9)}, {"mismatched": 1.0}, {"realism_end": 0.1},
-                {"realism_end": 2.0},
+                {"realism_end": 2.0}, {"window": 1}, {"window": len(RATES)},
             )
         )
     ]  # fmt: skip
-    assert [same(end, ends[0]) for end in ends] == [True, False, False, False, True]
+    assert [same(end, ends[0]) for end in ends] == [True, False, False, False, True, False, True]
 
 
 def test_a_checkpoint_without_the_newer_fields_of_a_stage_is_taken(tmp_path):
@@ -118,7 +118,7 @@ def test_a_checkpoint_without_the_newer_fields_of_a_stage_is_taken(tmp_path):
     whole = go(stage, tmp_path)
     path = tmp_path / "checkpoint.pt"
     state = load(path)
-    for name in ("critic_betas", "critic_warmup", "mismatched", "realism_end"):
+    for name in ("critic_betas", "critic_warmup", "mismatched", "window", "realism_end"):
         del state["stage"][name]
     save(path, state)
     assert same(go(stage, tmp_path), whole)

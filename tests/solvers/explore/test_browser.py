@@ -113,7 +113,8 @@ def test_the_first_screen_shows_the_message(page):
 
 
 def test_every_preset_is_drawn_without_errors(page):
-    presets = page.run("return [...document.querySelectorAll('#preset option')].map((o) => o.value)")
+    options = "[...document.querySelectorAll('#preset option')]"
+    presets = page.run(f"return {options}.map((option) => option.value)")
     for preset in presets[1:]:
         choose(page, preset)
         assert page.run("return document.getElementById('error').hidden"), preset

@@ -154,7 +154,6 @@ def test_every_method_solves_what_it_covers(name):
         ("lookahead", Problem(SOURCE, 0.5, JD(0.1)), "positive thresholds of PLF-JD"),
         ("barrier", Problem(MODES, 0.5), "vector frames"),
         ("sdp", Problem(MODES, 0.5), "vector frames"),
-        ("long-horizon", Problem(SOURCE, 0.5, JD(0.1)), "fewer than 16 frames; .*'barrier'"),
         ("long-horizon", Problem(MODES, 0.5, JD(0.0)), "vector frames"),
         ("long-horizon", Problem(LONG, 0.5, FMD(0.1)), "a loss other than PLF-JD and PLF-SA"),
         ("long-horizon", Problem(LONG, 0.5, JD([0.0] + 15 * [1.0]), 1.0), "weights with a thresh"),
@@ -203,11 +202,12 @@ def test_many_frames_are_solved_and_certified(plf, weights):
     ],
     ids=str,
 )
-def test_where_the_barrier_stalls_the_semidefinite_program_answers(problem):
+def test_where_the_barrier_stalls_another_method_answers(problem):
     with pytest.raises(SolverError, match="no certificate"):
         solve(problem, "barrier")
     solution = solve(problem)
-    assert solution.method == "sdp"
+    # the recursion of the sequential objective is exact; weights with zeros are not covered by it
+    assert solution.method == ("long-horizon" if problem.weights is None else "sdp")
     assert "barrier: objective" in solution.message
     assert solution.gap <= 1e-6 * solution.objective
     found = sweep(problem)
