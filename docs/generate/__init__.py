@@ -18,8 +18,8 @@ from generate.paths import DOCS, GENERATED, PARTS, PROJECT, ROOT
 from generate.tables import table
 
 __all__ = [
-    "PACKAGES", "PROJECT", "benchmarks", "gallery", "generate", "missing", "module_pages", "public_modules",
-    "table",
+    "PACKAGES", "PROJECT", "benchmarks", "gallery", "generate", "missing", "module_pages",
+    "public_modules", "table",
 ]  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def generate() -> None:
     for name, text in experiments(GENERATED):
         (PARTS / f"{name}.md").write_text(text)
     (GENERATED / "commands.md").write_text(commands())
-    (GENERATED / "gallery.md").write_text(gallery())
+    (GENERATED / "gallery.md").write_text(gallery(GENERATED))
     with mock(missing()):
         for package in PACKAGES:
             for name, text in module_pages(package):

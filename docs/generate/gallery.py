@@ -5,15 +5,16 @@ from __future__ import annotations
 import inspect
 import shutil
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
-from generate.paths import GENERATED, ROOT
+from generate.paths import ROOT
 
 GALLERY = ROOT / "figures" / "gallery"
 
 
-def gallery() -> str:
-    """Text of the page; the pictures of the repository are copied beside it."""
+def gallery(folder: Path) -> str:
+    """Text of the page; the pictures of the repository are copied to a folder."""
     from figures.build import names
 
     parts = [
@@ -29,7 +30,7 @@ def gallery() -> str:
         parts.append(f"## {module.TITLE}\n")
         parts.append((module.__doc__ or "").split("\n\n")[0].replace("\n", " ") + "\n")
         if picture.exists():
-            shutil.copy(picture, GENERATED / picture.name)
+            shutil.copy(picture, folder / picture.name)
             parts.append(f"![{module.TITLE}](/generated/{picture.name})\n")
         parts.append(
             f"    python -m figures {name}\n\n"
