@@ -3,6 +3,7 @@
 from rdp.clip.bjontegaard import rate_difference
 from rdp.clip.compare import Comparison, compare
 from rdp.clip.model import ClipFit, dct_modes, fit_clip, fit_luma, sample_clip
+from rdp.clip.orders import ModeOrders, OrderGain
 from rdp.clip.peers import MissingEncoder, encode_peer
 from rdp.clip.read import ClipError, luma_frames, read_luma
 from rdp.clip.sizes import frame_bits
@@ -12,6 +13,8 @@ __all__ = [
     "ClipFit",
     "Comparison",
     "MissingEncoder",
+    "ModeOrders",
+    "OrderGain",
     "compare",
     "dct_modes",
     "encode_peer",
