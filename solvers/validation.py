@@ -44,7 +44,7 @@ from typing import Any
 
 import numpy as np
 
-from rdp import _check, bounds, closed_form
+from rdp import _check, bounds, closed_form, linear_source
 from rdp._files import replacing
 from rdp.operating_point import OperatingPoint
 from rdp.perception import perception
@@ -376,6 +376,7 @@ class _PointChecks:
 
 def _source(point: OperatingPoint, source: GaussMarkov | None) -> GaussMarkov | None:
     known = point.source if source is None else source
+    linear_source.need_first_order("validate", known)
     if not isinstance(known, GaussMarkov):
         return None
     if known.modes is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from typer.core import TyperGroup
 from rdp._check import one_line
 from solvers.errors import SolverError
 
-FAILED, BAD_INPUT = 1, 2
+FAILED, BAD_INPUT, NO_READER = 1, 2, 141  # 141 is what a shell reports after SIGPIPE
 OPTIONS = {"total_rate": "total", "perception": "plf"}  # name of an argument -> name of its option
 
 
@@ -21,7 +23,12 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that `ctx`, the parsed command line, names."""
         try:
-            return super().invoke(ctx)
+            found = super().invoke(ctx)
+            sys.stdout.flush()
+            return found
+        except BrokenPipeError:  # as in `rdp sweep --csv - | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(NO_READER) from None
         except (MemoryError, ValueError, OSError, SolverError) as error:
             if ctx.params.get("traceback"):
                 raise

@@ -107,3 +107,27 @@ def test_errors_name_the_option():
     from solvers.cli.errors import OPTIONS
 
     assert OPTIONS["perception"] == "plf"
+
+
+@pytest.mark.parametrize("name", ["", *typer.main.get_command(app).commands])
+def test_h_is_help(name):
+    arguments = [name] if name else []
+    assert run(*arguments, "-h").stdout == run(*arguments, "--help").stdout
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly():
+    code = "from solvers.cli import main; main()"
+    command = [sys.executable, "-c", code, "curve", "--frames", "2", "--csv", "-"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_warm_up_says_what_is_ready(monkeypatch):
+    from solvers.methods import waiting
+
+    monkeypatch.setattr(waiting, "warm_up", lambda: iter([("weighted objectives", 1.25)]))
+    assert run("warm-up").stdout == "weighted objectives: ready (1.2 s)\n"
