@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rdp.measure import residuals_of
+from rdp.measure import excess_perception, residuals_of
 from rdp.problem import Problem
 from rdp.solution import Solution, Status
 from rdp.source import GaussMarkov
@@ -19,7 +19,7 @@ Array = np.ndarray
 
 RESIDUAL = 1e-6  # of any constraint, relative to the variance of the source
 GAP = 1e-5  # of the objective, relative to it
-SHARP = 1e-6  # gap, relative to the objective, below which no other method is asked
+SHARP = 1e-6  # sequential gap, relative to the objective, below which no other method is asked
 SHARP_FROM = 8  # frames; with fewer, another method costs much more and gains next to nothing
 GAP_FLOOR = 1e-13  # relative to the weighted variance: what double precision resolves
 MOMENTS = 1e-12  # rounding of second moments, relative to the largest variance
@@ -44,7 +44,7 @@ def certified(problem: Problem, objective: Array | float, bound: Array | float) 
 
 def sharp(problem: Problem, objective: Array | float, bound: Array | float) -> Array:
     """Whether points are certified, and no other method need be asked for a better bound."""
-    if problem.source.frames < SHARP_FROM:
+    if problem.weights is not None or problem.source.frames < SHARP_FROM:
         return np.asarray(certified(problem, objective, bound))
     floor = gap_allowed(problem, 0.0)
     return np.asarray(np.abs(objective - bound) <= SHARP * np.abs(objective) + floor)
@@ -77,9 +77,9 @@ def outward(objective: Array | float, bound: Array | float) -> Array:
 
 
 def status_of(problem: Problem, objective: float, bound: float) -> Status:
-    """Achievable if the common randomness is limited and the bound is not met, else solved."""
+    """Achievable if a scheme and a bound are known and the bound is not met, else solved."""
     open_gap = objective - bound > float(gap_allowed(problem, objective))
-    return Status.ACHIEVABLE if problem.limited and open_gap else Status.SOLVED
+    return Status.ACHIEVABLE if problem.scheme_and_bound and open_gap else Status.SOLVED
 
 
 def check_scheme(
@@ -101,7 +101,11 @@ def check_scheme(
     felt = distortion[problem.frame_weights > 0]
     stake = GAP * float(felt.min()) / float(problem.source.variance.max())
     moments = max(MOMENTS, min(RESIDUAL, stake))
-    residuals = residuals_of(problem, scheme.mmse, scheme.cov_xhat, scheme.cross, perception)
+    if scheme.coefficients is None:
+        residuals = residuals_of(problem, scheme.mmse, scheme.cov_xhat, scheme.cross, perception)
+    else:
+        beyond = excess_perception(problem, perception)
+        residuals = {**scheme.coefficients.residuals(), "perception": beyond}
     for constraint, value in residuals.items():
         allowed = RESIDUAL if constraint == "perception" else moments
         if not value <= allowed:  # nan counts as a failure too

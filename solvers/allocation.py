@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rdp import _check
+from rdp.linear_source import need_first_order
 from rdp.measure import reached_by
 from rdp.perception import Perception, loss_name
 from rdp.perception import perception as as_perception
@@ -183,6 +184,7 @@ def minimum_rate(
     >>> minimum_rate(source, [0.5, 0.3, 0.2], JD(0.0)).rates.round(3)
     array([0.782, 0.386, 0.615])
     """
+    need_first_order("minimum_rate", source)
     _check.instance("source", source, GaussMarkov)
     targets = _targets(source, distortion)
     loss = as_perception(perception)
@@ -196,10 +198,8 @@ def minimum_rate(
         return _frame_by_frame(source, targets, loss, method)
     from solvers._sdp.free_rates import least_total_rate
 
-    problem = Problem(source, 0.0, loss, weights=1.0)
-    found = least_total_rate(problem, targets)
-    scheme = found.scheme
-    problem = problem.with_(rates=found.rates)
+    found = least_total_rate(Problem(source, 0.0, loss, weights=1.0), targets)
+    scheme, problem = found.scheme, Problem(source, found.rates, loss, weights=1.0)
     reached, kept = reached_by(problem, scheme.mmse, scheme.cov_xhat, scheme.cross)
     check_reached("minimum_rate", reached, targets)
     check_scheme("minimum_rate", problem, scheme, reached, kept)
@@ -356,6 +356,7 @@ def allocate(
     >>> allocate(source, 2.1, JD(0.0)).rates.round(3)
     array([1.329, 0.466, 0.305])
     """
+    need_first_order("allocate", source)
     _check.instance("source", source, GaussMarkov)
     if source.modes is not None:
         raise SolverError(Status.UNSUPPORTED, "allocate: vector frames")
@@ -369,8 +370,7 @@ def allocate(
     found = best_split(problem)
     fixed = problem.with_(rates=found.rates)
     solution = finish(fixed, found.scheme, "sdp")
-    if found.lower_bound > solution.objective:
-        # the program keeps thresholds to its own digits only; at given rates there are better ones
+    if found.lower_bound > solution.objective:  # the program keeps thresholds to its digits only
         solution = solve(fixed)
     bound = min(float(found.lower_bound), solution.objective)
     return RateAllocation(found.rates, solution.objective, bound, solution)

@@ -12,7 +12,8 @@ from rdp.solution import Solution
 from solvers import acceptance
 from solvers._threads import one_thread
 from solvers.errors import SolverError
-from solvers.methods.registry import METHODS, Method, method_for, methods_for
+from solvers.methods.registry import METHODS, Method, method_for
+from solvers.methods.waiting import methods_in_order
 from solvers.scheme import Scheme
 from solvers.ties import break_ties
 
@@ -33,12 +34,15 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
     problem : Problem
         Source, rates, perception loss, objective.
     method : "auto", or a name in `solvers.methods.registry.METHODS`
-        "closed-form", "shared-bits", "waterfilling", "lookahead", "long-horizon", "barrier", "sdp".
+        "closed-form", "shared-bits", "linear", "waterfilling", "lookahead", "long-horizon",
+        "barrier", "sdp".
         "auto" takes the cheapest that covers the problem (:mod:`solvers.methods.registry`): the
-        closed form where there is one, "shared-bits" for limited common randomness, "waterfilling"
+        closed form where there is one, "shared-bits" for limited common randomness, "linear" for
+        sources of higher order, "waterfilling"
         for vector frames, "lookahead" for perfect joint or self-adaptive realism, "long-horizon"
         for many frames, else "barrier" or, for a window, "sdp". If one cannot certify its answer,
         the next one that covers the problem is asked, and the message of the solution says so.
+        "barrier" is compiled. Until it is, others stand in (:mod:`solvers.methods.waiting`).
 
     Returns
     -------
@@ -85,7 +89,7 @@ def solve_by_cheapest(problem: Problem) -> Solution:
     failures: list[SolverError] = []
     best: Solution | None = None
     method_for(problem)  # raises where there is none
-    for method in methods_for(problem):
+    for method in methods_in_order(problem):
         if best is not None and method.checks_others:
             break
         if failures and method.checks_others and problem.source.frames > FEW_FRAMES:
@@ -167,6 +171,7 @@ def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
         cross=scheme.cross,
         mode_mmse=None if source.modes is None else scheme.mmse,
         mode_rates=scheme.mode_rates,
+        coefficients=scheme.coefficients,
     )
     acceptance.check_gap(solution)
     return solution

@@ -46,6 +46,11 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 _CHUNK = 64  # points in a task at least
+KERNELS = {  # what each function of `solvers._barrier.batch` solves
+    "sequential_points": "the sequential objective",
+    "weighted_points": "weighted objectives",
+    "two_frame_points": "weighted objectives of two frames under PLF-JD",
+}
 
 
 def solve_barrier(problem: Problem) -> Scheme:
@@ -189,6 +194,7 @@ def _run(
     from numba import config
 
     from solvers._barrier import batch
+    from solvers._compiled import announced
 
     unit = 2.0 ** np.round(np.log2(source.sigma.max()))  # exact to divide and multiply by
     given = (
@@ -222,9 +228,14 @@ def _run(
             points.scheme[:] = part.scheme
 
     def spread(kernel: Callable[..., None], chosen: Array) -> None:
+        if not chosen.size:
+            return
         tasks = min(4 * workers if workers > 1 else 1, -(-len(chosen) // _CHUNK))
-        parts = np.array_split(chosen, tasks) if tasks else []
-        with ThreadPoolExecutor(workers) if tasks > 1 else nullcontext() as pool:
+        parts = np.array_split(chosen, tasks)
+        with (
+            announced(kernel, KERNELS[kernel.__name__]),
+            ThreadPoolExecutor(workers) if tasks > 1 else nullcontext() as pool,
+        ):
             list((pool.map if pool else map)(partial(solve, kernel), parts))
 
     two = np.zeros(len(levels), dtype=bool)
@@ -243,11 +254,32 @@ def _run(
     return points
 
 
+def is_compiled(problem: Problem) -> bool:
+    """Whether the kernel of a problem is compiled: its answer takes milliseconds."""
+    from solvers._barrier import batch
+    from solvers._compiled import is_ready
+
+    if problem.plf in ("MMSE", "FMD"):
+        return True
+    if problem.weights is None:
+        return is_ready(batch.sequential_points)
+    two = _has_two_frames(problem.plf, problem.weights, problem.thresholds[None])
+    return is_ready(batch.two_frame_points if two[0] else batch.weighted_points)
+
+
+def _has_two_frames(plf: str, weights: Array | None, levels: Array) -> Array:
+    """Whether the kernel of two frames solves each of N points, (N,) bool array."""
+    if weights is None or plf != "JD" or levels.shape[1] != 2:
+        return np.zeros(len(levels), dtype=bool)
+    return (levels.min(axis=1) > 0) & (levels[:, 1] < np.inf)
+
+
 def _break_ties(
     given: tuple[Source, Array], rates: Array, levels: Array, least: Array, points: Points
 ) -> None:
     """Solve again where a frame weighs next to nothing (:mod:`solvers.ties`)."""
     from solvers._barrier import batch
+    from solvers._compiled import announced
 
     source, weights = given
     solved = unfelt(weights, least, points.distortion).any(axis=1) & (points.status == 0)
@@ -262,7 +294,8 @@ def _break_ties(
                 np.empty_like(points.status[:1]),
                 np.empty_like(points.scheme),
             )
-            batch.weighted_points(source, raised, rates[one], levels[one], part)
+            with announced(batch.weighted_points, KERNELS["weighted_points"]):
+                batch.weighted_points(source, raised, rates[one], levels[one], part)
             if part.status[0] != 0:
                 return None
             return _Point(part.distortion[0], part.perception[0], part.scheme)
