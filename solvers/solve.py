@@ -12,7 +12,8 @@ from rdp.solution import Solution
 from solvers import acceptance
 from solvers._threads import one_thread
 from solvers.errors import SolverError
-from solvers.methods.registry import METHODS, method_for, methods_for
+from solvers.methods.registry import METHODS, method_for
+from solvers.methods.waiting import methods_in_order
 from solvers.scheme import Scheme
 
 Array = np.ndarray
@@ -39,6 +40,7 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
         for vector frames, "lookahead" for perfect joint or self-adaptive realism, "long-horizon"
         for many frames, else "barrier" or, for a window, "sdp". If one cannot certify its answer,
         the next one that covers the problem is asked, and the message of the solution says so.
+        "barrier" is compiled. Until it is, others stand in (:mod:`solvers.methods.waiting`).
 
     Returns
     -------
@@ -82,7 +84,7 @@ def solve_by_cheapest(problem: Problem) -> Solution:
     """
     failures: list[SolverError] = []
     method_for(problem)  # raises where there is none
-    for method in methods_for(problem):
+    for method in methods_in_order(problem):
         if failures and method.checks_others and problem.source.frames > FEW_FRAMES:
             break  # it would take minutes
         try:

@@ -25,6 +25,7 @@ from solvers.acceptance import certified, outward, status_of, within_thresholds
 from solvers.errors import SolverError
 from solvers.methods.closed_form import closed_form_points
 from solvers.methods.registry import methods_at
+from solvers.methods.waiting import FEW_POINTS, is_waiting
 from solvers.solve import solve_by_cheapest
 
 Array = np.ndarray
@@ -395,6 +396,8 @@ def _lookahead(problem: Problem, rates: Array) -> Array:
 def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> Array:
     from solvers.methods.barrier import barrier_batch
 
+    if len(rates) <= FEW_POINTS and is_waiting(_point(problem, rates[-1], levels[-1])):
+        return np.array([_alone(problem, *point) for point in zip(rates, levels, strict=True)])
     *values, stopped = barrier_batch(
         problem.source, rates, levels, problem.plf, problem.weights, parallel=parallel
     )
@@ -407,12 +410,16 @@ def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> A
     return out
 
 
+def _point(problem: Problem, rates: Array, levels: Array) -> Problem:
+    """The problem at one point of a sweep."""
+    loss = None if problem.perception is None else problem.perception.at(levels)
+    return problem.with_(rates=rates, perception=loss)
+
+
 def _alone(problem: Problem, rates: Array, levels: Array) -> Array:
     """One point, where the method takes them one by one."""
-    loss = None if problem.perception is None else problem.perception.at(levels)
-    point = problem.with_(rates=rates, perception=loss)
     try:
-        found = solve_by_cheapest(point)
+        found = solve_by_cheapest(_point(problem, rates, levels))
     except SolverError as error:
         return np.append(np.full(2 * len(rates) + 2, np.nan), error.status.code)
     numbers = [found.objective, found.lower_bound, found.status.code]

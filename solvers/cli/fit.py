@@ -86,7 +86,7 @@ def fit(
     if csv is not None:
         output.write_csv(prediction.to_dataframe(), csv)
     if plot is not None:
-        output.write_plot(plot, 7.0, lambda figure: _draw(figure, prediction))
+        output.write_plot(plot, 7.0, 2.6, lambda figure: _draw(figure, prediction))
     long_run = None if found.orders is None else _long_run(found, found.orders, rates)
     if json:
         content = _content(found, level, shares, prediction)

@@ -45,6 +45,11 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 _CHUNK = 64  # points in a task at least
+KERNELS = {  # what each function of `solvers._barrier.batch` solves
+    "sequential_points": "the sequential objective",
+    "weighted_points": "weighted objectives",
+    "two_frame_points": "weighted objectives of two frames under PLF-JD",
+}
 _UNFELT = 1e-7  # share of the objective below which a solver does not feel a frame
 _AT_LEAST = 1e-6  # a distortion this near to the MMSE, relative to it, is the least there is
 _SMALLEST = 1e-14  # least distortion that a weight is chosen for, relative to the variance
@@ -192,6 +197,7 @@ def _run(
     from numba import config
 
     from solvers._barrier import batch
+    from solvers._compiled import announced
 
     unit = 2.0 ** np.round(np.log2(source.sigma.max()))  # exact to divide and multiply by
     given = (
@@ -225,9 +231,14 @@ def _run(
             points.scheme[:] = part.scheme
 
     def spread(kernel: Callable[..., None], chosen: Array) -> None:
+        if not chosen.size:
+            return
         tasks = min(4 * workers if workers > 1 else 1, -(-len(chosen) // _CHUNK))
-        parts = np.array_split(chosen, tasks) if tasks else []
-        with ThreadPoolExecutor(workers) if tasks > 1 else nullcontext() as pool:
+        parts = np.array_split(chosen, tasks)
+        with (
+            announced(kernel, KERNELS[kernel.__name__]),
+            ThreadPoolExecutor(workers) if tasks > 1 else nullcontext() as pool,
+        ):
             list((pool.map if pool else map)(partial(solve, kernel), parts))
 
     two = np.zeros(len(levels), dtype=bool)
@@ -246,6 +257,26 @@ def _run(
     return points
 
 
+def is_compiled(problem: Problem) -> bool:
+    """Whether the kernel of a problem is compiled: its answer takes milliseconds."""
+    from solvers._barrier import batch
+    from solvers._compiled import is_ready
+
+    if problem.plf in ("MMSE", "FMD"):
+        return True
+    if problem.weights is None:
+        return is_ready(batch.sequential_points)
+    two = _has_two_frames(problem.plf, problem.weights, problem.thresholds[None])
+    return is_ready(batch.two_frame_points if two[0] else batch.weighted_points)
+
+
+def _has_two_frames(plf: str, weights: Array | None, levels: Array) -> Array:
+    """Whether the kernel of two frames solves each of N points, (N,) bool array."""
+    if weights is None or plf != "JD" or levels.shape[1] != 2:
+        return np.zeros(len(levels), dtype=bool)
+    return (levels.min(axis=1) > 0) & (levels[:, 1] < np.inf)
+
+
 def _break_ties(
     given: tuple[Source, Array], rates: Array, levels: Array, least: Array, points: Points
 ) -> None:
@@ -255,6 +286,7 @@ def _break_ties(
     the weights asked for, stays as near to its bound as that of other points.
     """
     from solvers._barrier import batch
+    from solvers._compiled import announced
 
     source, weights = given
     objective = points.distortion @ weights
@@ -270,7 +302,8 @@ def _break_ties(
             np.empty_like(points.scheme),
         )
         raised = np.maximum(weights, _UNFELT * objective[i] / stake)
-        batch.weighted_points(source, raised, rates[i : i + 1], levels[i : i + 1], part)
+        with announced(batch.weighted_points, KERNELS["weighted_points"]):
+            batch.weighted_points(source, raised, rates[i : i + 1], levels[i : i + 1], part)
         lost = float(part.distortion[0] @ weights) - points.bound[i]
         if part.status[0] == 0 and lost <= _TIE * objective[i]:
             points.distortion[i], points.perception[i] = part.distortion[0], part.perception[0]
