@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from figures import FigureError, build, names
 from figures.__main__ import app
 from figures.build import MissingResults
+from rdp import GaussMarkov, closed_form
 
 
 @pytest.fixture(scope="module")
