@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each makes the environment it needs, and repairs a stale one.
 .DEFAULT_GOAL := help
-.PHONY: help figures test lint bench docs dist clean core site full
+.PHONY: help figures test lint bench docs dist fuzz mutants audit clean core site full
 .NOTPARALLEL:
 
 # The first of these that is Python >= 3.11 and can make environments; 3.11 is the one tested most.
@@ -53,6 +53,19 @@ dist: full  ## build sdist and wheel, and run the README's examples from the whe
 	$(RUN) -m venv build/wheel
 	build/wheel/bin/python -m pip install -qq -c constraints.txt dist/*.whl
 	cd build/wheel && bin/python -P $(CURDIR)/tests/readme_examples.py && bin/rdp fit --sample
+
+SECONDS ?= 600
+fuzz: full  ## attack everything that reads with hostile inputs, SECONDS=600 in all
+	$(RUN) -m benchmarks.fuzz_inputs --seconds $(SECONDS)
+
+mutants: full  ## make errors in the code, one at a time: do the tests notice?
+	$(RUN) -m benchmarks.mutants
+
+audit:  ## ask for known weaknesses of the pinned versions, and list them in build/sbom.json
+	$(PYTHON) -m venv --clear build/audit
+	build/audit/bin/python -m pip install -qq pip-audit==2.10.1
+	build/audit/bin/pip-audit --disable-pip --no-deps -r constraints.txt
+	build/audit/bin/pip-audit --disable-pip --no-deps -r constraints.txt -f cyclonedx-json -o build/sbom.json
 
 clean:  ## remove everything that was made
 	rm -rf $(VENV) build dist docs/generated .numba_cache .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -275,7 +275,7 @@ def load_points(path: str | os.PathLike[str]) -> list[OperatingPoint]:
         raise ValueError(f"{path}: schema: expected {SCHEMA!r}, as save_points writes it")
     version = content.get("version")
     if type(version) is not int or version != SCHEMA_VERSION:
-        raise ValueError(f"{path}: version: expected {SCHEMA_VERSION}, got {version!r}")
+        raise ValueError(f"{path}: version: expected {SCHEMA_VERSION}, got {version!r:.100}")
     if not isinstance(content.get("points"), list):
         raise ValueError(f"{path}: points: expected a list")
     points = []
@@ -283,7 +283,7 @@ def load_points(path: str | os.PathLike[str]) -> list[OperatingPoint]:
         try:
             points.append(OperatingPoint.from_json(data))
         except ValueError as error:
-            raise ValueError(f"{path}: point {number}: {error}") from None
+            raise ValueError(f"{path}: point {number}: {_check.one_line(error)}") from None
     return points
 
 

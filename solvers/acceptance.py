@@ -51,9 +51,9 @@ def outward(objective: Array | float, bound: Array | float) -> Array:
 
 
 def status_of(problem: Problem, objective: float, bound: float) -> Status:
-    """Achievable if the common randomness is limited and the bound is not met, else solved."""
+    """Achievable if a scheme and a bound are known and the bound is not met, else solved."""
     open_gap = objective - bound > float(gap_allowed(problem, objective))
-    return Status.ACHIEVABLE if problem.limited and open_gap else Status.SOLVED
+    return Status.ACHIEVABLE if problem.scheme_and_bound and open_gap else Status.SOLVED
 
 
 def check_solution(solution: Solution) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rdp import _check
+from rdp.linear_source import need_first_order
 from rdp.measure import distortion_of, perception_of
 from rdp.perception import Perception, loss_name
 from rdp.perception import perception as as_perception
@@ -183,6 +184,7 @@ def minimum_rate(
     >>> minimum_rate(source, [0.5, 0.3, 0.2], JD(0.0)).rates.round(3)
     array([0.782, 0.386, 0.615])
     """
+    need_first_order("minimum_rate", source)
     _check.instance("source", source, GaussMarkov)
     targets = _targets(source, distortion)
     loss = as_perception(perception)
@@ -357,6 +359,7 @@ def allocate(
     >>> allocate(source, 2.1, JD(0.0)).rates.round(3)
     array([1.329, 0.466, 0.305])
     """
+    need_first_order("allocate", source)
     _check.instance("source", source, GaussMarkov)
     if source.modes is not None:
         raise SolverError(Status.UNSUPPORTED, "allocate: vector frames")

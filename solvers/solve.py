@@ -32,9 +32,11 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
     problem : Problem
         Source, rates, perception loss, objective.
     method : "auto", or a name in `solvers.methods.registry.METHODS`
-        "closed-form", "shared-bits", "waterfilling", "lookahead", "long-horizon", "barrier", "sdp".
+        "closed-form", "shared-bits", "linear", "waterfilling", "lookahead", "long-horizon",
+        "barrier", "sdp".
         "auto" takes the cheapest that covers the problem (:mod:`solvers.methods.registry`): the
-        closed form where there is one, "shared-bits" for limited common randomness, "waterfilling"
+        closed form where there is one, "shared-bits" for limited common randomness, "linear" for
+        sources of higher order, "waterfilling"
         for vector frames, "lookahead" for perfect joint or self-adaptive realism, "long-horizon"
         for many frames, else "barrier" or, for a window, "sdp". If one cannot certify its answer,
         the next one that covers the problem is asked, and the message of the solution says so.
@@ -145,6 +147,7 @@ def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
         cross=scheme.cross,
         mode_mmse=None if source.modes is None else scheme.mmse,
         mode_rates=scheme.mode_rates,
+        coefficients=scheme.coefficients,
     )
     acceptance.check_solution(solution)
     return solution

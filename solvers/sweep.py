@@ -159,6 +159,7 @@ def sweep(
            [0.0635, 0.0174]])
     """
     _check.instance("problem", problem, Problem)
+    problem.need_first_order("sweep")
     if executor is not None:
         _check.instance("executor", executor, Executor)
     grid_rates, grid_levels = _grid(problem, rates, levels)

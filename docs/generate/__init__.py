@@ -34,7 +34,9 @@ def generate() -> None:
     figures()
     (PARTS / "which_plf.md").write_text(which_plf())
     (PARTS / "solver_benchmarks.md").write_text("\n".join(benchmarks(SOLVER_BENCHMARKS)))
+    (PARTS / "clip_codec.md").write_text("\n".join(benchmarks(["clip_codec"])))
     (PARTS / "coding_benchmark.md").write_text("\n".join(benchmarks(["coding"])))
+    (PARTS / "robustness.md").write_text("\n".join(benchmarks(["fuzz_inputs", "kills", "mutants"])))
     for name, text in experiments(GENERATED):
         (PARTS / f"{name}.md").write_text(text)
     (GENERATED / "commands.md").write_text(commands())

@@ -13,22 +13,27 @@ from neural.codecs.video import VideoCodec, VideoShape
 from neural.datasets.clips import ClipSource
 from neural.datasets.kth import SPLITS, load_people
 from neural.datasets.moving_digits import MovingDigits, load_digits
+from neural.datasets.textures import Textures
 from neural.training.critic_networks import PictureCritic, SlopedPictureCritic
+from rdp.source import GaussMarkov
 
 Tensor = torch.Tensor
 
 
+KINDS = ("digits", "people", "textures")
+
+
 class ClipTask:
-    """Clips of digits or of people, with networks for them; see `neural.interfaces.Task`.
+    """Clips of digits, people or textures, with networks; see `neural.interfaces.Task`.
 
     Parameters
     ----------
     data : dict
-        "kind" is "digits" or "people". "folder" is the folder of the data and may contain
-        environment variables; digits without it are those of the subset that ships with the
-        package. "train" and "heldout" list persons. The rest are options of
-        `neural.datasets.moving_digits.MovingDigits` or `neural.datasets.kth.load_people`, for
-        instance the number of frames.
+        "kind" is "digits", "people" or "textures". "folder" is the folder of the data and may
+        contain environment variables; digits without it are those of the subset that ships with
+        the package. "train" and "heldout" list persons. The rest are options of
+        `neural.datasets.moving_digits.MovingDigits`, `neural.datasets.kth.load_people` or
+        `neural.datasets.textures.Textures`, for instance the number of frames.
     codec : dict
         width, noise and levels of `neural.codecs.video.VideoShape`.
     critic : dict
@@ -50,8 +55,8 @@ class ClipTask:
         critic: Mapping[str, Any],
     ) -> None:
         self.data, self.codec = dict(data), dict(codec)
-        if self.data.get("kind") not in ("digits", "people"):
-            raise ValueError(f"kind: expected digits or people, got {self.data.get('kind')!r}")
+        if self.data.get("kind") not in KINDS:
+            raise ValueError(f"kind: expected {', '.join(KINDS)}, got {self.data.get('kind')!r}")
         self.critic_width = int(critic.get("width", 64))
         self.critic = SlopedPictureCritic if critic.get("explicit_slope") else PictureCritic
         self.device = "cpu"
@@ -86,6 +91,8 @@ class ClipTask:
     def _load(self, split: str) -> ClipSource:
         options = {k: v for k, v in self.data.items() if k not in ("kind", "folder", *SPLITS)}
         options["device"] = self.device
+        if self.data["kind"] == "textures":
+            return Textures(**options)
         folder = _expand(self.data.get("folder"))
         if self.data["kind"] == "digits":
             return MovingDigits(load_digits(split, folder), **options)
@@ -96,7 +103,12 @@ class ClipTask:
     @property
     def may_be_published(self) -> bool:
         """Whether pictures of the clips may be passed on: recordings of people may not."""
-        return self.data["kind"] == "digits"
+        return self.data["kind"] != "people"
+
+    def model(self) -> GaussMarkov | None:
+        """Return the exact source of the clips, as a vector source, where it is known."""
+        source = self.source("heldout")
+        return source.model() if isinstance(source, Textures) else None
 
 
 def _expand(folder: str | None) -> Path | None:

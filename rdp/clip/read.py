@@ -37,6 +37,9 @@ IMAGES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".we
 _DAMAGED = "not a video, or truncated or damaged"
 _RGB = np.array([0.299, 0.587, 0.114])
 _ROWS = 256  # of a picture that are converted at a time
+# The limit on pixels reaches the decoders twice, as FFmpeg decodes a picture to find its size.
+# They compare it with sizes that are rounded up.
+_LIMIT = {"max_pixels": str(MAX_PIXELS * 9 // 16)}
 _NPY = b"\x93NUMPY"
 
 
@@ -142,6 +145,37 @@ def _pictures(place: Path, start: int, last: int | None, kind: str | None) -> It
         yield from _video(place, start, last, kind)
 
 
+def video_packets(path: str | os.PathLike[str]) -> list[tuple[int | None, int]]:
+    """Return the time and the bytes of every packet of the first video stream of a file.
+
+    Parameters
+    ----------
+    path : path-like
+        A video file that FFmpeg reads.
+
+    Returns
+    -------
+    list of (time or None, bytes)
+        In the order of the file. A time is when the frame is seen, in units of the stream.
+
+    Raises
+    ------
+    ClipError
+        The path is missing, empty, is not a video, or lists other files.
+    """
+    place = Path(path)
+    if not place.is_file():
+        raise ClipError(place, "no such file")
+    if place.stat().st_size == 0:
+        raise ClipError(place, "empty file")
+    with _reading(place), _opened(place) as container:
+        return [
+            (packet.pts, packet.size)
+            for packet in container.demux(container.streams.video[0])
+            if packet.size
+        ]
+
+
 def _gather(path: Path, pictures: Iterable[Array]) -> Array:
     """Stack pictures of one size; raise as soon as there are too many."""
     kept: list[Array] = []
@@ -226,16 +260,14 @@ def _reading(path: Path) -> Iterator[None]:
         raise ClipError(path, f"cannot be read ({error.strerror or error})") from error
 
 
-def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
-    """Decode a whole file and yield its luma, or raise ClipError where data are missing."""
+@contextmanager
+def _opened(path: Path, kind: str | None = None) -> Iterator[Any]:
+    """Open a file that has a video stream."""
     import av
 
     if names_other_files(path):
         raise ClipError(path, "a list of other files, not a video")
     # From an open file: the name is no address and no pattern, and no other file can be opened.
-    # The limit on pixels reaches the decoders twice, as FFmpeg decodes a picture to find its size.
-    # They compare it with sizes that are rounded up.
-    limit = {"max_pixels": str(MAX_PIXELS * 9 // 16)}
     alone = {"protocol_whitelist": "none", "pattern_type": "none"}
     with (
         path.open("rb") as file,
@@ -243,7 +275,7 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
             file,
             "r",
             format=kind,
-            options=limit,
+            options=dict(_LIMIT),
             container_options=alone,
             metadata_errors="replace",
         ) as container,
@@ -251,12 +283,18 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
         # FFmpeg reads text files as pictures of a terminal
         if not container.streams.video or container.format.name == "tty":
             raise ClipError(path, _DAMAGED)
+        yield container
+
+
+def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
+    """Decode a whole file and yield its luma, or raise ClipError where data are missing."""
+    with _opened(path, kind) as container:
         stream = container.streams.video[0]
         coder = stream.codec_context
         if coder is None:
             raise ClipError(path, "no decoder for this kind of video")
         _check_size(path, coder.width, coder.height)
-        coder.options = limit
+        coder.options = dict(_LIMIT)
         period = 1 / (stream.average_rate or stream.guessed_rate or 25)
         packets, end, seconds = 0, 0, 0.0
         for packet in container.demux(stream):
@@ -269,7 +307,7 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
                 if frame.is_corrupt:
                     raise ClipError(path, _DAMAGED)
                 _check_size(path, frame.width, frame.height)
-                yield _luma(frame)
+                yield luma_plane(frame)
         if packets < stream.frames:
             raise ClipError(path, f"truncated, {packets} of {stream.frames} frames")
         expected = lasts(stream, container)
@@ -290,7 +328,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
         )
 
 
-def _luma(frame: Any) -> Array:
+def luma_plane(frame: Any) -> Array:
     """Return the luma plane of a decoded frame, (H, W)."""
     kind = frame.format
     first, *others = kind.components

@@ -24,6 +24,9 @@ Array = np.ndarray
 # What a method does not cover: reason -> whether it holds at each of N points, or at all of them.
 Refusals = dict[str, Array | np.bool | bool]
 
+_HIGHER_ORDER = "sources of higher order"
+_FIRST_ORDER = "sources given as a GaussMarkov"
+
 
 @dataclass(frozen=True)
 class Method:
@@ -59,6 +62,8 @@ class Method:
     preferred_from: int = 1
 
     def _refusals(self, problem: Problem, rates: Array, levels: Array) -> Refusals:
+        if not problem.first_order and self.name != "linear":
+            return {_HIGHER_ORDER: True}
         limit = self.name == "shared-bits"
         what = f"{'un' if limit else ''}limited common randomness"
         return {
@@ -131,7 +136,12 @@ def method_for(problem: Problem) -> Method:
     """
     for method in methods_for(problem):
         return method
-    reasons = (f"{m.name} does not cover {m.refusal(problem)}" for m in METHODS.values())
+    refusals = {m.name: m.refusal(problem) for m in METHODS.values()}
+    reasons = (
+        f"{name} does not cover {reason}"
+        for name, reason in refusals.items()
+        if reason not in (_HIGHER_ORDER, _FIRST_ORDER)
+    )
     raise SolverError(Status.UNSUPPORTED, f"no method covers the problem: {'; '.join(reasons)}")
 
 
@@ -221,6 +231,39 @@ def _needs_bound_frames(problem: Problem, rates: Array, levels: Array) -> Refusa
     }
 
 
+def _needs_higher_order(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    if problem.first_order:
+        return {_FIRST_ORDER: True}
+    loss, window = problem.plf, _window(problem)
+    bound = levels[:, -1:] if loss == "JD" else levels
+    free = np.isinf(levels).all(axis=1)
+    later = np.isinf(rates[:, 1:]) & np.isfinite(rates[:, :-1])
+    weighted = problem.weights is not None
+    searched = weighted and problem.encoder == "optimal"
+    positive = (loss not in ("MMSE", "FMD")) & (bound > 0).any(axis=1) & ~free
+    program = positive | (weighted & (loss == "SA" or window is not None) & ~free)
+    what = f"PLF-{loss} with sources of higher order"
+    return {
+        "PLF-CP with sources of higher order": (loss == "CP") & ~free,
+        f"positive thresholds of {what} and the sequential objective; give weights": (
+            positive & (not weighted) & (loss != "CP")
+        ),
+        f"weights of {what} over more than {FEW_FRAMES} frames": (
+            program & weighted & (problem.source.frames > FEW_FRAMES)
+        ),
+        f"weights of {what} and encoder 'optimal'; take encoder 'mmse'": (
+            searched & (program | (loss not in ("MMSE", "JD"))) & ~free
+        ),
+        "weights with encoder 'optimal' at rates 0 or inf; take encoder 'mmse'": (
+            searched & ((rates == 0) | np.isinf(rates)).any(axis=1)
+        ),
+        # that frame could make good all earlier ones, which no measurement of one direction does
+        "an infinite rate after a finite one with encoder 'optimal'; take encoder 'mmse'": (
+            (problem.encoder == "optimal") & later.any(axis=1)
+        ),
+    }
+
+
 def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
     bound = ~np.isinf(levels).all(axis=1)
     metric = "w2" if problem.perception is None else problem.perception.metric
@@ -235,6 +278,7 @@ def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
     }
 
 
+FEW_FRAMES = 12  # of the semidefinite program for sources of higher order
 MANY_FRAMES = 16  # from here on, products with the Newton matrix cost less than the matrix
 
 # The cheapest first.
@@ -256,6 +300,14 @@ METHODS: dict[str, Method] = {
             "solvers.methods.shared_bits",
             "solve_shared_bits",
             _needs_zero_thresholds,
+        ),
+        Method(
+            "linear",
+            "sources of any order: losses at threshold 0; any thresholds with weights, few frames",
+            "O(T^3)",
+            "solvers.methods.linear",
+            "solve_linear",
+            _needs_higher_order,
         ),
         Method(
             "waterfilling",

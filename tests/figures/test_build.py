@@ -1,5 +1,7 @@
 """Every figure builds, with its numbers, and twice the same."""
 
+import errno
+import os
 from importlib import import_module
 
 import numpy as np
@@ -137,3 +139,36 @@ def test_parameters_that_a_figure_does_not_have_are_refused(arguments, message, 
     result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path)])
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_a_full_disk_leaves_each_old_file_whole(tmp_path, monkeypatch, room):
+    """The table comes first, then the picture; what cannot be written stays as it was."""
+    old = {path: path.read_bytes() + b"old" for path in build("factor_two", tmp_path)}
+    for path, content in old.items():
+        path.write_bytes(content)
+    sync, calls = os.fsync, []
+
+    def full(handle):
+        calls.append(handle)
+        if len(calls) > 2 * room:  # a file, and its folder
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    torn = list(old)[room]
+    with pytest.raises(OSError, match=rf"No space left on device: '.*{torn.name}'"):
+        build("factor_two", tmp_path)
+    for number, (path, content) in enumerate(old.items()):
+        assert (path.read_bytes() == content) == (number >= room)
+    assert set(tmp_path.iterdir()) == set(old)
+
+
+def test_a_figure_without_its_results_writes_nothing(tmp_path, monkeypatch):
+    def missing():
+        raise MissingResults("factor_two: no points")
+
+    monkeypatch.setattr("figures.factor_two.compute", missing)
+    with pytest.raises(MissingResults, match="no points"):
+        build("factor_two", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -204,7 +204,8 @@ def test_a_damaged_checkpoint_is_one_line_that_says_what_to_do(tmp_path):
         with pytest.raises(ValueError, match=ADVICE) as caught:
             go(STAGES["mmse"], tmp_path)
         assert "\n" not in str(caught.value)
-    for change in ({"step": None}, {"codec": {}}, {"average": []}, {"optimiser": 3}):
+    steps = [{"step": step} for step in ([3], -1, True, 2.0, 10**12)]
+    for change in ({"step": None}, {"codec": {}}, {"average": []}, {"optimiser": 3}, *steps):
         save(path, state | change)
         if change == {"step": None}:
             save(path, {k: v for k, v in state.items() if k != "step"})

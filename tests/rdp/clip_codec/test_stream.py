@@ -19,6 +19,7 @@ from rdp.clip_codec.recursion import WORTH, Recursion
 from rdp.codec import decoders
 from rdp.codec.bitstream import CorruptStream, pack
 from rdp.perception import LOSSES
+from solvers.methods.waterfilling import waterfill
 from solvers.prediction import predict
 
 FRAMES, ROWS, COLUMNS = 24, 12, 15
@@ -117,6 +118,17 @@ def test_losses_lie_above_their_curves_and_near_them(texture, source, coded):
         bound = best.distortion[plf].mean()
         assert bound < value < bound * {"MMSE": 1.6, "FMD": 2.1, "SA": 2.3, "JD": 3.0}[plf]
     assert found["MMSE"] < found["FMD"] < found["SA"] < found["JD"]
+
+
+def test_at_high_rate_a_mode_costs_a_quarter_of_a_bit_more_than_the_curve(texture, source):
+    """In bits: the share of the file's bits at which the model's curve has the same error."""
+    stream = encode_clip(texture, bpp=2.5)
+    bits = 64 * stream.frame_bits / texture[0].size
+    error = np.mean((texture - np.stack(list(decode_frames(stream.data, clip=False)))) ** 2)
+    shares = np.linspace(0.8, 1.0, 41)
+    curve = [waterfill(source, bits * share, "MMSE").distortion.mean() / 64 for share in shares]
+    least = np.interp(-error, -np.array(curve), shares)
+    assert 0.2 < (1 - least) * bits.mean() / 64 < 0.3  # all modes are sent
 
 
 def moments(plf, texture, coded):

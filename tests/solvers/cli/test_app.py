@@ -66,6 +66,25 @@ def test_an_unknown_option_or_command_is_bad_input():
     assert run("solve").exit_code == 2  # no rates
 
 
+def test_sizes_beyond_all_reason_are_one_line(monkeypatch):
+    steady = ("steady", "--rho", "0.9", "--rates", "1,2")
+    for more, message in (
+        (["--plf", "JD", "--approach", "9" * 400], "periods: expected at most 2^40"),
+        (["--plf", "JD(99999999999)"], "window: expected at most 2000 frames in the long run"),
+    ):
+        result = run(*steady, *more)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(message)
+        assert result.stderr.count("\n") == 1
+
+    def full(*args, **options):
+        raise MemoryError("Unable to allocate 8 TiB")
+
+    monkeypatch.setattr("solvers.steady_state", full)
+    result = run(*steady)
+    assert (result.exit_code, result.stderr) == (1, "Unable to allocate 8 TiB\n")
+
+
 def test_a_traceback_on_demand():
     result = run("--traceback", "solve", "--rates=-1", "--frames", "2")
     assert isinstance(result.exception, ValueError)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdp import FMD, JD, SA, GaussMarkov, Problem, Status
+from rdp import FMD, JD, SA, AutoRegressive, GaussMarkov, LinearFrames, Problem, Status
 from rdp.mmse import mmse_recursion
 from solvers import SolverError, solve, sweep
 from solvers.methods.registry import METHODS, method_for, methods_at, methods_for
@@ -125,7 +125,8 @@ def test_a_weighted_sweep_at_threshold_0_is_solved_by_lookahead(plf):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_solves_what_it_covers(name):
-    sources = {"waterfilling": MODES, "long-horizon": LONG}
+    general = LinearFrames(AutoRegressive([0.9]), SOURCE.frames)
+    sources = {"waterfilling": MODES, "long-horizon": LONG, "linear": general}
     problem = Problem(sources.get(name, SOURCE), 0.5, JD(0.0))
     if name == "shared-bits":
         problem = problem.with_(common_randomness=1.0)
@@ -134,7 +135,8 @@ def test_every_method_solves_what_it_covers(name):
     scheme = method.solve(problem)
     assert isinstance(scheme, Scheme)
     if name != "waterfilling":
-        mmse = mmse_recursion(problem.source, problem.rates).mmse
+        markov = SOURCE if name == "linear" else problem.source
+        mmse = mmse_recursion(markov, problem.rates).mmse
         np.testing.assert_allclose(scheme.mmse, mmse, rtol=1e-6)
     assert method.purpose
     assert "O(" in method.cost
