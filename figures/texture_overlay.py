@@ -122,7 +122,8 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         style = {"color": STYLES[plf]["color"], "marker": STYLES[plf]["marker"]}
         left.plot(dots.rate_bits, dots.value, linestyle="none", **style)
     left.set(
-        xscale="log", xlabel="bits of each frame", ylabel=f"$D_{LAST}$, mean squared error of a pixel",
+        xscale="log", xlabel="bits of each frame",
+        ylabel=f"$D_{LAST}$, mean squared error of a pixel",
         title="lines: exact; markers: measured",
     )  # fmt: skip
     left.xaxis.set_major_formatter("{x:g}")

@@ -127,6 +127,15 @@ def test_tables_are_part_of_the_fingerprint(stream):
         read(other, stream)
 
 
+def test_networks_are_part_of_the_fingerprint(stream):
+    other = copy.deepcopy(trained())
+    with torch.no_grad():
+        next(other.stream_modules()[0].parameters()).add_(1e-6)
+    assert fingerprint(other) != fingerprint(trained())
+    with pytest.raises(CorruptStream, match="another encoder"):
+        read(other, stream)
+
+
 def test_bytes_too_many_with_a_good_digest_are_noticed(stream):
     """A digest says nothing about who made the stream: header and chunks are read to their ends."""
     header, chunks = unpack(stream, KIND)
