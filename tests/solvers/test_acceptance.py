@@ -245,3 +245,11 @@ def test_ties_are_broken_only_as_far_as_the_objective_allows():
         assert all(raised[0] == 1 and raised[1] > 0 for raised in asked)
     # a frame that is as good as the MMSE is left alone
     assert break_ties(weights, np.array([1.0, 5.0]), first, 1.0, lambda w: better) is first
+
+
+@pytest.mark.parametrize("plf", ["JD", "SA"])
+def test_rates_at_the_edge_of_numbers_are_no_rates(plf):
+    weights = [1.0, 1.0, 1.0]
+    found = solve(Problem(stationary(0.9, 3), [1e-308, 1.0, 5e-324], plf, weights))
+    none = solve(Problem(stationary(0.9, 3), [0.0, 1.0, 0.0], plf, weights))
+    assert_allclose(found.distortion, none.distortion, rtol=1e-9)
