@@ -61,6 +61,8 @@ def _run(given: argparse.Namespace) -> int:
     from neural.experiment import Experiment
 
     experiment = Experiment.load(given.config, given.seed)
+    if getattr(given, "last", None) is not None:
+        experiment = experiment.through(given.last)
     if given.fresh:
         shutil.rmtree(given.runs / experiment.name, ignore_errors=True)
     if given.command == "status":
@@ -125,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
         else:
             text = "number of a cell, from 0; repeat it for several cells; default: all"
             add("--cell", dest="cells", type=int, action="append", help=text)
+            text = "last stage to train or to measure; default: the last one of the file"
+            add("--last", metavar="STAGE", default=None, help=text)
     validate = commands.add_parser(
         "validate", help="compare measured points with all bounds", description=(
             "Compare the operating points of JSON files with all bounds; the exit status is 1 "
