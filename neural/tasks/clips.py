@@ -11,24 +11,28 @@ import torch
 
 from neural.codecs.video import VideoCodec, VideoShape
 from neural.datasets.clips import ClipSource
+from neural.datasets.crops import load_crops
 from neural.datasets.kth import SPLITS, load_people
 from neural.datasets.moving_digits import MovingDigits, load_digits
 from neural.training.critic_networks import PictureCritic, SlopedPictureCritic
 
 Tensor = torch.Tensor
 
+KINDS = ("digits", "people", "folder")
+
 
 class ClipTask:
-    """Clips of digits or of people, with networks for them; see `neural.interfaces.Task`.
+    """Clips of digits, people or any videos, and networks for them; see `neural.interfaces.Task`.
 
     Parameters
     ----------
     data : dict
-        "kind" is "digits" or "people". "folder" is the folder of the data and may contain
-        environment variables; digits without it are those of the subset that ships with the
-        package. "train" and "heldout" list persons. The rest are options of
-        `neural.datasets.moving_digits.MovingDigits` or `neural.datasets.kth.load_people`, for
-        instance the number of frames.
+        "kind" is "digits", "people" or "folder", which is random crops of all videos in a folder.
+        "folder" is the folder of the data and may contain environment variables; digits without it
+        are those of the subset that ships with the package. For people, "train" and "heldout" list
+        persons. The rest are options of `neural.datasets.moving_digits.MovingDigits`,
+        `neural.datasets.kth.load_people` or `neural.datasets.crops.load_crops`, for instance the
+        number of frames.
     codec : dict
         width, noise and levels of `neural.codecs.video.VideoShape`.
     critic : dict
@@ -50,8 +54,8 @@ class ClipTask:
         critic: Mapping[str, Any],
     ) -> None:
         self.data, self.codec = dict(data), dict(codec)
-        if self.data.get("kind") not in ("digits", "people"):
-            raise ValueError(f"kind: expected digits or people, got {self.data.get('kind')!r}")
+        if self.data.get("kind") not in KINDS:
+            raise ValueError(f"kind: expected {', '.join(KINDS)}, got {self.data.get('kind')!r}")
         self.critic_width = int(critic.get("width", 64))
         self.critic = SlopedPictureCritic if critic.get("explicit_slope") else PictureCritic
         self.device = "cpu"
@@ -84,18 +88,21 @@ class ClipTask:
         return self._sources[key]
 
     def _load(self, split: str) -> ClipSource:
-        options = {k: v for k, v in self.data.items() if k not in ("kind", "folder", *SPLITS)}
+        options = {k: v for k, v in self.data.items() if k not in ("kind", "folder")}
         options["device"] = self.device
-        folder = _expand(self.data.get("folder"))
-        if self.data["kind"] == "digits":
+        kind, folder = self.data["kind"], _expand(self.data.get("folder"))
+        if kind == "digits":
             return MovingDigits(load_digits(split, folder), **options)
         if folder is None:
-            raise ValueError("folder: expected the folder of the recordings, got none")
-        return load_people(folder, self.data.get(split, SPLITS[split]), **options)
+            raise ValueError("folder: expected the folder of the videos, got none")
+        if kind == "folder":
+            return load_crops(folder, split, **options)
+        persons = {name: options.pop(name, SPLITS[name]) for name in SPLITS}
+        return load_people(folder, persons[split], **options)
 
     @property
     def may_be_published(self) -> bool:
-        """Whether pictures of the clips may be passed on: recordings of people may not."""
+        """Whether pictures of the clips may be passed on: those of recordings may not."""
         return self.data["kind"] == "digits"
 
 
