@@ -25,8 +25,6 @@ RESULTS = files("neural") / "results"
 # Names of result files, as patterns: full size, and the reduced size that stands in for it.
 EXPERIMENTS = {
     "digits": (r"digits(-12-\d+)?", r"digits-reduced"),
-    "joint": (r"digits-joint", r"digits-reduced-joint"),
-    "strict": (r"digits-strict", r"digits-reduced-strict"),
     "exact": (r"digits-inf-2", r"digits-reduced-inf-2"),
     "recovery": (r"digits-inf-2-recovery", r"digits-reduced-recovery"),
     "people": (r"people", r"people-reduced"),
@@ -42,9 +40,9 @@ MARKERS: dict[str, dict[str, Any]] = {
 PLFS = ("FMD", "JD", "SA")
 PICTURES = ("source", "MMSE", *PLFS)  # rows of the figure of samples
 
-# Weight of the critic term in the training of decoders.
-WEIGHTS = {"digits": 0.01, "strict": 0.1}
-PUBLISHED_WEIGHT = WEIGHTS["digits"]  # the published runs of this weight are compared with
+# Weight of the critic term in the training of decoders for FMD and SA. The published runs of this
+# weight are compared with.
+WEIGHT = 0.01
 
 
 def _files(pattern: str, ending: str) -> list[str]:
@@ -100,6 +98,8 @@ def table(experiment: str) -> pd.DataFrame:
             row["gaussian_reference"] = _at(record.gaussian_reference, t)
             row["repeated_frame"] = _at(bounds.repeated_frame, t)
             row["joint_support"] = _at(bounds.joint_support, t)
+            if defect := record.shift_defect:
+                row |= _interval("shift_defect", defect.value[t], defect.half[t])
             if t == point.frames - 1:
                 row |= _permanence(record.digits)
                 if critic := fresh_w1(point, record):
@@ -144,7 +144,7 @@ def published() -> pd.DataFrame:
     if not names:
         raise MissingResults("no published_*.csv in neural/results")
     found = pd.concat([pd.read_csv(RESULTS / name) for name in names], ignore_index=True)
-    return found[(found.plf == "MMSE") | (found["lambda"] == PUBLISHED_WEIGHT)]
+    return found[(found.plf == "MMSE") | (found["lambda"] == WEIGHT)]
 
 
 def size(rows: pd.DataFrame) -> str:

@@ -46,8 +46,10 @@ def compute() -> pd.DataFrame:
 
 
 def cells(table: pd.DataFrame, experiment: str) -> list[str]:
-    """Cells of an experiment, sorted by the rate of the last frame."""
-    found = table[table.experiment == experiment].cell.unique()
+    """Cells of an experiment that have every decoder, sorted by the rate of the last frame."""
+    rows = table[(table.experiment == experiment) & table.decoder.isin(_video.PICTURES)]
+    decoders = rows.groupby("cell").decoder.nunique()
+    found = decoders[decoders == len(_video.PICTURES)].index
     return sorted(found, key=lambda cell: float(cell.split("-")[-1]))
 
 
