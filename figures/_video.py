@@ -25,6 +25,7 @@ RESULTS = files("neural") / "results"
 # Names of result files, as patterns: full size, and the reduced size that stands in for it.
 EXPERIMENTS = {
     "digits": (r"digits(-12-\d+)?", r"digits-reduced"),
+    "joint": (r"digits-joint", r"digits-reduced-joint"),
     "exact": (r"digits-inf-2", r"digits-reduced-inf-2"),
     "recovery": (r"digits-inf-2-recovery", r"digits-reduced-recovery"),
     "people": (r"people", r"people-reduced"),
@@ -60,12 +61,29 @@ def _find(experiment: str, ending: str) -> list[str]:
 
 
 def points(experiment: str) -> list[OperatingPoint]:
-    """Points of one of `EXPERIMENTS`, all seeds."""
+    """Points of one of `EXPERIMENTS`, all seeds.
+
+    Where the grid of digits has no JD decoder, those of the experiment made for them are added.
+    """
+    found = _stored(experiment)
+    if experiment == "digits" and with_jd() != experiment:
+        found += [point for point in _stored(with_jd()) if point.plf == "JD"]
+    return found
+
+
+def _stored(experiment: str) -> list[OperatingPoint]:
     found: list[OperatingPoint] = []
     for name in _find(experiment, r"\.json"):
         with as_file(RESULTS / name) as path:
             found += load_points(path)
     return found
+
+
+def with_jd() -> str:
+    """Experiment whose decoders of one encoder include JD: the grid, or the one made for JD."""
+    in_grid = any(point.plf == "JD" for point in _stored("digits"))
+    there = any(_files(pattern, r"\.json") for pattern in EXPERIMENTS["joint"])
+    return "joint" if there and not in_grid else "digits"
 
 
 def samples(experiment: str) -> dict[str, np.ndarray]:
@@ -96,6 +114,7 @@ def table(experiment: str) -> pd.DataFrame:
             for name, ends in point.intervals.items():
                 row[f"{name}_low"], row[f"{name}_high"] = ends[t]
             row["gaussian_reference"] = _at(record.gaussian_reference, t)
+            row["mmse"] = _at(bounds.factor_two, t) / 2
             row["repeated_frame"] = _at(bounds.repeated_frame, t)
             row["joint_support"] = _at(bounds.joint_support, t)
             if defect := record.shift_defect:
@@ -132,10 +151,15 @@ def last_frame(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_mmse(rows: pd.DataFrame) -> pd.Series:
-    """Distortion over that of the MMSE decoder of the same bytes; NaN where there is none."""
+    """Distortion over that of the MMSE decoder of the same bytes.
+
+    For an encoder of its own it is that of the shared encoder; NaN where there is none.
+    """
     same = ["seed", "cell", "frame"]
     base = rows[rows.plf == "MMSE"].set_index(same).distortion
-    return rows.distortion / base.reindex(pd.MultiIndex.from_frame(rows[same])).to_numpy()
+    of_cell = base.reindex(pd.MultiIndex.from_frame(rows[same])).to_numpy()
+    of_point = rows["mmse"] if "mmse" in rows else np.full(len(rows), np.nan)
+    return rows.distortion / np.where(np.isnan(of_point), of_cell, of_point)
 
 
 def published() -> pd.DataFrame:

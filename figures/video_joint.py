@@ -26,8 +26,8 @@ KEPT = [
 
 
 def compute() -> pd.DataFrame:
-    """Frame 2 of shared encoders, of points whose shift defect was measured."""
-    rows = _video.last_frame(_video.table("digits")).reindex(columns=KEPT)
+    """Frame 2 of shared encoders with every decoder, whose shift defect was measured."""
+    rows = _video.last_frame(_video.table(_video.with_jd())).reindex(columns=KEPT)
     rows = rows[(rows.series == _video.SHARED) & rows.shift_defect.notna()]
     if rows.empty:
         raise MissingResults("no shift defect of digits in neural/results")

@@ -70,7 +70,7 @@ def _run(given: argparse.Namespace) -> int:
     if given.command == "learning":
         return _learning(experiment, given.runs, given.csv)
     if given.command == "export":
-        experiment.export(given.runs, given.cell, given.stage, given.out)
+        experiment.export(given.runs, given.cell, given.stage, given.out, given.half)
     if given.command in ("train", "overlay"):
         _train(experiment, given)
     if given.command in ("evaluate", "overlay"):
@@ -124,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
             add("--cell", type=int, default=0, help="number of the cell, from 0")
             add("--stage", required=True, help="stage that trained the codec")
             add("--out", type=Path, default=Path("codec.pt"), help="file to write")
+            add("--half", action="store_true", help="half precision: half the size")
         else:
             text = "number of a cell, from 0; repeat it for several cells; default: all"
             add("--cell", dest="cells", type=int, action="append", help=text)

@@ -104,6 +104,8 @@ def targets_table() -> Rows:
             rows[(rows.plf == plf) & (rows.rate_bits == rate)].set_index("seed")
             for plf in (less, more)
         )
+        if one.empty or other.empty:
+            continue
         margins = list(zip(other.distortion_low - one.distortion_high,
                            other.distortion_high - one.distortion_low, strict=True))  # fmt: skip
         claim = f"{_video.name(less)} not above {_video.name(more)}"

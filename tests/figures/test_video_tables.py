@@ -67,6 +67,26 @@ def test_points_without_a_shift_defect_are_left_out(toy):
         computed("video_joint")
 
 
+def test_jd_decoders_of_an_experiment_of_their_own_stand_in(toy):
+    """The grid has none: they are compared with the MMSE decoder of their own bytes."""
+    for path in toy.glob("digits-reduced*.json"):
+        if "recovery" not in path.name:
+            save_points(path, [point for point in load_points(path) if point.plf != "JD"])
+    assert "JD" not in set(computed("video_rate").query("series != 'published'").plf)
+    cells = [(12.0, 8.0), (12.0, 16.0)]
+    made = [p for c in cells for p in toy_video.cell(c, own=False, weight=1.1)]
+    save_points(toy / "digits-reduced-joint.json", made)
+    np.savez_compressed(toy / "digits-reduced-joint-samples.npz", **toy_video.pictures(cells[0]))
+    stays = computed("video_permanence")
+    jd = stays[stays.plf == "JD"]
+    assert set(jd.rate_bits) == {8, 16}
+    np.testing.assert_allclose(jd.over_mmse, 1.1 * toy_video.FACTOR["JD"])
+    np.testing.assert_allclose(stays[stays.plf == "SA"].over_mmse, toy_video.FACTOR["SA"])
+    assert set(computed("video_joint").rate_bits) == {8, 16}  # every decoder of the same bytes
+    assert set(computed("video_samples").experiment) == {"joint", "recovery"}
+    assert len(drawn("video_samples")[0].axes) == 1
+
+
 def test_the_weight_is_that_of_the_configurations():
     pytest.importorskip("torch")
     from neural.experiment import Experiment
