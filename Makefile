@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each makes the environment it needs, and repairs a stale one.
 .DEFAULT_GOAL := help
-.PHONY: help figures test lint bench docs dist clean core full
+.PHONY: help figures test lint bench docs dist fuzz mutants audit clean core site full
 .NOTPARALLEL:
 
 # The first of these that is Python >= 3.11 and can make environments; 3.11 is the one tested most.
@@ -27,6 +27,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## */\1\t/p' Makefile
 
 figures: core  ## make every figure, and the numbers behind it as CSV
+	$(VENV)/bin/rdp warm-up
 	$(RUN) -m figures --out figures/gallery --format png,pdf
 
 test: full  ## run the tests on all cores (WORKERS=2 for two)
@@ -41,7 +42,7 @@ bench: full  ## run every benchmark
 		$(RUN) -m benchmarks.$$(basename $$file .py) || exit 1; \
 	done
 
-docs: full  ## build the documentation site in build/site; warnings are errors
+docs: site  ## build the documentation site in build/site; warnings are errors
 	rm -rf build/site
 	$(RUN) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -d build/doctrees docs build/site
 	$(RUN) docs/check_site.py build/site
@@ -53,17 +54,32 @@ dist: full  ## build sdist and wheel, and run the README's examples from the whe
 	build/wheel/bin/python -m pip install -qq -c constraints.txt dist/*.whl
 	cd build/wheel && bin/python -P $(CURDIR)/tests/readme_examples.py && bin/rdp fit --sample
 
+SECONDS ?= 600
+fuzz: full  ## attack everything that reads with hostile inputs, SECONDS=600 in all
+	$(RUN) -m benchmarks.fuzz_inputs --seconds $(SECONDS)
+
+mutants: full  ## make errors in the code, one at a time: do the tests notice?
+	$(RUN) -m benchmarks.mutants
+
+audit:  ## ask for known weaknesses of the pinned versions, and list them in build/sbom.json
+	$(PYTHON) -m venv --clear build/audit
+	build/audit/bin/python -m pip install -qq pip-audit==2.10.1
+	build/audit/bin/pip-audit --disable-pip --no-deps -r constraints.txt
+	build/audit/bin/pip-audit --disable-pip --no-deps -r constraints.txt -f cyclonedx-json -o build/sbom.json
+
 clean:  ## remove everything that was made
 	rm -rf $(VENV) build dist docs/generated .numba_cache .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# core holds the package and what it needs; full adds torch and the test tools. A finished install
+# core holds the package and what it needs; site adds the tools of the documentation, full those of the
+# tests, and torch. A finished install
 # leaves a stamp saying what it was made from; without a matching stamp pip runs again. What cannot
 # be repaired so (no working interpreter, an install that did not finish) is made anew.
-core full:
+core site full:
 	@made_from="$(CURDIR) $$(cat pyproject.toml constraints.txt | cksum)"; \
 	case $@ in \
 		core) extras= stamps=core;; \
+		site) extras='[docs]' stamps='core site';; \
 		full) extras='[$(EXTRAS)]' stamps='core full-$(EXTRAS)';; \
 	esac; \
 	if [ -e $(VENV)/unfinished ] || ! $(RUN) -m pip --version >/dev/null 2>&1; then \
@@ -74,6 +90,6 @@ core full:
 	fi; \
 	[ "$$(cat $(VENV)/$${stamps#* }.stamp 2>/dev/null)" = "$$made_from" ] && exit; \
 	echo "Installing gauss-markov-rdp$$extras (some minutes the first time)"; \
-	touch $(VENV)/unfinished && rm -f $(VENV)/*.stamp \
+	touch $(VENV)/unfinished \
 	&& $(RUN) -m pip install -qq -c constraints.txt -e ".$$extras" && rm $(VENV)/unfinished \
 	&& for stamp in $$stamps; do echo "$$made_from" > $(VENV)/$$stamp.stamp; done

@@ -15,12 +15,19 @@ from rdp.operating_point import environment
 RESULTS = Path(__file__).parent / "results"
 
 
-def report(what: str, rows: Sequence[Mapping[str, object]], libraries: Sequence[str] = ()) -> None:
+def report(
+    what: str,
+    rows: Sequence[Mapping[str, object]],
+    libraries: Sequence[str] = (),
+    write: bool = True,
+) -> None:
     """Print `rows`, which share their keys, and write them to results/`what`.json."""
     table = Table(*rows[0], title=what)
     for row in rows:
         table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
     Console().print(table)
+    if not write:
+        return
     RESULTS.mkdir(exist_ok=True)
     content = {"benchmark": what, "provenance": provenance(libraries), "rows": list(rows)}
     (RESULTS / f"{what}.json").write_text(json.dumps(content, indent=1) + "\n")

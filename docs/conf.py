@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from generate import PROJECT, generate  # noqa: E402
+from generate import PROJECT, generate, missing  # noqa: E402
 from sphinx.application import Sphinx  # noqa: E402
 
 project = PROJECT["name"]
@@ -28,6 +28,7 @@ extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 
 # Signatures have names and defaults; docstrings have shapes and units.
 autodoc_typehints = "none"
+autodoc_mock_imports = missing()  # the site builds without torch
 numpydoc_show_class_members = False
 # The absolute value of rho is not a substitution.
 rst_prolog = "\n".join(rf".. |{name}| replace:: \|{name}\|" for name in ("rho", "rho_t"))
@@ -40,6 +41,7 @@ html_theme = "furo"
 html_title = project
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = [("copy.js", {"defer": "defer"})]
 html_show_sphinx = False
 
 

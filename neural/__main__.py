@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neural import NEEDS_TORCH
-from rdp._files import read_arrays, replacing
+from rdp._check import one_line
+from rdp._files import locked, read_arrays, replacing
 from rdp.operating_point import OperatingPoint, load_points, save_points
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(NEEDS_TORCH, file=sys.stderr)
     except (ValueError, OSError, BrokenProcessPool) as error:
-        print(error, file=sys.stderr)
+        print(one_line(error), file=sys.stderr)
     return 2
 
 
@@ -64,7 +65,7 @@ def _run(given: argparse.Namespace) -> int:
     if getattr(given, "last", None) is not None:
         experiment = experiment.through(given.last)
     if given.fresh:
-        shutil.rmtree(given.runs / experiment.name, ignore_errors=True)
+        _discard(given.runs / experiment.name)
     if given.command == "status":
         return _status(experiment, given.runs)
     if given.command == "learning":
@@ -146,6 +147,16 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument("--csv", type=Path, default=None, help="write the checks to this file")
     table.add_argument("--csv", type=Path, required=True, help="file to write")
     return parser
+
+
+def _discard(folder: Path) -> None:
+    """Delete the folder of earlier runs; ValueError where another process trains in it."""
+    from neural.training.loop import LOCK
+
+    with ExitStack() as stack:
+        for lock in sorted(folder.rglob(LOCK)):
+            stack.enter_context(locked(lock))
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _require_cuda(device: str) -> None:

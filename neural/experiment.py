@@ -26,11 +26,11 @@ from neural.evaluation.options import BlockEvaluation, ClipEvaluation, read_opti
 from neural.evaluation.record import Record, Training
 from neural.interfaces import Codec, Task
 from neural.model_files import TASKS, export_codec, load_model, save_model
-from neural.training.checkpoint import one_line
 from neural.training.distributed import barrier, is_first_process
 from neural.training.log import LOG, Line, last_step, read_log, trained_seconds
 from neural.training.loop import train
 from neural.training.stage import Stage, check_name
+from rdp._check import one_line
 from rdp.operating_point import OperatingPoint, environment
 
 EVALUATORS: dict[str, Callable[..., Any]] = {"blocks": blocks.evaluate, "clips": clips.evaluate}

@@ -18,7 +18,8 @@ from neural.codecs.networks import freeze
 from neural.interfaces import Codec, Task
 from neural.tasks.blocks import BlockTask
 from neural.tasks.clips import ClipTask
-from neural.training.checkpoint import State, load, not_finite, one_line, save
+from neural.training.checkpoint import State, load, not_finite, save
+from rdp._check import one_line
 from rdp.perception import LOSSES
 
 CODECS = Path(__file__).resolve().parent / "data" / "codecs"  # those that ship with the package

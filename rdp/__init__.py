@@ -1,6 +1,7 @@
 """Rate, distortion and perception of sequential compression: what the quantities are."""
 
 from rdp.autoregressive import AutoRegressive, AutoRegressiveFit, fit_modes
+from rdp.linear_source import LinearFrames
 from rdp.operating_point import OperatingPoint, load_points, save_points
 from rdp.perception import CP, FMD, JD, SA, Perception, perception
 from rdp.problem import Problem
@@ -17,6 +18,7 @@ __all__ = [
     "AutoRegressive",
     "AutoRegressiveFit",
     "GaussMarkov",
+    "LinearFrames",
     "OperatingPoint",
     "Perception",
     "Problem",

@@ -9,6 +9,8 @@ import numpy as np
 Array = np.ndarray
 
 _DEEPEST = 64  # dimensions of a numpy array
+_MOST = 1 << 40  # of what is counted
+_LONGEST = 500  # characters of a message
 
 
 def array(name: str, value: object, *, ndim: int | Sequence[int] | None = None) -> Array:
@@ -85,9 +87,11 @@ def per_frame(name: str, value: Array, frames: int) -> Array:
 
 
 def count(name: str, value: object) -> int:
-    """Return `value` as an int >= 1, or raise ValueError naming `name`."""
+    """Return `value` as an int from 1 to 2^40, or raise ValueError naming `name`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name}: expected an integer >= 1, got {value!r}")
+    if value > _MOST:
+        raise ValueError(f"{name}: expected at most 2^40, got more")
     return int(value)
 
 
@@ -122,3 +126,9 @@ def frozen(value: Array) -> Array:
     out = np.array(value, dtype=np.float64)
     out.setflags(write=False)
     return out
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of an error on one line, shortened, without control characters."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    return " ".join(text.split())[:_LONGEST] or type(error).__name__

@@ -27,6 +27,8 @@ from rdp.source import GaussMarkov
 
 Array = np.ndarray
 
+_LARGEST_SHRINKAGE = 600.0  # -ln of the least share of the variance that KL leaves
+
 
 def mmse(source: GaussMarkov, rates: object) -> Array:
     """Least distortion of each frame without a perception constraint.
@@ -375,7 +377,8 @@ def smallest_sd(sigma: object, levels: object, metric: str = "w2") -> Array:
     r"""Smallest standard deviation of a reconstruction that a framewise threshold allows.
 
     It is :math:`\sigma - \sqrt P` for squared W2 and :math:`\sigma \sqrt u` for KL in nats, where
-    u <= 1 solves :math:`(u - 1 - \ln u)/2 = P`.
+    u <= 1 solves :math:`(u - 1 - \ln u)/2 = P`. It is at least :math:`e^{-600}`, as a much smaller
+    variance is no number.
 
     Parameters
     ----------
@@ -398,7 +401,8 @@ def smallest_sd(sigma: object, levels: object, metric: str = "w2") -> Array:
     sd, allowed = np.asarray(sigma), np.asarray(levels, dtype=np.float64)
     if metric == "w2":
         return np.maximum(sd - np.sqrt(allowed), 0.0)
-    return sd * np.exp(-0.5 * _log_shrinkage(2 * allowed))
+    shrinkage = np.minimum(_log_shrinkage(2 * allowed), _LARGEST_SHRINKAGE)
+    return np.where(np.isinf(allowed), 0.0, sd * np.exp(-0.5 * shrinkage))
 
 
 def _log_shrinkage(target: Array) -> Array:

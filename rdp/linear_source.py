@@ -8,7 +8,9 @@ that one source serves a finite number of frames and the steady state.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -56,8 +58,11 @@ class Innovations(NamedTuple):
     variance: Array
 
 
+@runtime_checkable
 class LinearSource(Protocol):
-    """A centred Gaussian source with a finite state."""
+    """A centred Gaussian source with a finite state; frozen, so that it can be a key."""
+
+    def __hash__(self) -> int: ...
 
     def realisation(self) -> Realisation:
         """Return the matrices of the source."""
@@ -74,6 +79,123 @@ class LinearSource(Protocol):
     def sample(self, n: int, frames: int, rng: np.random.Generator | int) -> Array:
         """Draw n independent sequences, (n, T), or (n, T, d) for vector frames."""
         ...
+
+
+_FIRST_ORDER = ("gain", "innovation", "mode", "part", "rho", "scaled", "transition")
+
+
+@dataclass(frozen=True, eq=False)
+class LinearFrames:
+    """The first T frames of a linear source with scalar frames: what `Problem` holds of it.
+
+    Parameters
+    ----------
+    source : AutoRegressive or StateSpace
+        The source, of any order.
+    frames : int
+        Number of frames T.
+
+    Raises
+    ------
+    ValueError
+        Vector frames, no number of frames. Whatever exists for sources of first order only, such as
+        `gain`, raises it too, and says so.
+
+    Examples
+    --------
+    >>> from rdp.autoregressive import AutoRegressive
+    >>> LinearFrames(AutoRegressive([0.5]), frames=2).covariance()
+    array([[1. , 0.5],
+           [0.5, 1. ]])
+    """
+
+    source: LinearSource
+    frames: int
+
+    def __post_init__(self) -> None:
+        """Validate the arguments."""
+        if not isinstance(self.source, LinearSource):
+            raise ValueError(
+                "source: expected an AutoRegressive or a StateSpace, got "
+                f"{type(self.source).__name__}"
+            )
+        scalar(self.source)
+        object.__setattr__(self, "frames", _check.count("frames", self.frames))
+
+    @property
+    def modes(self) -> None:
+        """None: the frames are scalars."""
+        return
+
+    @property
+    def order(self) -> int:
+        """Number of states n."""
+        return len(self.source.realisation().transition)
+
+    @cached_property
+    def variance(self) -> Array:
+        """Variance of each frame, (T,)."""
+        a, w, h = scalar(self.source)
+        state, out = self.source.realisation().initial, np.empty(self.frames)
+        for t in range(self.frames):
+            out[t] = h @ state @ h
+            state = a @ state @ a.T + w
+        return _check.frozen(np.maximum(out, 0.0))
+
+    @cached_property
+    def sigma(self) -> Array:
+        """Standard deviation of each frame, (T,)."""
+        return _check.frozen(np.sqrt(self.variance))
+
+    def covariance(self) -> Array:
+        """Return the covariance of all frames, (T, T)."""
+        return self.source.covariance(self.frames)
+
+    def factor(self) -> Array:
+        """Return the causal factor L of the covariance, X = L e with white e, (T, T)."""
+        return self.source.factor(self.frames)
+
+    def sample(self, n: int, rng: np.random.Generator | int) -> Array:
+        """Draw n independent sequences, (n, T).
+
+        Parameters
+        ----------
+        n : int, >= 1
+        rng : numpy.random.Generator, or int as a seed
+        """
+        return self.source.sample(n, self.frames, rng)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in _FIRST_ORDER:
+            need_first_order(f"source: {name}", self)
+        raise AttributeError(f"'LinearFrames' object has no attribute {name!r}")
+
+
+def need_first_order(what: str, source: object) -> None:
+    """Raise ValueError for an AutoRegressive, a StateSpace or frames of one.
+
+    Parameters
+    ----------
+    what : str
+        What needs a source of first order, for the message.
+    source : object
+        The source; any other object passes.
+
+    Examples
+    --------
+    >>> from rdp.state_space import StateSpace
+    >>> need_first_order("sweep", StateSpace.arma([0.5], [0.5]))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: sweep needs a first-order source (GaussMarkov), got StateSpace of order 2; ...
+    """
+    given = source.source if isinstance(source, LinearFrames) else source
+    if isinstance(given, LinearSource):
+        order = len(given.realisation().transition)
+        raise ValueError(
+            f"{what} needs a first-order source (GaussMarkov), got {type(given).__name__} of order "
+            f"{order}; use solve(problem), steady_state or solvers.linear"
+        )
 
 
 def stable(transition: Array) -> bool:
@@ -94,7 +216,7 @@ def lyapunov(transition: Array, noise: Array) -> Array:
     Raises
     ------
     ValueError
-        An eigenvalue of A on or outside the unit circle.
+        An eigenvalue of A on or outside the unit circle, or too near it for float64.
 
     Notes
     -----
@@ -114,8 +236,11 @@ def lyapunov(transition: Array, noise: Array) -> Array:
         )
     total, power = np.array(noise, dtype=np.float64), np.array(transition, dtype=np.float64)
     for _ in range(64):
-        added = power @ total @ power.T
-        total = total + added
+        with np.errstate(over="ignore", invalid="ignore"):
+            added = power @ total @ power.T
+            total = total + added
+        if not np.isfinite(total).all():
+            raise ValueError("transition: poles too near the unit circle for float64")
         if np.abs(added).max(initial=0.0) <= 1e-3 * _EPS * np.abs(total).max(initial=0.0):
             break
         power = power @ power

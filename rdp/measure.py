@@ -207,18 +207,30 @@ def residuals_of(
     joint = np.block([[estimate, np.swapaxes(cross, -1, -2)], [cross, cov_xhat]])
     own = np.diagonal(cross, axis1=-2, axis2=-1)
     future = np.triu(cross - own[..., :, None] * np.swapaxes(source.transition(), -1, -2))
-    out = {
+    return {
         "moments": max(0.0, -float(np.linalg.eigvalsh(joint).min())) / scale,
         "causality": float(np.abs(future).max()) / scale,
         "rate": _excess_rate(problem, mmse),
-        "perception": 0.0,
+        "perception": excess_perception(problem, perception),
     }
-    if problem.perception is not None:
-        unit = 1.0 if problem.perception.metric == "kl" else float(source.variance.sum())
-        bound = np.isfinite(problem.thresholds)  # a free frame may be infinitely far in KL
-        beyond = perception[bound] - problem.thresholds[bound]
-        out["perception"] = float(np.max(beyond, initial=0.0)) / unit
-    return out
+
+
+def excess_perception(problem: Problem, perception: Array) -> float:
+    """Largest excess over a threshold, relative to the variance of all frames, or in nats.
+
+    Parameters
+    ----------
+    problem : Problem
+        Source, loss and thresholds.
+    perception : (T,) array
+        Perception loss of the scheme.
+    """
+    if problem.perception is None:
+        return 0.0
+    unit = 1.0 if problem.perception.metric == "kl" else float(problem.source.variance.sum())
+    bound = np.isfinite(problem.thresholds)  # a free frame may be infinitely far in KL
+    beyond = perception[bound] - problem.thresholds[bound]
+    return float(np.max(beyond, initial=0.0)) / unit
 
 
 def _excess_rate(problem: Problem, mmse: Array) -> float:

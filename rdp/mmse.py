@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rdp import _check
+from rdp.linear_source import need_first_order
 from rdp.source import GaussMarkov
 
 Array = np.ndarray
@@ -74,6 +75,7 @@ def steps(source: GaussMarkov, rates: Array) -> Iterator[Step]:
 
 def check_rates(source: GaussMarkov, rates: object) -> Array:
     """Return rates as a float64 array whose last axes have the shape of source.sigma."""
+    need_first_order("the closed form", source)
     out = _check.nonnegative("rates", rates)
     wanted = source.sigma.shape
     if out.shape[-len(wanted) :] != wanted:

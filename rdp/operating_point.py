@@ -40,7 +40,8 @@ class OperatingPoint:
         Perception loss the codec was made for, "MMSE" for none. A name in any case, a loss such as
         JD(0) and None may be given too.
     rate : (T,) array, >= 0, bits per frame
-        Rate of each frame; inf allowed.
+        Rate of each frame; inf allowed. For one frame, rate, distortion and perception may be
+        numbers.
     distortion : (T,) array, >= 0
         Mean squared error of each frame, in `units`.
     perception : (T,) array, >= 0, or None
@@ -106,6 +107,8 @@ class OperatingPoint:
             _text(name, getattr(self, name))
         self._set("plf", self._loss())
         _choice("kind", self.kind, KINDS)
+        if np.ndim(self.rate) == 0 and np.size(self.distortion) > 1:
+            raise ValueError(f"rate: expected one number for each frame, got {self.rate!r}")
         self._set("rate", _frames("rate", self.rate))
         self._set("distortion", self._like_rate("distortion", self.distortion))
         if self.perception is not None:
@@ -272,7 +275,7 @@ def load_points(path: str | os.PathLike[str]) -> list[OperatingPoint]:
         raise ValueError(f"{path}: schema: expected {SCHEMA!r}, as save_points writes it")
     version = content.get("version")
     if type(version) is not int or version != SCHEMA_VERSION:
-        raise ValueError(f"{path}: version: expected {SCHEMA_VERSION}, got {version!r}")
+        raise ValueError(f"{path}: version: expected {SCHEMA_VERSION}, got {version!r:.100}")
     if not isinstance(content.get("points"), list):
         raise ValueError(f"{path}: points: expected a list")
     points = []
@@ -280,7 +283,7 @@ def load_points(path: str | os.PathLike[str]) -> list[OperatingPoint]:
         try:
             points.append(OperatingPoint.from_json(data))
         except ValueError as error:
-            raise ValueError(f"{path}: point {number}: {error}") from None
+            raise ValueError(f"{path}: point {number}: {_check.one_line(error)}") from None
     return points
 
 
@@ -333,8 +336,10 @@ def _mapping(name: str, value: object) -> Mapping[str, Any]:
 
 
 def _frames(name: str, value: object) -> Array:
-    """Return one non-negative number per frame."""
-    out = _check.nonnegative(name, value, ndim=1)
+    """Return one non-negative number per frame; a number is one frame."""
+    out = np.atleast_1d(_check.nonnegative(name, value))
+    if out.ndim > 1:
+        raise ValueError(f"{name}: expected one number for each frame, got shape {out.shape}")
     if out.size == 0:
         raise ValueError(f"{name}: expected at least one frame, got none")
     return _check.frozen(out)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rdp import _check
+from rdp.linear_source import LinearFrames, LinearSource, need_first_order
 from rdp.perception import Perception
 from rdp.perception import perception as as_perception
 from rdp.source import GaussMarkov
@@ -29,8 +30,10 @@ class Problem:
 
     Parameters
     ----------
-    source : GaussMarkov
-        T frames, scalar or with d modes.
+    source : GaussMarkov, AutoRegressive, StateSpace or LinearFrames
+        T frames, scalar or with d modes; scalar for sources of higher order. An AutoRegressive or
+        a StateSpace has no T of its own: the rates (or thresholds, or weights) give it, and the
+        field holds the :class:`rdp.LinearFrames`.
     rates : float or (T,) array, >= 0, bits per frame
         Rate of each frame; a scalar holds for all frames; inf allowed. For vector frames, the
         total over the modes.
@@ -41,6 +44,8 @@ class Problem:
         Weights of the distortions; None is the sequential objective of the papers.
     encoder : {"optimal", "mmse"}
         Encoder designed for this problem, or the encoder designed for mean squared error alone.
+        For sources of higher order "mmse" measures the frame itself, which gives the least m_1,
+        then the least m_2, and so on.
     common_randomness : float or (T,) array, >= 0, bits per frame
         Random bits that encoder and decoder share, for each frame. inf is no limit; a finite number
         is for scalar frames, PLF-FMD and PLF-JD, at threshold 0.
@@ -48,7 +53,8 @@ class Problem:
     Raises
     ------
     ValueError
-        Negative or NaN rates, shapes that do not match the source, an unknown encoder.
+        Negative or NaN rates, shapes that do not match the source, an unknown encoder, a source
+        without a number of frames where no argument gives one.
 
     Examples
     --------
@@ -58,6 +64,8 @@ class Problem:
     array([0.5, 0.5])
     """
 
+    # Declared as what nearly all methods take: the registry gives them nothing else, and other
+    # functions ask `need_first_order`. At run time it may be a LinearFrames.
     source: GaussMarkov
     rates: Array
     perception: Perception | None = None
@@ -69,7 +77,7 @@ class Problem:
 
         def __init__(
             self,
-            source: GaussMarkov,
+            source: GaussMarkov | LinearFrames | LinearSource,
             rates: ArrayLike,
             perception: Perception | str | None = None,
             weights: ArrayLike | None = None,
@@ -79,9 +87,8 @@ class Problem:
 
     def __post_init__(self) -> None:
         """Validate everything against the source and freeze it."""
-        if not isinstance(self.source, GaussMarkov):
-            raise ValueError(f"source: expected a GaussMarkov, got {type(self.source).__name__}")
         object.__setattr__(self, "perception", as_perception(self.perception))
+        object.__setattr__(self, "source", self._with_frames(self.source))
         if self.perception is not None:
             self.perception.thresholds(self.source.frames)
         if self.encoder not in ("optimal", "mmse"):
@@ -97,9 +104,29 @@ class Problem:
         if self.limited:
             self._check_shared_bits()
 
+    def _with_frames(self, source: object) -> GaussMarkov | LinearFrames:
+        """The source with its number of frames, which the other arguments may have to give."""
+        if isinstance(source, (GaussMarkov, LinearFrames)):
+            return source
+        if not isinstance(source, LinearSource):
+            raise ValueError(
+                f"source: expected a GaussMarkov, got {type(source).__name__}; an AutoRegressive "
+                "or a StateSpace is taken too"
+            )
+        levels = None if self.perception is None else self.perception.levels
+        for value in (self.rates, levels, self.weights, self.common_randomness):
+            if np.ndim(value) == 1 and len(value) > 0:  # type: ignore[arg-type]
+                return LinearFrames(source, len(value))  # type: ignore[arg-type]
+        kind = type(source).__name__
+        raise ValueError(
+            f"rates: expected one for each frame, as {kind} has no number of frames; or give the "
+            f"source as LinearFrames(source, frames)"
+        )
+
     def _check_shared_bits(self) -> None:
         """Limited common randomness is defined for PLF-FMD and PLF-JD at threshold 0."""
         name = "common_randomness: expected inf for"
+        self.need_first_order("limited common randomness")
         if self.source.modes is not None:
             raise ValueError(f"{name} vector frames")
         if self.simplest().plf not in ("FMD", "JD"):
@@ -110,6 +137,31 @@ class Problem:
     def _per_frame(self, name: str, value: object) -> Array:
         out = _check.nonnegative(name, value)
         return _check.frozen(_check.per_frame(name, out, self.source.frames))
+
+    @property
+    def first_order(self) -> bool:
+        """Whether the source is a GaussMarkov, which most methods need."""
+        return isinstance(self.source, GaussMarkov)
+
+    def need_first_order(self, what: str) -> None:
+        """Raise ValueError unless the source is a GaussMarkov.
+
+        Parameters
+        ----------
+        what : str
+            What needs it, for the message.
+        """
+        need_first_order(what, self.source)
+
+    @property
+    def scheme_and_bound(self) -> bool:
+        """Whether what is best may lie between a scheme and a bound: the status "achievable".
+
+        So it is with limited common randomness, and for sources of higher order with weights and
+        the optimal encoder.
+        """
+        free = self.weights is not None and self.encoder == "optimal"
+        return self.limited or (free and not self.first_order)
 
     @property
     def limited(self) -> bool:

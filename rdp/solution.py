@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 
 from rdp import _check, gaussian
-from rdp.measure import perception_of, residuals_of
+from rdp.measure import excess_perception, perception_of, residuals_of
 from rdp.mmse import factor_from_mmse
 from rdp.perception import Perception
 from rdp.problem import Problem
@@ -54,6 +55,18 @@ def failures(status: Array) -> Array:
     return np.asarray((status != Status.SOLVED.code) & (status != Status.ACHIEVABLE.code))
 
 
+class Coefficients(Protocol):
+    """Encoder and decoder of a source of higher order, see `solvers.linear.scheme`."""
+
+    def residuals(self) -> dict[str, float]:
+        """Return the violations "moments", "causality" and "rate" of `Solution.residuals`."""
+        ...
+
+    def simulate(self, n: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        """Draw sequences: source, reconstruction and MMSE estimate, (n, T) each."""
+        ...
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Solution:
     """Distortion and perception of every frame, a lower bound, and the scheme itself.
@@ -80,9 +93,9 @@ class Solution:
     method : str
         Solver that produced the answer.
     status : Status
-        "solved", or "achievable" under limited common randomness: the distortion is that of a
-        scheme, lower_bound is a converse, and what is best lies between the two. Anything else is
-        raised by the solver, not returned.
+        "solved", or "achievable": the distortion is that of a scheme, lower_bound is a converse,
+        and what is best lies between the two (`Problem.scheme_and_bound`). Anything else is raised
+        by the solver, not returned.
     message : str
         What the solver says about how it got there.
     cov_xhat : (T, T) or (d, T, T) array
@@ -93,6 +106,8 @@ class Solution:
         m_t of each mode, for vector frames.
     mode_rates : (T, d) array or None
         Bits of each mode, for vector frames.
+    coefficients : solvers.linear.scheme.MeasuredScheme or None
+        Encoder and decoder, for sources of higher order.
     """
 
     problem: Problem
@@ -110,6 +125,7 @@ class Solution:
     cross: Array
     mode_mmse: Array | None = None
     mode_rates: Array | None = None
+    coefficients: Coefficients | None = None
 
     def __repr__(self) -> str:
         kind = "without perception loss"
@@ -149,6 +165,9 @@ class Solution:
         semidefinite; "causality": the reconstruction depends on later frames; "rate": more bits
         than allowed; "perception": beyond the thresholds.
         """
+        if self.coefficients is not None:
+            beyond = excess_perception(self.problem, self.perception)
+            return {**self.coefficients.residuals(), "perception": beyond}
         mmse = self.mmse if self.mode_mmse is None else self.mode_mmse
         return residuals_of(self.problem, mmse, self.cov_xhat, self.cross, self.perception)
 
@@ -202,6 +221,9 @@ class Solution:
         """
         source = self.problem.source
         draw = _check.generator("rng", rng)
+        if self.coefficients is not None:
+            drawn = self.coefficients.simulate(n, draw)
+            return drawn if representation else drawn[:2]
         x = source.sample(n, draw)
         mmse = self.mmse if self.mode_mmse is None else self.mode_mmse
         estimate, white = _test_channel(self.problem, mmse, x, draw)

@@ -25,6 +25,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.closed_form import smallest_sd
+from rdp.linear_source import need_first_order
 from rdp.source import GaussMarkov
 
 Array = np.ndarray
@@ -61,6 +62,7 @@ def parameters(source: GaussMarkov) -> tuple[float, float]:
     source : GaussMarkov
         At least two scalar frames, all of the same deviation and correlation.
     """
+    need_first_order("the closed form", source)
     if source.modes is not None:
         raise ValueError(f"source: expected scalar frames, got {source.modes} modes")
     if source.frames < 2:

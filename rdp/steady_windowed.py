@@ -22,6 +22,7 @@ Array = np.ndarray
 
 _TOLERANCE = 4e-15  # change of a period, relative to the deviation and to w, that counts as none
 _SETTLE, _LONGEST = 8, 40_000  # frames before the first Newton step, and at most
+MOST_FRAMES = 2000  # of a window: time and memory grow with its square
 _STEP = 1e-7  # of the differences that give the derivatives
 
 
@@ -66,7 +67,7 @@ def zero_perception_windowed(source: GaussMarkov, rates: object, window: int) ->
     Raises
     ------
     ValueError
-        The source is not stationary; bad rates; a window below 1.
+        The source is not stationary; bad rates; a window below 1 or above `MOST_FRAMES`.
     ArithmeticError
         The recursion does not come to rest within 40 000 frames.
 
@@ -92,6 +93,11 @@ def zero_perception_windowed(source: GaussMarkov, rates: object, window: int) ->
     if width == 1 or abs(rho) == 1 or not bits.any():  # explicit
         simple = framewise if width == 1 else zero_perception_joint
         return WindowedState(simple(source, bits), 0.0, contraction(source, bits, width > 1))
+    if width > MOST_FRAMES:
+        raise ValueError(
+            f"window: expected at most {MOST_FRAMES} frames in the long run, got {width}; JD "
+            "without a window is the limit of long ones"
+        )
     state = backbone(source, bits)
     period = _Period(
         rho=rho,

@@ -8,6 +8,7 @@ from solvers.allocation import (
     minimum_rate,
     pareto,
 )
+from solvers.discounted import Discounted, discounted
 from solvers.errors import SolverError
 from solvers.schedule import PatternCost, Schedule, pattern_cost, schedule
 from solvers.solve import solve
@@ -19,6 +20,7 @@ from solvers.validation import Check, Validation, validate
 
 __all__ = [
     "Check",
+    "Discounted",
     "MinimumRate",
     "Pareto",
     "PatternCost",
@@ -30,6 +32,7 @@ __all__ = [
     "Universality",
     "Validation",
     "allocate",
+    "discounted",
     "minimum_rate",
     "pareto",
     "pattern_cost",

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from rdp import _check
+from rdp.linear_source import need_first_order
 from rdp.measure import distortion_of, perception_of
 from rdp.perception import Perception, loss_name
 from rdp.perception import perception as as_perception
 from rdp.problem import Problem
 from rdp.solution import Solution, Status
 from rdp.source import GaussMarkov
+from solvers.acceptance import check_bits, check_reached
 from solvers.errors import SolverError
 from solvers.solve import finish, solve
 
@@ -182,6 +184,7 @@ def minimum_rate(
     >>> minimum_rate(source, [0.5, 0.3, 0.2], JD(0.0)).rates.round(3)
     array([0.782, 0.386, 0.615])
     """
+    need_first_order("minimum_rate", source)
     _check.instance("source", source, GaussMarkov)
     targets = _targets(source, distortion)
     loss = as_perception(perception)
@@ -199,14 +202,14 @@ def minimum_rate(
     found = least_total_rate(problem, targets)
     scheme = found.scheme
     reached = distortion_of(source, scheme.mmse, scheme.cov_xhat, scheme.cross)
-    if (reached > targets * (1 + 1e-6)).any():
-        raise SolverError(
-            Status.INACCURATE, f"minimum_rate: distortions {reached}, asked for {targets}"
-        )
+    check_reached("minimum_rate", reached, targets)
+    total = float(found.rates.sum())
+    check_bits("minimum_rate", total, found.lower_bound)
     return MinimumRate(
         rates=found.rates,
-        total=float(found.rates.sum()),
-        lower_bound=float(found.lower_bound),
+        total=total,
+        # a scheme that misses a distortion by rounding needs as many bits fewer
+        lower_bound=min(total, float(found.lower_bound)),
         distortion=reached,
         perception=(
             np.full(source.frames, np.nan)
@@ -356,6 +359,7 @@ def allocate(
     >>> allocate(source, 2.1, JD(0.0)).rates.round(3)
     array([1.329, 0.466, 0.305])
     """
+    need_first_order("allocate", source)
     _check.instance("source", source, GaussMarkov)
     if source.modes is not None:
         raise SolverError(Status.UNSUPPORTED, "allocate: vector frames")

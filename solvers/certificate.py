@@ -17,11 +17,15 @@ A bound for the MMSE encoder holds for every encoder when frames are scalars: an
 representation with the same rates has information :math:`1/m_t - 1/v_t` about each new frame no
 larger than the MMSE one, by induction on :math:`v_{t+1} = a^2 m_t + q`, hence it is a degraded
 version of it. Derived in this project.
+
+Nothing here is compiled, and nothing is shared with the barrier method, whose kernels compute the
+same bound inside its search: the certificates of the other methods are a second route to it.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import cho_solve, solve_triangular
 
 from rdp.measure import self_adaptive_target
 from rdp.mmse import estimate_factor, mmse_recursion
@@ -30,7 +34,7 @@ from rdp.problem import Problem
 
 Array = np.ndarray
 
-# shares of the way to a strictly feasible dual point, as in solvers._barrier.dual_bound.best_bound
+# shares of the way to a strictly feasible dual point
 _SHARES = np.concatenate([[0.0], 10.0 ** np.arange(-15, 0)])
 
 
@@ -179,11 +183,7 @@ def _fmd_bound(problem: Problem) -> float:
 
 def _weighted_bound(problem: Problem, weights: Array, mu: Array, slope: Array) -> float:
     """Best bound on the way from the given dual point to a strictly feasible one."""
-    from solvers._barrier import constants, dual_bound
-    from solvers._barrier.slots import slope_slot
-    from solvers._barrier.workspace import Matrix, Vector, new_work
-
-    source, levels = problem.source, problem.thresholds
+    levels = problem.thresholds
     bounded = np.isfinite(levels)
     relevant = bounded | (weights > 0)
     mu = np.where(bounded, mu, 0.0)
@@ -191,36 +191,81 @@ def _weighted_bound(problem: Problem, weights: Array, mu: Array, slope: Array) -
     if problem.plf == "SA":
         # W2 of fewer frames is no larger, so the bound stays valid without the other frames
         slope = slope * relevant[:, None] * relevant
-    frames = source.frames
-    ints, mats, vecs, _ = new_work(frames)
-    mats[Matrix.COVARIANCE] = source.covariance()
-    mats[Matrix.TRANSITION] = source.transition()
-    mats[Matrix.ESTIMATE] = estimate_factor(source, problem.rates)
-    vecs[Vector.WEIGHTS, :frames] = weights
-    vecs[Vector.FRAME_LEVEL, :frames] = levels
-    vecs[Vector.BOUND_MU, :frames] = mu
-    vecs[Vector.BOUND_COST] = np.nan
-    first = slope_slot(mats, 0)
-    mats[first : first + frames] = slope
-    plf = constants.SA if problem.plf == "SA" else constants.JD
-    if not isinstance(problem.perception, JD) or problem.perception.window is None:
-        return float(dual_bound.best_bound(plf, frames, np.inf, ints, mats, vecs))
-    best = -np.inf
+    estimate = estimate_factor(problem.source, problem.rates)
     lift = _lift_of_frames_without_weight(problem, weights)
+    best = -np.inf
     for share in (*_SHARES, 1.0):
         lifted = (1 - share) * np.where(np.isinf(mu), 0.0, mu) + share * weights.max()
-        vecs[Vector.BOUND_MU, :frames] = np.where(bounded & np.isfinite(mu), lifted, mu)
-        mats[first : first + frames] = (1 - share) * slope + share * lift
-        best = max(best, float(dual_bound.weighted_bound(plf, frames, ints, mats, vecs)))
+        multiplier = np.where(bounded & np.isfinite(mu), lifted, mu)
+        at = (1 - share) * slope + share * lift
+        best = max(best, _dual_value(problem, weights, estimate, multiplier, at))
     return best
+
+
+def _dual_value(
+    problem: Problem, weights: Array, estimate: Array, mu: Array, slope: Array
+) -> float:
+    """Bound of one dual point, rounded down; -inf where it is not feasible."""
+    covariance, transition = problem.source.covariance(), problem.source.transition()
+    quadratic, omega = np.diag(weights), weights.copy()
+    value = scale = float(weights @ np.diag(covariance))
+    for t in np.flatnonzero(mu):
+        seen = slice(t + 1)
+        conjugate = _conjugate(slope[t, seen, seen], mu[t])
+        if conjugate is None:
+            return -np.inf
+        quadratic[seen, seen] += slope[t, seen, seen]
+        if problem.plf != "SA":
+            terms = covariance[seen, seen] * conjugate
+        else:
+            quadratic[:t, :t] += conjugate[:t, :t]
+            omega[:t] -= transition[t, :t] * conjugate[t, :t]
+            terms = covariance[t, t] * conjugate[t, t]
+        price = mu[t] * problem.thresholds[t] if mu[t] < np.inf else 0.0
+        value += float(np.sum(terms)) - price
+        scale += float(np.sum(np.abs(terms))) + price
+    used = (omega != 0) | (quadratic != 0).any(axis=1)
+    root = _cholesky(quadratic[np.ix_(used, used)][::-1, ::-1])
+    if root is None:
+        return -np.inf
+    # Q = U U^T with U upper triangular: each trailing block of Q has that of U as its factor
+    columns = solve_triangular(root[::-1, ::-1], (omega[:, None] * estimate)[used])
+    minimum = float(np.sum(columns[np.tri(len(used), dtype=bool)[used]] ** 2))
+    return value - minimum - _rounding(len(used)) * (scale + minimum)
+
+
+def _conjugate(slope: Array, mu: float) -> Array | None:
+    """L = -N (I - N / mu)^-1, or -N at mu = inf; None unless I - N / mu > 0."""
+    if np.isinf(mu):
+        return -slope
+    if (root := _cholesky(np.eye(len(slope)) - slope / mu)) is None:
+        return None
+    found = cho_solve((root, True), -slope)
+    return 0.5 * (found + found.T)
+
+
+def _cholesky(matrix: Array) -> Array | None:
+    """Lower triangular factor; None where the matrix is not positive definite."""
+    try:
+        return np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return None
+
+
+def _rounding(frames: int) -> float:
+    """Bound on the relative rounding error of a sum of terms of this many frames."""
+    return float(4 * (frames + 2) * np.finfo(np.float64).eps)
 
 
 def _lift_of_frames_without_weight(problem: Problem, weights: Array) -> Array:
     """Slopes (T, T, T) that are positive on each frame without weight that a threshold sees."""
     lift = np.zeros((problem.source.frames,) * 3)
-    seen = [range(problem.first_seen(t), t + 1) for t in range(problem.source.frames)]
+    bounded = np.flatnonzero(np.isfinite(problem.thresholds))
     for t in np.flatnonzero(weights == 0):
-        homes = [s for s in np.flatnonzero(np.isfinite(problem.thresholds)) if t in seen[s]]
+        if problem.plf == "SA":
+            homes = [s for s in bounded if s == t]
+        else:
+            homes = [s for s in bounded if problem.first_seen(int(s)) <= t <= s]
         if homes:
             lift[homes[0], t, t] = 0.5 * weights.max()
     return lift
@@ -230,47 +275,45 @@ def _sequential_bound(
     problem: Problem, mu: Array, slope: Array, cov_xhat: Array, cross: Array
 ) -> float:
     """Sum of the bounds of the frames, each given the frames before it."""
-    from solvers._barrier import dual_bound
-    from solvers._barrier.slots import slope_slot
-    from solvers._barrier.workspace import Matrix, Vector, new_work
-
     source, levels = problem.source, problem.thresholds
     backbone = mmse_recursion(source, problem.rates)
-    _, mats, vecs, _ = new_work(source.frames)
-    frames, given = source.frames, Matrix.RECONSTRUCTION
-    mats[given] = cov_xhat
     total = 0.0
-    for t in range(frames):
-        mats[Matrix.TARGET_COVARIANCE] = source.covariance()
+    for t in range(source.frames):
+        seen = slice(t + 1)
+        target = source.covariance()[seen, seen]
         if problem.plf == "SA":
             target = self_adaptive_target(cov_xhat[None], cross[None], source.sigma[None], t)[0]
-            mats[Matrix.TARGET_COVARIANCE, : t + 1, : t + 1] = target
-        vecs[Vector.X0, :frames] = cross[:, t]
-        values = [backbone.mmse[t]]
+        given = cov_xhat[:t, :t], cross[:t, t], backbone.variance[t], source.variance[t]
+        values = [float(backbone.mmse[t])]
         for share in _SHARES if np.isfinite(levels[t]) and mu[t] > 0 else []:
-            at = slope_slot(mats, t)
-            mats[at] = (1 - share) * slope[t]
-            residual = dual_bound.prediction_error(
-                mats, given, at, vecs, Vector.X0, t + 1, backbone.variance[t]
-            )
-            values.append(
-                dual_bound.frame_bound(
-                    mats,
-                    Matrix.TARGET_COVARIANCE,
-                    given,
-                    at,
-                    t + 1,
-                    residual,
-                    source.variance[t],
-                    levels[t],
-                    _lifted(mu[t], share),
-                    (np.nan, np.nan),
-                )
-            )
+            lifted = mu[t] if np.isinf(mu[t]) else (1 - share) * mu[t] + share
+            at = (1 - share) * slope[t, seen, seen]
+            values.append(_frame_value(*given, target, lifted, at, levels[t]))
         total += max(values)
-    return float(total)
+    return total
 
 
-def _lifted(mu: float, share: float) -> float:
-    """Multiplier on the way to the dual point mu = 1, slope 0, strictly feasible for singular A."""
-    return mu if np.isinf(mu) else (1 - share) * mu + share
+def _frame_value(
+    past: Array,
+    cross: Array,
+    known: float,
+    base: float,
+    target: Array,
+    mu: float,
+    slope: Array,
+    level: float,
+) -> float:
+    """Lower bound on D_t of the last frame, given those before; -inf where it is not feasible.
+
+    With N = [[N', y], [y^T, kappa - 1]] the minimum over Xhat_t is
+    const - E(Xtil_t - y . Xhat^(t-1))^2 / kappa.
+    """
+    y, kappa = slope[-1, :-1], 1 + slope[-1, -1]
+    conjugate = _conjugate(slope, mu)
+    if not kappa > 0 or conjugate is None:
+        return -np.inf
+    left = np.concatenate([[known], -2 * y * cross, (past * np.outer(y, y)).ravel()]) / kappa
+    price = mu * level if mu < np.inf else 0.0
+    kept = (past * slope[:-1, :-1]).ravel()
+    terms = np.concatenate([[base, -price], (target * conjugate).ravel(), kept, -left])
+    return float(terms.sum() - _rounding(len(slope)) * np.abs(terms).sum())

@@ -1,12 +1,18 @@
-"""Style of the curves of each perception loss, in all figures.
+"""Curves of the perception losses, and the one style that they have in all figures.
 
 The colours are safe for colour-blind readers. Line style and marker differ too, for print in grey.
+:func:`panels` draws a whole figure: tables of :func:`solvers.curves.sweep_table`, one for each
+panel; :func:`measured` and :func:`bounds` lay points and curves of your own over one of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from rdp.operating_point import OperatingPoint
 from rdp.perception import CP, JD, perception
 
 if TYPE_CHECKING:
@@ -46,13 +52,72 @@ RC: dict[str, Any] = {
 }
 
 
+# Where a figure is looked at: changes of RC, and width and height in inches.
+PLACES: dict[str, tuple[dict[str, Any], tuple[float, float]]] = {
+    "paper": ({}, (3.5, 2.6)),
+    "screen": (
+        {
+            "font.size": 10,
+            "axes.titlesize": 10,
+            "axes.labelsize": 10,
+            "legend.fontsize": 9,
+            "xtick.labelsize": 9,
+            "ytick.labelsize": 9,
+            "lines.linewidth": 1.8,
+        },
+        (6.0, 4.0),
+    ),
+    "slides": (
+        {
+            "font.size": 16,
+            "axes.titlesize": 16,
+            "axes.labelsize": 16,
+            "legend.fontsize": 14,
+            "xtick.labelsize": 14,
+            "ytick.labelsize": 14,
+            "lines.linewidth": 3.0,
+            "lines.markersize": 7,
+        },
+        (10.0, 5.6),
+    ),
+}
+
+
+def settings(place: str = "paper") -> dict[str, Any]:
+    """Return the matplotlib settings of a place, for `matplotlib.rc_context`.
+
+    Parameters
+    ----------
+    place : {"paper", "screen", "slides"}
+        Where the figure is looked at. "paper" is for one column, at its printed size.
+
+    Raises
+    ------
+    ValueError
+        Unknown place.
+
+    Examples
+    --------
+    >>> settings("paper")["font.size"], settings("slides")["font.size"]
+    (8, 16)
+    """
+    if place not in PLACES:
+        raise ValueError(f"style: expected one of {', '.join(PLACES)}, got {place!r}")
+    return RC | PLACES[place][0]
+
+
 def loss_label(plf: str) -> str:
     """Name of a perception loss in legends and titles.
 
     Parameters
     ----------
-    plf : {"MMSE", "FMD", "JD", "JD(w)", "SA"}
+    plf : {"MMSE", "FMD", "JD", "JD(w)", "SA", "CP"}
         Name of the loss.
+
+    Examples
+    --------
+    >>> loss_label("JD"), loss_label("MMSE")
+    ('PLF-JD', 'MMSE')
     """
     return plf if plf in ("MMSE", "CP") else f"PLF-{plf}"
 
@@ -66,6 +131,11 @@ def line(plf: str, marker: bool = False) -> dict[str, Any]:
         Name of the loss.
     marker : bool
         Whether to draw markers.
+
+    Examples
+    --------
+    >>> line("FMD")
+    {'color': '#0072B2', 'linestyle': '-', 'label': 'PLF-FMD'}
     """
     style = dict(_style(plf), label=loss_label(plf))
     if not marker:
@@ -112,11 +182,190 @@ def curves(table: Any, x: str, y: str, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rdp import FMD, JD, GaussMarkov, Problem
+    >>> from solvers.curves import sweep_table
+    >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
+    >>> losses = [Problem(source, [0.25, 0], loss) for loss in (FMD(0), JD(0))]
+    >>> table = sweep_table(losses, "rates", np.linspace(0, 4, 41), [False, True])
+    >>> [drawn.get_label() for drawn in curves(table, "x", "distortion_2").lines]
+    ['PLF-FMD', 'PLF-JD']
     """
     ax = new_figure().subplots() if ax is None else ax
     for plf, curve in table.groupby("plf", sort=False):
         ax.plot(curve[x], curve[y], **line(plf))
     return ax
+
+
+def rows_and_columns(count: int) -> tuple[int, int]:
+    """Rows and columns of a number of panels: at most three in a row, and as even as can be.
+
+    Parameters
+    ----------
+    count : int
+        Number of panels.
+
+    Examples
+    --------
+    >>> [rows_and_columns(count) for count in (1, 3, 4, 5)]
+    [(1, 1), (1, 3), (2, 2), (2, 3)]
+    """
+    rows = -(-count // 3)
+    return rows, -(-count // rows)
+
+
+def panels(
+    tables: Sequence[tuple[str, Any]],
+    figure: Figure,
+    y: str,
+    xlabel: str,
+    ylabel: str,
+    root: bool = False,
+    log: bool = False,
+) -> list[Axes]:
+    """Draw tables of curves in panels with one legend.
+
+    Parameters
+    ----------
+    tables : sequence of (str, pandas.DataFrame)
+        Title of each panel, and its table with columns `plf`, `x` and `y`.
+    figure : matplotlib Figure
+        Empty figure.
+    y : str
+        Column to draw, such as "distortion_2".
+    xlabel, ylabel : str
+        Labels of the axes.
+    root : bool
+        Draw against the root of x: W2 instead of its square.
+    log : bool
+        Logarithmic y axis; otherwise it begins at 0.
+
+    Returns
+    -------
+    list of matplotlib Axes
+        One for each table, at most three in a row, with the same axes.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"plf": "JD", "x": [0, 4.0], "distortion_2": [2, 1.0]})
+    >>> [ax] = panels([("a title", table)], new_figure(), "distortion_2", "P", "D", root=True)
+    >>> ax.lines[0].get_xdata().tolist()
+    [0.0, 2.0]
+    """
+    down, across = rows_and_columns(len(tables))
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    axes = list(grid.flat)
+    for spare in axes[len(tables) :]:
+        spare.set_axis_off()
+    drawn = axes[: len(tables)]
+    for index, (ax, (title, table)) in enumerate(zip(drawn, tables, strict=True)):
+        curves(table.assign(x=table.x**0.5) if root else table, "x", y, ax)
+        ax.set(title=title, xlabel=xlabel)
+        if index % across == 0:
+            ax.set_ylabel(ylabel)
+        ax.tick_params(labelbottom=True)
+    if log:
+        drawn[0].set_yscale("log")
+    else:
+        drawn[0].set_ylim(bottom=0)
+    return drawn
+
+
+def measured(
+    ax: Axes,
+    points: Iterable[OperatingPoint],
+    frame: int,
+    swept: Any,
+    against: str = "rate",
+    root: bool = False,
+) -> None:
+    """Draw operating points over curves, with the marker of their loss and their intervals.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Axes of the curves.
+    points : iterable of OperatingPoint
+        Points of T frames; those without a perception loss are left out against "perception".
+    frame : int
+        Frame whose distortion is drawn, from 1.
+    swept : (T,) bool array
+        Frames of the x axis: x is the mean of the rate, or of the perception loss, over them.
+    against : {"rate", "perception"}
+        Quantity of the x axis.
+    root : bool
+        Draw against the root of the mean.
+
+    Examples
+    --------
+    >>> point = OperatingPoint("mine", "JD", rate=[1, 2], distortion=[0.5, 0.3])
+    >>> ax = new_figure().subplots()
+    >>> measured(ax, [point], frame=2, swept=[True, True])
+    >>> ax.lines[0].get_xydata().tolist(), ax.lines[0].get_label()
+    ([[1.5, 0.3]], 'mine (PLF-JD)')
+    """
+    series: dict[tuple[str, str], list[tuple[float, float, float, float]]] = {}
+    chosen = np.asarray(swept, dtype=bool)
+    for point in points:
+        values = point.rate if against == "rate" else point.perception
+        if values is None:
+            continue
+        x = float(np.mean(values[chosen]))
+        y = float(point.distortion[frame - 1])
+        ends = point.intervals.get("distortion")
+        low, high = (y, y) if ends is None else ends[frame - 1]
+        row = (x**0.5 if root else x, y, max(y - low, 0.0), max(high - y, 0.0))
+        series.setdefault((point.label, point.plf), []).append(row)
+    for (label, plf), rows in series.items():
+        x, y, below, above = np.array(sorted(rows)).T
+        style = line(plf, marker=True)
+        ax.plot(
+            x, y, linestyle="none", marker=style.get("marker", "v"), color=style["color"],
+            markerfacecolor="white", label=f"{label} ({loss_label(plf)})", zorder=4,
+        )  # fmt: skip
+        if below.any() or above.any():
+            ax.errorbar(x, y, [below, above], fmt="none", ecolor=style["color"], capsize=1.5)
+
+
+def bounds(ax: Axes, table: Any, root: bool = False) -> None:
+    """Draw curves of your own over others: thin black lines, each with its dashes.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Axes of the curves.
+    table : pandas.DataFrame
+        Columns x and distortion, in the units of the axes, and label where there are several.
+    root : bool
+        Draw against the root of x.
+
+    Raises
+    ------
+    ValueError
+        A column is missing or holds something else than numbers.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ax = new_figure().subplots()
+    >>> bounds(ax, pd.DataFrame({"x": [0, 1.0], "distortion": [1, 0.25], "label": "Shannon"}))
+    >>> ax.lines[0].get_label()
+    'Shannon'
+    """
+    for name in ("x", "distortion"):
+        if name not in table or not np.issubdtype(table[name].dtype, np.number):
+            raise ValueError(f"bounds: expected numbers in columns x and distortion, {name} is not")
+    labels = table["label"] if "label" in table else ["bound"] * len(table)
+    dashes = ["-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2))]
+    for index, (label, part) in enumerate(table.groupby(labels, sort=False)):
+        ax.plot(
+            part.x**0.5 if root else part.x, part.distortion, color="black", linewidth=0.8,
+            linestyle=dashes[index % len(dashes)], label=str(label),
+        )  # fmt: skip
 
 
 def predicted_rates(table: Any, ax: Axes | None = None) -> Axes:

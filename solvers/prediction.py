@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rdp import _check
+from rdp.linear_source import need_first_order
 from rdp.perception import LOSSES, Perception, loss_name
 from rdp.solution import Status
 from rdp.source import GaussMarkov
@@ -169,6 +170,7 @@ def predict(
     >>> {plf: d[0].round(2).tolist() for plf, d in found.distortion.items()}
     {'MMSE': [0.5, 0.25], 'FMD': [0.55, 0.27], 'JD': [0.55, 0.28], 'SA': [0.55, 0.27]}
     """
+    need_first_order("predict", source)
     if source.modes is None:
         raise ValueError("source: expected vector frames of d modes, got scalar frames")
     mean = _check.positive("bits_per_pixel", bits_per_pixel, ndim=1)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rdp.solution import Coefficients
+
 Array = np.ndarray
 
 
@@ -13,7 +15,9 @@ class Scheme(NamedTuple):
     """A scheme by its second moments, and a lower bound on the objective.
 
     Fields mean what they mean in :class:`rdp.Solution`; `mmse` has an axis of modes for vector
-    frames, and `message` says how the method got there.
+    frames, and `message` says how the method got there. `distortion` is D_t, (T,), where a method
+    computes it without cancellation: at high rates the second moments do not hold its digits.
+    `coefficients` is the encoder and decoder of a source of higher order.
     """
 
     cov_xhat: Array
@@ -22,3 +26,5 @@ class Scheme(NamedTuple):
     lower_bound: float
     message: str = ""
     mode_rates: Array | None = None
+    distortion: Array | None = None
+    coefficients: Coefficients | None = None

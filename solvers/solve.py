@@ -8,18 +8,17 @@ import numpy as np
 
 from rdp.measure import distortion_of, perception_of
 from rdp.problem import Problem
-from rdp.solution import Solution, Status
+from rdp.solution import Solution
+from solvers import acceptance
 from solvers._threads import one_thread
 from solvers.errors import SolverError
-from solvers.methods.registry import METHODS, method_for, methods_for
+from solvers.methods.registry import METHODS, method_for
+from solvers.methods.waiting import methods_in_order
 from solvers.scheme import Scheme
 
 Array = np.ndarray
 
-RESIDUAL = 1e-6  # of moments and perception, relative to the variance of the source
-GAP = 1e-5  # of the objective, relative to it
 FEW_FRAMES = 12  # up to here "sdp" takes less than a second where the others fail
-GAP_FLOOR = 1e-8  # relative to the weighted variance: what a solver can resolve at high rates
 
 
 def solve(problem: Problem, method: str = "auto") -> Solution:
@@ -33,17 +32,21 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
     problem : Problem
         Source, rates, perception loss, objective.
     method : "auto", or a name in `solvers.methods.registry.METHODS`
-        "closed-form", "shared-bits", "waterfilling", "lookahead", "long-horizon", "barrier", "sdp".
+        "closed-form", "shared-bits", "linear", "waterfilling", "lookahead", "long-horizon",
+        "barrier", "sdp".
         "auto" takes the cheapest that covers the problem (:mod:`solvers.methods.registry`): the
-        closed form where there is one, "shared-bits" for limited common randomness, "waterfilling"
+        closed form where there is one, "shared-bits" for limited common randomness, "linear" for
+        sources of higher order, "waterfilling"
         for vector frames, "lookahead" for perfect joint or self-adaptive realism, "long-horizon"
         for many frames, else "barrier" or, for a window, "sdp". If one cannot certify its answer,
         the next one that covers the problem is asked, and the message of the solution says so.
+        "barrier" is compiled. Until it is, others stand in (:mod:`solvers.methods.waiting`).
 
     Returns
     -------
     Solution
-        Distortion and perception are recomputed from the scheme; the gap is certified.
+        Distortion and perception are recomputed from the scheme; the gap is certified
+        (:mod:`solvers.acceptance`).
 
     Raises
     ------
@@ -81,7 +84,7 @@ def solve_by_cheapest(problem: Problem) -> Solution:
     """
     failures: list[SolverError] = []
     method_for(problem)  # raises where there is none
-    for method in sorted(methods_for(problem), key=lambda method: method.checks_others):
+    for method in methods_in_order(problem):
         if failures and method.checks_others and problem.source.frames > FEW_FRAMES:
             break  # it would take minutes
         try:
@@ -119,13 +122,15 @@ def finish(problem: Problem, scheme: Scheme, method: str) -> Solution:
 
 def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
     source = problem.source
-    distortion = distortion_of(source, scheme.mmse, scheme.cov_xhat, scheme.cross)
+    moments = distortion_of(source, scheme.mmse, scheme.cov_xhat, scheme.cross)
+    distortion = acceptance.precise_distortion(problem, scheme.distortion, moments)
     perception = (
         np.full(source.frames, np.nan)
         if problem.perception is None
         else perception_of(source, scheme.cov_xhat, scheme.cross, problem.perception, scheme.mmse)
     )
     objective = float(problem.frame_weights @ distortion)
+    bound = float(acceptance.outward(objective, scheme.lower_bound))
     solution = Solution(
         problem=problem,
         distortion=distortion,
@@ -133,50 +138,16 @@ def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
         rates=problem.rates,
         mmse=scheme.mmse.reshape(source.frames, -1).sum(axis=1),
         objective=objective,
-        lower_bound=scheme.lower_bound,
-        gap=objective - scheme.lower_bound,
+        lower_bound=bound,
+        gap=objective - bound,
         method=method,
-        status=status_of(problem, objective, scheme.lower_bound),
+        status=acceptance.status_of(problem, objective, bound),
         message=scheme.message,
         cov_xhat=scheme.cov_xhat,
         cross=scheme.cross,
         mode_mmse=None if source.modes is None else scheme.mmse,
         mode_rates=scheme.mode_rates,
+        coefficients=scheme.coefficients,
     )
-    _check_residuals(solution)
-    _check_gap(solution)
+    acceptance.check_solution(solution)
     return solution
-
-
-def _check_residuals(solution: Solution) -> None:
-    for name, value in solution.residuals.items():
-        if not value <= RESIDUAL:  # nan counts as a failure too
-            raise SolverError(
-                Status.INACCURATE,
-                f"{solution.method}: residual of {name} is {value:.2e}, tolerance {RESIDUAL:.0e}"
-                f" ({solution.message})",
-            )
-
-
-def _check_gap(solution: Solution) -> None:
-    if solution.status == Status.ACHIEVABLE:
-        return
-    allowed = float(gap_allowed(solution.problem, solution.objective))
-    if not -allowed <= solution.gap <= allowed:
-        raise SolverError(
-            Status.INACCURATE,
-            f"{solution.method}: certified gap is {solution.gap:.2e}, tolerance {allowed:.2e}"
-            f" ({solution.message})",
-        )
-
-
-def status_of(problem: Problem, objective: float, bound: float) -> Status:
-    """Achievable if the common randomness is limited and the bound is not met, else solved."""
-    open_gap = objective - bound > float(gap_allowed(problem, objective))
-    return Status.ACHIEVABLE if problem.limited and open_gap else Status.SOLVED
-
-
-def gap_allowed(problem: Problem, objective: Array | float) -> Array | float:
-    """Certified gap that counts as solved, at one objective or several."""
-    variance = problem.source.variance.reshape(problem.source.frames, -1).sum(axis=1)
-    return GAP * objective + GAP_FLOOR * float(problem.frame_weights @ variance)

@@ -10,10 +10,12 @@ from rdp import CP, FMD, JD, SA, GaussMarkov, Perception, Problem, _check, close
 from rdp import perception as as_perception
 from rdp import steady_state as formulas
 from rdp.conditional import conditional
+from rdp.linear_source import LinearFrames, LinearSource
 from rdp.solution import Status
 from rdp.steady_windowed import zero_perception_windowed
 from rdp.windowed import zero_perception_windowed as finite_windowed
 from solvers.errors import SolverError
+from solvers.linear import steady_losses
 
 Array = np.ndarray
 
@@ -29,7 +31,7 @@ class SteadyState:
 
     Parameters
     ----------
-    source : GaussMarkov
+    source : GaussMarkov, AutoRegressive or StateSpace
         The stationary source; its number of frames plays no role.
     rates : (N,) array, bits per frame
         Rates of one period.
@@ -42,15 +44,24 @@ class SteadyState:
     mmse : (N,) array
         MMSE distortion m_t, below which no D_t can be.
     method : str
-        "closed-form", "fixed-point" (PLF-JD(w)), or "finite-horizon" (PLF-SA at P > 0).
+        "closed-form", "fixed-point" (PLF-JD(w)), or "finite-horizon" (PLF-SA at P > 0). For sources
+        of higher order "filter", "matrix-inequality" (PLF-JD), "fixed-point" (PLF-SA) or
+        "finite-horizon" (PLF-JD(w)).
     error : float
-        Bound on the distance to the limit, relative to the variance: rounding for the first two
-        methods, and what the last period changed, times what is left of it, for the third.
+        Bound on the distance to the limit, relative to the variance: rounding for explicit values
+        and fixed points, and what the last period changed, times what is left of it, for a finite
+        horizon. Where there is a `lower_bound`, the mean minus it.
     contraction : float
         Factor by which the distance to the limit shrinks in one period.
+    lower_bound : float or None
+        For sources of higher order at a constant rate, a certified bound of the mean: of all
+        encoders without a loss, under PLF-FMD and CP, and under PLF-JD with the encoder "optimal";
+        of all decoders of this encoder under PLF-JD with "mmse" (at any rates). None elsewhere.
+    measurement : (n,) array or None
+        For sources of higher order, the direction of the state that the encoder measures.
     """
 
-    source: GaussMarkov
+    source: GaussMarkov | LinearSource
     rates: Array
     perception: Perception | None
     window: int | None
@@ -59,6 +70,8 @@ class SteadyState:
     method: str
     error: float
     contraction: float
+    lower_bound: float | None = None
+    measurement: Array | None = None
 
     @property
     def mean(self) -> float:
@@ -89,6 +102,8 @@ class SteadyState:
         array([0.5858, 0.3237, 0.2285])
         """
         length = len(self.rates) * _check.count("periods", periods)
+        if not isinstance(self.source, GaussMarkov):
+            return self._approach(length).reshape(periods, len(self.rates))
         rho, sigma = formulas.parameters(self.source)
         source = GaussMarkov.stationary(rho=rho, frames=length, sigma=sigma)
         rates = np.tile(self.rates, periods)
@@ -112,12 +127,29 @@ class SteadyState:
             found = finite_windowed(source, rates, self.window)
         return found.reshape(periods, len(self.rates))
 
+    def _approach(self, length: int) -> Array:
+        """First frames of a source of higher order, with the sequential decoder."""
+        assert self.measurement is not None
+        assert not isinstance(self.source, GaussMarkov)
+        periods = length // len(self.rates)
+        levels = np.full(len(self.rates), np.inf)
+        if self.perception is not None:
+            levels = period_levels(self.perception, len(self.rates))
+        return steady_losses.approach(
+            self.source,
+            np.tile(self.rates, periods),
+            self.perception,
+            np.tile(levels, periods),
+            self.measurement,
+        )
+
 
 def steady_state(
-    source: GaussMarkov,
+    source: GaussMarkov | LinearSource,
     rates: object,
     perception: Perception | str | None = None,
     window: int | None = None,
+    encoder: str = "mmse",
 ) -> SteadyState:
     r"""Distortion of each frame of a period, in the long run, at rates that repeat.
 
@@ -126,8 +158,9 @@ def steady_state(
 
     Parameters
     ----------
-    source : GaussMarkov
-        A stationary scalar source of at least two frames; their number plays no role.
+    source : GaussMarkov, AutoRegressive or StateSpace
+        A stationary scalar source; a GaussMarkov has at least two frames, and their number plays no
+        role.
     rates : float or (N,) array, >= 0, bits per frame
         One number, or the rates of one period; inf allowed.
     perception : FMD, JD, SA, CP, str or None
@@ -137,6 +170,9 @@ def steady_state(
     window : int or None
         For JD at P = 0: number of consecutive frames that the loss sees, if the loss does not bring
         one. None is all.
+    encoder : {"mmse", "optimal"}
+        Encoder of least mean squared error, or, for sources of higher order, the one made for
+        PLF-JD. For sources of first order both are the same.
 
     Returns
     -------
@@ -145,10 +181,11 @@ def steady_state(
     Raises
     ------
     ValueError
-        The source is not stationary, bad rates, a window without JD.
+        The source is not stationary, bad rates, a window without JD, an unknown encoder.
     SolverError
         JD at P > 0 with rates that change, or a window; a horizon of 64 frames is too short for SA
-        at P > 0.
+        at P > 0. For sources of higher order: JD or SA at P > 0, the encoder "optimal" for SA, a
+        window or rates that change, poles too near the circle for float64.
 
     Notes
     -----
@@ -159,8 +196,26 @@ def steady_state(
     there too, at all (rho, R, P) for which long horizons were solved. SA at P > 0: the end of a
     long finite problem, which :func:`solvers.solve` solves and certifies.
 
+    Sources of higher order (:mod:`solvers.linear.steady_losses`): the encoder measures one
+    direction of the state, the best one for the mean squared error at the mean rate. No loss, FMD
+    and CP at any P, SA and JD(w) at P = 0 have the decoder of the sequential objective. JD at P = 0
+    is the decoder of least *mean* distortion, by a matrix inequality and its dual; a sequential
+    decoder may lose to it.
+
     Examples
     --------
+    Motion of second order makes JD pay for ever, and an encoder made for it saves a fifth:
+
+    >>> from rdp import AutoRegressive
+    >>> motion = AutoRegressive.from_poles(0.95 * np.exp([0.3j, -0.3j]))
+    >>> for loss in (None, "FMD", "JD"):
+    ...     print(round(steady_state(motion, 0.5, loss).mean, 4))
+    0.0558
+    0.0566
+    0.1199
+    >>> round(steady_state(motion, 0.5, "JD", encoder="optimal").mean, 4)
+    0.0977
+
     An intra frame every eight frames, at a mean rate of half a bit:
 
     >>> from rdp import FMD, JD, GaussMarkov
@@ -172,6 +227,12 @@ def steady_state(
     0.08487
     0.18251
     """
+    if encoder not in ("mmse", "optimal"):
+        raise ValueError(f"encoder: expected 'mmse' or 'optimal', got {encoder!r}")
+    if isinstance(source, LinearFrames):
+        source = source.source
+    if not isinstance(source, GaussMarkov) and isinstance(source, LinearSource):
+        return _higher_order(source, rates, as_perception(perception, window=window), encoder)
     rho, sigma = formulas.parameters(source)
     bits = _check.frozen(formulas.check_period(rates))
     if bits.ndim != 1:
@@ -213,6 +274,31 @@ def steady_state(
     distortion, m = _check.frozen(found), _check.frozen(m)
     return SteadyState(
         source, bits, perception, window, distortion, m, method, float(error), factor
+    )
+
+
+def _higher_order(
+    source: LinearSource, rates: object, perception: Perception | None, encoder: str
+) -> SteadyState:
+    """Steady state of a source of any order."""
+    bits = _check.frozen(formulas.check_period(rates))
+    if bits.ndim != 1:
+        raise ValueError(f"rates: expected one number or one period, got shape {bits.shape}")
+    period = len(bits)
+    levels = np.full(period, np.inf) if perception is None else period_levels(perception, period)
+    found = steady_losses.steady_losses(source, bits, perception, levels, encoder)
+    return SteadyState(
+        source=source,
+        rates=bits,
+        perception=perception,
+        window=perception.window if isinstance(perception, JD) else None,
+        distortion=_check.frozen(found.distortion),
+        mmse=_check.frozen(found.mmse),
+        method=found.method,
+        error=found.error,
+        contraction=found.contraction,
+        lower_bound=found.lower_bound,
+        measurement=_check.frozen(found.measurement),
     )
 
 

@@ -21,10 +21,12 @@ from rdp import _check
 from rdp._files import replacing
 from rdp.problem import Problem
 from rdp.solution import Status
+from solvers.acceptance import certified, outward, status_of, within_thresholds
 from solvers.errors import SolverError
 from solvers.methods.closed_form import closed_form_points
 from solvers.methods.registry import methods_at
-from solvers.solve import RESIDUAL, gap_allowed, solve_by_cheapest, status_of
+from solvers.methods.waiting import FEW_POINTS, is_waiting
+from solvers.solve import solve_by_cheapest
 
 Array = np.ndarray
 
@@ -157,6 +159,7 @@ def sweep(
            [0.0635, 0.0174]])
     """
     _check.instance("problem", problem, Problem)
+    problem.need_first_order("sweep")
     if executor is not None:
         _check.instance("executor", executor, Executor)
     grid_rates, grid_levels = _grid(problem, rates, levels)
@@ -381,7 +384,8 @@ def _lookahead(problem: Problem, rates: Array) -> Array:
 
     distortion, bound = lookahead_points(problem, rates)
     objective = distortion @ problem.frame_weights
-    failed = ~(np.abs(objective - bound) <= gap_allowed(problem, objective))
+    bound = outward(objective, bound)
+    failed = ~certified(problem, objective, bound)
     status = np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)
     perception = np.zeros(rates.shape)
     out = np.column_stack([distortion, perception, objective, bound, status])
@@ -392,23 +396,30 @@ def _lookahead(problem: Problem, rates: Array) -> Array:
 def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> Array:
     from solvers.methods.barrier import barrier_batch
 
+    if len(rates) <= FEW_POINTS and is_waiting(_point(problem, rates[-1], levels[-1])):
+        return np.array([_alone(problem, *point) for point in zip(rates, levels, strict=True)])
     *values, stopped = barrier_batch(
         problem.source, rates, levels, problem.plf, problem.weights, parallel=parallel
     )
-    beyond = values[1] - levels > RESIDUAL * problem.source.variance.sum()
-    failed = (stopped != 0) | beyond.any(axis=1)
+    values[3] = outward(values[2], values[3])
+    right = certified(problem, values[2], values[3]) & within_thresholds(problem, values[1], levels)
+    failed = (stopped != 0) | ~right
     out = np.column_stack([*values, np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)])
     for index in np.flatnonzero(failed):
         out[index] = _alone(problem, rates[index], levels[index])
     return out
 
 
+def _point(problem: Problem, rates: Array, levels: Array) -> Problem:
+    """The problem at one point of a sweep."""
+    loss = None if problem.perception is None else problem.perception.at(levels)
+    return problem.with_(rates=rates, perception=loss)
+
+
 def _alone(problem: Problem, rates: Array, levels: Array) -> Array:
     """One point, where the method takes them one by one."""
-    loss = None if problem.perception is None else problem.perception.at(levels)
-    point = problem.with_(rates=rates, perception=loss)
     try:
-        found = solve_by_cheapest(point)
+        found = solve_by_cheapest(_point(problem, rates, levels))
     except SolverError as error:
         return np.append(np.full(2 * len(rates) + 2, np.nan), error.status.code)
     numbers = [found.objective, found.lower_bound, found.status.code]

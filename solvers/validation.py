@@ -44,7 +44,7 @@ from typing import Any
 
 import numpy as np
 
-from rdp import _check, bounds, closed_form
+from rdp import _check, bounds, closed_form, linear_source
 from rdp._files import replacing
 from rdp.operating_point import OperatingPoint
 from rdp.perception import perception
@@ -272,10 +272,10 @@ class _PointChecks:
             except SolverError:  # near P = 0 a certificate can miss its tolerance
                 limits, exact = [self._framewise(part, *end, weights) for end in ends], False
             value, high, low = limits
-            measured = [float(weights @ end) for end in self.distortion]
+            measured = [float(weights[weights > 0] @ end[weights > 0]) for end in self.distortion]
             bound = name if exact else f"{name}, framewise part"
             self._add(bound, single, ">=", tuple(measured), (value, low, high))
-            if exact and (single is None or frames == 1):
+            if exact and (single is None or frames == 1) and np.isfinite(measured).all():
                 above = measured[0] - value, measured[1] - high, measured[2] - low
                 excess = _Excess(*above, measured[0])
         return excess
@@ -376,6 +376,7 @@ class _PointChecks:
 
 def _source(point: OperatingPoint, source: GaussMarkov | None) -> GaussMarkov | None:
     known = point.source if source is None else source
+    linear_source.need_first_order("validate", known)
     if not isinstance(known, GaussMarkov):
         return None
     if known.modes is not None:

@@ -15,6 +15,14 @@ settings.register_profile("ci", settings.get_profile("default"), derandomize=Tru
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+@pytest.fixture(autouse=True)
+def compiled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiled method answers from the first call on, whatever is in numba's cache."""
+    from solvers.methods import waiting
+
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip the tests marked `gpu` if torch finds no CUDA device."""
     marked = [item for item in items if item.get_closest_marker("gpu")]

@@ -149,6 +149,16 @@ def test_no_package_index_is_named():
     assert naming == []
 
 
+def test_the_licences_of_the_data_go_with_the_package():
+    """Texts about the origin of data are licence files, and the expression names their licences."""
+    texts = {str(path.relative_to(ROOT)): path for path in ROOT.glob("*/data/ATTRIBUTION.md")}
+    assert {"LICENSE", *texts} == set(PROJECT["license-files"])
+    names = {"Attribution 3.0": "CC-BY-3.0", "Attribution-ShareAlike 3.0": "CC-BY-SA-3.0"}
+    content = " ".join(" ".join(path.read_text().split()) for path in texts.values())
+    found = {names[name] for name in re.findall(r"Creative Commons (Attribution\S* \S+)", content)}
+    assert PROJECT["license"] == " AND ".join(["MIT", *sorted(found)])
+
+
 def test_one_version_everywhere():
     version = PROJECT["version"]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import browser as driver
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "generated" not in path.parts)
@@ -51,7 +53,8 @@ def test_pages_that_are_referred_to_exist(page):
         for block in re.findall(r"```\{toctree\}\n(.*?)```", text, flags=re.DOTALL):
             targets += re.findall(r"^(?!:)(\S+)$", block, flags=re.MULTILINE)
     notebooks = {f"generated/notebooks/{path.stem}" for path in ROOT.glob("notebooks/*.ipynb")}
-    made = {"generated/commands", *(f"generated/{name}" for name in generate.PACKAGES)}
+    made = {"generated/commands", "generated/gallery"}
+    made |= {f"generated/{name}" for name in generate.PACKAGES}
     for target in targets:
         folder = DOCS if target.startswith("/") else page.parent
         path = Path(os.path.normpath(folder / target.lstrip("/"))).relative_to(DOCS)
@@ -114,7 +117,6 @@ def test_check_of_the_site_finds_lost_links_and_remote_content(tmp_path):
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     pytest.importorskip("sphinx")
-    pytest.importorskip("torch")  # the API pages of neural need it
     copy, site = tmp_path / "copy", tmp_path / "site"  # other tests read the repository meanwhile
     shutil.copytree(DOCS, copy / "docs", ignore=shutil.ignore_patterns("generated"))
     for name in (*generate.PACKAGES, "benchmarks", "notebooks", "pyproject.toml"):
@@ -124,3 +126,36 @@ def test_the_site_builds_without_a_warning(tmp_path):
     run = subprocess.run(build, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert check_site.problems(site) == []
+    if driver.missing() is None:
+        assert wider_than_the_screen(site) == []
+
+
+def wider_than_the_screen(site):
+    """Pages that scroll sideways on a laptop or a telephone."""
+    found = []
+    with driver.browsing(1366, 800) as browser:
+        for width in (1366, 390):
+            browser.resize(width, 800)
+            for page in sorted(site.rglob("*.html")):
+                browser.open(page.as_uri())
+                if browser.run("return document.documentElement.scrollWidth") > width:
+                    found.append(f"{page.relative_to(site)} at {width} pixels")
+    return found
+
+
+def test_the_gallery_has_every_figure_with_its_code(tmp_path):
+    from figures.build import names
+
+    page = generate.gallery(tmp_path)
+    for name in names():
+        assert f"    python -m figures {name}\n" in page
+        committed = ROOT / "figures" / "gallery" / f"{name}.png"
+        assert (tmp_path / committed.name).exists() == committed.exists()
+    assert page.count("def draw(") == page.count("def compute(") == len(names())
+
+
+@pytest.mark.parametrize("missing", [[], ["torch"]])
+def test_libraries_that_are_missing_are_known(missing, monkeypatch):
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert generate.missing(["sys", *missing]) == missing

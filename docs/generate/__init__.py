@@ -10,19 +10,23 @@ from __future__ import annotations
 import re
 import shutil
 
-from generate.api import PACKAGES, module_pages, public_modules
+from generate.api import PACKAGES, missing, module_pages, public_modules
 from generate.commands import commands
+from generate.gallery import gallery
 from generate.guide import SOLVER_BENCHMARKS, benchmarks, which_plf
 from generate.paths import DOCS, GENERATED, PARTS, PROJECT, ROOT
 from generate.tables import table
 
 __all__ = [
-    "PACKAGES", "PROJECT", "benchmarks", "generate", "module_pages", "public_modules", "table",
+    "PACKAGES", "PROJECT", "benchmarks", "gallery", "generate", "missing", "module_pages",
+    "public_modules", "table",
 ]  # fmt: skip
 
 
 def generate() -> None:
     """Write all parts, after deleting the old ones."""
+    from sphinx.ext.autodoc.mock import mock
+
     from generate.experiments import experiments
 
     shutil.rmtree(GENERATED, ignore_errors=True)
@@ -30,13 +34,17 @@ def generate() -> None:
     figures()
     (PARTS / "which_plf.md").write_text(which_plf())
     (PARTS / "solver_benchmarks.md").write_text("\n".join(benchmarks(SOLVER_BENCHMARKS)))
+    (PARTS / "clip_codec.md").write_text("\n".join(benchmarks(["clip_codec"])))
     (PARTS / "coding_benchmark.md").write_text("\n".join(benchmarks(["coding"])))
+    (PARTS / "robustness.md").write_text("\n".join(benchmarks(["fuzz_inputs", "kills", "mutants"])))
     for name, text in experiments(GENERATED):
         (PARTS / f"{name}.md").write_text(text)
     (GENERATED / "commands.md").write_text(commands())
-    for package in PACKAGES:
-        for name, text in module_pages(package):
-            (GENERATED / f"{name}.rst").write_text(text)
+    (GENERATED / "gallery.md").write_text(gallery(GENERATED))
+    with mock(missing()):
+        for package in PACKAGES:
+            for name, text in module_pages(package):
+                (GENERATED / f"{name}.rst").write_text(text)
     shutil.copytree(ROOT / "notebooks", GENERATED / "notebooks")
 
 

@@ -12,6 +12,17 @@ PACKAGES = ("rdp", "solvers", "neural", "figures")
 COMMANDS = ("cli", "explore", "__main__")  # documented by their own --help
 
 
+def missing(names: Iterable[str] = ("torch",)) -> list[str]:
+    """Return the libraries that are not installed: the pages of `neural` do without them."""
+    out = []
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            out.append(name)
+    return out
+
+
 def public_modules(package: str) -> list[str]:
     """Names of the modules that users may import, also those of packages inside the package."""
     names = []

@@ -7,6 +7,18 @@ import sys
 
 from generate.paths import ROOT
 
+STATUS = """Every command takes `-h`. `rdp --install-completion` completes commands and options with
+the tab key. Tables go to standard output; messages, progress and errors go to standard error.
+
+| exit status | of `rdp`, `python -m figures` and `python -m neural` |
+|---|---|
+| 0 | done; every number has its certificate, every check passes |
+| 1 | a solver found no certified answer, or a check failed; what was found is printed |
+| 2 | the input is wrong, or an extra is not installed; one line says what was expected |
+| 130 | stopped by Ctrl-C |
+| 141 | the reader of a pipe has gone, as in `rdp sweep --csv - | head` |
+"""
+
 
 def commands() -> str:
     """Reference of the command lines, from the programs themselves."""
@@ -29,4 +41,4 @@ def commands() -> str:
     for command in re.search(r"\{([\w,]+)\}", neural[0])[1].split(","):
         neural.append(output("neural", command, "--help"))
     blocks = [f"```text\n{text}```\n" for text in neural]
-    return "\n".join(["# Command line", *typer, "## `python -m neural`", *blocks])
+    return "\n".join(["# Command line", STATUS, *typer, "## `python -m neural`", *blocks])

@@ -25,6 +25,7 @@ from torch import nn
 from neural.codecs.video import VideoCodec
 from neural.evaluation.bounds import bounds_of
 from neural.evaluation.classifier import permanence, train_classifier
+from neural.evaluation.exact import exact_curves
 from neural.evaluation.fresh_critics import fresh_w1
 from neural.evaluation.gaussian_model import gaussian_reference
 from neural.evaluation.gelbrich import Features, compared_features, dct_features, gelbrich_interval
@@ -40,6 +41,7 @@ from neural.evaluation.reconstructions import (
 from neural.evaluation.record import (
     LABELS,
     Distance,
+    Exact,
     FreshCritic,
     Permanence,
     Record,
@@ -161,6 +163,7 @@ class _Evaluation:
             diversity=self.diversity.get(plf),
             gaussian_reference=self._gaussian_reference(),
             bounds=bounds_of(self.clips, self.features, plf, self.task.device),
+            exact=self._exact(plf),
             mixtures=mixtures(self.clips, self.features, plf) if realism and not own else None,
             universal_gap=self._universal_gap(plf) if realism and own else None,
             fresh_w1=self._fresh_w1(plf),
@@ -190,6 +193,12 @@ class _Evaluation:
         if not clips or not math.isfinite(rates[0]):
             return None
         return gaussian_reference(self.task, rates, clips, self.options.seed)
+
+    def _exact(self, plf: str) -> Exact | None:
+        source, rates = self.task.model(), self.codec.shape.rates
+        if source is None or not math.isfinite(rates[0]):
+            return None
+        return exact_curves(source, rates, plf)
 
     def _universal_gap(self, plf: str) -> UniversalGap | None:
         shared = self.shared

@@ -102,6 +102,24 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class Exact:
+    """Distortions on the exact source of the clips, at the rates of the codec.
+
+    Parameters
+    ----------
+    optimal, shared : (T,) tuple of float
+        Least distortion under the loss of the decoder at perfect realism, frame after frame, with
+        the encoder that is best for the loss, and with that for mean squared error.
+    bound : (T,) tuple of float
+        Least error of each frame if all bits so far are spent on it alone: a bound for every code.
+    """
+
+    optimal: Values
+    shared: Values
+    bound: Values
+
+
+@dataclass(frozen=True)
 class Mixtures:
     """Distortion and perception of the decoders between MMSE and one for realism.
 
@@ -228,6 +246,8 @@ class Record:
     gaussian_reference : (T,) tuple or None
         MMSE distortion that long codes reach on a Gaussian source with the same second moments.
     bounds : Bounds or None
+    exact : Exact or None
+        For clips whose source is known.
     mixtures : Mixtures or None
     universal_gap : UniversalGap or None
     fresh_w1 : dict of FreshCritic, or None
@@ -247,6 +267,7 @@ class Record:
     diversity: Values | None = None
     gaussian_reference: Values | None = None
     bounds: Bounds | None = None
+    exact: Exact | None = None
     mixtures: Mixtures | None = None
     universal_gap: UniversalGap | None = None
     fresh_w1: Mapping[str, FreshCritic] | None = None
@@ -344,6 +365,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "diversity": _tuples,
     "gaussian_reference": _tuples,
     "bounds": _fields_of(Bounds),
+    "exact": _fields_of(Exact),
     "mixtures": _fields_of(Mixtures),
     "universal_gap": _fields_of(UniversalGap),
     "fresh_w1": _by_name(_fields_of(FreshCritic)),

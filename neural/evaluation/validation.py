@@ -18,13 +18,15 @@ JOINT = 0.002  # largest shift defect of a decoder that counts as joint; that of
 def validate_codecs(points: Sequence[OperatingPoint]) -> Validation:
     """Return a table of pass, fail and inconclusive.
 
-    For clips there are three checks besides those of `solvers.validation`. ``shared encoder``:
+    For clips there are four checks besides those of `solvers.validation`. ``shared encoder``:
     realism costs at least the Gelbrich distance between the reconstructions of a decoder and of the
     MMSE decoder. ``joint support``, for JD: no frame is nearer to the source than the nearest shift
     of the reconstruction of the frame before. The first assumes that the MMSE decoder is optimal,
     the second that joint realism is perfect. Where a check fails, its assumption does not hold.
     ``joint realism``, for JD: the shift defect is at most `JOINT`. It says whether the second
-    assumption holds, and is there for points whose shift defect was measured.
+    assumption holds, and is there for points whose shift defect was measured. ``exact bound``, for
+    clips of a known Gauss-Markov source: no frame errs less than by the best code that spends all
+    bits so far on it.
     """
     checks = list(validate(points).checks)
     for number, point in enumerate(points):
@@ -35,6 +37,12 @@ def validate_codecs(points: Sequence[OperatingPoint]) -> Validation:
                 number, point, "joint realism", record.shift_defect.value,
                 record.shift_defect.half, (JOINT,) * point.frames, exact, "<=",
             )[1:]  # fmt: skip
+        if record.exact is not None:
+            half = tuple((point.intervals["distortion"][:, 1] - point.distortion).tolist())
+            measured, exact = tuple(point.distortion.tolist()), (0.0,) * point.frames
+            checks += _frames(
+                number, point, "exact bound", measured, half, record.exact.bound, exact
+            )
         found = record.bounds
         if found is None:
             continue
@@ -47,10 +55,10 @@ def validate_codecs(points: Sequence[OperatingPoint]) -> Validation:
             )  # fmt: skip
         if found.joint_support is not None:
             assert found.joint_support_half is not None
-            half = point.intervals["distortion"][:, 1] - point.distortion
+            width = point.intervals["distortion"][:, 1] - point.distortion
             checks += _frames(
                 number, point, "joint support", tuple(point.distortion.tolist()),
-                tuple(half.tolist()), found.joint_support, found.joint_support_half,
+                tuple(width.tolist()), found.joint_support, found.joint_support_half,
             )[1:]  # fmt: skip
     return Validation(tuple(checks))
 

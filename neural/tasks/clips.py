@@ -14,24 +14,27 @@ from neural.datasets.clips import ClipSource
 from neural.datasets.crops import load_crops
 from neural.datasets.kth import SPLITS, load_people
 from neural.datasets.moving_digits import MovingDigits, load_digits
+from neural.datasets.textures import Textures
 from neural.training.critic_networks import PictureCritic, SlopedPictureCritic
+from rdp.source import GaussMarkov
 
 Tensor = torch.Tensor
 
-KINDS = ("digits", "people", "folder")
+KINDS = ("digits", "people", "folder", "textures")
 
 
 class ClipTask:
-    """Clips of digits, people or any videos, and networks for them; see `neural.interfaces.Task`.
+    """Clips of digits, people, textures or any videos, with networks; see `neural.interfaces.Task`.
 
     Parameters
     ----------
     data : dict
-        "kind" is "digits", "people" or "folder", which is random crops of all videos in a folder.
-        "folder" is the folder of the data and may contain environment variables; digits without it
-        are those of the subset that ships with the package. For people, "train" and "heldout" list
-        persons. The rest are options of `neural.datasets.moving_digits.MovingDigits`,
-        `neural.datasets.kth.load_people` or `neural.datasets.crops.load_crops`, for instance the
+        "kind" is "digits", "people", "textures" or "folder", which is random crops of all videos
+        in a folder. "folder" is the folder of the data and may contain environment variables;
+        digits without it are those of the subset that ships with the package. For people, "train"
+        and "heldout" list persons. The rest are options of
+        `neural.datasets.moving_digits.MovingDigits`, `neural.datasets.kth.load_people`,
+        `neural.datasets.crops.load_crops` or `neural.datasets.textures.Textures`, for instance the
         number of frames.
     codec : dict
         width, noise and levels of `neural.codecs.video.VideoShape`.
@@ -90,7 +93,10 @@ class ClipTask:
     def _load(self, split: str) -> ClipSource:
         options = {k: v for k, v in self.data.items() if k not in ("kind", "folder")}
         options["device"] = self.device
-        kind, folder = self.data["kind"], _expand(self.data.get("folder"))
+        kind = self.data["kind"]
+        if kind == "textures":
+            return Textures(**options)
+        folder = _expand(self.data.get("folder"))
         if kind == "digits":
             return MovingDigits(load_digits(split, folder), **options)
         if folder is None:
@@ -103,7 +109,12 @@ class ClipTask:
     @property
     def may_be_published(self) -> bool:
         """Whether pictures of the clips may be passed on: those of recordings may not."""
-        return self.data["kind"] == "digits"
+        return self.data["kind"] in ("digits", "textures")
+
+    def model(self) -> GaussMarkov | None:
+        """Return the exact source of the clips, as a vector source, where it is known."""
+        source = self.source("heldout")
+        return source.model() if isinstance(source, Textures) else None
 
 
 def _expand(folder: str | None) -> Path | None:

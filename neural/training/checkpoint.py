@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from rdp._check import one_line
 from rdp._files import replacing
 
 State = dict[str, Any]  # tensors, numbers, texts, lists and dicts
@@ -89,12 +90,6 @@ def not_finite(state: object) -> str | None:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             return name
     return None
-
-
-def one_line(error: Exception) -> str:
-    """Return the message of an error on one line, shortened."""
-    text = "".join(letter if letter.isprintable() else " " for letter in str(error))
-    return " ".join(text.split())[:300] or type(error).__name__
 
 
 def _check_size(body: bytes) -> None:

@@ -11,6 +11,8 @@ JD     :math:`X_1..X_t`                             :math:`\hat X_1..\hat X_t`
 SA     :math:`\hat X_1..\hat X_{t-1}, X_t`          :math:`\hat X_1..\hat X_t`
 =====  ===========================================  ==================================
 
+With a window of w frames, JD compares the frames from t - w + 1 to t (PLF-JD(w), `rdp.JD`).
+
 Frames are tensors (n, T, ...), so that scalars, blocks and pictures go through the same functions.
 Only the critic's network knows what a frame is (`neural.training.critic_networks`).
 
@@ -28,8 +30,31 @@ from rdp.perception import PLFS
 Tensor = torch.Tensor
 
 
+def first_compared(plf: str, frame: int, window: int | None = None) -> int:
+    """Return the first of the frames that a critic sees; frames count from 0.
+
+    Parameters
+    ----------
+    plf : {"FMD", "JD", "SA"}
+    frame : int
+        The last of them, t.
+    window : int or None
+        For JD: how many frames it sees; None is all.
+
+    Examples
+    --------
+    >>> first_compared("FMD", 4), first_compared("JD", 4, window=2), first_compared("SA", 4, 2)
+    (4, 3, 0)
+    """
+    if plf not in PLFS:
+        raise ValueError(f"plf: expected one of {', '.join(PLFS)}, got {plf!r}")
+    if plf == "FMD":
+        return frame
+    return max(0, frame + 1 - window) if plf == "JD" and window is not None else 0
+
+
 def compared(
-    plf: str, frame: int, source: Tensor, reconstruction: Tensor
+    plf: str, frame: int, source: Tensor, reconstruction: Tensor, window: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return samples of the two distributions that a perception loss compares at one frame.
 
@@ -41,10 +66,13 @@ def compared(
     source : (n, T, ...) tensor
     reconstruction : (n, T, ...) tensor
         Gradients reach the current frame only: earlier frames are given (sequential objective).
+    window : int or None
+        For JD: how many frames it compares; None is all.
 
     Returns
     -------
-    target, reconstruction : (n, 1, ...) tensors for FMD, (n, t+1, ...) for JD and SA
+    target, reconstruction : (n, 1, ...) tensors for FMD, (n, t+1, ...) for JD and SA, at most
+        (n, window, ...) for JD with a window
 
     Raises
     ------
@@ -57,32 +85,34 @@ def compared(
     >>> compared("SA", 2, source, reconstruction)[0][0]
     tensor([1., 1., 0.])
     """
-    if plf not in PLFS:
-        raise ValueError(f"plf: expected one of {', '.join(PLFS)}, got {plf!r}")
+    before = slice(first_compared(plf, frame, window), frame)
     now = slice(frame, frame + 1)
-    if plf == "FMD":
-        return source[:, now], reconstruction[:, now]
-    past = reconstruction[:, :frame].detach()
-    target_past = source[:, :frame] if plf == "JD" else past
+    past = reconstruction[:, before].detach()
+    target_past = past if plf == "SA" else source[:, before]
     return torch.cat([target_past, source[:, now]], 1), torch.cat([past, reconstruction[:, now]], 1)
 
 
-def mismatched(frame: int, source: Tensor, reconstruction: Tensor) -> Tensor:
+def mismatched(
+    frame: int, source: Tensor, reconstruction: Tensor, window: int | None = None
+) -> Tensor:
     """Return pairs whose frame does not belong to the frames before, as JD critics compare them.
 
-    Half of them, (n, t+1, ...), are frames of the source before the frame of another clip. The
-    other half are reconstructions before the frame of the source. A critic that also separates
-    these from the source sees early that a frame must follow from those before it (matching-aware
-    critics: Reed et al., arXiv:1605.05396).
+    Half of them, (n, t+1, ...) or at most (n, window, ...), are frames of the source before the
+    frame of another clip. The other half are reconstructions before the frame of the source. A
+    critic that also separates these from the source sees early that a frame must follow from those
+    before it (matching-aware critics: Reed et al., arXiv:1605.05396).
 
     Parameters
     ----------
     frame : int
         Frame t > 0, from 0.
     source, reconstruction : (n, T, ...) tensors
+    window : int or None
+        How many frames the critics see; None is all.
     """
     half = len(source) // 2
-    past = torch.cat([source[:half, :frame], reconstruction[half:, :frame]])
+    before = slice(first_compared("JD", frame, window), frame)
+    past = torch.cat([source[:half, before], reconstruction[half:, before]])
     now = source[:, frame : frame + 1]
     return torch.cat([past, torch.cat([now.roll(1, 0)[:half], now[half:]])], 1)
 

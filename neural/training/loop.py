@@ -36,12 +36,13 @@ from neural.interfaces import (
     MakeCritic,
     SlopedCritic,
 )
-from neural.training.checkpoint import State, load, not_finite, one_line, save
+from neural.training.checkpoint import State, load, not_finite, save
 from neural.training.distributed import is_first_process, processes
 from neural.training.graph import CapturedStep
 from neural.training.log import ADVICE, Log
 from neural.training.stage import Stage
 from neural.training.step import Seen, Step, step_seed
+from rdp._check import one_line
 from rdp._files import locked, naming, remove_partial
 
 CHECKPOINT = "checkpoint.pt"
@@ -231,7 +232,10 @@ class Run:
         if saved != self.stage.to_json():
             differing = [k for k, v in self.stage.to_json().items() if saved[k] != v]
             raise ValueError(f"stage: the checkpoint was made with another {', '.join(differing)}")
-        self.step = state["step"]
+        step = state["step"]
+        if type(step) is not int or not 0 <= step <= self.stage.steps:
+            raise ValueError(f"step: expected 0..{self.stage.steps}, got {step!r}")
+        self.step = step
         self.one.load_state(state)
 
     def finish(self, batch: Batch) -> None:

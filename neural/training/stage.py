@@ -54,6 +54,9 @@ class Stage:
     mismatched : float
         Weight of mismatched pairs in the loss of the JD critics of later frames; see
         `neural.training.critics.mismatched`.
+    window : int or None
+        Number of consecutive frames that the JD critics see: the decoder is trained for PLF-JD(w).
+        None is all frames so far. The decoder is still called JD, and is evaluated as such.
     realism : float
         Weight of W1.
     realism_end : float or None
@@ -92,6 +95,7 @@ class Stage:
     critic_betas: tuple[float, float] = (0.5, 0.99)
     critic_warmup: int = 0
     mismatched: float = 0.0
+    window: int | None = None
     realism: float = 2.0
     realism_end: float | None = None
     average: float = 0.99
@@ -127,6 +131,10 @@ class Stage:
             raise ValueError(
                 f"critic_warmup: expected 0..{self.steps - 1}, got {self.critic_warmup}"
             )
+        if self.window is not None:
+            _check.count("window", self.window)
+            if "JD" not in self.plfs:
+                raise ValueError("window: expected JD among plfs, the only loss with a window")
         if self.mismatched < 0:
             raise ValueError(f"mismatched: expected a weight >= 0, got {self.mismatched}")
         if self.realism_end is not None and min(self.realism, self.realism_end) <= 0:

@@ -24,6 +24,7 @@ from neural.training.critics import (
     compared,
     critic_loss,
     distance,
+    first_compared,
     mismatched,
 )
 from neural.training.distributed import average_over_processes, process, processes
@@ -90,7 +91,9 @@ class Step:
         self.critics = nn.ModuleDict(
             {
                 plf: nn.ModuleList(
-                    _seeded(make_critic, 1 if plf == "FMD" else t + 1, stage.seed)
+                    _seeded(
+                        make_critic, t + 1 - first_compared(plf, t, stage.window), stage.seed
+                    )
                     for t in self.frames
                 )
                 for plf in stage.plfs
@@ -177,10 +180,10 @@ class Step:
         """What the critics minimise, one loss for each."""
         losses = []
         for plf, t, critic in self._each_critic():
-            target, reconstruction = compared(plf, t, x, made[plf])
+            target, reconstruction = compared(plf, t, x, made[plf], self.stage.window)
             loss = critic_loss(critic, target, reconstruction, self.generator)
-            if self.stage.mismatched and plf == "JD" and t > 0:
-                wrong = mismatched(t, x, made[plf])
+            if self.stage.mismatched and plf == "JD" and len(target[0]) > 1:
+                wrong = mismatched(t, x, made[plf], self.stage.window)
                 loss = loss + self.stage.mismatched * critic_loss(
                     critic, target, wrong, self.generator
                 )
@@ -195,7 +198,7 @@ class Step:
         loss = cast(Tensor, sum(sums)) + self._price(rate)
         with self.autocast():
             for plf, t, critic in self._each_critic():
-                seen = compared(plf, t, made[plf], made[plf])[1]
+                seen = compared(plf, t, made[plf], made[plf], self.stage.window)[1]
                 loss = loss + self.realism * adversarial_loss(critic, seen)
         self.optimiser.zero_grad()
         loss.backward(inputs=self.parameters)
@@ -231,7 +234,9 @@ class Step:
     def numbers(self, seen: Seen) -> dict[str, Any]:
         """Return the numbers of the last step for the log; this waits for the device."""
         w1 = {
-            f"{plf} {t + 1}": distance(critic, *compared(plf, t, seen.x, seen.made[plf])).item()
+            f"{plf} {t + 1}": distance(
+                critic, *compared(plf, t, seen.x, seen.made[plf], self.stage.window)
+            ).item()
             for plf, t, critic in self._each_critic()
         }
         return {

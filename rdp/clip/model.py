@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rdp import _check
+from rdp.clip.orders import ModeOrders, mode_orders
 from rdp.clip.read import MAX_PIXELS, ClipError, read_luma
 from rdp.clip.statistics import mode_statistics, repeats_and_cuts
 from rdp.source import GaussMarkov
@@ -91,6 +92,8 @@ class ClipFit:
         Frames that repeat the one before: they change by at most 1 % of the median change.
     cuts : int
         Frames whose correlation with the one before is below 0.5.
+    orders : ModeOrders or None
+        An autoregressive source for each mode, if an order was asked for.
     """
 
     name: str
@@ -109,6 +112,7 @@ class ClipFit:
     samples: int
     repeated: int
     cuts: int
+    orders: ModeOrders | None = None
 
     @property
     def modes(self) -> int:
@@ -157,6 +161,7 @@ def fit_clip(
     transform: str = "block",
     start: int = 0,
     frames: int | None = None,
+    order: int | str | None = None,
 ) -> ClipFit:
     """Fit a stationary Gauss-Markov source to the DCT modes of a clip.
 
@@ -169,13 +174,16 @@ def fit_clip(
         Number of frames to skip at the beginning.
     frames : int or None
         Number of frames to use; None uses all.
+    order : int, "auto" or None
+        Fit an autoregressive source of this order to each mode too; "auto" takes for each mode the
+        order of least BIC, up to 4.
 
     Raises
     ------
     ClipError
         The clip cannot be read, is smaller than a block, or does not vary.
     ValueError
-        Bad block, transform, start or frames.
+        Bad block, transform, start or frames; an order not below the number of frames.
 
     Examples
     --------
@@ -186,10 +194,16 @@ def fit_clip(
     0.99
     """
     _check_layout(block, transform)
-    return fit_luma(read_luma(path, start, frames), block, transform, str(path))
+    return fit_luma(read_luma(path, start, frames), block, transform, str(path), order)
 
 
-def fit_luma(luma: object, block: int = 8, transform: str = "block", name: str = "luma") -> ClipFit:
+def fit_luma(
+    luma: object,
+    block: int = 8,
+    transform: str = "block",
+    name: str = "luma",
+    order: int | str | None = None,
+) -> ClipFit:
     """Fit a stationary Gauss-Markov source to the DCT modes of frames in memory.
 
     Parameters
@@ -199,13 +213,14 @@ def fit_luma(luma: object, block: int = 8, transform: str = "block", name: str =
     block, transform : as for `dct_modes`
     name : str
         Name of the clip, for the fit and for error messages.
+    order : as for `fit_clip`
 
     Raises
     ------
     ClipError
         Smaller than a block, or constant.
     ValueError
-        Bad luma, block or transform.
+        Bad luma, block, transform or order.
     """
     pixels = _check.finite("luma", _check.array("luma", luma, ndim=3))
     _check_layout(block, transform)
@@ -242,6 +257,7 @@ def fit_luma(luma: object, block: int = 8, transform: str = "block", name: str =
         samples=len(x),
         repeated=repeated,
         cuts=cuts,
+        orders=None if order is None else mode_orders(x, np.isfinite(found.whiteness), order),
     )
 
 

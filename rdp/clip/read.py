@@ -37,6 +37,9 @@ IMAGES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".we
 _DAMAGED = "not a video, or truncated or damaged"
 _RGB = np.array([0.299, 0.587, 0.114])
 _ROWS = 256  # of a picture that are converted at a time
+# The limit on pixels reaches the decoders twice, as FFmpeg decodes a picture to find its size.
+# They compare it with sizes that are rounded up.
+_LIMIT = {"max_pixels": str(MAX_PIXELS * 9 // 16)}
 _NPY = b"\x93NUMPY"
 
 
@@ -89,33 +92,106 @@ def read_luma(
         frames of different sizes, fewer than two frames, or more than `MAX_PIXELS` luma samples in
         total.
     """
+    place, last = _place(path, start, frames)
+    if place.suffix.lower() == ".npy" and place.is_file():
+        return _from_npy(place, start, last)
+    return _gather(place, _pictures(place, start, last, kind))
+
+
+def luma_frames(
+    path: str | os.PathLike[str], start: int = 0, frames: int | None = None
+) -> Iterator[Array]:
+    """Yield the luma of the frames of a clip, (H, W) each, in memory that does not grow with them.
+
+    Parameters
+    ----------
+    path, start, frames : as for `read_luma`
+
+    Raises
+    ------
+    ClipError
+        As `read_luma`, but for the number of frames and their total size, which have no limit.
+    """
+    place, last = _place(path, start, frames)
+    first: Array | None = None
+    for picture in _pictures(place, start, last, None):
+        first = picture if first is None else first
+        _check_one_size(place, first, picture)
+        yield picture
+
+
+def _place(
+    path: str | os.PathLike[str], start: int, frames: int | None
+) -> tuple[Path, int | None]:
+    """Where a clip is, and the frame to stop at."""
     if isinstance(start, bool) or not isinstance(start, int) or start < 0:
         raise ValueError(f"start: expected an integer >= 0, got {start!r}")
     last = None if frames is None else start + _check.count("frames", frames)
     place = Path(path)
     if not place.exists():
         raise ClipError(place, "no such file or folder")
+    if place.is_file() and place.stat().st_size == 0:
+        raise ClipError(place, "empty file")
+    return place, last
+
+
+def _pictures(place: Path, start: int, last: int | None, kind: str | None) -> Iterator[Array]:
+    """Yield the luma of frames start <= t < last."""
     if place.is_dir():
-        return _gather(place, _folder(place, start, last))
+        yield from _folder(place, start, last)
+    elif place.suffix.lower() == ".npy":
+        yield from _npy_pictures(place, _npy_stored(place)[start:last])
+    else:
+        yield from _video(place, start, last, kind)
+
+
+def video_packets(path: str | os.PathLike[str]) -> list[tuple[int | None, int]]:
+    """Return the time and the bytes of every packet of the first video stream of a file.
+
+    Parameters
+    ----------
+    path : path-like
+        A video file that FFmpeg reads.
+
+    Returns
+    -------
+    list of (time or None, bytes)
+        In the order of the file. A time is when the frame is seen, in units of the stream.
+
+    Raises
+    ------
+    ClipError
+        The path is missing, empty, is not a video, or lists other files.
+    """
+    place = Path(path)
+    if not place.is_file():
+        raise ClipError(place, "no such file")
     if place.stat().st_size == 0:
         raise ClipError(place, "empty file")
-    if place.suffix.lower() == ".npy":
-        return _from_npy(place, start, last)
-    return _gather(place, _video(place, start, last, kind))
+    with _reading(place), _opened(place) as container:
+        return [
+            (packet.pts, packet.size)
+            for packet in container.demux(container.streams.video[0])
+            if packet.size
+        ]
 
 
 def _gather(path: Path, pictures: Iterable[Array]) -> Array:
     """Stack pictures of one size; raise as soon as there are too many."""
     kept: list[Array] = []
     for picture in pictures:
-        if kept and picture.shape != kept[0].shape:
-            raise ClipError(
-                path, f"frames of different sizes, {_size(kept[0])} and later {_size(picture)}"
-            )
+        _check_one_size(path, kept[0] if kept else picture, picture)
         _check_pixels(path, (len(kept) + 1) * picture.size)
         kept.append(picture)
     _check_frames(path, len(kept))
     return np.stack(kept, dtype=np.float64)
+
+
+def _check_one_size(path: Path, first: Array, picture: Array) -> None:
+    if picture.shape != first.shape:
+        raise ClipError(
+            path, f"frames of different sizes, {_size(first)} and later {_size(picture)}"
+        )
 
 
 def _size(picture: Array) -> str:
@@ -184,16 +260,14 @@ def _reading(path: Path) -> Iterator[None]:
         raise ClipError(path, f"cannot be read ({error.strerror or error})") from error
 
 
-def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
-    """Decode a whole file and yield its luma, or raise ClipError where data are missing."""
+@contextmanager
+def _opened(path: Path, kind: str | None = None) -> Iterator[Any]:
+    """Open a file that has a video stream."""
     import av
 
     if names_other_files(path):
         raise ClipError(path, "a list of other files, not a video")
     # From an open file: the name is no address and no pattern, and no other file can be opened.
-    # The limit on pixels reaches the decoders twice, as FFmpeg decodes a picture to find its size.
-    # They compare it with sizes that are rounded up.
-    limit = {"max_pixels": str(MAX_PIXELS * 9 // 16)}
     alone = {"protocol_whitelist": "none", "pattern_type": "none"}
     with (
         path.open("rb") as file,
@@ -201,7 +275,7 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
             file,
             "r",
             format=kind,
-            options=limit,
+            options=dict(_LIMIT),
             container_options=alone,
             metadata_errors="replace",
         ) as container,
@@ -209,12 +283,18 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
         # FFmpeg reads text files as pictures of a terminal
         if not container.streams.video or container.format.name == "tty":
             raise ClipError(path, _DAMAGED)
+        yield container
+
+
+def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
+    """Decode a whole file and yield its luma, or raise ClipError where data are missing."""
+    with _opened(path, kind) as container:
         stream = container.streams.video[0]
         coder = stream.codec_context
         if coder is None:
             raise ClipError(path, "no decoder for this kind of video")
         _check_size(path, coder.width, coder.height)
-        coder.options = limit
+        coder.options = dict(_LIMIT)
         period = 1 / (stream.average_rate or stream.guessed_rate or 25)
         packets, end, seconds = 0, 0, 0.0
         for packet in container.demux(stream):
@@ -227,7 +307,7 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
                 if frame.is_corrupt:
                     raise ClipError(path, _DAMAGED)
                 _check_size(path, frame.width, frame.height)
-                yield _luma(frame)
+                yield luma_plane(frame)
         if packets < stream.frames:
             raise ClipError(path, f"truncated, {packets} of {stream.frames} frames")
         expected = lasts(stream, container)
@@ -248,7 +328,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
         )
 
 
-def _luma(frame: Any) -> Array:
+def luma_plane(frame: Any) -> Array:
     """Return the luma plane of a decoded frame, (H, W)."""
     kind = frame.format
     first, *others = kind.components
@@ -265,26 +345,35 @@ def _luma(frame: Any) -> Array:
 
 def _from_npy(path: Path, first: int, last: int | None) -> Array:
     """Return the luma of frames in a .npy file."""
+    taken = _npy_stored(path)[first:last]
+    _check_frames(path, len(taken))
+    _check_pixels(path, taken.size // (3 if taken.ndim == 4 else 1))
+    out = np.empty(taken.shape[:3])
+    for luma, picture in zip(out, _npy_pictures(path, taken), strict=True):
+        luma[...] = picture
+    return out
+
+
+def _npy_stored(path: Path) -> Array:
+    """Return the frames in a .npy file as they are stored, without reading their values."""
     stored = _mapped(path)
-    rgb = stored.ndim == 4 and stored.shape[-1] == 3
-    if not rgb and stored.ndim != 3:
+    if stored.ndim != 3 and not (stored.ndim == 4 and stored.shape[-1] == 3):
         raise ClipError(path, f"expected shape (T, H, W) or (T, H, W, 3), got {stored.shape}")
     if stored.dtype.kind not in "uif":
         raise ClipError(path, f"expected numbers, got {stored.dtype}")
-    taken = stored[first:last]
-    _check_frames(path, len(taken))
-    _check_pixels(path, taken.size // (3 if rgb else 1))
+    return stored
+
+
+def _npy_pictures(path: Path, stored: Array) -> Iterator[Array]:
+    """Yield the luma of stored frames."""
     floating = stored.dtype.kind == "f"
     top = 1.0 if floating else PEAK
-    out = np.empty(taken.shape[:3])
-    for picture, luma in zip(taken, out, strict=True):
+    for picture in stored:
         # nan fails too
         if not (picture.size and picture.min() >= 0 and picture.max() <= top):
             raise ClipError(path, f"expected {stored.dtype} frames in [0, {top:g}]")
-        luma[...] = _weighted(picture) if rgb else picture
-    if floating:
-        out *= PEAK
-    return out
+        luma = _weighted(picture) if picture.ndim == 3 else np.asarray(picture, dtype=np.float64)
+        yield luma * PEAK if floating else luma
 
 
 def _mapped(path: Path) -> Array:

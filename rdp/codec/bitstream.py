@@ -143,6 +143,11 @@ class Reader:
         """Return all remaining bytes."""
         return self.take(len(self._data) - self._at)
 
+    @property
+    def left(self) -> int:
+        """Number of bytes that remain."""
+        return len(self._data) - self._at
+
     def finish(self) -> None:
         """Raise CorruptStream if bytes remain."""
         if self._at != len(self._data):

@@ -20,6 +20,9 @@ second moments of the optimal Gaussian scheme at zero perception loss. Its distr
 approximately Gaussian, because the noise is uniform over a Voronoi cell; the difference is largest
 at low rates.
 
+With `levels` the dither takes that many values only (:mod:`rdp.codec.limited_dither`): encoder and
+decoder share log2(levels) bits a sample and no more, and the decoder adds private noise.
+
 Zamir and Feder, "On universal quantization by randomized uniform/lattice quantizers", IEEE Trans.
 Inf. Theory 38 (1992) (rate of dithered quantisation). Decoders derived in this project, for the
 loss functions of Salehkalaibar et al., arXiv:2305.19301 and arXiv:2502.10628.
@@ -28,10 +31,12 @@ loss functions of Salehkalaibar et al., arXiv:2305.19301 and arXiv:2502.10628.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from rdp import _check
+from rdp.codec import decoders
 from rdp.codec.bitstream import (
     MAX_RANGE,
     CorruptStream,
@@ -42,13 +47,19 @@ from rdp.codec.bitstream import (
     unpack,
     varints,
 )
+from rdp.codec.code_length import code_lengths
 from rdp.codec.lattice_coder import code_points
 from rdp.codec.lattices import LATTICES, lattice
-from rdp.codec.shared_randomness import decoder_noise, uniform_dither
-from rdp.mmse import factor_from_mmse, mmse_recursion
-from rdp.perception import JD, Perception, perception, zero_loss_name
+from rdp.codec.limited_dither import MAX_LEVELS, Quantiser, limited_quantiser
+from rdp.codec.shared_randomness import (
+    coarse_dither,
+    decoder_noise,
+    private_noise,
+    uniform_dither,
+)
+from rdp.mmse import mmse_recursion
+from rdp.perception import Perception
 from rdp.source import GaussMarkov
-from rdp.windowed import windowed_decoder
 
 Array = np.ndarray
 
@@ -72,11 +83,16 @@ class DitheredCodec:
         :math:`m_t = v_t` gets no bits. At most 16 bits per sample.
     lattice : {"Z", "E8", "BW16"}
         Lattice over the sequences; one of higher dimension is closer to the curve and slower.
+    levels : int or None
+        Number of values of the shared dither, 1..65536, for scalar frames and the lattice Z; 1 is
+        no common randomness. None is no limit. The distortions hold exactly for Gaussian prediction
+        errors then, so in the first frame; later errors are Gaussian but for quantisation noise.
 
     Raises
     ------
     ValueError
-        Distortions of the wrong shape or out of range, or an unknown lattice.
+        Distortions of the wrong shape or out of range, an unknown lattice, or levels that do not go
+        with the source, the lattice or the rate.
 
     Examples
     --------
@@ -94,6 +110,7 @@ class DitheredCodec:
     source: GaussMarkov
     mmse: Array
     lattice: str = "Z"
+    levels: int | None = None
 
     def __post_init__(self) -> None:
         """Validate the distortions against the source."""
@@ -114,25 +131,40 @@ class DitheredCodec:
             raise ValueError(
                 f"mmse: expected rates of at most {MAX_RATE:g} bits per sample, got more"
             )
+        if self.levels is not None:
+            self._check_levels()
+
+    def _check_levels(self) -> None:
+        if _check.count("levels", self.levels) > MAX_LEVELS:
+            raise ValueError(f"levels: expected at most {MAX_LEVELS}, got {self.levels}")
+        if self.source.modes is not None or self.lattice != "Z":
+            raise ValueError("levels: expected None for vector frames and lattices other than Z")
+        self._quantisers  # noqa: B018  raises where no step fits
 
     @classmethod
-    def at_rates(cls, source: GaussMarkov, rates: object, lattice: str = "Z") -> DitheredCodec:
+    def at_rates(
+        cls, source: GaussMarkov, rates: object, lattice: str = "Z", levels: int | None = None
+    ) -> DitheredCodec:
         """Return the codec whose distortions are those of the MMSE curve at given rates.
 
         Parameters
         ----------
-        source, lattice : as for the class
+        source, lattice, levels : as for the class
         rates : (T,) array, or (T, d), 0 <= R <= 16
             Bits per sample on the MMSE curve; measured rates exceed them by at most the gap of the
             lattice.
         """
-        return cls(source, mmse_recursion(source, rates).mmse, lattice)
+        return cls(source, mmse_recursion(source, rates).mmse, lattice, levels)
+
+    @property
+    def common_randomness(self) -> float:
+        """Bits that encoder and decoder share for each sample; inf without a limit."""
+        return np.inf if self.levels is None else float(np.log2(self.levels))
 
     @property
     def prediction_error(self) -> Array:
         """Variance v_t of the prediction error, which is quantised; shape of mmse."""
-        gain, innovation = self.source.gain, self.source.innovation
-        return np.concatenate([innovation[:1], gain[1:] ** 2 * self.mmse[:-1] + innovation[1:]])
+        return decoders.prediction_error(self.source, self.mmse)
 
     @property
     def noise(self) -> Array:
@@ -141,6 +173,24 @@ class DitheredCodec:
         captured = np.maximum(v - self.mmse, 0.0)
         unsent = captured <= _NO_BITS * v
         return np.where(unsent, np.inf, v * self.mmse / np.where(unsent, 1.0, captured))
+
+    @cached_property
+    def _quantisers(self) -> list[list[Quantiser | None]]:
+        """Quantiser of each frame and mode; None where nothing is sent."""
+        v, noise = (a.reshape(self.source.frames, -1) for a in (self.prediction_error, self.noise))
+        second_moment = lattice(self.lattice).second_moment
+        if self.levels is not None:
+            return [
+                [limited_quantiser(p, m, self.levels) if n < np.inf else None]
+                for p, m, n in zip(v[:, 0], self.mmse, noise[:, 0], strict=True)
+            ]
+        return [
+            [
+                Quantiser(np.sqrt(n / second_moment), p / (p + n), p + n) if n < np.inf else None
+                for p, n in zip(*row, strict=True)
+            ]
+            for row in zip(v, noise, strict=True)
+        ]
 
     def quadrature_rates(self) -> Array:
         r"""Rates by quadrature instead of bytes, for the lattice Z.
@@ -172,21 +222,11 @@ class DitheredCodec:
         """
         if self.lattice != "Z":
             raise ValueError(f"lattice: expected 'Z' for rates by quadrature, got {self.lattice!r}")
+        if self.levels is not None:
+            raise ValueError(f"levels: expected None for rates by quadrature, got {self.levels}")
         values = self.prediction_error, self.noise, self.source.gain, self.source.innovation
         v, noise, gain, innovation = (a.reshape(self.source.frames, -1) for a in values)
-        rates = np.zeros_like(v)
-        for i in range(v.shape[1]):
-            gaussian, widths = 0.0, np.empty(0)  # e_t: Gaussian variance, widths of uniform parts
-            for t in range(len(v)):
-                gaussian = gain[t, i] ** 2 * gaussian + innovation[t, i]
-                widths = np.abs(gain[t, i]) * widths
-                if noise[t, i] == np.inf:
-                    continue
-                step = np.sqrt(12 * noise[t, i])
-                rates[t, i] = _code_length(v[t, i], step, gaussian, widths)
-                kept = noise[t, i] / (v[t, i] + noise[t, i])  # share of e_t that stays in the error
-                gaussian, widths = kept**2 * gaussian, np.append(kept * widths, (1 - kept) * step)
-        return rates.reshape(self.mmse.shape)
+        return code_lengths(v, noise, gain, innovation).reshape(self.mmse.shape)
 
     def encode(self, x: Array, seed: int) -> bytes:
         """Return one stream for n independent sequences.
@@ -242,65 +282,33 @@ class DitheredCodec:
 
         Notes
         -----
-        FMD scales the MMSE estimate to the variance of the frame. JD uses the factor of the source
-        covariance at all rates. JD(w) makes every w frames in a row look like the source and uses
-        what older frames missed (:mod:`rdp.windowed`). SA adds a term to the prediction from the
-        past that restores the variance of the frame.
+        See :mod:`rdp.codec.decoders`. Under limited common randomness the message adds noise of the
+        decoder's own.
         """
-        name = zero_loss_name(plf, windows=True)
-        estimate = factor_from_mmse(self.source, self.mmse)
-        if name == "MMSE":
-            return estimate
-        if name == "JD":
-            return factor_from_mmse(self.source, np.zeros_like(self.mmse))
-        loss = perception(name)
-        if isinstance(loss, JD):
-            return self._windowed(estimate, loss)
-        own = np.eye(self.source.frames, dtype=bool)
-        if name == "SA":
-            v = np.moveaxis(self.prediction_error, 0, -1)
-            return np.where(own, np.sqrt(v)[..., None], np.tril(estimate))
-        sd = np.moveaxis(self.source.sigma, 0, -1)[..., None]
-        norm = np.sqrt((estimate**2).sum(axis=-1, keepdims=True))
-        # a constant estimate cannot be scaled up: then the frame is its own white variable
-        return np.where(norm > 0, sd * estimate / np.where(norm > 0, norm, 1.0), sd * own)
-
-    def _windowed(self, estimate: Array, loss: JD) -> Array:
-        """Decoder of PLF-JD(w); where it needs noise, u_t is noise of the decoder."""
-        loss.thresholds(self.source.frames)  # refuses a window beyond the frames
-        assert loss.window is not None
-        if self.source.modes is None:
-            decoder, noise = windowed_decoder(self.source, estimate, loss.window)
-            return decoder + noise
-        modes = (self.source.mode(index) for index in range(self.source.modes))
-        pairs = [
-            windowed_decoder(*mode, loss.window) for mode in zip(modes, estimate, strict=True)
-        ]
-        return np.array([decoder + noise for decoder, noise in pairs])
+        return decoders.white_decoder(self.source, self.mmse, plf, self.common_randomness)[0]
 
     def _run(
         self, n: int, seed: int, x: Array | None = None, chunks: list[bytes] | None = None
     ) -> tuple[list[bytes], Array]:
         """Encode x into chunks, or decode chunks; return the chunks written and u, (n, T, d)."""
         frames, modes = self.source.frames, self.source.modes or 1
-        values = self.source.gain, self.prediction_error, self.noise, self.noise < np.inf
-        gain, v, noise, sent = (a.reshape(frames, modes) for a in values)
+        gain, v = (a.reshape(frames, modes) for a in (self.source.gain, self.prediction_error))
         white = np.empty((frames, modes, n))
         estimate = np.zeros((modes, n))
         written = []
-        for t in range(frames):
+        for t, quantisers in enumerate(self._quantisers):
             coder = None
-            if sent[t].any():
+            if any(quantisers):
                 coder = Encoder() if chunks is None else Decoder(chunks[t])
-            for i in range(modes):
+            for i, quantiser in enumerate(quantisers):
                 estimate[i] *= gain[t, i]
-                if coder is None or not sent[t, i]:
+                if coder is None or quantiser is None:
                     white[t, i] = decoder_noise(seed, t, i, n)
                     continue
                 error = None if x is None else x.reshape(n, frames, modes)[:, t, i] - estimate[i]
-                y = self._quantise(coder, n, (seed, t, i), v[t, i], noise[t, i], error)
-                estimate[i] += v[t, i] / (v[t, i] + noise[t, i]) * y
-                white[t, i] = y / np.sqrt(v[t, i] + noise[t, i])
+                y = self._quantise(coder, n, (seed, t, i), v[t, i], quantiser.step, error)
+                estimate[i] += quantiser.gain * y
+                white[t, i] = y / np.sqrt(quantiser.power)
             if isinstance(coder, Decoder):
                 coder.finish()
             else:
@@ -313,7 +321,7 @@ class DitheredCodec:
         n: int,
         place: tuple[int, int, int],
         v: float,
-        noise: float,
+        step: float,
         error: Array | None,
     ) -> Array:
         """Code the lattice points of n sequences and return y = e + N.
@@ -322,8 +330,11 @@ class DitheredCodec:
         """
         grid = lattice(self.lattice)
         blocks = -(-n // grid.dimension)
-        step = np.sqrt(noise / grid.second_moment)
-        dither = uniform_dither(*place, (grid.dimension, blocks)) * grid.period
+        shape = (grid.dimension, blocks)
+        if self.levels is None:
+            dither = uniform_dither(*place, shape) * grid.period
+        else:
+            dither = coarse_dither(*place, shape, self.levels)
         points = None
         if error is not None:
             reach, farthest = step * (MAX_RANGE // 4), np.abs(error).max()
@@ -342,7 +353,8 @@ class DitheredCodec:
         name = list(LATTICES).index(self.lattice)
         counts = varints([n, self.source.frames, self.source.modes or 0, name, seed])
         numbers = (self.source.sigma, self.source.rho, self.mmse)
-        return counts + b"".join(np.ascontiguousarray(a, "<f8").tobytes() for a in numbers)
+        limit = b"" if self.levels is None else varints([self.levels])
+        return counts + b"".join(np.ascontiguousarray(a, "<f8").tobytes() for a in numbers) + limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -367,16 +379,22 @@ class DitheredMessage:
     white: Array
     rates: Array
 
-    def decode(self, plf: Perception | str | None = None) -> Array:
+    def decode(self, plf: Perception | str | None = None, private: int = 0) -> Array:
         """Return the reconstruction at zero loss for FMD, JD or SA, or the MMSE estimate for None.
 
         A loss is given as "JD" or JD(0). The result has the shape (n, T), or (n, T, d), and the
-        units of the source.
+        units of the source. Under limited common randomness the decoder adds noise of its own from
+        the seed ``private``; it has nothing to do with the stream.
         """
-        matrix = self.codec.decoder(plf)
-        if matrix.ndim == 2:
-            return self.white @ matrix.T
-        return np.einsum("nsd,dts->ntd", self.white, matrix)
+        codec = self.codec
+        args = codec.source, codec.mmse, plf, codec.common_randomness
+        matrix, noise = decoders.white_decoder(*args)
+        if matrix.ndim == 3:
+            return np.einsum("nsd,dts->ntd", self.white, matrix)
+        found = self.white @ matrix.T
+        if noise.any():
+            found += private_noise(_check.seed("private", private), found.shape) @ noise.T
+        return found
 
 
 def read(stream: bytes, max_samples: int = READ_SAMPLES) -> DitheredMessage:
@@ -401,9 +419,10 @@ def read(stream: bytes, max_samples: int = READ_SAMPLES) -> DitheredMessage:
     per_frame = max(modes, 1)
     sizes = (frames * per_frame, (frames - 1) * per_frame, frames * per_frame)
     sigma, rho, mmse = (reader.floats(size).reshape(-1, *shape[1:]) for size in sizes)
+    levels = reader.varint() if reader.left else None
     reader.finish()
     try:
-        codec = DitheredCodec(GaussMarkov(sigma, rho), mmse, list(LATTICES)[name])
+        codec = DitheredCodec(GaussMarkov(sigma, rho), mmse, list(LATTICES)[name], levels)
     except ValueError as error:
         raise CorruptStream(f"stream: {error}") from None
     _, white = codec._run(n, seed, chunks=chunks)
@@ -415,28 +434,6 @@ def read(stream: bytes, max_samples: int = READ_SAMPLES) -> DitheredMessage:
 def decode(stream: bytes, plf: Perception | str | None = None) -> Array:
     """Return the reconstruction of a stream for one loss; `read` it once to decode for several."""
     return read(stream).decode(plf)
-
-
-def _code_length(v: float, step: float, gaussian: float, widths: Array) -> float:
-    """Return the mean bits of an integer under a Gaussian model of variance v, by quadrature.
-
-    The input is the sum of a Gaussian part and uniform parts of given widths. The quantiser adds
-    one more uniform part.
-    """
-    from scipy.special import ndtr
-
-    half = 13 * np.sqrt(v) + step  # the density of e + N is below rounding beyond
-    points = 1 << 16
-    y = (np.arange(points) - points // 2) * (2 * half / points)
-    omega = np.fft.rfftfreq(points, d=2 * half / points) * 2 * np.pi
-    transform = np.exp(-gaussian * omega**2 / 2)
-    for width in (*widths, step):
-        transform = transform * np.sinc(omega * width / (2 * np.pi))
-    density = np.fft.fftshift(np.fft.irfft(transform, points)) * (points / (2 * half))
-    sd = np.sqrt(v)
-    mass = ndtr((step / 2 - np.abs(y)) / sd) - ndtr((-step / 2 - np.abs(y)) / sd)
-    bits = -np.log2(np.maximum(mass, np.finfo(float).tiny))
-    return float((density * bits).sum() * (2 * half / points))
 
 
 def _text(shape: tuple[int, ...]) -> str:

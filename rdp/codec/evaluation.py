@@ -256,7 +256,7 @@ def measure_codec(
     n: int,
     seed: int,
     repeats: int = 8,
-    plfs: Sequence[Perception | str | None] = LOSSES,
+    plfs: Sequence[Perception | str | None] | None = None,
     label: str | None = None,
     **fields: Any,
 ) -> list[OperatingPoint]:
@@ -271,8 +271,9 @@ def measure_codec(
         Seed of the samples. The streams take seed, seed + 1, ...
     repeats : int, >= 2
         Number of independent streams, from which the interval of the rate is computed.
-    plfs : sequence of losses
-        Losses to decode for, at threshold 0: names, or JD(0) and the like.
+    plfs : sequence of losses, or None
+        Losses to decode for, at threshold 0: names, or JD(0) and the like. None is all of "MMSE",
+        "FMD", "JD", "SA", without "SA" under limited common randomness.
     label : str or None
         Name of the codec; None gives "dithered" and the lattice.
     **fields : Any
@@ -304,6 +305,10 @@ def measure_codec(
     x = np.concatenate(samples)
     rates = np.array([message.rates for message in messages])
     about = {"codec": "dithered", "lattice": codec.lattice, "mmse": codec.mmse.tolist(), "n": n}
+    if codec.levels is not None:
+        about["levels"] = codec.levels
+    if plfs is None:
+        plfs = LOSSES if codec.levels is None else [plf for plf in LOSSES if plf != "SA"]
     points = []
     for plf in [zero_loss_name(loss, "plfs", windows=True) for loss in plfs]:
         xhat = np.concatenate([message.decode(plf) for message in messages])

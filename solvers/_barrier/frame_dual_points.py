@@ -27,7 +27,7 @@ from solvers._compiled import njit
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def iterate_bound(
     rank: int, r0: float, mmse: float, ints: Array, mats: Array, vecs: Array
 ) -> float:
@@ -60,7 +60,7 @@ def iterate_bound(
     return best
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def tight_bound(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: Array) -> float:
     """Lower bound on D_t - m_t where the threshold admits the continuation (X, b) alone.
 

@@ -49,7 +49,7 @@ def log_barrier(ints: Array, mats: Array, vecs: Array, noise: int) -> float:
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def line_search(
     ints: Array, mats: Array, vecs: Array, tau: float, merit: float, slope: float, error: float
 ) -> tuple[float, float]:

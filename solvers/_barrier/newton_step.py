@@ -21,7 +21,7 @@ from solvers._compiled import njit
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def newton_direction(ints: Array, mats: Array, vecs: Array, big: Array, tau: float) -> float:
     """Steps of K, S, Q and mu; returns the slope of the barrier function, nan on failure."""
     # 1. Newton matrix and gradient, without the coordinates that depend on others

@@ -28,7 +28,7 @@ Array = np.ndarray
 ROOM = 1e-14  # slack, relative to the variances, below which a threshold leaves no choice
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def solve_frame(
     t: int,
     rank: int,
@@ -78,7 +78,7 @@ def solve_frame(
     return follow_frame(rank, r0, variance, room, mmse, ints, mats, vecs, big)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def follow_frame(
     rank: int,
     r0: float,

@@ -24,7 +24,7 @@ from solvers._compiled import njit
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def solve_sequential(
     source: Source,
     levels: Array,

@@ -36,7 +36,7 @@ from solvers._compiled import njit
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def solve_weighted(
     source: Source, levels: Array, weights: Array, ints: Array, mats: Array, vecs: Array, big: Array
 ) -> tuple[float, int]:
@@ -79,7 +79,7 @@ def solve_weighted(
     return bound, status
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def follow_path(
     plf: int,
     n: int,

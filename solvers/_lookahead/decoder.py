@@ -11,7 +11,9 @@ from rdp.source import GaussMarkov
 
 Array = np.ndarray
 
+_NO_RATE = 1e-60  # bits; they change a distortion by less than 1e-29 of the variance
 _NO_CORRELATION = 1e-17  # |rho| below it changes no distortion by more than a rounding error
+_NO_POWER = 1e-60  # of the variance: its root is far below rounding, and its inverse is a number
 
 
 class Decoder(NamedTuple):
@@ -38,9 +40,10 @@ class Frames(NamedTuple):
 
     @classmethod
     def of(cls, source: GaussMarkov, rates: Array) -> Frames:
-        backbone = mmse_recursion(source, rates)
+        backbone = mmse_recursion(source, np.where(rates < _NO_RATE, 0.0, rates))
         v, m = backbone.prediction_error, backbone.mmse
         power = backbone.gain**2 * v
+        power = np.where(power < _NO_POWER * source.variance, 0.0, power)
         a2 = source.gain**2
         a2[1:][np.abs(source.rho) < _NO_CORRELATION] = 0.0
         estimate = np.empty_like(power)

@@ -75,7 +75,7 @@ def _pool(demand: Array, power: Array, gain2: Array) -> Array:
 
 def _price(block: tuple[float, float, int, float]) -> float:
     """Multiplier beta of the last frame of a block: infinite where no power is."""
-    return float(0.5 * np.sqrt(block[0] / block[1])) if block[1] > 0 else np.inf
+    return float(0.5 * np.sqrt(block[0]) / np.sqrt(block[1])) if block[1] > 0 else np.inf
 
 
 def _joint_bound(frames: Frames, weights: Array, future: Array, beta: Array) -> float:

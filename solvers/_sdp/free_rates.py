@@ -15,6 +15,7 @@ minimum over schemes of errors m is const - sum_s d_s f_s, linear in d_s = a_s^2
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +36,10 @@ _REFERENCE = 0.05  # least rate of a reference, bits: what it scales by must not
 _IDLE = 1e-4  # share of the prediction error below which a frame counts as having no rate
 _NO_RATE = 1e-3  # bits; below it a frame may be one that gets none
 _SHRINK = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4)
+_RAISED = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
+_ROUNDING = 1e-13  # an eigenvalue below this share of the largest may be 0
+_FINE = {"xatol": 1e-11}  # of the logarithm of a price
+_IDLE_PRICE = 1e-6  # multipliers below this share of the largest may belong to idle thresholds
 
 
 class FreeScheme(NamedTuple):
@@ -47,6 +52,9 @@ class FreeScheme(NamedTuple):
 
 def least_total_rate(problem: Problem, targets: Array) -> FreeScheme:
     """Least total rate with D_t <= targets_t; the rates of the problem play no role."""
+    if problem.plf == "SA":  # a frame that nothing bounds can be scaled to its variance
+        free = np.isinf(targets) & np.isinf(problem.thresholds)
+        targets = np.where(free, 4 * problem.source.variance, targets)
     rates = rate_for_distortion(problem.source, np.minimum(targets, problem.source.variance))
     return _in_two_passes(problem, rates, targets)
 
@@ -59,11 +67,12 @@ def best_split(problem: Problem) -> FreeScheme:
 def _in_two_passes(problem: Problem, rates: Array, targets: Array | None) -> FreeScheme:
     problem = _in_squared_distance(problem)
     budget = float(problem.rates.sum())
+    bound = 0.0  # neither bits nor distortions are negative
     for _ in range(2):
         reference = problem.with_(rates=np.maximum(rates, _REFERENCE))
         found = _FreeRates(reference, targets, budget).answer()
-        rates = found.rates
-    return found
+        rates, bound = found.rates, max(bound, found.lower_bound)
+    return found._replace(lower_bound=bound, scheme=found.scheme._replace(lower_bound=bound))
 
 
 def _in_squared_distance(problem: Problem) -> Problem:
@@ -74,6 +83,18 @@ def _in_squared_distance(problem: Problem) -> Problem:
     sigma = problem.source.sigma
     drop = sigma - smallest_sd(sigma, problem.thresholds, "kl")
     return problem.with_(perception=FMD(np.where(problem.thresholds < np.inf, drop**2, np.inf)))
+
+
+class _Bound(NamedTuple):
+    """A dual value, and the dual point without its price: constant - sum_s d_s gain_s."""
+
+    value: float
+    constant: float
+    gain: Array
+
+
+def _value(bound: _Bound) -> float:
+    return bound.value
 
 
 class _FreeRates(Weighted):
@@ -159,11 +180,12 @@ class _FreeRates(Weighted):
         self.errors = self.encoder.errors(np.maximum(answer.positive[: self.frames], 0.0))
         scheme = self._scheme(answer, -np.inf)
         unfelt = self._value_of_errors(price, scheme.mmse)
-        bound = max(
-            self._bound(weights, price, mu, slope, unfelt)
-            for mu, slope in self._duals(rows, multipliers)
-        )
         rates = spent(self.problem.source, scheme.mmse)
+        best = _Bound(-np.inf, -np.inf, np.zeros(self.frames))
+        for mu, slope in self._duals(rows, multipliers):
+            for point in _without_idle_thresholds(mu, slope):
+                best = max(best, self._bound(weights, price, *point, unfelt), key=_value)
+        bound = self._at_best_price(weights, price, best)
         return FreeScheme(scheme._replace(lower_bound=bound), rates, bound)
 
     def _value_of_errors(self, price: float, mmse: Array) -> Array:
@@ -185,26 +207,40 @@ class _FreeRates(Weighted):
         own = self._eta(self.encoder.mmse[t] * self.encoder.spare[t])
         return (own + self.program.moment(0, self.change[t], self.change[t])) / self.targets[t]
 
-    def _bound(self, weights: Array, price: float, mu: Array, slope: Array, unfelt: Array) -> float:
+    def _at_best_price(self, weights: Array, price: float, found: _Bound) -> float:
+        """Best bound over the price of a bit, which the solver knows to a few digits only."""
+        from scipy.optimize import minimize_scalar
+
+        if not np.isfinite(found.value):
+            return found.value
+
+        def loss(log: float) -> float:
+            return -self._least(weights, price * np.exp(log), found.constant, found.gain)
+
+        best = minimize_scalar(loss, bounds=(-0.01, 0.01), method="bounded", options=_FINE)
+        return float(max(found.value, -best.fun))
+
+    def _bound(
+        self, weights: Array, price: float, mu: Array, slope: Array, unfelt: Array
+    ) -> _Bound:
         """Dual value: bits of least total rate, or least weighted distortion."""
-        best, size = -np.inf, float(np.abs(slope).max())
-        equal = np.isinf(mu)[:, None, None] * np.tril(np.ones_like(slope[0]))[:, :, None]
-        curvature = size * equal * np.eye(self.frames)
-        # frames of no weight may leave Q singular; a multiplier of an equality can be raised
-        for raised in (0.0, *_SHRINK[1:]):
-            if np.isfinite(best):
-                break
+        best, size = _Bound(-np.inf, -np.inf, np.zeros(self.frames)), float(np.abs(slope).max())
+        asked = (np.isfinite(self.levels) | (mu > 0))[:, None, None]
+        curvature = size * asked * np.tril(np.ones_like(slope[0]))[:, :, None] * np.eye(self.frames)
+        # frames of no weight may leave Q singular; the multipliers of thresholds can be raised
+        for raised in _RAISED:
             moved = slope + raised * curvature
             top = np.linalg.eigvalsh(moved)[:, -1]
+            before = best.value
             for shrink in _SHRINK:
                 for lift in LIFTS:
                     lifted = (1 - shrink) * np.maximum(mu, (1 + lift) * top)
                     constant, gain = self._linear(weights, lifted, (1 - shrink) * moved)
-                    best = max(
-                        best,
-                        self._least(weights, price, constant, gain),
-                        self._least(weights, price, constant, np.maximum(gain, unfelt)),
-                    )
+                    for priced in (gain, np.maximum(gain, unfelt)):
+                        value = self._least(weights, price, constant, priced)
+                        best = max(best, _Bound(value, constant, priced), key=_value)
+            if np.isfinite(before) and best.value == before:
+                break
         return best
 
     def _linear(self, weights: Array, mu: Array, slope: Array) -> tuple[float, Array]:
@@ -228,7 +264,7 @@ class _FreeRates(Weighted):
             else:
                 constant += float((source.covariance()[block, block] * other).sum())
         used = np.flatnonzero((omega != 0) | (q != 0).any(axis=1))
-        if np.linalg.eigvalsh(q[np.ix_(used, used)]).min(initial=1.0) <= 0:
+        if not _is_positive(q[np.ix_(used, used)]):
             return -np.inf, omega
         gain = np.zeros(frames)
         for s in range(frames):
@@ -256,7 +292,7 @@ class _FreeRates(Weighted):
         if self.targets is None:
             return price * (rate - 2 * np.log(2) * self.budget) + fixed
         capped = float(weights[self.bounded] @ self.targets[self.bounded])
-        return (rate + fixed - capped) / (2 * np.log(2))
+        return (price * rate + fixed - capped) / (2 * np.log(2) * price)
 
     @property
     def _next(self) -> tuple[Array, Array]:
@@ -274,13 +310,40 @@ class _FreeRates(Weighted):
             if v[t] - m[t] <= _IDLE * v[t]:
                 later = a2[t] * out[t + 1] if t + 1 < self.frames else 0.0
                 out[t] = max(gain[t], later + price * q[t] / (m[t] * (a2[t] * m[t] + q[t])))
+            elif q[t] == 0:  # the next frame is tied to this one: no term keeps m_t from growing
+                out[t] = max(gain[t], a2[t] * out[t + 1])
         return out
 
 
+def _without_idle_thresholds(mu: Array, slope: Array) -> Iterator[tuple[Array, Array]]:
+    """The dual point, and those without its smallest multipliers, which are valid as well.
+
+    The multiplier of a threshold that binds nothing is noise of the solver. The matrix of the dual
+    problem may be singular with it.
+    """
+    size = np.abs(slope).max(axis=(1, 2))
+    yield mu, slope
+    felt = size > _IDLE_PRICE * size.max()
+    if not felt.all():
+        yield np.where(felt, mu, 0.0), np.where(felt[:, None, None], slope, 0.0)
+    if felt.any():
+        yield np.zeros_like(mu), np.zeros_like(slope)
+
+
+def _is_positive(matrix: Array) -> bool:
+    """Whether a symmetric matrix is positive definite by more than rounding, in its own scale."""
+    own = np.diagonal(matrix)
+    if not (own > 0).all():
+        return False
+    scaled = matrix / np.sqrt(np.outer(own, own))
+    return bool(np.linalg.eigvalsh(scaled).min(initial=1.0) > _ROUNDING)
+
+
 def _conjugate(slope: Array, mu: float) -> Array | None:
-    """L = -N (I - N/mu)^-1, the slope in the target; None unless I - N/mu > 0."""
+    """L = -N (I - N/mu)^-1, the slope in the target; None unless I - N/mu > 0, by its digits."""
     room = np.eye(len(slope)) - slope / mu
-    if np.linalg.eigvalsh(room)[0] <= 0:
+    values = np.linalg.eigvalsh(room)
+    if values[0] <= _ROUNDING * values[-1]:
         return None
     other = -np.linalg.solve(room, slope)
     return 0.5 * (other + other.T)

@@ -1,7 +1,8 @@
 """The `rdp` command: one module for each family of commands.
 
-The exit status is 0 if the problem is solved, 1 if a solver or a check fails, and 2 if the input
-is wrong. Errors print one line on stderr. A command imports heavy libraries only when it runs.
+The exit status is 0 if the problem is solved, 1 if a solver or a check fails, 2 if the input is
+wrong, and 141 if the reader of a pipe has gone. Errors print one line on stderr. A command imports
+heavy libraries only when it runs.
 """
 
 from __future__ import annotations
@@ -12,15 +13,31 @@ from typing import Annotated
 
 import typer
 
-from solvers.cli import allocation, curve, explore, fit, solve, steady, sweep, table, validate
+from solvers.cli import (
+    allocation,
+    clips,
+    curve,
+    explore,
+    fit,
+    measure,
+    peers,
+    solve,
+    steady,
+    sweep,
+    table,
+    validate,
+    warm_up,
+)
 from solvers.cli.errors import Commands
+
+HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="rdp",
     cls=Commands,
     help="Rate-distortion-perception tradeoffs of causal coding for Gauss-Markov sources.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=HELP,
 )
 
 # The order is that of `rdp --help`.
@@ -35,8 +52,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "steady": steady.steady,
     "table": table.table,
     "fit": fit.fit,
+    "encode": clips.encode,
+    "decode": clips.decode,
+    "measure": measure.measure,
+    "peers": peers.peers,
     "validate": validate.validate,
     "explore": explore.explore,
+    "warm-up": warm_up.warm_up,
 }
 
 
@@ -46,7 +68,7 @@ def _help(text: str) -> str:
 
 
 for _name, _command in COMMANDS.items():
-    app.command(_name, help=_help(_command.__doc__ or ""))(_command)
+    app.command(_name, context_settings=HELP, help=_help(_command.__doc__ or ""))(_command)
 
 
 def _print_version(requested: bool) -> None:

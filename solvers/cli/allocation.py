@@ -312,4 +312,4 @@ def _draw_front(table: Any, pair: tuple[int, int], path: str) -> None:
         ax.set(xlabel=f"distortion of frame {i}", ylabel=f"distortion of frame {j}")
         ax.legend()
 
-    output.write_plot(path, 3.5, draw)
+    output.write_plot(path, 3.5, 2.6, draw)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 import numpy as np
 import typer
 from typer.core import TyperGroup
 
+from rdp._check import one_line
 from solvers.errors import SolverError
 
-FAILED, BAD_INPUT = 1, 2
+FAILED, BAD_INPUT, NO_READER = 1, 2, 141  # 141 is what a shell reports after SIGPIPE
 OPTIONS = {"total_rate": "total", "perception": "plf"}  # name of an argument -> name of its option
 
 
@@ -20,12 +23,17 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that `ctx`, the parsed command line, names."""
         try:
-            return super().invoke(ctx)
-        except (ValueError, OSError, SolverError) as error:
+            found = super().invoke(ctx)
+            sys.stdout.flush()
+            return found
+        except BrokenPipeError:  # as in `rdp sweep --csv - | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(NO_READER) from None
+        except (MemoryError, ValueError, OSError, SolverError) as error:
             if ctx.params.get("traceback"):
                 raise
-            name, colon, rest = str(error).partition(":")
+            name, colon, rest = one_line(error).partition(":")
             typer.echo(OPTIONS.get(name, name) + colon + rest, err=True)
             # LinAlgError of numpy is a ValueError, but the input does not cause it.
-            failed = isinstance(error, SolverError | np.linalg.LinAlgError)
+            failed = isinstance(error, MemoryError | SolverError | np.linalg.LinAlgError)
             raise typer.Exit(FAILED if failed else BAD_INPUT) from error

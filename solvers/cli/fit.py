@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import typer
 from solvers.cli import inputs, output
 
 if TYPE_CHECKING:
-    from rdp.clip import ClipFit
+    from rdp.clip import ClipFit, ModeOrders
     from solvers.prediction import Prediction
+    from solvers.steady_prediction import SteadyPrediction
 
 ROWS = 8  # modes in the report
 
@@ -46,6 +48,13 @@ def fit(
     first: Annotated[
         float, typer.Option(help="Bits of the first frame over those of a later frame.")
     ] = 1.0,
+    order: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|1|2|...",
+            help="Order of each mode, and the long run it predicts; auto is by BIC, up to 4.",
+        ),
+    ] = "1",
     json: inputs.Json = False,
     csv: inputs.Csv = None,
     plot: inputs.Plot = None,
@@ -55,7 +64,12 @@ def fit(
     The curves are those of MMSE, and of FMD, JD and SA at perfect realism, each with its best
     encoder. The penalty is the extra distortion with the MMSE encoder. --csv writes the curves.
 
+    With --order, each mode gets an autoregressive source of that order too: the report says how
+    much innovation variance and whiteness each order buys, and predicts the long run with it.
+
     rdp fit --sample --plot curves.png
+
+    rdp fit --sample --order 2 --bpp 0.1,0.3,1
     """
     from rdp.clip import fit_clip, sample_clip
     from solvers.prediction import predict
@@ -65,18 +79,90 @@ def fit(
         raise ValueError("clip: expected a path or --sample, got " + ("both" if sample else "none"))
     rates = _rates(bpp)
     path = sample_clip() if clip is None else clip
-    found = fit_clip(path, block, transform, start, frames)
+    chosen = _order(order)
+    found = fit_clip(path, block, transform, start, frames, chosen)
     shares = found.failing(level)
     prediction = predict(found.source(horizon), rates, found.modes, first)
     if csv is not None:
         output.write_csv(prediction.to_dataframe(), csv)
     if plot is not None:
-        output.write_plot(plot, 7.0, lambda figure: _draw(figure, prediction))
+        output.write_plot(plot, 7.0, 2.6, lambda figure: _draw(figure, prediction))
+    long_run = None if found.orders is None else _long_run(found, found.orders, rates)
     if json:
-        output.show_json(_content(found, level, shares, prediction))
+        content = _content(found, level, shares, prediction)
+        output.show_json(content | _orders_content(found.orders, long_run))
     elif csv is None or csv != "-":
         _report(found, level, shares)
         _predicted(prediction)
+        if found.orders is not None and long_run is not None:
+            _show_orders(found.orders, long_run)
+
+
+def _order(text: str) -> int | str | None:
+    """The order of --order: None for 1, which the model of the clip is already."""
+    if text == "auto":
+        return text
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ValueError(f"order: expected an integer >= 1 or auto, got {text!r}")
+    return None if number == 1 else number
+
+
+def _long_run(found: ClipFit, orders: ModeOrders, rates: Any) -> dict[str, SteadyPrediction]:
+    """Curves in the long run, by the first-order model of each mode and by the chosen orders."""
+    from rdp import GaussMarkov
+    from solvers.steady_prediction import predict_steady
+
+    fits = [fit for fit in orders.fits if fit is not None]
+    used = [fit is not None for fit in orders.fits]
+    pairs = zip(found.rho[used], [fit.source.sigma for fit in fits], strict=True)
+    first = [GaussMarkov.stationary(rho, 2, sigma) for rho, sigma in pairs]
+    bar = sys.stderr.isatty()
+    return {
+        "order 1": predict_steady(first, rates, found.modes, progress=bar),
+        "chosen": predict_steady(orders.sources, rates, found.modes, progress=bar),
+    }
+
+
+def _show_orders(orders: ModeOrders, long_run: dict[str, SteadyPrediction]) -> None:
+    """Print what each order buys, and the long run."""
+    rows = [
+        (str(gain.order), f"{gain.innovation:.1%}", f"{gain.whiteness:.3f}", str(gain.modes))
+        for gain in orders.gains()
+    ]
+    heads = ["order", "innovation variance", "median lag-1 correlation", "modes"]
+    output.show_table(heads, rows, "What each order buys, over order 1")
+    losses = list(long_run["chosen"].distortion)
+    curves: list[tuple[str, ...]] = []
+    for i, rate in enumerate(long_run["chosen"].bits_per_pixel):
+        row = [f"{rate:.3g}"]
+        for plf in losses:
+            row += [f"{long_run[which].psnr(plf)[i]:.2f}" for which in ("order 1", "chosen")]
+        curves.append(tuple(row))
+    heads = ["bits/pixel", *(f"{plf} {which}" for plf in losses for which in ("1", "p"))]
+    title = "Predicted PSNR (dB) in the long run: by order 1, and by the order p of each mode"
+    output.show_table(heads, curves, title)
+
+
+def _orders_content(
+    orders: ModeOrders | None, long_run: dict[str, SteadyPrediction] | None
+) -> dict[str, object]:
+    if orders is None or long_run is None:
+        return {}
+    fits = [fit for fit in orders.fits if fit is not None]
+    return {
+        "orders": {
+            "gains": [gain._asdict() for gain in orders.gains()],
+            "order": orders.order,
+            "phi": [fit.source.phi for fit in fits],
+            "phi_se": [fit.phi_se for fit in fits],
+            "sigma": [fit.source.sigma for fit in fits],
+            "long_run_mse": {name: run.distortion for name, run in long_run.items()},
+        }
+    }
 
 
 def _rates(text: str) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".pdf", ".svg")
+
+
+@contextmanager
+def counted(unit: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    """Yield a function that moves a progress bar on stderr by one; no bar without a terminal.
+
+    Examples
+    --------
+    >>> with counted("frame", 2) as count:
+    ...     count()
+    """
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit, disable=None, leave=False) as bar:
+        yield lambda: bar.update() and None
 
 
 def plain(value: Any) -> Any:
@@ -94,14 +110,39 @@ def check_plot(path: str | None) -> None:
         raise ValueError(f"plot: expected a file ending in {', '.join(FORMATS)}, got {path!r}")
 
 
-def write_plot(path: str, width: float, draw: Callable[[Figure], None]) -> None:
-    """Save a figure, `width` inches wide, that `draw` fills in the style of the package."""
+def inches(size: str | None) -> tuple[float, float] | None:
+    """Return the width and height of the option --size; None where it is not given.
+
+    Examples
+    --------
+    >>> inches("3.5x2.6")
+    (3.5, 2.6)
+    """
+    if size is None:
+        return None
+    try:
+        width, height = map(float, size.lower().split("x"))
+    except ValueError:
+        width = height = math.nan
+    if not (0.5 <= width <= 50 and 0.5 <= height <= 50):
+        raise ValueError(f"size: expected WIDTHxHEIGHT, 0.5 to 50 inches each, got {size!r}")
+    return width, height
+
+
+def write_plot(
+    path: str,
+    width: float,
+    height: float,
+    draw: Callable[[Figure], None],
+    place: str = "paper",
+) -> None:
+    """Save a figure, `width` by `height` inches, that `draw` fills in the style of a place."""
     import matplotlib as mpl
 
-    from solvers.plotting import RC, new_figure
+    from solvers.plotting import new_figure, settings
 
-    with mpl.rc_context(cast(Any, RC)):
-        figure = new_figure(width)
+    with mpl.rc_context(cast(Any, settings(place))):
+        figure = new_figure(width, height)
         draw(figure)
         with replacing(path) as file:
             figure.savefig(file, format=Path(path).suffix[1:].lower())

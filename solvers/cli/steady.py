@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from rdp.autoregressive import AutoRegressive
 from rdp.perception import perception
 from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
@@ -17,14 +18,26 @@ Array = np.ndarray
 
 def steady(
     rates: Annotated[
-        str, typer.Option(metavar=inputs.LIST, help="Bits of each frame of one period.")
+        str,
+        typer.Option(
+            "--rates", "--rate", metavar=inputs.LIST, help="Bits of each frame of one period."
+        ),
     ],
-    rho: Annotated[float, typer.Option(help="Correlation of the stationary source.")] = 0.9,
+    rho: Annotated[
+        float | None, typer.Option(help="Correlation of the stationary source; 0.9 by default.")
+    ] = None,
+    ar: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PHI1,PHI2,...", help="Coefficients of an autoregressive source, for --rho."
+        ),
+    ] = None,
     sigma: Annotated[float, typer.Option(help="Standard deviation of the source.")] = 1.0,
     plf: inputs.Losses = "all",
     window: inputs.Window = None,
     levels: inputs.Levels = "0",
     metric: inputs.Metric = "w2",
+    encoder: inputs.Encoder = "mmse",
     approach: Annotated[
         int | None,
         typer.Option(min=1, help="Show the first periods too, from a start without a past."),
@@ -37,22 +50,27 @@ def steady(
     The last lines compare with the constant rate of the same mean.
 
     rdp steady --rho 0.97 --rates 2.25,0.25,0.25,0.25 --plf "FMD,JD(2),JD"
+
+    rdp steady --ar 1.72,-0.81 --rate 0.5 --plf JD
     """
     import pandas as pd
 
     from solvers import steady_state
 
     bits, allowed = inputs.numbers("rates", rates), inputs.numbers("levels", levels)
-    source = GaussMarkov.stationary(rho=rho, frames=2, sigma=sigma)
+    source = _source(rho, ar, sigma)
     names = inputs.losses(plf, window)
     given = {name: perception(name, allowed, metric if name == "FMD" else None) for name in names}
     if metric != "w2" and "FMD" not in names:
         raise ValueError(f"metric: expected 'w2' without FMD among the losses, got {metric!r}")
-    found = {name: steady_state(source, bits, loss) for name, loss in given.items()}
+    found = {name: steady_state(source, bits, loss, None, encoder) for name, loss in given.items()}
     constant: dict[str, float] = {}
     if np.ndim(bits) and np.ndim(allowed) == 0 and np.isfinite(bits).all():
         mean = float(np.mean(bits))
-        constant = {name: steady_state(source, mean, loss).mean for name, loss in given.items()}
+        constant = {
+            name: steady_state(source, mean, loss, None, encoder).mean
+            for name, loss in given.items()
+        }
     periods = approach or 0
     first = {name: state.approach(periods) for name, state in found.items() if periods}
     table = pd.concat(
@@ -67,6 +85,15 @@ def steady(
         output.show_table(heads, table.itertuples(index=False))
         for name, state in found.items():
             typer.echo(_summary(name, state, constant.get(name)))
+
+
+def _source(rho: float | None, ar: str | None, sigma: float) -> GaussMarkov | AutoRegressive:
+    """The source that --rho or --ar describes."""
+    if ar is None:
+        return GaussMarkov.stationary(rho=0.9 if rho is None else rho, frames=2, sigma=sigma)
+    if rho is not None:
+        raise ValueError("ar: expected --rho or --ar, got both")
+    return AutoRegressive(inputs.numbers("ar", ar), sigma)
 
 
 def _table(name: str, state: SteadyState, first: Array | None) -> Any:
@@ -90,16 +117,22 @@ def _summary(name: str, state: SteadyState, constant: float | None) -> str:
     if constant is not None and constant > 0:
         text += f" ({100 * (state.mean / constant - 1):+.1f} % of a constant rate)"
     left = f"a period keeps {state.contraction:.4g} of the distance to it"
-    return f"{text}, within {state.error:.0e} by {state.method}; {left}"
+    within = f"within {state.error:.0e}"
+    if state.lower_bound is not None:
+        within = f"certified gap {max(state.mean - state.lower_bound, 0.0):.0e}"
+    return f"{text}, {within} by {state.method}; {left}"
 
 
 def _content(
-    source: GaussMarkov,
+    source: GaussMarkov | AutoRegressive,
     found: dict[str, SteadyState],
     constant: dict[str, float],
     first: dict[str, Array],
 ) -> dict[str, Any]:
-    names = ("rates", "distortion", "mmse", "mean", "method", "error", "contraction")
+    names = (
+        *("rates", "distortion", "mmse", "mean", "method", "error", "contraction"),
+        *("lower_bound", "measurement"),
+    )
     losses = {
         name: {
             **{field: getattr(state, field) for field in names},
@@ -108,4 +141,6 @@ def _content(
         }
         for name, state in found.items()
     }
+    if isinstance(source, AutoRegressive):
+        return {"sigma": source.sigma, "phi": source.phi, "losses": losses}
     return {"sigma": source.sigma[0], "rho": source.rho[0], "losses": losses}

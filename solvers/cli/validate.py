@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
 from solvers.cli.errors import FAILED
+
+if TYPE_CHECKING:
+    from solvers.validation import Validation
+    from solvers.verdicts import Verdict
 
 VERDICTS = ("pass", "fail", "inconclusive")
 GIVE_SOURCE = "give a source by --rho (and --sigma), or as the source of each point in the file"
@@ -30,6 +34,7 @@ def validate(
     ] = None,
     json: inputs.Json = False,
     csv: inputs.Csv = None,
+    plot: inputs.Plot = None,
 ) -> None:
     """Compare measured operating points with all bounds and the exact curves.
 
@@ -37,27 +42,69 @@ def validate(
     the source of all points; without them, each point names its own. Points without a source
     get only the checks that need none.
 
+    The first table has a row for each point: bits above the curve and the verdict. The second has
+    all checks.
+
     rdp validate points.json --rho 0.9
     """
     from rdp.operating_point import load_points
     from solvers.validation import validate as check
+    from solvers.verdicts import draw, verdicts
 
+    output.check_plot(plot)
     try:
         measured = load_points(points)
     except OSError as error:
         raise ValueError(f"{points}: {error.strerror}") from error
     if not measured:
         raise ValueError(f"{points}: points: expected at least one, got none")
-    found = check(measured, _source(rho, sigma, measured[0].frames))
+    source = _source(rho, sigma, measured[0].frames)
+    found = check(measured, source)
     if not len(found):
         raise ValueError(f"{points}: nothing could be checked; {GIVE_SOURCE}")
     counts = {verdict: len(found.with_verdict(verdict)) for verdict in VERDICTS}
     if csv is not None:
         output.write_csv(found.to_dataframe(), csv)
+    if plot is not None:
+        losses = len({point.plf for point in measured})
+        output.write_plot(plot, min(7.0, 3.5 * losses), 2.6, lambda figure: draw(found, figure))
+    summary = verdicts(found, source) if json or csv is None else []
     if json:
-        output.show_json({"ok": found.ok, **counts, "checks": [asdict(item) for item in found]})
+        output.show_json(
+            {
+                "ok": found.ok,
+                **counts,
+                "points": [asdict(item) for item in summary],
+                "checks": [asdict(item) for item in found],
+            }
+        )
     elif csv is None:
-        rows = [
+        _show(found, summary, counts)
+    if not found.ok:
+        raise typer.Exit(FAILED)
+
+
+def _show(found: Validation, summary: list[Verdict], counts: dict[str, int]) -> None:
+    """Print a row for each point, then one for each check, then what was left out."""
+    output.show_table(
+        ["point", "label", "PLF", "bits per frame", "above the curve", "checks", "verdict"],
+        (
+            (
+                item.point,
+                item.label,
+                item.plf,
+                item.rate,
+                item.bits_above,
+                item.checks,
+                item.verdict,
+            )
+            for item in summary
+        ),
+        "Points",
+    )
+    output.show_table(
+        ["point", "label", "PLF", "frame", "bound", "measured", "limit", "verdict"],
+        (
             (
                 item.point,
                 item.label,
@@ -69,17 +116,20 @@ def validate(
                 item.verdict,
             )
             for item in found
-        ]
-        heads = ["point", "label", "PLF", "frame", "bound", "measured", "limit", "verdict"]
-        output.show_table(heads, rows)
-        summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
-        typer.echo(f"points: {len(measured)}; checks: {summary}")
-        unchecked = sorted(set(range(len(measured))) - {item.point for item in found})
-        if unchecked:
-            numbers = ", ".join(map(str, unchecked))
-            typer.echo(f"not checked: points {numbers}; {GIVE_SOURCE}")
-    if not found.ok:
-        raise typer.Exit(FAILED)
+        ),
+        "Checks",
+    )
+    made = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+    typer.echo(f"points: {len(summary)}; checks: {made}")
+    reasons: dict[str, list[int]] = {}
+    for item in summary:
+        for reason in item.left_out:
+            reasons.setdefault(reason, []).append(item.point)
+    for reason, numbers in reasons.items():
+        typer.echo(f"left out at points {', '.join(map(str, numbers))}: {reason}")
+    unchecked = [item.point for item in summary if not item.checks]
+    if unchecked:
+        typer.echo(f"not checked: points {', '.join(map(str, unchecked))}; {GIVE_SOURCE}")
 
 
 def _source(rho: str | None, sigma: str | None, frames: int) -> GaussMarkov | None:

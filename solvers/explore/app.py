@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from rdp._check import one_line
 from solvers.errors import SolverError
 
 if TYPE_CHECKING:
@@ -198,11 +199,11 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
 
     @app.errorhandler(ValueError)
     def bad_input(error: ValueError) -> Any:
-        return jsonify(error=str(error)), 400
+        return jsonify(error=one_line(error)), 400
 
     @app.errorhandler(SolverError)
     def failed(error: SolverError) -> Any:
-        return jsonify(error=str(error)), 422
+        return jsonify(error=one_line(error)), 422
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Any:

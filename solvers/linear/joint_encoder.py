@@ -44,6 +44,8 @@ from solvers.linear.steady_encoder import measured_by, rate_bound, steady_encode
 
 Array = np.ndarray
 
+_CLOSED = 1e-6  # relative gap at which no other start is tried
+
 
 @dataclass(frozen=True, eq=False)
 class JointEncoder:
@@ -116,16 +118,23 @@ def joint_encoder(source: LinearSource, rate: float) -> JointEncoder:
     search = Direction(root, a, bits)
     start, _ = search.at(seen / scale)
     mmse_gain = np.linalg.pinv(root, rcond=1e-13) @ steady_encoder(source, bits).gain
-    gain, error = search.maximise(gained, [seen, start, root.T @ h, mmse_gain])
-    measured = measured_by(a, w, gain, error)
-    if wanted @ gain < 0:
-        gain = -gain
-    m = float(h @ error @ h)
-    # m + E(Xtil - Xhat)^2, without the cancellation in 2 sigma^2 - 2 f' g
-    joint = m + float((b - gain) @ lyapunov(a.T, np.outer(h, h)) @ (b - gain))
-    excess = _bound(a, w, wanted, root, gain, error, bits) - float(wanted @ gain)
+    starts = [mmse_gain, seen, start, root.T @ h]
+    seen_by = lyapunov(a.T, np.outer(h, h))
     rounding = 64 * np.finfo(np.float64).eps * np.sqrt(np.linalg.cond(root)) * float(h @ sigma @ h)
-    bound = joint - 2 * max(excess, 0.0) - rounding
+    try:
+        for number in (1, len(starts)):
+            gain, error = search.maximise(gained, starts[:number])
+            gain = gain if wanted @ gain >= 0 else -gain
+            m = float(h @ error @ h)
+            # m + E(Xtil - Xhat)^2, without the cancellation in 2 sigma^2 - 2 f' g
+            joint = m + float((b - gain) @ seen_by @ (b - gain))
+            excess = _bound(a, w, wanted, root, gain, error, bits) - float(wanted @ gain)
+            bound = joint - 2 * max(excess, 0.0) - rounding
+            if joint - bound <= _CLOSED * joint:
+                break
+    except np.linalg.LinAlgError as singular:  # an error of the state that float64 cannot hold
+        raise SolverError(Status.INACCURATE, f"joint_encoder: {singular}") from singular
+    measured = measured_by(a, w, gain, error)
     if not joint - bound <= 1e-3 * joint + 4 * rounding:
         raise SolverError(
             Status.INACCURATE,

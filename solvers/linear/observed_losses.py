@@ -106,9 +106,7 @@ def self_adaptive_filter(observed: Observed, frames: int) -> PerceptualFilter:
         block = slice(t * size, (t + 1) * size)
         factor[block, block] = root
     estimate = block_factor(source, gains)
-    return _filter(
-        estimate, factor @ rows.from_estimate, factor @ rows.from_noise, errors, h
-    )
+    return _filter(estimate, factor @ rows.from_estimate, factor @ rows.from_noise, errors, h)
 
 
 def _filter(

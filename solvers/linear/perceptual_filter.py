@@ -197,9 +197,7 @@ def perceptual_filter(observed: Observed, frames: int, weights: object = None) -
     )
 
 
-def innovation_filter(
-    observed: Observed, frames: int, weights: object = None
-) -> PerceptualFilter:
+def innovation_filter(observed: Observed, frames: int, weights: object = None) -> PerceptualFilter:
     r"""Best filter whose innovation follows the new observation of the same frame alone.
 
     :math:`\hat e_t` is a function of :math:`u_t` and noise: nothing is held back for later, and

@@ -21,6 +21,7 @@ same number from spectra.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -110,21 +111,64 @@ def steady_distortion(
     m = np.clip(np.einsum("i,tij,j->t", h, errors, h), 0.0, variance)
     estimate = variance - m
     framewise = m + (np.sqrt(variance) - np.sqrt(estimate)) ** 2
-    innovation, _ = steady_innovations(source)
-    seen = lyapunov(a.T, np.outer(h, h))
-    wanted = seen @ innovation
-    best, bound = _ring(a, gains, wanted)
-    # Xtil - Xhat = sum_j h' A^j (gamma - b) u: no cancellation at high rates
-    missing = innovation - gains
-    sequential = float((m + np.einsum("ti,ij,tj->t", missing, seen, missing)).mean())
-    used = float(np.mean(gains @ wanted))
+    found = best_decoder(source, gains, m)
     return SteadyDistortion(
         mmse=float(m.mean()),
         framewise=float(framewise.mean()),
-        joint_sequential=sequential,
-        joint=sequential - 2 * (best - used),
-        lower_bound=sequential - 2 * (bound - used),
+        joint_sequential=float(found.sequential.mean()),
+        joint=float(found.distortion.mean()),
+        lower_bound=found.lower_bound,
     )
+
+
+class BestDecoder(NamedTuple):
+    """Decoder of least mean distortion at perfect joint realism, over a period.
+
+    Parameters
+    ----------
+    distortion : (N,) array
+        D_t of each frame of the period.
+    sequential : (N,) array
+        D_t of the sequential decoder.
+    lower_bound : float
+        No decoder of this representation has a smaller mean.
+    """
+
+    distortion: Array
+    sequential: Array
+    lower_bound: float
+
+
+def best_decoder(source: LinearSource, gains: Array, mmse: Array) -> BestDecoder:
+    """Best decoder of a periodic representation under perfect joint realism.
+
+    Parameters
+    ----------
+    source : LinearSource
+        Scalar frames, all poles inside the unit circle.
+    gains : (N, n) array
+        gamma_t of the representation, see `periodic_filter`.
+    mmse : (N,) array
+        Its errors m_t.
+
+    Raises
+    ------
+    SolverError
+        The solver failed.
+    """
+    a, _, h = scalar(source)
+    innovation, _ = steady_innovations(source)
+    wanted = lyapunov(a.T, np.outer(h, h)) @ innovation
+    back, bound = _ring(a, gains, wanted)
+    # Xtil - Xhat = sum_j h' A^j (gamma - b) u: no cancellation at high rates
+    missing = innovation - gains
+    sequential = mmse + _periodic(a, np.einsum("ti,tj->tij", missing, missing)) @ h @ h
+    # E[X_t Xhat_t] = h' V_t h with V_t = A V_{t-1} A' + g_t b'
+    more = np.einsum("ti,j->tij", back - gains, innovation)
+    distortion = sequential - 2 * (_periodic(a, 0.5 * (more + more.mT)) @ h @ h)
+    mean = float(distortion.mean())
+    lowest = mean - 2 * max(bound - float(np.mean(back @ wanted)), 0.0)
+    return BestDecoder(distortion, sequential, lowest)
 
 
 def periodic_filter(source: LinearSource, rates: Array, measurement: object) -> tuple[Array, Array]:
@@ -165,8 +209,8 @@ def periodic_filter(source: LinearSource, rates: Array, measurement: object) -> 
     raise SolverError(Status.FAILED, "periodic_filter: the Kalman filter does not settle")
 
 
-def _ring(a: Array, gains: Array, wanted: Array) -> tuple[float, float]:
-    """Value of the best decoder and its upper bound, both means over the period."""
+def _ring(a: Array, gains: Array, wanted: Array) -> tuple[Array, float]:
+    """Gains g_t of the best decoder, (N, n), and the bound of the mean of wanted' g_t."""
     period = len(gains)
     covariances = _periodic(a, np.einsum("ti,tj->tij", gains, gains))
     roots, inverses = [], []
@@ -177,7 +221,7 @@ def _ring(a: Array, gains: Array, wanted: Array) -> tuple[float, float]:
         inverses.append((vectors[:, keep] / np.sqrt(values[keep])).T)
     scale = max(float(np.linalg.norm(root.T @ wanted)) for root in roots)
     if not scale > 0:
-        return 0.0, 0.0
+        return np.zeros_like(gains), 0.0
     chain = Chain(
         [inverses[t] @ a @ roots[t - 1] for t in range(period)],
         [inverse @ gain[:, None] for inverse, gain in zip(inverses, gains, strict=True)],
@@ -192,9 +236,10 @@ def _ring(a: Array, gains: Array, wanted: Array) -> tuple[float, float]:
         float(np.linalg.eigvalsh(inverse @ part @ inverse.T).max(initial=0.0))
         for inverse, part in zip(inverses, used, strict=True)
     )
-    value = max(value, float(np.mean(back @ wanted) / np.sqrt(max(excess, 1.0))))
-    bound = scale * _ring_bound(chain, dual) / period
-    return value, max(bound, value)
+    back = back / np.sqrt(max(excess, 1.0))
+    if not float(np.mean(back @ wanted)) > value:
+        back = gains
+    return back, max(scale * _ring_bound(chain, dual) / period, value)
 
 
 def _periodic(a: Array, added: Array) -> Array:

@@ -32,13 +32,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from rdp import _check
-from rdp.linear_source import LinearSource, lyapunov, scalar, steady_innovations
+from rdp.linear_source import LinearSource, innovations, lyapunov, scalar, steady_innovations
 from rdp.solution import Status
 from solvers.errors import SolverError
 from solvers.linear._direction import Direction, square_root
 
 Array = np.ndarray
 
+_HIGH = 3.0  # bits, from where on the measurement of the frame itself is nearly the best
+_SETTLED = 64  # frames after which the innovation is nearly that of the steady state
+_CLOSED = 1e-6  # relative gap at which no other start is tried
 _INACCURATE = 1e-3  # relative gap above which the answer is not returned
 
 
@@ -119,24 +122,55 @@ def steady_encoder(source: LinearSource, rate: float, weight: object = None) -> 
     search = Direction(root, a, bits)
     observed = lyapunov(search.transition.T, root.T @ c @ root)
     values, vectors = np.linalg.eigh(observed)
-    starts = [root.T @ h, *(vectors * np.sqrt(np.maximum(values, 0.0))).T[::-1][:3]]
     scale = max(float(values[-1]), 1e-300)
+    # the innovation of the frame is nearly the best direction; the others are for the rest
+    starts = [np.linalg.pinv(root, rcond=1e-13) @ innovations(source, _SETTLED).gain[-1]]
+    starts += [root.T @ h, *(vectors * np.sqrt(np.maximum(values, 0.0))).T[::-1][:3]]
 
     def gained(d: Array) -> tuple[float, Array]:
         return float(d @ observed @ d) / scale, 2 * (observed @ d) / scale
 
-    gain, error = search.maximise(gained, starts)
-    measured = measured_by(a, w, gain, error)
-    gain = gain if h @ gain >= 0 else -gain
-    value = float((c * error).sum())
-    bound = rate_bound(a, w, c, bits, error)
+    try:
+        for number in (1, len(starts)):
+            gain, error = search.maximise(gained, starts[:number])
+            value = float((c * error).sum())
+            bound = rate_bound(a, w, c, bits, error)
+            if value - bound <= _CLOSED * value:
+                break
+    except np.linalg.LinAlgError as singular:  # an error of the state that float64 cannot hold
+        if weight is None and bits >= _HIGH:
+            return _of_the_frame(source, bits, 0.0)
+        raise SolverError(Status.INACCURATE, f"steady_encoder: {singular}") from singular
     if not value - bound <= _INACCURATE * value:
+        if weight is None and bits >= _HIGH:
+            return _of_the_frame(source, bits, bound)
         raise SolverError(
             Status.INACCURATE,
             f"steady_encoder: value {value:.3e} but bound {bound:.3e}; poles too near the circle, "
             "or an error too small, for float64",
         )
+    measured = measured_by(a, w, gain, error)
+    gain = gain if h @ gain >= 0 else -gain
     return SteadyEncoder(measured, gain, error, float(h @ error @ h), bound, value)
+
+
+def _of_the_frame(source: LinearSource, bits: float, bound: float) -> SteadyEncoder:
+    r"""The measurement of the frame itself, best in the limit of high rates; no cancellation.
+
+    The bound is :math:`m \ge 2^{-2R} q`, tight there.
+    """
+    a, w, h = scalar(source)
+    gain, error = steady_gain(source, bits, h)
+    left = float(np.exp2(-2 * bits))
+    value = left * float(h @ (a @ error @ a.T + w) @ h)
+    bound = max(bound, left * steady_innovations(source)[1])
+    if not value - bound <= _INACCURATE * value:
+        raise SolverError(
+            Status.INACCURATE,
+            f"steady_encoder: value {value:.3e} but bound {bound:.3e}; poles too near the circle "
+            "for float64",
+        )
+    return SteadyEncoder(h / np.linalg.norm(h), gain, error, value, bound, value)
 
 
 def steady_gain(source: LinearSource, rate: float, measurement: object) -> tuple[Array, Array]:

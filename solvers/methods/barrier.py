@@ -45,6 +45,15 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 _CHUNK = 64  # points in a task at least
+KERNELS = {  # what each function of `solvers._barrier.batch` solves
+    "sequential_points": "the sequential objective",
+    "weighted_points": "weighted objectives",
+    "two_frame_points": "weighted objectives of two frames under PLF-JD",
+}
+_UNFELT = 1e-7  # share of the objective below which a solver does not feel a frame
+_AT_LEAST = 1e-6  # a distortion this near to the MMSE, relative to it, is the least there is
+_SMALLEST = 1e-14  # least distortion that a weight is chosen for, relative to the variance
+_TIE = 1e-6  # gap of an answer that breaks ties, relative to the objective
 
 
 def solve_barrier(problem: Problem) -> Scheme:
@@ -105,6 +114,7 @@ def solve_barrier(problem: Problem) -> Scheme:
         mmse=mmse_recursion(source, problem.rates).mmse,
         lower_bound=bound,
         message="primal-dual barrier",
+        distortion=points.distortion[0],
     )
 
 
@@ -187,6 +197,7 @@ def _run(
     from numba import config
 
     from solvers._barrier import batch
+    from solvers._compiled import announced
 
     unit = 2.0 ** np.round(np.log2(source.sigma.max()))  # exact to divide and multiply by
     given = (
@@ -220,9 +231,14 @@ def _run(
             points.scheme[:] = part.scheme
 
     def spread(kernel: Callable[..., None], chosen: Array) -> None:
+        if not chosen.size:
+            return
         tasks = min(4 * workers if workers > 1 else 1, -(-len(chosen) // _CHUNK))
-        parts = np.array_split(chosen, tasks) if tasks else []
-        with ThreadPoolExecutor(workers) if tasks > 1 else nullcontext() as pool:
+        parts = np.array_split(chosen, tasks)
+        with (
+            announced(kernel, KERNELS[kernel.__name__]),
+            ThreadPoolExecutor(workers) if tasks > 1 else nullcontext() as pool,
+        ):
             list((pool.map if pool else map)(partial(solve, kernel), parts))
 
     two = np.zeros(len(levels), dtype=bool)
@@ -232,10 +248,67 @@ def _run(
     # the general kernel solves the points at which the one for two frames stalls, say |rho| = 1
     rest = np.flatnonzero(~two | (points.status != 0))
     spread(batch.sequential_points if weights is None else batch.weighted_points, rest)
+    if weights is not None:
+        least = mmse_recursion(source, rates).mmse / unit**2
+        _break_ties(given, rates, levels, least, points)
     for values, power in zip(points, (2, 2, 2, 0, 1), strict=True):
         if power:
             values *= unit**power
     return points
+
+
+def is_compiled(problem: Problem) -> bool:
+    """Whether the kernel of a problem is compiled: its answer takes milliseconds."""
+    from solvers._barrier import batch
+    from solvers._compiled import is_ready
+
+    if problem.plf in ("MMSE", "FMD"):
+        return True
+    if problem.weights is None:
+        return is_ready(batch.sequential_points)
+    two = _has_two_frames(problem.plf, problem.weights, problem.thresholds[None])
+    return is_ready(batch.two_frame_points if two[0] else batch.weighted_points)
+
+
+def _has_two_frames(plf: str, weights: Array | None, levels: Array) -> Array:
+    """Whether the kernel of two frames solves each of N points, (N,) bool array."""
+    if weights is None or plf != "JD" or levels.shape[1] != 2:
+        return np.zeros(len(levels), dtype=bool)
+    return (levels.min(axis=1) > 0) & (levels[:, 1] < np.inf)
+
+
+def _break_ties(
+    given: tuple[Source, Array], rates: Array, levels: Array, least: Array, points: Points
+) -> None:
+    """Solve again where a frame weighs next to nothing, with a little more weight on it.
+
+    What such a frame does is arbitrary within the gap. An answer is taken if the objective, with
+    the weights asked for, stays as near to its bound as that of other points.
+    """
+    from solvers._barrier import batch
+    from solvers._compiled import announced
+
+    source, weights = given
+    objective = points.distortion @ weights
+    unfelt = weights * points.distortion < _UNFELT * objective[:, None]
+    unfelt &= points.distortion > least * (1 + _AT_LEAST)
+    for i in np.flatnonzero(unfelt.any(axis=1) & (points.status == 0)):
+        stake = np.maximum(least[i], _SMALLEST * source.variance)
+        part = batch.Points(
+            np.empty_like(points.distortion[:1]),
+            np.empty_like(points.perception[:1]),
+            np.empty_like(points.bound[:1]),
+            np.empty_like(points.status[:1]),
+            np.empty_like(points.scheme),
+        )
+        raised = np.maximum(weights, _UNFELT * objective[i] / stake)
+        with announced(batch.weighted_points, KERNELS["weighted_points"]):
+            batch.weighted_points(source, raised, rates[i : i + 1], levels[i : i + 1], part)
+        lost = float(part.distortion[0] @ weights) - points.bound[i]
+        if part.status[0] == 0 and lost <= _TIE * objective[i]:
+            points.distortion[i], points.perception[i] = part.distortion[0], part.perception[0]
+            if i == len(rates) - 1:
+                points.scheme[:] = part.scheme
 
 
 def _span(chosen: Array) -> Array | slice:

@@ -35,11 +35,11 @@ from rdp.solution import Status
 from rdp.vector_source import VectorGaussMarkov
 from solvers._sdp.block_bound import block_bound
 from solvers._sdp.block_program import BlockProgram
+from solvers.acceptance import RESIDUAL
 from solvers.errors import SolverError
 
 Array = np.ndarray
 
-_RESIDUAL = 1e-6  # relative to the variance of the source
 _GAP = 1e-5  # relative to the objective
 
 
@@ -225,5 +225,5 @@ def _check_residuals(
         "perception": 0.0 if program.perception is None else (perception - program.levels).max(),
     }
     for name, value in worst.items():
-        if not value <= _RESIDUAL:
+        if not value <= RESIDUAL:
             raise SolverError(Status.INACCURATE, f"block_sdp: residual of {name} is {value:.2e}")

@@ -66,6 +66,7 @@ def solve_closed_form(problem: Problem) -> Scheme:
         mmse=built.backbone.mmse[0],
         lower_bound=float(problem.frame_weights @ built.distortion[0]),
         message=f"closed form of {form}",
+        distortion=built.distortion[0],
     )
 
 

@@ -171,8 +171,15 @@ def solve_lookahead(problem: Problem) -> Scheme:
     found = lookahead(source, problem.rates, problem.weights, problem.plf)
     backbone = mmse_recursion(source, problem.rates)
     v = backbone.prediction_error
-    power = backbone.gain**2 * v
+    power = Frames.of(source, problem.rates).power
     cov_xhat, cross = moments(source, v, power, found.correlation, found.held, problem.plf)
     method = "exact, by pooling" if problem.plf == "JD" else "barrier, tridiagonal Newton"
     message = "sequential rule" if problem.weights is None else method
-    return Scheme(cov_xhat, cross, backbone.mmse, found.lower_bound, message)
+    return Scheme(
+        cov_xhat,
+        cross,
+        backbone.mmse,
+        found.lower_bound,
+        message,
+        distortion=found.distortion,
+    )

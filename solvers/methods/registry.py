@@ -24,6 +24,9 @@ Array = np.ndarray
 # What a method does not cover: reason -> whether it holds at each of N points, or at all of them.
 Refusals = dict[str, Array | np.bool | bool]
 
+_HIGHER_ORDER = "sources of higher order"
+_FIRST_ORDER = "sources given as a GaussMarkov"
+
 
 @dataclass(frozen=True)
 class Method:
@@ -44,6 +47,9 @@ class Method:
     checks_others : bool
         Whether the method is a second route: "auto" takes it only where the others do not cover or
         do not certify.
+    preferred_from : int
+        Frames from which "auto" takes it in its turn; with fewer, only where the methods that are
+        not second routes do not certify.
     """
 
     name: str
@@ -53,8 +59,11 @@ class Method:
     function: str
     refusals: Callable[[Problem, Array, Array], Refusals]
     checks_others: bool = False
+    preferred_from: int = 1
 
     def _refusals(self, problem: Problem, rates: Array, levels: Array) -> Refusals:
+        if not problem.first_order and self.name != "linear":
+            return {_HIGHER_ORDER: True}
         limit = self.name == "shared-bits"
         what = f"{'un' if limit else ''}limited common randomness"
         return {
@@ -106,7 +115,15 @@ def methods_for(problem: Problem) -> tuple[Method, ...]:
     >>> [method.name for method in methods_for(problem)]
     ['lookahead', 'barrier', 'sdp']
     """
-    return tuple(method for method in METHODS.values() if method.covers(problem))
+    return tuple(method for method in _in_turn(problem) if method.covers(problem))
+
+
+def _in_turn(problem: Problem) -> list[Method]:
+    """All methods, in the order in which "auto" asks them."""
+    frames = problem.source.frames
+    return sorted(
+        METHODS.values(), key=lambda method: (method.checks_others, frames < method.preferred_from)
+    )
 
 
 def method_for(problem: Problem) -> Method:
@@ -119,7 +136,12 @@ def method_for(problem: Problem) -> Method:
     """
     for method in methods_for(problem):
         return method
-    reasons = (f"{m.name} does not cover {m.refusal(problem)}" for m in METHODS.values())
+    refusals = {m.name: m.refusal(problem) for m in METHODS.values()}
+    reasons = (
+        f"{name} does not cover {reason}"
+        for name, reason in refusals.items()
+        if reason not in (_HIGHER_ORDER, _FIRST_ORDER)
+    )
     raise SolverError(Status.UNSUPPORTED, f"no method covers the problem: {'; '.join(reasons)}")
 
 
@@ -139,7 +161,7 @@ def methods_at(problem: Problem, rates: Array, levels: Array) -> Array:
         "" where no method covers a point.
     """
     out = np.full(len(rates), "", dtype=f"<U{max(map(len, METHODS))}")
-    for method in METHODS.values():
+    for method in _in_turn(problem):
         left = np.flatnonzero(out == "")
         if left.size:
             out[left[method.covered(problem, rates[left], levels[left])]] = method.name
@@ -194,7 +216,7 @@ def _needs_zero_perception(problem: Problem, rates: Array, levels: Array) -> Ref
     }
 
 
-def _needs_many_frames(problem: Problem, rates: Array, levels: Array) -> Refusals:
+def _needs_bound_frames(problem: Problem, rates: Array, levels: Array) -> Refusals:
     source, weights = problem.source, problem.weights
     if source.modes is not None:
         return {"vector frames": True}
@@ -203,10 +225,42 @@ def _needs_many_frames(problem: Problem, rates: Array, levels: Array) -> Refusal
     repeats = problem.plf == "JD" and (source.innovation <= 1e-14 * source.variance).any()
     return {
         "a loss other than PLF-JD and PLF-SA": problem.plf not in ("JD", "SA"),
-        f"fewer than {MANY_FRAMES} frames": source.frames < MANY_FRAMES,
         "weights with a threshold 0": weighted & (levels == 0).any(axis=1),
         "weights with frames that repeat one another under PLF-JD": weighted and repeats,
         "frames with neither weight nor threshold": weighted & idle.any(axis=1),
+    }
+
+
+def _needs_higher_order(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    if problem.first_order:
+        return {_FIRST_ORDER: True}
+    loss, window = problem.plf, _window(problem)
+    bound = levels[:, -1:] if loss == "JD" else levels
+    free = np.isinf(levels).all(axis=1)
+    later = np.isinf(rates[:, 1:]) & np.isfinite(rates[:, :-1])
+    weighted = problem.weights is not None
+    searched = weighted and problem.encoder == "optimal"
+    positive = (loss not in ("MMSE", "FMD")) & (bound > 0).any(axis=1) & ~free
+    program = positive | (weighted & (loss == "SA" or window is not None) & ~free)
+    what = f"PLF-{loss} with sources of higher order"
+    return {
+        "PLF-CP with sources of higher order": (loss == "CP") & ~free,
+        f"positive thresholds of {what} and the sequential objective; give weights": (
+            positive & (not weighted) & (loss != "CP")
+        ),
+        f"weights of {what} over more than {FEW_FRAMES} frames": (
+            program & weighted & (problem.source.frames > FEW_FRAMES)
+        ),
+        f"weights of {what} and encoder 'optimal'; take encoder 'mmse'": (
+            searched & (program | (loss not in ("MMSE", "JD"))) & ~free
+        ),
+        "weights with encoder 'optimal' at rates 0 or inf; take encoder 'mmse'": (
+            searched & ((rates == 0) | np.isinf(rates)).any(axis=1)
+        ),
+        # that frame could make good all earlier ones, which no measurement of one direction does
+        "an infinite rate after a finite one with encoder 'optimal'; take encoder 'mmse'": (
+            (problem.encoder == "optimal") & later.any(axis=1)
+        ),
     }
 
 
@@ -224,6 +278,7 @@ def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
     }
 
 
+FEW_FRAMES = 12  # of the semidefinite program for sources of higher order
 MANY_FRAMES = 16  # from here on, products with the Newton matrix cost less than the matrix
 
 # The cheapest first.
@@ -247,6 +302,14 @@ METHODS: dict[str, Method] = {
             _needs_zero_thresholds,
         ),
         Method(
+            "linear",
+            "sources of any order: losses at threshold 0; any thresholds with weights, few frames",
+            "O(T^3)",
+            "solvers.methods.linear",
+            "solve_linear",
+            _needs_higher_order,
+        ),
+        Method(
             "waterfilling",
             "frames of many independent modes, sequential objective",
             "O(T d)",
@@ -264,11 +327,12 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "long-horizon",
-            "PLF-JD and PLF-SA at positive thresholds, 16 frames or more",
+            "PLF-JD and PLF-SA at positive thresholds; the first choice from 16 frames on",
             "about O(T^3)",
             "solvers.methods.long_horizon",
             "solve_long_horizon",
-            _needs_many_frames,
+            _needs_bound_frames,
+            preferred_from=MANY_FRAMES,
         ),
         Method(
             "barrier",

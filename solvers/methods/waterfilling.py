@@ -62,6 +62,7 @@ Array = np.ndarray
 
 _CHUNK = 1 << 16  # modes in one task
 _TOLERANCE = 1e-8  # relative; the certified gap is of second order in it
+_FAR = 30.0  # of log levels: a tangent that leads so far says little
 _PASSES = 200
 
 
@@ -384,10 +385,10 @@ class _Modes:
             if abs(rate - budget) <= _TOLERANCE * budget:
                 break
             bold = bold and rate > 0.5 * budget
-            if slope < 0:
-                left = max(left, z - (rate - budget) / slope)
-            elif left == -np.inf:
+            tangent = z - (rate - budget) / slope if slope < 0 else -np.inf
+            if tangent < z - _FAR and left == -np.inf:  # the level before was that of other modes
                 left = self.leftmost(beta, budget)
+            left = max(left, tangent)
             before, z = z, z - np.log(rate / budget) * rate / slope if bold else left
             if abs(z - before) <= 4e-16 * max(1.0, abs(z)):
                 break

@@ -31,3 +31,17 @@ def test_causality_costs_more_than_realism_but_at_very_low_rates():
     half = table.index.get_indexer([0.5], method="nearest")[0]
     assert_allclose(table.index[half], 0.5)
     assert_allclose(table.noncausal_realism.iloc[half], 0.135737, atol=5e-7)
+
+
+def test_codecs_with_few_shared_bits_lie_above_the_bound_and_at_their_scheme():
+    module = import_module("figures.shared_bits")
+    table = module.compute().pivot(
+        index=["frame", "shared_bits"], columns="series", values="distortion"
+    )
+    for plf in ("FMD", "JD"):
+        assert (table[plf].dropna() >= table["bound"].dropna() - 1e-12).all()
+        points = table[f"codec {plf}"].dropna()
+        assert (points > 1.2 * table["codec bound"].dropna()).all()
+        limited = points.drop(np.inf, level="shared_bits")
+        assert_allclose(limited, table[plf][limited.index], rtol=0.05)
+    assert (np.diff(table["codec JD"].dropna().unstack(), axis=1) < 0).all()

@@ -1,5 +1,7 @@
 """Every figure builds, with its numbers, and twice the same."""
 
+import errno
+import os
 from importlib import import_module
 
 import numpy as np
@@ -101,3 +103,36 @@ def test_the_command_makes_one_figure(tmp_path):
 def test_the_command_lists_figures():
     result = CliRunner().invoke(app, ["--list"])
     assert result.output.split() == names()
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_a_full_disk_leaves_each_old_file_whole(tmp_path, monkeypatch, room):
+    """The table comes first, then the picture; what cannot be written stays as it was."""
+    old = {path: path.read_bytes() + b"old" for path in build("factor_two", tmp_path)}
+    for path, content in old.items():
+        path.write_bytes(content)
+    sync, calls = os.fsync, []
+
+    def full(handle):
+        calls.append(handle)
+        if len(calls) > 2 * room:  # a file, and its folder
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    torn = list(old)[room]
+    with pytest.raises(OSError, match=rf"No space left on device: '.*{torn.name}'"):
+        build("factor_two", tmp_path)
+    for number, (path, content) in enumerate(old.items()):
+        assert (path.read_bytes() == content) == (number >= room)
+    assert set(tmp_path.iterdir()) == set(old)
+
+
+def test_a_figure_without_its_results_writes_nothing(tmp_path, monkeypatch):
+    def missing():
+        raise MissingResults("factor_two: no points")
+
+    monkeypatch.setattr("figures.factor_two.compute", missing)
+    with pytest.raises(MissingResults, match="no points"):
+        build("factor_two", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from neural.__main__ import main  # noqa: E402
 from neural.experiment import Experiment  # noqa: E402
 from neural.training.checkpoint import load, tensors  # noqa: E402
+from rdp._files import locked  # noqa: E402
 from tests.neural.test_experiment import TINY, config, run  # noqa: E402, F401
 
 
@@ -140,3 +141,19 @@ def test_a_log_without_its_numbers_is_one_line(config, tmp_path, capsys):  # noq
     assert status == 2
     assert error.startswith("own: expected a log with the distortion under JD in every line")
     assert not (tmp_path / "learning.csv").exists()
+
+
+def test_a_new_run_does_not_delete_the_folder_of_another_trainer(tmp_path, capsys, monkeypatch):
+    """`overlay` begins anew: it deletes what an earlier run left, unless that run goes on."""
+    folder = tmp_path / "overlay" / "1" / "mmse"
+    folder.mkdir(parents=True)
+    (folder / "model.pt").write_text("of an earlier run")
+    with locked(folder / "lock"):
+        status, error = outcome(["overlay", "--runs", str(tmp_path)], capsys)
+        assert status == 2
+        assert error.startswith(f"{folder / 'lock'}: expected a folder that no other process")
+        assert (folder / "model.pt").exists()
+    monkeypatch.setattr("neural.__main__._train", lambda *given: None)
+    monkeypatch.setattr("neural.__main__._evaluate", lambda *given: None)
+    assert main(["overlay", "--runs", str(tmp_path), "--results", "x"]) == 0
+    assert not folder.exists()

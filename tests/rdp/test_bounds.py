@@ -135,10 +135,14 @@ def test_only_the_best_encoder_pays_exactly_twice_its_error():
     value = np.arange(4.0)
     contiguous = np.array([[1, 0], [1, 0], [0, 1], [0, 1]]) / 4
     interleaved = np.array([[1, 0], [0, 1], [1, 0], [0, 1]]) / 4
-    error, _ = moments_of_code(contiguous, value)
-    assert_allclose(best_realistic_distortion(contiguous, value), 2 * error)
-    error, _ = moments_of_code(interleaved, value)
-    assert best_realistic_distortion(interleaved, value) < 2 * error - 0.4
+    for code, pays_all in ((contiguous, True), (interleaved, False)):
+        error, distance = moments_of_code(code, value)
+        reached, most = best_realistic_distortion(code, value), bounds.factor_two(error)
+        assert_allclose(bounds.fmd_distortion_at_perception(error, distance, 0.0), reached)
+        if pays_all:
+            assert_allclose(reached, most)
+        else:
+            assert reached < most - 0.4
 
 
 def test_memory_replaces_common_randomness():

@@ -169,6 +169,18 @@ def test_what_is_no_such_file_is_refused(tmp_path, text):
         load_points(path)
 
 
+def test_a_message_about_a_long_value_is_short(tmp_path):
+    path = tmp_path / "points.json"
+    save_points(path, [OperatingPoint("a", "MMSE", rate=[1.0], distortion=[0.3])])
+    for bad in ('"\\n' + "a" * 10_000 + '"', '["\\u001b[31m' + "a" * 10_000 + '"]'):
+        path.write_text(path.read_text().replace("[\n    0.3\n   ]", bad))
+        with pytest.raises(ValueError, match=r"point 0: distortion: expected numbers") as caught:
+            load_points(path)
+        assert len(str(caught.value)) < 700
+        assert str(caught.value).isprintable()
+        path.write_text(path.read_text().replace(bad, "[\n    0.3\n   ]"))
+
+
 def test_provenance_must_be_plain_data():
     with pytest.raises(ValueError, match="provenance: expected what JSON can hold"):
         OperatingPoint(**GOOD, provenance={"model": object()})

@@ -92,6 +92,24 @@ def test_sequential_bound_is_below_every_continuation(seed):
 
 @given(SEEDS)
 @settings(max_examples=60, deadline=None)
+def test_slopes_on_frames_without_weight_and_threshold_play_no_role_under_sa(seed):
+    """W2 of fewer frames is no larger; with those frames the quadratic form would be indefinite."""
+    rng = np.random.default_rng(seed)
+    source = GaussMarkov(rng.uniform(0.5, 2, 4), rng.uniform(-0.9, 0.9, 3))
+    rates, levels = rng.uniform(0.1, 2, 4), rng.uniform(0.02, 0.2, 4)
+    free = rng.permutation(3)[: rng.integers(1, 3)]
+    weights = rng.uniform(0.5, 1, 4)
+    levels[free], weights[free] = np.inf, 0.0
+    problem = Problem(source, rates, SA(levels), weights)
+    mu, slope = random_dual(rng, problem)
+    slope[:, 3, 3] -= 0.3
+    without = slope.copy()
+    without[:, free], without[:, :, free] = 0.0, 0.0
+    assert lower_bound(problem, mu, slope) == lower_bound(problem, mu, without)
+
+
+@given(SEEDS)
+@settings(max_examples=60, deadline=None)
 def test_one_frame_bound_is_tight_at_the_optimal_slope(seed):
     rng = np.random.default_rng(seed)
     sigma, rate = 10 ** rng.uniform(-2, 2), rng.uniform(0, 6)

@@ -95,6 +95,28 @@ def test_records_of_another_sweep_are_not_taken(path):
         assert Checkpoint(path, other).done == {}
 
 
+def test_the_checkpoint_of_another_sweep_is_refused(path):
+    other = hashlib.sha256(b"another sweep").digest()
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match=r"got .*/c, which belongs to another sweep"):
+        Checkpoint(path, other)
+    assert path.read_bytes() == content
+
+
+def test_a_record_counts_when_it_is_on_disk(path, monkeypatch):
+    """A disk may take the bytes and refuse them later: then the record is taken back."""
+    content, checkpoint = path.read_bytes(), Checkpoint(path, DIGEST)
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left .*start the same sweep again"):
+        checkpoint.add(9, np.ones(3))
+    assert path.read_bytes() == content
+    assert 9 not in checkpoint.done
+
+
 def test_a_damaged_header_without_records_is_refused(tmp_path):
     checkpoint = Checkpoint(tmp_path / "c", DIGEST)
     content = bytearray(checkpoint.header)

@@ -1,6 +1,7 @@
 // Controls -> request -> server -> tables -> plots. Requests that are out of date are skipped.
 
-import { draw, drawClip, legend, picture } from "./plots.js";
+import { draw, drawClip, keep, legend, picture } from "./plots.js";
+import { PRESETS, describe, extended, fromHash, toHash } from "./settings.js";
 
 const $ = (id) => document.getElementById(id);
 const PARTS = ["point", "rate", "perception"]; // one is drawn while the next is computed
@@ -71,6 +72,7 @@ async function updateOnce() {
   since = null;
   try {
     const request = readControls();
+    remember(request);
     const body = JSON.stringify(request);
     setStatusLater("computing\u2026");
     const parts = await Promise.allSettled(PARTS.map(async (part) => {
@@ -148,7 +150,91 @@ function redraw(part) {
   for (const [name, table] of Object.entries(answer.tables)) draw(name, table, options);
 }
 
-const redrawAll = () => Object.keys(answers).forEach(redraw);
+const redrawAll = () => {
+  Object.keys(answers).forEach(redraw);
+  if (answers.point) remember(answers.point.request);
+};
+
+// --- the setting: presets, address, comparison -------------------------------------------------
+
+function remember(request) { // the address holds the setting: reload, bookmark, share
+  const { seed, ...rest } = request;
+  const setting = { ...rest, seed: seed || null, y: $("quantity").value, scale: $("log").value };
+  if (setting.sigma === 1) setting.sigma = null;
+  history.replaceState(null, "", toHash(setting));
+  document.title = `${describe(request)} \u2013 rate, distortion, perception`;
+}
+
+function apply(setting) { // set the controls; they are checked when they are read
+  const given = (name, usual) => setting[name] ?? usual;
+  $("frames").value = given("frames", start.request.frames);
+  const rho = String(given("rho", start.request.rho));
+  $("rho-list").value = rho.includes(",") ? rho : "";
+  if (!rho.includes(",")) $("rho").value = $("rho-number").value = rho;
+  $("sigma-list").value = given("sigma", "");
+  state.seed = Number(given("seed", 0)) || 0;
+  state.columns = {
+    rate: extended(given("rates", start.request.rates), start.most_frames),
+    threshold: extended(given("levels", start.request.levels), start.most_frames),
+    weight: extended(given("weights", [1]), start.most_frames),
+  };
+  $("objective").value = setting.weights ? "weighted" : "sequential";
+  $("frame-table").classList.toggle("weighted", Boolean(setting.weights));
+  buildRows();
+  for (const [id, name, usual] of [["swept", "swept", "all"], ["window", "window", "all"],
+    ["quantity", "y", "sum"], ["log", "scale", "linear"]]) {
+    const value = String(given(name, usual));
+    $(id).value = [...$(id).options].some((option) => option.value === value) ? value : usual;
+  }
+}
+
+function choosePreset() {
+  const preset = PRESETS[$("preset").value];
+  $("message").textContent = preset ? preset.text : "";
+  if (!preset) return;
+  apply(preset);
+  update();
+}
+
+function tiePresets() {
+  const options = Object.entries(PRESETS).map(([value, { title }]) =>
+    element("option", { value, textContent: title }));
+  $("preset").replaceChildren(element("option", { value: "", textContent: "own values" }), ...options);
+  $("preset").addEventListener("input", (event) => { event.stopPropagation(); choosePreset(); });
+  $("controls").addEventListener("input", () => {
+    $("preset").value = "";
+    $("message").textContent = "";
+  });
+  $("keep").addEventListener("click", () => {
+    const on = $("keep").getAttribute("aria-pressed") !== "true";
+    $("keep").setAttribute("aria-pressed", on);
+    $("keep").textContent = on ? "drop" : "keep";
+    $("kept").textContent = on ? `thin: ${describe(answers.point.request)}` : "";
+    keep(on);
+    redrawAll();
+  });
+  $("share").addEventListener("click", () => copyText("share", location.href));
+  $("latex").addEventListener("click", () => copyText("latex", latex()));
+}
+
+function latex() { // the table of numbers, for a paper
+  const lines = [...$("numbers").rows].map((row) => [...row.cells].map((cell) =>
+    cell.textContent.replace(/([\u2080-\u2089])/gu, (c) => `_${c.codePointAt(0) - 0x2080}`)
+      .replace(/^([DP]_\d)$/, "$$$1$$")));
+  const body = lines.map((cells, i) => `${cells.join(" & ")} \\\\${i ? "" : " \\hline"}`);
+  return `\\begin{tabular}{l${"r".repeat(lines[0].length - 1)}}\n${body.join("\n")}\n\\end{tabular}\n`;
+}
+
+async function copyText(id, text) {
+  const label = $(id).textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    $(id).textContent = "copied";
+  } catch { // the browser refuses
+    window.prompt("Copy with Ctrl-C", text);
+  }
+  setTimeout(() => { $(id).textContent = label; }, 1500);
+}
 
 function addSum(table, request) {
   const weights = request.weights ?? Array(request.frames).fill(1);
@@ -225,14 +311,22 @@ function keepValues() { // before the rows are built again
   }
 }
 
+const TIPS = {
+  rate: "Bits of this frame for each sample of the source; at most 20.",
+  threshold: "How far the reconstruction may be from the source: squared Wasserstein-2 distance, in squared "
+    + "units of the source. 0 is perfect realism.",
+  weight: "Weight of the distortion of this frame in the sum.",
+};
+
 function cells(label, frame, values) {
   const box = (kind, what, value) => {
-    const input = element("input", { type: "number", className: kind, min: 0, step: "any", value });
+    const input = element("input", { type: "number", className: kind, min: 0, step: "any", value,
+      title: TIPS[kind] });
     input.ariaLabel = `${what}, ${label}`;
     return input;
   };
   const slider = element("input", { type: "range", className: "rate-slider", min: 0, max: MOST_RATE,
-    step: 0.05, value: values.rate });
+    step: 0.05, value: values.rate, title: TIPS.rate });
   slider.ariaLabel = `rate slider, ${label}`;
   const inputs = { slider, rate: box("rate", "rate", values.rate),
     threshold: box("threshold", "threshold", values.threshold), weight: box("weight", "weight", values.weight) };
@@ -308,7 +402,11 @@ function tie() {
     button.addEventListener("click", () => download(button.dataset.csv));
   }
   for (const button of document.querySelectorAll("[data-png]")) {
-    button.addEventListener("click", () => picture(button.dataset.png));
+    button.addEventListener("click", () => {
+      const title = button.dataset.png === "clip" ? $("clip-summary").textContent.split(":")[0]
+        : describe(answers.point.request);
+      picture(button.dataset.png, button.dataset.format ?? "png", title);
+    });
   }
 }
 
@@ -371,25 +469,21 @@ function tieClip() {
 
 async function begin() {
   start = await (await fetch("start")).json();
-  const { request: first } = start;
   legend($("legend"), start.styles, () => { redrawAll(); redrawClip(); });
-  const longer = (values, more) => Array.from({ length: start.most_frames }, (_, t) => values[t] ?? more);
-  state = {
-    seed: first.seed,
-    columns: {
-      rate: longer(first.rates, first.rates.at(-1)),
-      threshold: longer(first.levels, first.levels.at(-1)),
-      weight: longer([], 1),
-    },
-  };
+  state = { seed: start.request.seed, columns: {} };
   $("frames").max = start.most_frames;
-  $("frames").value = first.frames;
-  $("rho").value = first.rho;
-  $("rho-number").value = first.rho;
-  buildRows();
+  tiePresets();
   tie();
   tieClip();
-  setStatusLater("computing\u2026 the first use compiles the solvers, which takes up to a minute");
+  const given = fromHash(location.hash);
+  if (given) apply(given);
+  else {
+    $("preset").value = "starved";
+    $("message").textContent = PRESETS.starved.text;
+    apply(PRESETS.starved);
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { redrawAll(); redrawClip(); });
+  setStatusLater("computing\u2026");
   update();
 }
 

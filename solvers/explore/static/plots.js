@@ -2,10 +2,14 @@
 
 const LABEL = (plf) => (plf === "MMSE" ? "MMSE" : `PLF-${plf}`);
 const GREY = "#b9c0c8";
+const DARK = { "#4D4D4D": "#b5b5b5", "#0072B2": "#56a8dd" }; // colours that a dark ground swallows
 const CONFIG = { responsive: true, displayModeBar: false };
 // Fitting the margins to the labels would take a quarter of the drawing time.
-const AXIS = { linecolor: "#8a939e", gridcolor: "#e6e9ed", zeroline: false, ticks: "outside",
-  tickcolor: "#8a939e", automargin: false, ticklabeloverflow: "allow" };
+const AXIS = { linecolor: "#8a939e", zeroline: false, ticks: "outside", tickcolor: "#8a939e",
+  automargin: false, ticklabeloverflow: "allow" };
+
+const dark = () => matchMedia("(prefers-color-scheme: dark)").matches;
+const onGround = (color, night = dark()) => (night ? DARK[color] ?? color : color);
 
 let styles = {};
 const hidden = new Set();
@@ -20,7 +24,7 @@ export function legend(place, given, redraw) {
       else hidden.add(plf);
       redraw();
     });
-    return entry(LABEL(plf), sample(styles[plf]), box);
+    return entry(LABEL(plf), sample({ ...styles[plf], color: onGround(styles[plf].color) }), box);
   });
   place.replaceChildren(...entries, entry("source X", sample({ color: GREY, dash: "solid" }, 6)));
 }
@@ -58,10 +62,25 @@ function rows(table, plf) {
   return table.plf.flatMap((name, i) => (name === plf ? [i] : []));
 }
 
+// Curves that were kept to compare with: by plot, as drawn then.
+const kept = {};
+let keeping = false;
+
+export function keep(on) {
+  keeping = on;
+  for (const name of ["rate", "perception", "frames"]) {
+    kept[name] = on ? document.getElementById(`plot-${name}`).data.map((trace) => ({
+      ...trace, name: `${trace.name}, kept`, mode: "lines", opacity: 0.75,
+      line: { ...trace.line, width: 1.2 },
+    })) : [];
+  }
+}
+
 function traces(table, x, y, markers) {
   return [...new Set(table.plf)].filter((plf) => !hidden.has(plf)).map((plf) => {
     const at = rows(table, plf);
-    const { color, dash, symbol } = styles[plf];
+    const { dash, symbol } = styles[plf];
+    const color = onGround(styles[plf].color);
     return {
       name: LABEL(plf), x: at.map((i) => table[x][i]), y: at.map((i) => table[y][i]),
       mode: markers ? "lines+markers" : "lines", line: { color, dash, width: 2 },
@@ -73,10 +92,12 @@ function traces(table, x, y, markers) {
 function layout(x, y, more = {}) {
   const { xaxis, yaxis, ...rest } = more;
   return {
-    font: { family: "system-ui, sans-serif", size: 12, color: "#1d2126" },
+    font: { family: "system-ui, sans-serif", size: 12, color: dark() ? "#e4e7eb" : "#1d2126" },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    hoverlabel: dark() ? { bgcolor: "#20252c" } : {},
     margin: { l: 70, r: 14, t: 12, b: 44 }, hovermode: "x", showlegend: false,
-    xaxis: { ...AXIS, ...xaxis, title: { text: x, standoff: 6 } },
-    yaxis: { ...AXIS, ...yaxis, title: { text: y, standoff: 6 } },
+    xaxis: { ...AXIS, gridcolor: dark() ? "#3a424d" : "#e6e9ed", ...xaxis, title: { text: x, standoff: 6 } },
+    yaxis: { ...AXIS, gridcolor: dark() ? "#3a424d" : "#e6e9ed", ...yaxis, title: { text: y, standoff: 6 } },
     uirevision: "keep", ...rest,
   };
 }
@@ -114,23 +135,42 @@ const PLOTS = {
 };
 
 export function draw(name, table, options) {
-  Plotly.react(`plot-${name}`, ...PLOTS[name](table, options), CONFIG);
+  const [data, arrangement] = PLOTS[name](table, options);
+  const before = keeping ? kept[name] ?? [] : [];
+  Plotly.react(`plot-${name}`, [...before, ...data], arrangement, CONFIG);
 }
 
 function paths(table) {
   const source = { name: "source X", x: table.frame, y: table.source, mode: "lines",
     line: { color: GREY, width: 7 }, hovertemplate: "%{y:.3g}" };
   const reconstructions = Object.keys(table).filter((name) => name in styles && !hidden.has(name)).map((plf) => {
-    const { color, dash, symbol } = styles[plf];
+    const { dash, symbol } = styles[plf];
+    const color = onGround(styles[plf].color);
     return { name: LABEL(plf), x: table.frame, y: table[plf], mode: "lines+markers",
       line: { color, dash, width: 2 }, marker: marker(color, symbol), hovertemplate: "%{y:.3g}" };
   });
   return table.source ? [source, ...reconstructions] : reconstructions;
 }
 
-export function picture(name) {
-  const { width, height } = document.getElementById(`plot-${name}`).getBoundingClientRect();
-  Plotly.downloadImage(`plot-${name}`, { format: "png", width, height, scale: 3, filename: `rdp-${name}` });
+// A picture for a paper or a slide: with title and legend, on white.
+export function picture(name, format, title) {
+  const place = document.getElementById(`plot-${name}`);
+  const { width, height } = place.getBoundingClientRect();
+  const day = (color) => Object.entries(DARK).find(([, night]) => night === color)?.[0] ?? color;
+  const data = place.data.map((trace) => ({
+    ...trace, line: { ...trace.line, color: day(trace.line.color) },
+    ...(trace.marker ? { marker: { ...trace.marker, color: day(trace.marker.color) } } : {}),
+  }));
+  const { layout: shown } = place;
+  const layout = {
+    ...shown, paper_bgcolor: "#fff", plot_bgcolor: "#fff", font: { ...shown.font, color: "#1d2126" },
+    xaxis: { ...shown.xaxis, gridcolor: "#e6e9ed" }, yaxis: { ...shown.yaxis, gridcolor: "#e6e9ed" },
+    title: { text: title, font: { size: 13 }, x: 0.5 }, margin: { ...shown.margin, t: 40, r: 150 },
+    showlegend: true, legend: { x: 1.02, y: 1 },
+  };
+  Plotly.downloadImage({ data, layout, config: CONFIG }, {
+    format, width: width + 136, height: height + 28, scale: format === "png" ? 3 : 1, filename: `rdp-${name}`,
+  });
 }
 
 export function drawClip(curves) {

@@ -1,15 +1,17 @@
 """Bytes: they come back exactly, repeat with the seed, and damage is noticed."""
 
+import copy
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from neural.codecs.bitstream import decode, encode, read  # noqa: E402
+from neural.codecs.bitstream import KIND, decode, encode, fingerprint, read  # noqa: E402
 from neural.codecs.block import BlockCodec, BlockShape  # noqa: E402
 from neural.codecs.quantiser import shared_dither  # noqa: E402
 from rdp import JD  # noqa: E402
-from rdp.codec.bitstream import CorruptStream  # noqa: E402
+from rdp.codec.bitstream import CHECK_BYTES, CorruptStream, pack, unpack  # noqa: E402
 from tests.neural.small import RATES, task, trained  # noqa: E402
 
 
@@ -104,3 +106,60 @@ def test_a_loss_may_have_any_form(stream):
 def test_a_seed_of_another_type_is_refused(x, seed):
     with pytest.raises(ValueError, match="seed"):
         encode(trained(), x, seed=seed)
+
+
+def with_other_table():
+    """The trained codec with another table of the first frame, and the same networks."""
+    codec = copy.deepcopy(trained())
+    model = next(m for m in codec.modules() if getattr(m, "table", None) is not None)
+    model.table = model.table._replace(pmf=np.roll(model.table.pmf, 1, axis=2))
+    return codec
+
+
+def test_tables_are_part_of_the_fingerprint(stream):
+    """Networks and tables decide the bytes; a decoder with other tables says so at once."""
+    other = with_other_table()
+    for name, value in trained().state_dict().items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, other.state_dict()[name])
+    assert fingerprint(other) != fingerprint(trained())
+    with pytest.raises(CorruptStream, match="another encoder"):
+        read(other, stream)
+
+
+def test_networks_are_part_of_the_fingerprint(stream):
+    other = copy.deepcopy(trained())
+    with torch.no_grad():
+        next(other.stream_modules()[0].parameters()).add_(1e-6)
+    assert fingerprint(other) != fingerprint(trained())
+    with pytest.raises(CorruptStream, match="another encoder"):
+        read(other, stream)
+
+
+def test_bytes_too_many_with_a_good_digest_are_noticed(stream):
+    """A digest says nothing about who made the stream: header and chunks are read to their ends."""
+    header, chunks = unpack(stream, KIND)
+    assert pack(KIND, header, chunks) == stream
+    with pytest.raises(CorruptStream, match="1 bytes too many"):
+        read(trained(), pack(KIND, header + b"\0", chunks))
+    for number, chunk in enumerate(chunks):
+        assert chunk[0] == 0  # no side information
+        check = bytearray(chunk)
+        check[1] ^= 1  # of the integers
+        side = b"\x01\x00" + chunk[1:]
+        for bad, message in ((bytes(check), "integers differ"), (side, "bytes too many")):
+            forged = [*chunks[:number], bad, *chunks[number + 1 :]]
+            with pytest.raises(CorruptStream, match=message):
+                read(trained(), pack(KIND, header, forged))
+    assert CHECK_BYTES == 4
+
+
+def test_frames_far_from_those_of_training_are_coded(x):
+    """Integers beyond the table are brought into it: such a frame has a large error, no other."""
+    codec, far = trained(), x.clone()
+    far[7] = 1e4
+    message = read(codec, encode(codec, far, seed=3))
+    decoded, usual = message.decode("MMSE"), decode(codec, encode(codec, x, seed=3), "MMSE")
+    assert bool(decoded.isfinite().all())
+    others = torch.arange(len(x)) != 7
+    assert torch.equal(decoded[others], usual[others])

@@ -41,6 +41,22 @@ def test_distributions_compared(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_a_window_leaves_the_frames_before_it_out(shape):
+    """A window of 1 compares what FMD does, one of all frames what JD without a window does."""
+    x, made = frames(shape, 0), frames(shape, 1)
+    for t in range(3):
+        for mine, theirs in (("JD", "FMD"), ("SA", "SA")):
+            pairs = zip(compared(mine, t, x, made, 1), compared(theirs, t, x, made), strict=True)
+            assert all(torch.equal(a, b) for a, b in pairs)
+        for window in (2, 3, 7):
+            target, seen = compared("JD", t, x, made, window)
+            first = max(0, t + 1 - window)
+            assert torch.equal(target, x[:, first : t + 1])
+            assert torch.equal(seen, made[:, first : t + 1])
+            assert mismatched(t, x, made, window).shape == target.shape
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("plf", ["FMD", "JD", "SA"])
 def test_adversarial_gradient_reaches_the_current_frame_and_no_other(plf, shape):
     x, made = frames(shape, 0), frames(shape, 1).requires_grad_()

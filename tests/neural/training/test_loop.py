@@ -106,11 +106,11 @@ def test_the_weights_of_a_stage_are_used(tmp_path):
         for number, fields in enumerate(
             (
                 {}, {"critic_betas": (0.0, 0.9)}, {"mismatched": 1.0}, {"realism_end": 0.1},
-                {"realism_end": 2.0},
+                {"realism_end": 2.0}, {"window": 1}, {"window": len(RATES)},
             )
         )
     ]  # fmt: skip
-    assert [same(end, ends[0]) for end in ends] == [True, False, False, False, True]
+    assert [same(end, ends[0]) for end in ends] == [True, False, False, False, True, False, True]
 
 
 def test_a_checkpoint_without_the_newer_fields_of_a_stage_is_taken(tmp_path):
@@ -118,7 +118,7 @@ def test_a_checkpoint_without_the_newer_fields_of_a_stage_is_taken(tmp_path):
     whole = go(stage, tmp_path)
     path = tmp_path / "checkpoint.pt"
     state = load(path)
-    for name in ("critic_betas", "critic_warmup", "mismatched", "realism_end"):
+    for name in ("critic_betas", "critic_warmup", "mismatched", "window", "realism_end"):
         del state["stage"][name]
     save(path, state)
     assert same(go(stage, tmp_path), whole)
@@ -204,7 +204,8 @@ def test_a_damaged_checkpoint_is_one_line_that_says_what_to_do(tmp_path):
         with pytest.raises(ValueError, match=ADVICE) as caught:
             go(STAGES["mmse"], tmp_path)
         assert "\n" not in str(caught.value)
-    for change in ({"step": None}, {"codec": {}}, {"average": []}, {"optimiser": 3}):
+    steps = [{"step": step} for step in ([3], -1, True, 2.0, 10**12)]
+    for change in ({"step": None}, {"codec": {}}, {"average": []}, {"optimiser": 3}, *steps):
         save(path, state | change)
         if change == {"step": None}:
             save(path, {k: v for k, v in state.items() if k != "step"})

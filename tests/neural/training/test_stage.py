@@ -30,6 +30,8 @@ from neural.training.stage import Stage
         ({"critic_betas": (0.5, 1.0)}, "critic_betas: expected two in"),
         ({"critic_warmup": 1000}, "critic_warmup: expected 0..999, got 1000"),
         ({"mismatched": -1.0}, "mismatched: expected a weight >= 0"),
+        ({"plfs": ("JD",), "window": 0}, "window: expected an integer >= 1, got 0"),
+        ({"plfs": ("FMD", "SA"), "window": 2}, "window: expected JD among plfs"),
         ({"realism_end": 0.0}, "realism_end: expected weights > 0, got 2.0 and 0.0"),
     ],
 )

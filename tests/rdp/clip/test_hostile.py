@@ -96,6 +96,7 @@ def test_a_bomb_is_refused_before_memory_is_taken(tmp_path, name, inside):
     assert run.returncode == 0, run.stderr[-500:]
     assert run.stdout.startswith(f"{path}: ")
     assert run.stdout.count("\n") == 1
+    assert "memory" not in run.stdout  # it was not even asked for
 
 
 def test_a_picture_is_converted_some_rows_at_a_time(tmp_path, pictures, monkeypatch):  # noqa: F811

@@ -4,7 +4,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from rdp.codec.bitstream import CorruptStream, Decoder, Encoder, Reader, pack, unpack, varints
+from rdp.codec.bitstream import (
+    DIGEST_BYTES,
+    CorruptStream,
+    Decoder,
+    Encoder,
+    Reader,
+    _digest,
+    pack,
+    unpack,
+    varints,
+)
 
 chunks = st.lists(st.binary(max_size=40), max_size=4)
 OVERHEAD = 8 * 16  # bits of a chunk beyond its integers: sizes, check, and the last word
@@ -31,6 +41,30 @@ def test_every_changed_byte_every_cut_and_every_extension_raises():
         unpack(stream, 4)
 
 
+def test_another_version_with_a_good_digest_is_refused():
+    body = bytearray(pack(3, b"header", [b"chunk"])[:-DIGEST_BYTES])
+    assert unpack(bytes(body) + _digest(bytes(body)), 3) == (b"header", [b"chunk"])
+    body[4] += 1
+    with pytest.raises(CorruptStream, match=r"expected version 1 of kind 3, got \(2, 3\)"):
+        unpack(bytes(body) + _digest(bytes(body)), 3)
+
+
+def test_bytes_after_the_chunks_with_a_good_digest_are_refused():
+    body = pack(3, b"header", [b"chunk"])[:-DIGEST_BYTES] + b"more"
+    with pytest.raises(CorruptStream, match="4 bytes too many"):
+        unpack(body + _digest(body), 3)
+
+
+def test_numbers_that_nobody_decodes_are_noticed():
+    encoder = Encoder()
+    encoder.table(np.ones((3, 2)), np.array([0, 1, 1]))
+    encoder.number(5)
+    decoder = Decoder(encoder.finish())
+    decoder.table(np.ones((3, 2)))
+    with pytest.raises(CorruptStream, match="1 bytes too many"):
+        decoder.finish()
+
+
 @given(st.binary(max_size=80))
 def test_foreign_bytes_raise(data):
     with pytest.raises(CorruptStream):
@@ -45,8 +79,10 @@ def test_varints_are_read_back(values):
 
 
 def test_varints_of_hostile_length_raise():
-    with pytest.raises(CorruptStream):
-        Reader(b"\xff" * 20).varint()
+    assert Reader(b"\x80" * 8 + b"\x7f").varint() == 127 << 56
+    for long in (b"\xff" * 20, b"\x80" * 9 + b"\x01"):
+        with pytest.raises(CorruptStream, match=r"expected an integer below 2\*\*63"):
+            Reader(long).varint()
     with pytest.raises(ValueError, match="values"):
         varints([-1])
 
@@ -136,6 +172,16 @@ def test_decoding_too_little_raises():
     decoder.gaussian(np.zeros(499), 3.0)
     with pytest.raises(CorruptStream):
         decoder.finish()
+
+
+@pytest.mark.parametrize(("zigzag", "span"), [(2**33, 1), (2**33 + 1, 1), (0, 2**23), (0, 0)])
+def test_ranges_out_of_bounds_raise(zigzag, span):
+    """A chunk says which integers it has before memory is taken for their model."""
+    encoder = Encoder()
+    encoder.number(zigzag)
+    encoder.number(span)
+    with pytest.raises(CorruptStream, match=r"range of integers .* is out of bounds"):
+        Decoder(encoder.finish()).adaptive(3)
 
 
 def test_no_integers_cost_next_to_nothing():

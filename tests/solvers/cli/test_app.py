@@ -66,6 +66,25 @@ def test_an_unknown_option_or_command_is_bad_input():
     assert run("solve").exit_code == 2  # no rates
 
 
+def test_sizes_beyond_all_reason_are_one_line(monkeypatch):
+    steady = ("steady", "--rho", "0.9", "--rates", "1,2")
+    for more, message in (
+        (["--plf", "JD", "--approach", "9" * 400], "periods: expected at most 2^40"),
+        (["--plf", "JD(99999999999)"], "window: expected at most 2000 frames in the long run"),
+    ):
+        result = run(*steady, *more)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(message)
+        assert result.stderr.count("\n") == 1
+
+    def full(*args, **options):
+        raise MemoryError("Unable to allocate 8 TiB")
+
+    monkeypatch.setattr("solvers.steady_state", full)
+    result = run(*steady)
+    assert (result.exit_code, result.stderr) == (1, "Unable to allocate 8 TiB\n")
+
+
 def test_a_traceback_on_demand():
     result = run("--traceback", "solve", "--rates=-1", "--frames", "2")
     assert isinstance(result.exception, ValueError)
@@ -88,3 +107,27 @@ def test_errors_name_the_option():
     from solvers.cli.errors import OPTIONS
 
     assert OPTIONS["perception"] == "plf"
+
+
+@pytest.mark.parametrize("name", ["", *typer.main.get_command(app).commands])
+def test_h_is_help(name):
+    arguments = [name] if name else []
+    assert run(*arguments, "-h").stdout == run(*arguments, "--help").stdout
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly():
+    code = "from solvers.cli import main; main()"
+    command = [sys.executable, "-c", code, "curve", "--frames", "2", "--csv", "-"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_warm_up_says_what_is_ready(monkeypatch):
+    from solvers.methods import waiting
+
+    monkeypatch.setattr(waiting, "warm_up", lambda: iter([("weighted objectives", 1.25)]))
+    assert run("warm-up").stdout == "weighted objectives: ready (1.2 s)\n"

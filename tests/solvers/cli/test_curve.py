@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rdp import GaussMarkov, Problem, closed_form, perception
+from rdp import GaussMarkov, OperatingPoint, Problem, closed_form, perception, save_points
 from solvers import solve
 from tests.solvers.cli.commands import answer, parsed, refused, run, strict_json
 
@@ -121,3 +121,110 @@ def test_points_that_fail_are_null_and_the_exit_status_is_one():
     assert curve["distortion"][0] == [None, None]
     assert None not in curve["distortion"][1]
     assert result.stderr == "failed: 1 of 2 points were not solved to tolerance\n"
+
+
+@pytest.fixture
+def points(tmp_path):
+    """Points on the curve of JD, one of another source, in a file."""
+    source = GaussMarkov.stationary(rho=0.9, frames=3)
+    made = []
+    for label, rate in (("mine", [0.25, 1, 1]), ("mine", [0.25, 2, 2]), ("elsewhere", [1, 1, 1])):
+        distortion = closed_form.zero_perception_joint(source, np.array(rate))
+        ends = {"distortion": np.stack([0.9 * distortion, 1.2 * distortion], axis=-1)}
+        made.append(OperatingPoint(label, "JD", rate, distortion, source=source, intervals=ends))
+    save_points(tmp_path / "points.json", made)
+    return tmp_path / "points.json"
+
+
+@pytest.fixture
+def axes(monkeypatch):
+    """Axes that the command draws."""
+    from solvers import plotting
+
+    drawn = []
+    panels = plotting.panels
+
+    def kept(*args):
+        drawn.extend(panels(*args))
+        return drawn
+
+    monkeypatch.setattr(plotting, "panels", kept)
+    return drawn
+
+
+def test_points_and_bounds_lie_over_the_curves(tmp_path, points, axes):
+    (tmp_path / "bounds.csv").write_text("x,distortion,label\n0,1,mine\n4,0.1,mine\n")
+    result = run(
+        *("curve", "--rates", "0.25,x,x", "--points", points, "--points", "41", "--log"),
+        *("--bounds", tmp_path / "bounds.csv", "--plot", tmp_path / "fig.pdf", "--size", "3x2"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "points: 1 of 3 are not drawn" in result.stderr  # another rate of frame 1
+    assert "rho = 0.9, R = (0.25, x, x) bit, P = 0. Certified within" in result.stderr
+    [ax] = axes
+    lines = {drawn.get_label(): drawn for drawn in ax.lines}
+    own = lines["mine (PLF-JD)"].get_xydata()
+    curve = lines["PLF-JD"].get_xydata()
+    np.testing.assert_allclose(own, curve[np.searchsorted(curve[:, 0], [1, 2])])
+    assert lines["mine"].get_xydata().tolist() == [[0, 1], [4, 0.1]]
+    assert ax.get_yscale() == "log"
+    assert tuple(ax.figure.get_size_inches()) == (3, 2)
+    assert "elsewhere (PLF-JD)" not in lines
+
+
+def test_several_sources_and_rates_make_panels(tmp_path, axes):
+    arguments = ["curve", "--rho", "0.5", "--rho", "0.9", "--rates", "x,x", "--rates", "1,x"]
+    path = tmp_path / "fig.svg"
+    result = run(*arguments, "--points", "3", "--plot", path, "--style", "slides", "--csv", "-")
+    assert result.exit_code == 0, result.output
+    titles = [ax.get_title() for ax in axes]
+    assert [("0.5" in title, "(1, x)" in title) for title in titles] == [
+        *((True, False), (True, True)),
+        *((False, False), (False, True)),
+    ]
+    rows = parsed(result.stdout)
+    assert len(rows) == 4 * 4 * 3
+    assert {(row["rho"], row["sigma"], row["rates"]) for row in rows} == {
+        (rho, "1", rates) for rho in ("0.5", "0.9") for rates in ("x,x", "1,x")
+    }
+    assert len(answer(*arguments, "--points", "3")["panels"]) == 4
+
+
+def test_the_table_has_a_column_for_each_loss():
+    lines = run("curve", "--rates", "0.25,x,x", "--points", "3").stdout.split("\n")
+    assert lines[0].startswith("D_3, rho = 0.9, R = (0.25, x, x) bit, P = 0")
+    assert lines[2].split() == ["rate", "MMSE", "FMD", "JD", "SA"]
+    assert len([line for line in lines if line.strip().startswith(("0 ", "2 ", "4 "))]) == 3
+
+
+def test_the_root_of_the_threshold(tmp_path, axes):
+    result = run(
+        *("curve", "--against", "perception", "--rates", "0.5,0.5", "--plf", "FMD", "--to", "0.04"),
+        *("--root", "--points", "3", "--plot", tmp_path / "fig.png"),
+    )
+    assert result.exit_code == 0, result.output
+    np.testing.assert_allclose(axes[0].lines[0].get_xdata(), [0, 0.1, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--root"], "root: expected --against perception; rates have no root"),
+        (["--size", "3"], "size: expected WIDTHxHEIGHT, 0.5 to 50 inches each, got '3'"),
+        (["--points", "1"], "points: expected one number of at least 2, got 1"),
+        (["--points", "none.json"], "none.json: No such file or directory"),
+        (["--bounds", "none.csv"], "none.csv: No such file or directory"),
+        (["--rates", "x,x,x"], "sigma: expected shape"),
+        (["--style", "poster", "--plot", "a.png"], "style: expected one of paper, screen, slides"),
+    ],
+)
+def test_options_of_the_plot_name_bad_input(arguments, message):
+    extra = ["--sigma", "1,1"] if arguments[0] == "--rates" else ["--frames", "2"]
+    assert refused("curve", *extra, *arguments).startswith(message)
+
+
+def test_bounds_without_their_columns_are_named(tmp_path):
+    path = tmp_path / "bounds.csv"
+    path.write_text("rate,distortion\n0,1\n")
+    arguments = ["curve", "--frames", "2", "--bounds", path, "--plot", tmp_path / "a.png"]
+    assert refused(*arguments).startswith("bounds: expected numbers in columns x and distortion")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rdp import AutoRegressive
 from rdp.clip import fit_clip, sample_clip
 from tests.solvers.cli.commands import answer, parsed, refused, run
 
@@ -93,3 +94,31 @@ def test_fit_of_a_damaged_file(tmp_path):
     path = tmp_path / "cut.mp4"
     path.write_bytes(sample_clip().read_bytes()[:100_000])
     assert refused("fit", path) == f"{path}: not a video, or truncated or damaged"
+
+
+def test_fit_with_an_order(tmp_path):
+    rng = np.random.default_rng(0)
+    moving = AutoRegressive([1.6, -0.8], 30.0).sample(64, 60, rng)
+    clip = 128 + np.tile(moving.reshape(8, 8, 60).transpose(2, 0, 1), (1, 1, 2))
+    np.save(tmp_path / "moving.npy", np.clip(clip, 0, 255).round().astype(np.uint8))
+    arguments = ["fit", tmp_path / "moving.npy", "--block", "2", "--bpp", "0.3", "--horizon", "2"]
+    assert "orders" not in answer(*arguments)
+    found = answer(*arguments, "--order", "2")["orders"]
+    assert found["order"] == [2] * 4
+    assert [gain["order"] for gain in found["gains"]] == [1, 2]
+    assert found["gains"][1]["innovation"] < 0.5
+    first, chosen = found["long_run_mse"]["order 1"], found["long_run_mse"]["chosen"]
+    assert chosen["JD"][0] > 1.2 * chosen["FMD"][0]
+    assert first["JD"] == pytest.approx(first["FMD"], rel=0.02)
+    shown = run(*arguments, "--order", "2").stdout
+    assert "What each order buys" in shown
+    assert "in the long run" in shown
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [("0", "order: expected an integer >= 1 or auto, got '0'"), ("x", "or auto, got 'x'"),
+     ("12", "order: expected an order below the 12 frames")],
+)  # fmt: skip
+def test_orders_that_fit_refuses(order, message):
+    assert message in refused(*FIT, "--order", order)

@@ -35,7 +35,7 @@ def test_a_failed_plot_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", torn)
     with pytest.raises(OSError, match=r"a\.png"):
-        output.write_plot(str(path), 3, lambda figure: None)
+        output.write_plot(str(path), 3, 2, lambda figure: None)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

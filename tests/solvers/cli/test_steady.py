@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rdp import JD, GaussMarkov, Problem
+from rdp import JD, AutoRegressive, GaussMarkov, Problem
 from solvers import solve, steady_state
 from solvers.cli import app
 
@@ -99,3 +99,22 @@ def test_other_commands_take_a_window():
         assert "JD(2)" in found.stdout
     table = run("sweep", "--rates", "0:1:2,1,1", "--window", "2", "--csv", "-", "--quiet").stdout
     assert len(table.splitlines()) == 3
+
+
+def test_a_source_of_higher_order():
+    found = run("steady", "--ar", "1.72,-0.81", "--rate", "0.5", "--plf", "JD")
+    assert "JD: mean 0.135587, certified gap" in found.stdout
+    answer = json.loads(run("steady", "--ar", "1.72,-0.81", "--rate", "0.5", "--json").stdout)
+    assert answer["phi"] == [1.72, -0.81]
+    source = AutoRegressive([1.72, -0.81])
+    for name, loss in answer["losses"].items():
+        assert loss["mean"] == pytest.approx(steady_state(source, 0.5, name).mean)
+    words = ("steady", "--ar", "1.72,-0.81", "--rates", "0.5", "--plf", "JD")
+    best = json.loads(run(*words, "--encoder", "optimal", "--json").stdout)["losses"]["JD"]
+    assert best["lower_bound"] <= best["mean"] < 0.127
+    for more, message in (
+        (("--rho", "0.9"), "ar: expected --rho or --ar"),
+        (("--levels", "0.1"), "PLF-JD at P > 0 needs a first-order source"),
+    ):
+        assert message in run(*words, *more).output
+    assert "poles inside the unit circle" in run("steady", "--ar", "2,-1", "--rates", "1").output

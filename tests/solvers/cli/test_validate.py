@@ -1,5 +1,6 @@
 """`rdp validate`."""
 
+import numpy as np
 import pytest
 
 from rdp import GaussMarkov, closed_form
@@ -87,3 +88,42 @@ def test_validate_names_bad_input(points, tmp_path):
 def test_validate_names_a_malformed_file(tmp_path, content, message):
     (tmp_path / "points.json").write_bytes(content)
     assert refused("validate", tmp_path / "points.json") == f"{tmp_path / 'points.json'}: {message}"
+
+
+def test_a_row_for_each_point_says_how_far_it_is_above_the_curve(tmp_path):
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    rate = np.array([1.0, 1.0])
+    exact = OperatingPoint("exact", "MMSE", rate, closed_form.mmse(source, rate), source=source)
+    wasteful = OperatingPoint("wasteful", "MMSE", rate + 0.25, exact.distortion, source=source)
+    joint = OperatingPoint("joint", "JD", rate, [1, 1], source=source)
+    save_points(tmp_path / "points.json", [exact, wasteful, joint])
+    result = run("validate", tmp_path / "points.json", "--plot", tmp_path / "points.png")
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.stdout.split("\n")]
+    rows = {cells[1]: cells for cells in lines[:7] if len(cells) == 7}
+    assert rows["wasteful"][3:] == ["1.25", "0.25", "4", "pass"]
+    assert abs(float(rows["exact"][4])) < 1e-6
+    assert rows["joint"][4] == "-"
+    left = [line for line in result.stdout.split("\n") if line.startswith("left out at points 2: ")]
+    assert "curve of PLF-JD: the point has no perception loss" in left[0]
+    assert "split, factor two: no MMSE point with the same" in left[1]
+    assert (tmp_path / "points.png").stat().st_size > 2000
+    found = strict_json(run("validate", tmp_path / "points.json", "--json").stdout)
+    assert [point["verdict"] for point in found["points"]] == ["pass"] * 3
+
+
+def test_points_of_one_frame_may_be_numbers(tmp_path):
+    source = GaussMarkov.stationary(rho=0.9, frames=1)
+    point = OperatingPoint("mine", "MMSE", rate=1, distortion=0.3, source=source)
+    save_points(tmp_path / "points.json", [point])
+    text = (tmp_path / "points.json").read_text()
+    (tmp_path / "points.json").write_text(text.replace("[\n    1.0\n   ]", "1.0"))
+    assert load_points(tmp_path / "points.json")[0].rate.tolist() == [1]
+    assert run("validate", tmp_path / "points.json").exit_code == 0
+
+
+def test_a_plot_without_a_source_is_refused(points, tmp_path):
+    found = [OperatingPoint("a", plf, [1], [d]) for plf, d in (("MMSE", 0.3), ("FMD", 0.5))]
+    save_points(tmp_path / "points.json", found)
+    arguments = ["validate", tmp_path / "points.json", "--plot", tmp_path / "a.png"]
+    assert refused(*arguments) == "plot: expected points of a known source, got none"

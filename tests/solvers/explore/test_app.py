@@ -84,6 +84,7 @@ def test_columns_keep_their_order(client):
     [
         ({"json": {**ASKED, "rates": [-1, 1]}}, 400, "rates: expected values >= 0, got -1"),
         ({"json": {**ASKED, "file": "x"}}, 400, "file: unknown"),
+        ({"json": {**ASKED, "frames": "a" * 10_000}}, 400, "frames: expected an integer"),
         ({"data": "[" * 100000, "content_type": "application/json"}, 400, "brackets"),
         ({"data": "{", "content_type": "application/json"}, 400, "could not understand"),
         ({"data": json.dumps(ASKED), "content_type": "text/plain"}, 415, ""),
@@ -93,6 +94,7 @@ def test_a_bad_request_is_an_error_in_words(client, given, status, error):
     answer = client.post("/view/point", **given)
     assert answer.status_code == status
     assert error in answer.json["error"]
+    assert len(answer.json["error"]) <= 500
 
 
 def test_an_unexpected_error_stays_in_the_terminal(client, monkeypatch, caplog):
@@ -146,6 +148,23 @@ def test_the_content_of_a_file_decides_its_format(client):
     assert answer.json["summary"]["frames"] == 4
     sample = client.post("/clip", data={"frames": "4"}).json
     assert sample == answer.json
+
+
+@pytest.mark.parametrize("signature", upload.SIGNATURES)
+def test_the_first_bytes_choose_the_reader(monkeypatch, signature):
+    """FFmpeg is not left to guess: it would also take files that name other files."""
+    asked = []
+
+    def read(path, frames, kind):
+        asked.append((path.suffix, kind))
+        raise ValueError("stop")
+
+    monkeypatch.setattr(upload, "read_luma", read)
+    at, mark = signature
+    with pytest.raises(ValueError, match="stop"):
+        upload.fit_upload(io.BytesIO(bytes(at) + mark + bytes(20)), 5)
+    kind = upload.SIGNATURES[signature]
+    assert asked == [(".npy" if kind is None else "", kind)]
 
 
 @pytest.mark.parametrize(
@@ -267,6 +286,43 @@ def test_abandoned_and_slow_requests_do_not_hold_up_others(monkeypatch):
         for connection in open_sockets:
             connection.close()
         server.close()
+
+
+def test_views_are_computed_one_at_a_time(monkeypatch):
+    """Two parallel loops of compiled code must not run in one process at the same time."""
+    inside, most = [], []
+
+    def slow(asked):
+        inside.append(asked)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        return {}
+
+    monkeypatch.setitem(PARTS, "point", slow)
+    app = create_app()
+    threads = [
+        threading.Thread(target=lambda: app.test_client().post("/view/point", json=ASKED))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1, 1]
+
+
+def test_nothing_is_computed_for_a_page_that_has_gone(client, monkeypatch):
+    asked = []
+    monkeypatch.setitem(PARTS, "point", lambda request: asked.append(request) or {})
+    for gone, status in ((True, 503), (False, 200)):
+        answer = client.post(
+            "/view/point",
+            json=ASKED,
+            environ_overrides={"waitress.client_disconnected": lambda gone=gone: gone},
+        )
+        assert answer.status_code == status
+    assert len(asked) == 1
 
 
 def test_numbers_that_are_not_finite_are_null(client, monkeypatch):

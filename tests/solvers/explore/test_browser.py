@@ -99,6 +99,73 @@ def test_controls_redraw_the_curves(page):
     assert "levels = [0.1, 0.1]" in page.run("return document.getElementById('code').textContent")
 
 
+def choose(page, preset):
+    before = page.run(f"return {UPDATES}")
+    page.run(SET, "#preset", preset)
+    page.wait(f"{UPDATES} > {before}")
+
+
+def test_the_first_screen_shows_the_message(page):
+    assert page.run("return document.getElementById('preset').value") == "starved"
+    assert "its error remains" in page.run("return document.getElementById('message').textContent")
+    joint, framewise = (curve(page, "plot-frames", f"PLF-{plf}")[1] for plf in ("JD", "FMD"))
+    assert joint[-1] > 100 * framewise[-1]
+
+
+def test_every_preset_is_drawn_without_errors(page):
+    options = "[...document.querySelectorAll('#preset option')]"
+    presets = page.run(f"return {options}.map((option) => option.value)")
+    for preset in presets[1:]:
+        choose(page, preset)
+        assert page.run("return document.getElementById('error').hidden"), preset
+        assert page.run("return document.getElementById('message').textContent")
+    assert page.complaints() == []
+    change(page, "#rho", 0.5)
+    assert page.run("return document.getElementById('preset').value") == ""
+
+
+def test_the_address_holds_the_setting(page):
+    choose(page, "lookahead")
+    change(page, "#rho-list", "0.9,0.5")
+    change(page, "#frame-table .threshold[data-frame='3']", 0.2)
+    page.run(SET, "#quantity", "3")
+    address = page.run("return location.href")
+    before = [curve(page, f"plot-{name}", "PLF-JD") for name in ("rate", "frames", "paths")]
+    page.open("about:blank")
+    page.open(address)
+    page.wait(f"{UPDATES} > 0")
+    for name, drawn in zip(("rate", "frames", "paths"), before, strict=True):
+        np.testing.assert_allclose(curve(page, f"plot-{name}", "PLF-JD"), drawn, rtol=1e-5)
+    assert page.run("return location.href") == address
+
+
+def test_two_settings_are_compared(page):
+    before = curve(page, "plot-frames", "PLF-SA")
+    page.click("#keep")
+    choose(page, "low")
+    np.testing.assert_array_equal(curve(page, "plot-frames", "PLF-SA, kept"), before)
+    assert "R = (0.1, 4, 4, 4)" in page.run("return document.getElementById('kept').textContent")
+    page.click("#keep")
+    assert page.run("return document.getElementById('plot-frames').data.length") == 4
+
+
+def test_pictures_have_a_title_and_a_legend(page):
+    page.click("[data-png='rate'][data-format='svg']")
+    file = page.folder / "downloads" / "rdp-rate.svg"
+    for _ in range(200):
+        if file.exists():
+            break
+        time.sleep(0.05)
+    text = file.read_text()
+    assert all(word in text for word in ("R = (0.1, 4, 4, 4) bits", "PLF-JD", "PLF-SA", "MMSE"))
+
+
+def test_every_control_says_what_it_is(page):
+    controls = "#controls input, #controls select, #controls button, .tools button"
+    script = "return [...document.querySelectorAll(arguments[0])].filter((e) => !e.title).length"
+    assert page.run(script, controls) == 0
+
+
 def test_weights_appear_for_the_weighted_objective(page):
     weight = "#frame-table .weight[data-frame='4']"
     visible = "return document.querySelector(arguments[0]).offsetWidth > 0"

@@ -56,6 +56,8 @@ def test_agrees_with_the_barrier_method(problem: Problem) -> None:
     found = finish(problem, solve_long_horizon(problem), "long-horizon")
     try:
         other = solve(problem)
+        if other.method == "long-horizon":  # where the barrier method stalls: not a second route
+            other = solve(problem, "sdp")
     except SolverError:
         reject()
     assert other.method in ("closed-form", "lookahead", "barrier", "sdp")

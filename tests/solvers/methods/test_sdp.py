@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from rdp import FMD, JD, SA, GaussMarkov, Problem
+from rdp import FMD, JD, SA, GaussMarkov, Problem, Status
 from rdp.closed_form import (
     framewise,
     joint_tradeoff,
@@ -51,13 +51,39 @@ def test_framewise_program_is_the_closed_form_at_any_threshold(problem, metric):
     close(found.objective, weights @ expected, weights @ problem.source.variance, rtol=1e-6)
 
 
+REFUSED = Problem(GaussMarkov([1, 0.125, 3], [0, 0]), [0, 0, 1], JD([0, 0, 90]), [1, 0, 1])
+
+
 @given(problems(plf=None, weighted=None, rates=RATES, correlations=REGULAR))
+@example(REFUSED)
 @settings(max_examples=20)
 def test_a_free_encoder_is_no_better_than_the_mmse_encoder(problem):
-    """Exact universality of the MMSE representation for scalar frames."""
-    scale = problem.source.variance.max()
-    free, fixed = (solve(problem.with_(encoder=e), "sdp") for e in ("optimal", "mmse"))
-    close(free.objective, fixed.objective, scale, rtol=2e-6)
+    """Exact universality of the MMSE representation for scalar frames.
+
+    One problem in 400 the program refuses, as its certificate misses the tolerance. Then another
+    method must certify the answer.
+    """
+    found = []
+    for encoder in ("optimal", "mmse"):
+        given = problem.with_(encoder=encoder)
+        try:
+            found.append(solve(given, "sdp"))
+        except SolverError as error:
+            if error.status != Status.INACCURATE:
+                raise
+            found.append(solve(given))
+            assert found[-1].method != "sdp"
+    free, fixed = found
+    close(free.objective, fixed.objective, problem.source.variance.max(), rtol=2e-6)
+
+
+def test_what_the_program_refuses_is_refused_for_its_certificate():
+    with pytest.raises(SolverError, match="sdp: certified gap is"):
+        solve(REFUSED, "sdp")
+    answer = solve(REFUSED)
+    # without bits realism costs twice the variance; the threshold of frame 3 does not bind
+    np.testing.assert_allclose(answer.distortion, [2, 2 / 64, 9 / 4], rtol=1e-6)
+    assert answer.gap <= 1e-6 * answer.objective
 
 
 def brute_force(problem, restarts=8):

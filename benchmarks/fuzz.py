@@ -1,0 +1,253 @@
+"""Random problems, ordinary and extreme, and what an answer must satisfy whatever the problem is.
+
+    python -m benchmarks.fuzz --seconds 600 --seed 1
+
+Each problem is one of `FAMILIES`. An answer is wrong if it beats the MMSE, exceeds a threshold, has
+its bound above itself or far below, or is worse than the answer of a problem that asks for more. An
+exception other than ValueError and SolverError is an error of the package. The table counts both,
+and the problems that no method certifies; ``--examples`` prints some of each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from benchmarks.report import report
+from rdp import FMD, JD, SA, GaussMarkov, Problem
+from rdp.mmse import mmse_recursion
+from solvers import SolverError, minimum_rate, solve, sweep
+from solvers.acceptance import within_thresholds
+
+Array = np.ndarray
+INF = np.inf
+
+ROUNDING = 1e-9  # of a distortion
+ORDER = 1e-6  # of an objective, next to the gaps: what two answers may be out of order
+FLOOR = 1e-8  # of the variance: the gap that counts as solved where distortions vanish
+KEPT = 5  # problems that are kept of each kind of failure
+GRID = 256  # points of a sweep
+
+
+@dataclass
+class Tally:
+    """What happened to the problems of one family."""
+
+    tried: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    worst_gap: float = 0.0
+    slowest: float = 0.0
+    kept: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, what: str, problem: object) -> None:
+        """Count one failure, and keep its problem."""
+        self.counts[what] += 1
+        examples = self.kept.setdefault(what, [])
+        if len(examples) < KEPT:
+            examples.append(repr(problem))
+
+
+# -- problems ------------------------------------------------------------------------------------
+
+
+def usual(rng: np.random.Generator) -> Problem:
+    """|rho| <= .999999, rates up to 20 bits, thresholds 0 or above 1e-9, positive weights."""
+    frames = int(rng.integers(2, 5))
+    rho = rng.choice([rng.uniform(-0.99, 0.99), 0.9, 0.99, 0.999, 0.999999, 0.0])
+    rates = rng.choice([rng.uniform(0.05, 3.0), rng.uniform(0.0, 20.0)], frames)
+    levels = np.where(rng.random(frames) < 0.2, 0.0, 10 ** rng.uniform(-9, 0.5, frames))
+    return _problem(rng, GaussMarkov.stationary(rho, frames), rates, levels, 0.0)
+
+
+def extreme(rng: np.random.Generator) -> Problem:
+    """Variances 24 orders apart, frames that repeat, rates and thresholds from 0 to inf mixed."""
+    frames = int(rng.integers(1, 5))
+    sigma = 10 ** rng.uniform(-6, 6, frames) if rng.random() < 0.5 else np.ones(frames)
+    edge = [0.0, 1.0, -1.0, 1 - 1e-7, -1 + 1e-7, rng.uniform(-1, 1)]
+    rho = rng.choice(edge, frames - 1)
+    rates = rng.choice([0.0, 1e-9, 1e-3, rng.uniform(0, 3), 12.0, 30.0, INF], frames)
+    levels = rng.choice([0.0, 1e-14, 1e-9, 1e-6, 0.01, rng.random(), 3.0, INF], frames)
+    return _problem(rng, GaussMarkov(sigma, rho), rates, levels * sigma**2, 0.3)
+
+
+def sequential(rng: np.random.Generator) -> Problem:
+    """Many frames, sequential objective, rates that change: a group of pictures."""
+    frames = int(rng.integers(8, 49))
+    source = GaussMarkov.stationary(rng.choice([0.9, 0.97, 0.5]), frames)
+    rates = rng.uniform(0.1, 2.0, frames)
+    loss = rng.choice([JD, SA])(np.full(frames, rng.choice([0.01, 0.05, 0.2])))
+    return Problem(source, rates, loss)
+
+
+def _problem(
+    rng: np.random.Generator, source: GaussMarkov, rates: Array, levels: Array, zeros: float
+) -> Problem:
+    loss = rng.choice([FMD, JD, SA])(levels)
+    weights = None
+    if rng.random() < 0.6:
+        weights = np.where(rng.random(source.frames) < zeros, 0.0, rng.uniform(0.05, 1.0))
+        weights[-1] = max(weights[-1], 0.05)
+    return Problem(source, rates, loss, weights)
+
+
+FAMILIES: dict[str, Callable[[np.random.Generator], Problem]] = {
+    "usual": usual,
+    "extreme": extreme,
+    "sequential": sequential,
+}
+
+
+# -- what an answer must satisfy -----------------------------------------------------------------
+
+
+def faults(problem: Problem, distortion: Array, perception: Array, bound: float) -> Iterator[str]:
+    """Name what is wrong with an answer."""
+    source = problem.source
+    least = mmse_recursion(source, problem.rates).mmse
+    weights = problem.frame_weights
+    objective = float(weights @ distortion)
+    if not np.isfinite(distortion).all():
+        yield "distortion not finite"
+        return
+    if (distortion < least * (1 - ROUNDING) - 1e-15 * source.variance).any():
+        yield "better than the MMSE"
+    if not within_thresholds(problem, perception[None], problem.thresholds[None])[0]:
+        yield "beyond a threshold"
+    if bound > objective * (1 + ORDER) + FLOOR * float(weights @ source.variance):
+        yield "bound above the answer"
+    if bound < objective * (1 - ORDER) - FLOOR * float(weights @ source.variance):
+        yield "bound far below"
+
+
+def easier(problem: Problem, rng: np.random.Generator) -> Problem:
+    """A problem whose optimum is no larger: more bits, looser thresholds, or the weaker loss."""
+    kind = rng.integers(3)
+    if kind == 0:
+        return problem.with_(rates=problem.rates + rng.uniform(0, 1, problem.source.frames))
+    if kind == 1 or problem.plf == "FMD":
+        return problem.with_(perception=problem.perception.at(problem.thresholds * 1.5))
+    return problem.with_(perception=FMD(problem.thresholds))
+
+
+def check(problem: Problem, rng: np.random.Generator, tally: Tally) -> None:
+    """Solve one problem and one that is easier, and count what is wrong."""
+    start = time.perf_counter()
+    try:
+        found = solve(problem)
+        tally.slowest = max(tally.slowest, time.perf_counter() - start)
+        for fault in faults(problem, found.distortion, found.perception, found.lower_bound):
+            tally.note(fault, problem)
+        tally.worst_gap = max(tally.worst_gap, abs(found.gap) / max(found.objective, 1e-300))
+        if problem.weights is not None:
+            other = solve(easier(problem, rng))
+            slack = FLOOR * float(problem.weights @ problem.source.variance)
+            slack += ORDER * found.objective
+            if other.lower_bound > found.objective + slack:
+                tally.note("worse than what asks for more", problem)
+    except SolverError:
+        tally.note("unsolved", problem)
+    except ValueError as error:
+        tally.note(f"refused: {error}"[:60], problem)
+    except Exception as error:  # what the run looks for
+        tally.note(f"error: {type(error).__name__}", problem)
+
+
+def check_sweep(problem: Problem, rng: np.random.Generator, tally: Tally) -> int:
+    """Solve a grid of one problem, and count what is wrong at its points."""
+    frames = problem.source.frames
+    share = rng.uniform(0, 2, (GRID, frames))
+    rates = np.where(np.isinf(problem.rates), INF, problem.rates * share)
+    levels = problem.thresholds * rng.choice([0.0, 0.5, 1.0, 2.0], (GRID, frames))
+    levels = np.where(np.isnan(levels), INF, levels)
+    try:
+        found = sweep(problem, rates, levels)
+    except Exception as error:
+        tally.note(f"error in a sweep: {type(error).__name__}", problem)
+        return GRID
+    for i in range(GRID):
+        point = problem.with_(rates=rates[i], perception=problem.perception.at(levels[i]))
+        if found.status[i]:
+            tally.note("unsolved", point)
+            continue
+        answer = found.distortion[i], found.perception[i], float(found.lower_bound[i])
+        for fault in faults(point, *answer):
+            tally.note(fault, point)
+    return GRID
+
+
+def check_least_rate(problem: Problem, tally: Tally) -> None:
+    """Ask for the least total rate of the distortions that a problem reaches."""
+    source = problem.source
+    asked = np.clip(mmse_recursion(source, problem.rates).mmse * 1.5, 1e-6 * source.variance, INF)
+    try:
+        found = minimum_rate(source, asked, problem.perception)
+    except SolverError:
+        tally.note("unsolved", (source, asked, problem.perception))
+        return
+    except Exception as error:
+        tally.note(f"error: {type(error).__name__}", (source, asked, problem.perception))
+        return
+    if not 0 <= found.gap <= 1e-5 * (1 + found.total):
+        tally.note("bound far below", (source, asked, problem.perception))
+
+
+# -- the run -------------------------------------------------------------------------------------
+
+
+def fuzz(family: str, count: int | None, seconds: float, seed: int) -> Tally:
+    """Check problems of one family until the count or the time is reached."""
+    tally, rng = Tally(), np.random.default_rng([seed, list(FAMILIES).index(family)])
+    stop = time.perf_counter() + seconds
+    while time.perf_counter() < stop and (count is None or tally.tried < count):
+        problem = FAMILIES[family](rng)
+        with np.errstate(all="ignore"):
+            check(problem, rng, tally)
+            tally.tried += 1
+            if family != "sequential":
+                if tally.tried % 8 == 0:
+                    tally.tried += check_sweep(problem, rng, tally)
+                if tally.tried % 16 == 1 and family == "usual":
+                    check_least_rate(problem, tally)
+    return tally
+
+
+def main(
+    seconds: Annotated[float, typer.Option(help="Time for all families.")] = 300.0,
+    count: Annotated[int | None, typer.Option(help="Problems of each family at most.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the problems.")] = 0,
+    examples: Annotated[bool, typer.Option(help="Print problems that failed.")] = False,
+) -> None:
+    """Check random problems and write the table of what was found."""
+    rows = []
+    for family in FAMILIES:
+        tally = fuzz(family, count, seconds / len(FAMILIES), seed)
+        unsolved = tally.counts.pop("unsolved", 0)
+        refused = sum(n for what, n in tally.counts.items() if what.startswith("refused"))
+        errors = sum(n for what, n in tally.counts.items() if what.startswith("error"))
+        rows.append(
+            {
+                "family": family,
+                "problems and points": tally.tried,
+                "unsolved": unsolved,
+                "refused": refused,
+                "wrong": sum(tally.counts.values()) - refused - errors,
+                "errors": errors,
+                "largest relative gap": tally.worst_gap,
+                "slowest (s)": tally.slowest,
+            }
+        )
+        if examples:
+            for what, kept in tally.kept.items():
+                typer.echo(f"{family}: {what} ({tally.counts.get(what, unsolved)})")
+                typer.echo("\n".join(f"  {text}" for text in kept))
+    report("fuzz", rows, ("scipy", "numba"))
+
+
+if __name__ == "__main__":
+    typer.run(main)

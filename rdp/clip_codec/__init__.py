@@ -1,0 +1,5 @@
+"""A clip to bytes and back under the loss you choose: `encode_clip`, `decode_clip`."""
+
+from rdp.clip_codec.stream import ClipStream, about, decode_clip, decode_frames, encode_clip
+
+__all__ = ["ClipStream", "about", "decode_clip", "decode_frames", "encode_clip"]

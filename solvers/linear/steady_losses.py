@@ -1,0 +1,289 @@
+r"""Steady state of a source of any order under each loss, for one representation.
+
+The encoder measures one direction of the state; the Kalman filter settles to gains
+:math:`\gamma_t` and errors :math:`m_t` of the period of the rates. Then
+
+.. math::
+    \text{FMD: } & D_t = m_t + (\hat s_t - \sqrt{\sigma^2 - m_t})_+^2, \\
+    \text{CP: } & D_t = m_t + (\sqrt{m_t} - \sqrt{P_t})_+^2, \\
+    \text{SA, } P = 0: & D_t = 2\omega_t - 2 \sqrt{\omega_t\, h^T Q_t h}, \qquad
+        \omega_t = h^T (P_t + Q_t) h, \quad
+        Q_t = A (Q_{t-1} - g_{t-1} g_{t-1}^T) A^T + \gamma_t \gamma_t^T,
+
+with the smallest deviation :math:`\hat s_t` that the threshold allows and :math:`g_t` along
+:math:`Q_t h`. PLF-JD at P = 0 takes the decoder of least mean distortion (`steady_decoder`), and
+PLF-JD(w) the end of a long sequence of the sequential rule.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from rdp.closed_form import smallest_sd
+from rdp.linear_source import LinearFrames, LinearSource, lyapunov, scalar
+from rdp.perception import CP, FMD, JD, SA, Perception
+from rdp.solution import Status
+from rdp.state_space import StateSpace
+from solvers.errors import SolverError
+from solvers.linear.decoder import reconstruct
+from solvers.linear.joint_encoder import joint_encoder
+from solvers.linear.measurement import represent
+from solvers.linear.steady_decoder import best_decoder, periodic_filter
+from solvers.linear.steady_encoder import SteadyEncoder, steady_encoder
+
+Array = np.ndarray
+
+_ROUNDING = 1e-14  # of the filter, relative to the variance
+_HORIZON = 1024  # frames of the longest sequence under PLF-JD(w)
+_UNCERTAIN = 1e-3  # relative gap above which the answer is not returned
+_FAR = 1e-6  # largest distance to the limit that is returned, relative to the variance
+
+
+class SteadyLosses(NamedTuple):
+    """Long run of one loss.
+
+    Parameters
+    ----------
+    distortion, mmse : (N,) arrays
+        D_t and m_t of each frame of the period.
+    measurement : (n,) array
+        Direction of the state that the encoder measures.
+    method : str
+        How the distortions were found.
+    error : float
+        Distance to the limit, or certified gap, relative to the variance.
+    contraction : float
+        Factor by which the distance to the limit shrinks in one period, sequential decoder.
+    lower_bound : float or None
+        Bound of the mean distortion, where there is one.
+    """
+
+    distortion: Array
+    mmse: Array
+    measurement: Array
+    method: str
+    error: float
+    contraction: float
+    lower_bound: float | None = None
+
+
+def steady_losses(
+    source: LinearSource,
+    rates: Array,
+    perception: Perception | None,
+    levels: Array,
+    encoder: str = "mmse",
+) -> SteadyLosses:
+    """Distortion of each frame of a period in the long run.
+
+    Parameters
+    ----------
+    source : LinearSource
+        Scalar frames, all poles inside the unit circle.
+    rates : (N,) array, >= 0, bits per frame
+        Rates of one period.
+    perception : Perception or None
+        The loss; JD and SA at threshold 0.
+    levels : (N,) array
+        Thresholds of the period.
+    encoder : {"mmse", "optimal"}
+        Encoder of least mean squared error, or the one made for PLF-JD.
+
+    Raises
+    ------
+    ValueError
+        Vector frames, poles on or outside the unit circle.
+    SolverError
+        JD or SA at P > 0; the encoder "optimal" for SA, for a window, or for rates that change;
+        poles too near the circle.
+    """
+    seen = source.observable() if isinstance(source, StateSpace) else source
+    loss = None if np.isinf(levels).all() else perception
+    if isinstance(loss, (JD, SA)) and levels.any():
+        raise SolverError(
+            Status.UNSUPPORTED,
+            f"steady_state: PLF-{loss.name} at P > 0 needs a first-order source (GaussMarkov)",
+        )
+    measurement, bound = _encoder(seen, rates, loss, encoder)
+    gains, errors = periodic_filter(seen, rates, measurement)
+    a, w, h = scalar(seen)
+    variance = float(h @ lyapunov(a, w) @ h)
+    m = np.clip(np.einsum("i,tij,j->t", h, errors, h), 0.0, variance)
+    factor = _shrinkage(a, measurement, gains, rates)
+    method, error = "filter", _ROUNDING
+    if isinstance(loss, JD) and loss.window not in (None, 1):
+        found, error, factor = _windowed(seen, rates, measurement, int(loss.window), factor)
+        return SteadyLosses(found, m, measurement, "finite-horizon", error / variance, factor)
+    if isinstance(loss, JD) and loss.window is None:
+        best = best_decoder(seen, gains, m)
+        lowest = best.lower_bound if bound is None else bound
+        gap = float(best.distortion.mean()) - lowest
+        if not gap <= _UNCERTAIN * (float(best.distortion.mean()) + 1e-6 * variance):
+            raise SolverError(
+                Status.INACCURATE,
+                f"steady_state: PLF-JD has distortion {best.distortion.mean():.3e} but bound "
+                f"{lowest:.3e}; poles too near the circle for float64",
+            )
+        factor = max(factor, _radius(a) ** (2 * len(rates)))
+        return SteadyLosses(
+            best.distortion, m, measurement, "matrix-inequality", gap / variance, factor, lowest
+        )
+    if isinstance(loss, SA):
+        found, radius = _self_adaptive(a, h, gains, errors)
+        factor = max(factor, radius)
+        return SteadyLosses(found, m, measurement, "fixed-point", _ROUNDING, factor)
+    found = _explicit(loss, levels, variance, m)
+    lower = None
+    if bound is not None:  # the distortion increases with the error
+        lower = float(_explicit(loss, levels, variance, np.full(1, bound))[0])
+        error = float(found[0] - lower) / variance
+    return SteadyLosses(found, m, measurement, method, error, factor, lower)
+
+
+def _encoder(
+    source: LinearSource, rates: Array, loss: Perception | None, encoder: str
+) -> tuple[Array, float | None]:
+    """Direction of measurement, and the bound of all encoders where the rate is constant."""
+    constant = bool(np.ptp(rates) == 0) if np.isfinite(rates).all() else len(rates) == 1
+    joint = isinstance(loss, JD) and loss.window is None
+    if encoder == "optimal" and (joint or isinstance(loss, (JD, SA)) or not constant):
+        if not (joint and constant):
+            what = "rates that change" if loss is None or not constant else f"PLF-{loss.name}"
+            raise SolverError(
+                Status.UNSUPPORTED,
+                f"steady_state: encoder 'optimal' is not known for {what} with sources of higher "
+                "order; take encoder 'mmse'",
+            )
+        if 0 < rates[0] < np.inf:
+            made = joint_encoder(source, float(rates[0]))
+            return made.measurement, made.lower_bound
+    plain = _plain_encoder(source, float(rates.mean()))
+    return plain.measurement, None if joint or not constant else plain.lower_bound
+
+
+@lru_cache(maxsize=32)
+def _plain_encoder(source: LinearSource, rate: float) -> SteadyEncoder:
+    """Encoder of least mean squared error, found once for all losses of one (frozen) source."""
+    return steady_encoder(source, rate)
+
+
+def _explicit(loss: Perception | None, levels: Array, variance: float, m: Array) -> Array:
+    """Distortion without a loss and under PLF-FMD (or a window of one) and CP."""
+    if loss is None:
+        return m
+    if isinstance(loss, CP):
+        return m + np.maximum(np.sqrt(np.maximum(m, 0.0)) - np.sqrt(levels), 0.0) ** 2
+    metric = loss.metric if isinstance(loss, FMD) else "w2"
+    sigma = np.sqrt(variance)
+    # sigma - sd without cancellation at high rates
+    short = m / (sigma + np.sqrt(np.maximum(variance - m, 0.0)))
+    spare = sigma - smallest_sd(sigma, levels, metric)
+    return np.asarray(m + np.maximum(short - spare, 0.0) ** 2)
+
+
+def _radius(matrix: Array) -> float:
+    return float(np.abs(np.linalg.eigvals(matrix)).max(initial=0.0))
+
+
+def _shrinkage(a: Array, measurement: Array, gains: Array, rates: Array) -> float:
+    r"""Radius of the derivative of the filter's error over one period, at rates that stay.
+
+    With :math:`\kappa = P^- c / (c^T P^- c)` and k^2 the share that the rate captures,
+    :math:`dP = dP^- - k^2 (\kappa c^T dP^- + dP^- c \kappa^T - \kappa c^T dP^- c \kappa^T)`.
+    """
+    unit, loop = np.eye(len(a)), np.eye(len(a) ** 2)
+    for gain, bits in zip(gains, rates, strict=True):
+        along = float(measurement @ gain)
+        step = np.kron(a, a)
+        if along != 0:
+            share = -np.expm1(-2 * np.log(2) * bits)
+            out = np.outer(gain, measurement) / along
+            lost = np.kron(out, unit) + np.kron(unit, out) - np.kron(out, out)
+            step = step - share * lost @ step
+        loop = step @ loop
+    return _radius(loop)
+
+
+def _self_adaptive(a: Array, h: Array, gains: Array, errors: Array) -> tuple[Array, float]:
+    """Distortions under PLF-SA, and the factor of what is known and not reconstructed."""
+    scale = float(np.abs(errors).max()) + float(np.abs(gains).max()) ** 2
+    held = np.zeros_like(a)
+    out = np.zeros(len(gains))
+    for _ in range(1_000_000 // len(gains)):
+        before, loop = held, np.eye(len(a))
+        for t, (gain, error) in enumerate(zip(gains, errors, strict=True)):
+            known = a @ held @ a.T + np.outer(gain, gain)
+            column = known @ h
+            spread = max(float(h @ column), 0.0)
+            fresh = max(float(h @ error @ h), 0.0) + spread
+            out[t] = 2 * np.sqrt(fresh) * (np.sqrt(fresh) - np.sqrt(spread))
+            step = a
+            if spread > 1e-15 * scale:
+                known = known - np.outer(column, column) / spread
+                step = a - np.outer(column, h @ a) / spread
+            held = 0.5 * (known + known.T)
+            loop = step @ loop
+        if np.abs(held - before).max() <= 4e-15 * scale:
+            return out, _radius(loop) ** 2
+    raise SolverError(Status.FAILED, "steady_state: PLF-SA does not settle")
+
+
+def _windowed(
+    source: LinearSource, rates: Array, measurement: Array, window: int, factor: float
+) -> tuple[Array, float, float]:
+    """End of a long sequence under PLF-JD(w), its distance to the limit, and the contraction."""
+    period, sigma = len(rates), float(np.sqrt(source.covariance(1)[0, 0]))
+    count = max(4, -(-64 // period), -(-2 * window // period))
+    while True:
+        frames = count * period
+        sent = represent(source, np.tile(rates, count), measurement)
+        cov = source.covariance(frames)
+        found = reconstruct(cov, sent.factor, "JD", window).distortion.reshape(count, period)
+        change = np.abs(np.diff(found, axis=0)).max(axis=1)
+        first, last = float(change[-count // 4 - 1]), float(change[-1])
+        noise = 1e-13 * sigma**2
+        rate = factor if first <= noise else (max(last, noise) / first) ** (1 / (count // 4))
+        if rate < 1 and last * rate / (1 - rate) <= _FAR * sigma**2 / 10:
+            return found[-1], max(last, noise) * rate / (1 - rate) + noise, rate
+        if 2 * frames > _HORIZON:
+            raise SolverError(
+                Status.INACCURATE,
+                f"steady_state: PLF-JD({window}) has not settled after {frames} frames",
+            )
+        count *= 2
+
+
+def approach(
+    source: LinearSource, rates: Array, perception: Perception | None, levels: Array,
+    measurement: Array,
+) -> Array:  # fmt: skip
+    """Distortion of the first frames by the sequential decoder, (T,).
+
+    Parameters
+    ----------
+    source : LinearSource
+        Scalar frames.
+    rates, levels : (T,) arrays
+        Rates and thresholds.
+    perception : Perception or None
+        The loss; JD and SA at threshold 0.
+    measurement : (n,) array
+        Direction of the state that the encoder measures.
+    """
+    seen = source.observable() if isinstance(source, StateSpace) else source
+    sent = represent(seen, rates, measurement)
+    frames = LinearFrames(seen, len(rates))
+    if isinstance(perception, (JD, SA)) and not np.isinf(levels).all():
+        window = perception.window if isinstance(perception, JD) else None
+        name = "JD" if isinstance(perception, JD) else "SA"
+        width = None if window is None else min(window, len(rates))
+        return reconstruct(frames.covariance(), sent.factor, name, width).distortion
+    loss = None if np.isinf(levels).all() else perception
+    each = [
+        _explicit(loss, levels[t : t + 1], float(frames.variance[t]), sent.mmse[t : t + 1])
+        for t in range(len(rates))
+    ]
+    return np.concatenate(each)

@@ -1,0 +1,66 @@
+"""`rdp encode` and `rdp decode`."""
+
+import numpy as np
+import pytest
+
+from rdp.clip import read_luma, sample_clip
+from rdp.clip_codec import decode_clip
+from tests.solvers.cli.commands import answer, refused, run
+
+ENCODE = ["encode", "--sample", "--frames", "6", "--bpp", "0.3"]
+
+
+@pytest.fixture
+def coded(tmp_path):
+    path = tmp_path / "clip.rdp"
+    assert run(*ENCODE, "-o", path).exit_code == 0
+    return path
+
+
+def test_encode_reports_the_rate_of_the_file(tmp_path):
+    path = tmp_path / "clip.rdp"
+    found = answer(*ENCODE, "-o", path)
+    assert found["bytes"] == path.stat().st_size
+    assert (found["frames"], found["width"], found["height"]) == (6, 320, 180)
+    assert found["bits_per_pixel"] == pytest.approx(8 * found["bytes"] / (6 * 320 * 180))
+    assert found["bits_per_pixel"] <= 0.3
+    printed = run(*ENCODE, "-o", path).stdout
+    assert f"{found['bytes']:,} bytes" in printed
+    starved = answer(*ENCODE, "-o", path, "--first-bpp", "0.05")
+    assert starved["first_bits_per_pixel"] < 0.06
+
+
+@pytest.mark.parametrize("plf", ["MMSE", "FMD", "JD", "SA"])
+def test_every_loss_decodes_the_same_file(coded, plf, tmp_path):
+    out = tmp_path / "out.npy"
+    result = run("decode", coded, "--plf", plf.lower(), "-o", out)
+    assert result.exit_code == 0, result.output
+    assert f"6 frames of 320x180, decoder of {plf}" in result.stdout
+    expected = decode_clip(coded.read_bytes(), plf)
+    np.testing.assert_array_equal(np.load(out), np.rint(expected).astype(np.uint8))
+    error = (read_luma(sample_clip(), frames=6) - expected) ** 2
+    assert error.mean() < 200
+
+
+def test_a_video_comes_out(coded, tmp_path):
+    assert run("decode", coded, "-o", tmp_path / "out.mp4").exit_code == 0
+    near = read_luma(tmp_path / "out.mp4") - decode_clip(coded.read_bytes())
+    assert np.abs(near).mean() < 2
+
+
+def test_wrong_input_is_one_line(coded, tmp_path):
+    assert "clip: expected a path or --sample, got none" in refused("encode")
+    assert "clip: expected a path or --sample, got both" in refused("encode", "a.mp4", "--sample")
+    assert "bpp: expected" in refused("encode", "--sample", "--bpp", "0", "-o", tmp_path / "x")
+    assert "fps: expected a number above 0" in refused("encode", "--sample", "--fps", "1/0")
+    assert "no such file" in refused("encode", tmp_path / "none.mp4", "-o", tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+    assert "plf: expected" in refused("decode", coded, "--plf", "CP", "-o", tmp_path / "x.npy")
+    assert "out: expected .mp4" in refused("decode", coded, "-o", tmp_path / "x.avi")
+    damaged = tmp_path / "damaged.rdp"
+    damaged.write_bytes(coded.read_bytes()[:-9])
+    assert f"{damaged}: stream: damaged or cut" in refused("decode", damaged, "-o", tmp_path / "x")
+    damaged.write_bytes(b"none of ours")
+    assert f"{damaged}: stream: expected it to begin" in refused(
+        "decode", damaged, "-o", tmp_path / "x"
+    )
