@@ -69,27 +69,39 @@ def test_every_jd_decoder_is_joint_and_no_other_is(joint):
     assert joint[joint.plf == "JD"].shift_defect_high.max() < 0.0005
     assert defect.min()[["MMSE", *LOSSES]].min() > 10 * defect.max()["JD"]
     checks = validate_codecs(_video.points(_video.with_jd())).checks
-    found = [check.verdict for check in checks if check.bound in ("joint realism", "joint support")]
-    assert set(found) == {"pass"}
+    found = {
+        bound: {check.verdict for check in checks if check.bound == bound}
+        for bound in ("joint realism", "joint support")
+    }
+    assert found["joint realism"] == {"pass"}
+    assert "fail" not in found["joint support"]
 
 
-def test_jd_is_a_tenth_above_the_bound_of_joint_support(joint):
-    """The bound takes the shift nearest to the source, which the bits do not name."""
+def test_jd_comes_down_to_the_bound_of_joint_support(joint):
+    """The bound takes the shift nearest to the source, which few bits do not name."""
     jd = joint[joint.plf == "JD"]
-    assert (jd.distortion / jd.joint_support).between(1.0, 1.12).all()
+    assert (jd.distortion / jd.joint_support).between(0.975, 1.09).all()
+    assert jd.joint_support.max() < 1.01 * jd.joint_support.min()  # at every rate
 
 
-def test_from_12_bits_on_jd_is_flat_and_the_others_fall(joint):
+def test_from_12_bits_on_jd_falls_half_as_much_as_the_others(joint):
     one = joint[joint.seed == 1].set_index(["plf", "rate_bits"]).distortion
-    ratio = {plf: one[plf, 24] / one[plf, 12] for plf in ("MMSE", *_video.PLFS)}
-    assert ratio["JD"] > 0.94
-    assert max(ratio[plf] for plf in ("MMSE", *LOSSES)) < 0.82
+    fall = {plf: 1 - one[plf, 24] / one[plf, 12] for plf in ("MMSE", *_video.PLFS)}
+    assert fall["JD"] < 0.11
+    assert min(fall[plf] for plf in LOSSES) > 0.21
+    assert fall["MMSE"] > 0.17
 
 
-def test_under_jd_wrong_digits_stay_wrong(joint):
+def test_under_jd_wrong_digits_stay_wrong(committed, joint):
+    """Under FMD and SA fewer do; the codecs of the grid were trained longer."""
     stay = joint.set_index(["plf", "rate_bits"]).stay_wrong
-    assert stay["JD"].min() > 0.85
-    assert stay.loc[LOSSES, 16].max() < 0.6
+    assert stay["JD"].min() > 0.97
+    assert stay.loc[LOSSES, 16].max() < 0.7
+    assert stay.loc[LOSSES, 24].max() < 0.6
+    rows, _ = committed
+    grid = rows[(rows.series == _video.SHARED) & rows.plf.isin(LOSSES) & (rows.rate_bits == 16)]
+    assert set(grid.seed) == {1, 2}
+    assert grid.stay_wrong.max() < 0.6
 
 
 def test_wrong_digits_stay_wrong_at_low_rates_and_fewer_do_at_high_ones(committed):
