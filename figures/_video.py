@@ -86,6 +86,12 @@ def with_jd() -> str:
     return "joint" if there and not in_grid else "digits"
 
 
+def about_jd() -> str:
+    """Caveat where JD decoders are of another experiment than the others; empty elsewhere."""
+    apart = with_jd() != "digits"
+    return " JD: codecs of their own, with fewer steps." if apart else ""
+
+
 def samples(experiment: str) -> dict[str, np.ndarray]:
     """Held-out clips and their reconstructions, (n, T, 64, 64) bytes, by cell and decoder."""
     name = _find(experiment, r"-samples\.npz")[0]

@@ -88,4 +88,5 @@ def note(table: pd.DataFrame) -> str:
         f"{_video.WEIGHT:g} of realism, {others.min():g} to {others.max():g} epochs "
         f"(MMSE: {alone.max():g} epochs); not every cell was published.\n"
         "Points: held-out digits, frozen encoders, every seed. Lines: mean over seeds."
+        f"{_video.about_jd()}"
     )
