@@ -26,7 +26,6 @@ RESULTS = files("neural") / "results"
 EXPERIMENTS = {
     "digits": (r"digits(-12-\d+)?", r"digits-reduced"),
     "joint": (r"digits-joint", r"digits-reduced-joint"),
-    "strict": (r"digits-strict", r"digits-reduced-strict"),
     "exact": (r"digits-inf-2", r"digits-reduced-inf-2"),
     "recovery": (r"digits-inf-2-recovery", r"digits-reduced-recovery"),
     "people": (r"people", r"people-reduced"),
@@ -42,9 +41,9 @@ MARKERS: dict[str, dict[str, Any]] = {
 PLFS = ("FMD", "JD", "SA")
 PICTURES = ("source", "MMSE", *PLFS)  # rows of the figure of samples
 
-# Weight of the critic term in the training of decoders.
-WEIGHTS = {"digits": 0.01, "strict": 0.1}
-PUBLISHED_WEIGHT = WEIGHTS["digits"]  # the published runs of this weight are compared with
+# Weight of the critic term in the training of decoders for FMD and SA. The published runs of this
+# weight are compared with.
+WEIGHT = 0.01
 
 
 def _files(pattern: str, ending: str) -> list[str]:
@@ -62,12 +61,35 @@ def _find(experiment: str, ending: str) -> list[str]:
 
 
 def points(experiment: str) -> list[OperatingPoint]:
-    """Points of one of `EXPERIMENTS`, all seeds."""
+    """Points of one of `EXPERIMENTS`, all seeds.
+
+    Where the grid of digits has no JD decoder, those of the experiment made for them are added.
+    """
+    found = _stored(experiment)
+    if experiment == "digits" and with_jd() != experiment:
+        found += [point for point in _stored(with_jd()) if point.plf == "JD"]
+    return found
+
+
+def _stored(experiment: str) -> list[OperatingPoint]:
     found: list[OperatingPoint] = []
     for name in _find(experiment, r"\.json"):
         with as_file(RESULTS / name) as path:
             found += load_points(path)
     return found
+
+
+def with_jd() -> str:
+    """Experiment whose decoders of one encoder include JD: the grid, or the one made for JD."""
+    in_grid = any(point.plf == "JD" for point in _stored("digits"))
+    there = any(_files(pattern, r"\.json") for pattern in EXPERIMENTS["joint"])
+    return "joint" if there and not in_grid else "digits"
+
+
+def about_jd() -> str:
+    """Caveat where JD decoders are of another experiment than the others; empty elsewhere."""
+    apart = with_jd() != "digits"
+    return " JD: codecs of their own, with fewer steps." if apart else ""
 
 
 def samples(experiment: str) -> dict[str, np.ndarray]:
@@ -98,8 +120,11 @@ def table(experiment: str) -> pd.DataFrame:
             for name, ends in point.intervals.items():
                 row[f"{name}_low"], row[f"{name}_high"] = ends[t]
             row["gaussian_reference"] = _at(record.gaussian_reference, t)
+            row["mmse"] = _at(bounds.factor_two, t) / 2
             row["repeated_frame"] = _at(bounds.repeated_frame, t)
             row["joint_support"] = _at(bounds.joint_support, t)
+            if defect := record.shift_defect:
+                row |= _interval("shift_defect", defect.value[t], defect.half[t])
             if t == point.frames - 1:
                 row |= _permanence(record.digits)
                 if critic := fresh_w1(point, record):
@@ -132,10 +157,15 @@ def last_frame(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_mmse(rows: pd.DataFrame) -> pd.Series:
-    """Distortion over that of the MMSE decoder of the same bytes; NaN where there is none."""
+    """Distortion over that of the MMSE decoder of the same bytes.
+
+    For an encoder of its own it is that of the shared encoder; NaN where there is none.
+    """
     same = ["seed", "cell", "frame"]
     base = rows[rows.plf == "MMSE"].set_index(same).distortion
-    return rows.distortion / base.reindex(pd.MultiIndex.from_frame(rows[same])).to_numpy()
+    of_cell = base.reindex(pd.MultiIndex.from_frame(rows[same])).to_numpy()
+    of_point = rows["mmse"] if "mmse" in rows else np.full(len(rows), np.nan)
+    return rows.distortion / np.where(np.isnan(of_point), of_cell, of_point)
 
 
 def published() -> pd.DataFrame:
@@ -144,7 +174,7 @@ def published() -> pd.DataFrame:
     if not names:
         raise MissingResults("no published_*.csv in neural/results")
     found = pd.concat([pd.read_csv(RESULTS / name) for name in names], ignore_index=True)
-    return found[(found.plf == "MMSE") | (found["lambda"] == PUBLISHED_WEIGHT)]
+    return found[(found.plf == "MMSE") | (found["lambda"] == WEIGHT)]
 
 
 def size(rows: pd.DataFrame) -> str:

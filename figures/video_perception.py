@@ -85,7 +85,8 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     _video.note(
         figure,
         "Lines: mixtures of the MMSE decoder and the decoder for the loss, both of the shared "
-        "encoder, one line for each seed. $P_2$ is under the loss in the legend.",
+        "encoder, one line for each seed.\n$P_2$ is under the loss in the legend."
+        f"{_video.about_jd()}",
     )
 
 

@@ -54,6 +54,6 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     _video.note(
         figure,
         "Wrong: a classifier does not read the digit of the source; it reads "
-        f"{100 * table.accuracy.min():.0f}% or more of the source frames correctly. "
-        "Lines: mean over seeds.",
+        f"{100 * table.accuracy.min():.0f}% or more of the source frames correctly.\n"
+        f"Lines: mean over seeds.{_video.about_jd()}",
     )

@@ -85,7 +85,8 @@ def note(table: pd.DataFrame) -> str:
     others = runs[runs.plf != "MMSE"].epochs
     return (
         "Published runs: training digits, BatchNorm not frozen, weight "
-        f"{_video.PUBLISHED_WEIGHT:g} of realism, {others.min():g} to {others.max():g} epochs "
+        f"{_video.WEIGHT:g} of realism, {others.min():g} to {others.max():g} epochs "
         f"(MMSE: {alone.max():g} epochs); not every cell was published.\n"
         "Points: held-out digits, frozen encoders, every seed. Lines: mean over seeds."
+        f"{_video.about_jd()}"
     )

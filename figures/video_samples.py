@@ -25,11 +25,11 @@ GAP = 4  # pixels between clips
 def compute() -> pd.DataFrame:
     """Squared error of every stored picture."""
     rows: list[dict[str, Any]] = []
-    for experiment in ("digits", "recovery"):
+    for experiment in (_video.with_jd(), "recovery"):
         try:
             pictures = _video.samples(experiment)
         except MissingResults:
-            if experiment == "digits":
+            if experiment != "recovery":
                 raise
             continue
         for key, clips in pictures.items():
@@ -46,15 +46,18 @@ def compute() -> pd.DataFrame:
 
 
 def cells(table: pd.DataFrame, experiment: str) -> list[str]:
-    """Cells of an experiment, sorted by the rate of the last frame."""
-    found = table[table.experiment == experiment].cell.unique()
+    """Cells of an experiment that have every decoder, sorted by the rate of the last frame."""
+    rows = table[(table.experiment == experiment) & table.decoder.isin(_video.PICTURES)]
+    decoders = rows.groupby("cell").decoder.nunique()
+    found = decoders[decoders == len(_video.PICTURES)].index
     return sorted(found, key=lambda cell: float(cell.split("-")[-1]))
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
     """Draw the lowest and the highest rate of frame 2; each clip is a pair of columns."""
-    pictures = _video.samples("digits")
-    found = cells(table, "digits")
+    experiment = _video.with_jd()
+    pictures = _video.samples(experiment)
+    found = cells(table, experiment)
     chosen = list(dict.fromkeys((found[0], found[-1])))
     axes = figure.subplots(1, len(chosen), squeeze=False)[0]
     for ax, cell in zip(axes, chosen, strict=True):
@@ -72,7 +75,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         ax.spines[:].set_visible(False)
         first, second = cell.split("-")
         ax.set_title(f"{first} bits for frame 1, {second} for frame 2")
-    reduced = _video.size(_video.table("digits"))
+    reduced = _video.size(_video.table(experiment))
     figure.suptitle(f"Moving digits, held-out{reduced}; each pair: frames 1 and 2", fontsize=8)
 
 
@@ -84,7 +87,8 @@ def _pair(clip: np.ndarray) -> np.ndarray:
 
 def animate(table: pd.DataFrame, figure: Figure) -> Iterator[None]:
     """Draw clip after clip, frame after frame; clips of three frames if there are any."""
-    experiment = "recovery" if (table.experiment == "recovery").any() else "digits"
+    recovery = (table.experiment == "recovery").any()
+    experiment = "recovery" if recovery else _video.with_jd()
     cell = cells(table, experiment)[-1]
     pictures = _video.samples(experiment)
     reduced = _video.size(_video.table(experiment))

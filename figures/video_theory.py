@@ -107,7 +107,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         figure,
         "Symbols: codecs with a shared encoder. Lines: Gauss-Markov source with the second moments "
         "of the DCT modes.\nIts MMSE curve is an upper bound for long codes; the curves of the "
-        "losses are predictions.",
+        f"losses are predictions.{_video.about_jd()}",
     )
 
 

@@ -62,6 +62,8 @@ def _run(given: argparse.Namespace) -> int:
     from neural.experiment import Experiment
 
     experiment = Experiment.load(given.config, given.seed)
+    if getattr(given, "last", None) is not None:
+        experiment = experiment.through(given.last)
     if given.fresh:
         _discard(given.runs / experiment.name)
     if given.command == "status":
@@ -69,7 +71,7 @@ def _run(given: argparse.Namespace) -> int:
     if given.command == "learning":
         return _learning(experiment, given.runs, given.csv)
     if given.command == "export":
-        experiment.export(given.runs, given.cell, given.stage, given.out)
+        experiment.export(given.runs, given.cell, given.stage, given.out, given.half)
     if given.command in ("train", "overlay"):
         _train(experiment, given)
     if given.command in ("evaluate", "overlay"):
@@ -123,9 +125,12 @@ def _parser() -> argparse.ArgumentParser:
             add("--cell", type=int, default=0, help="number of the cell, from 0")
             add("--stage", required=True, help="stage that trained the codec")
             add("--out", type=Path, default=Path("codec.pt"), help="file to write")
+            add("--half", action="store_true", help="half precision: half the size")
         else:
             text = "number of a cell, from 0; repeat it for several cells; default: all"
             add("--cell", dest="cells", type=int, action="append", help=text)
+            text = "last stage to train or to measure; default: the last one of the file"
+            add("--last", metavar="STAGE", default=None, help=text)
     validate = commands.add_parser(
         "validate", help="compare measured points with all bounds", description=(
             "Compare the operating points of JSON files with all bounds; the exit status is 1 "

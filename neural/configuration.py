@@ -28,9 +28,11 @@ def read_configuration(path: Path) -> dict[str, Any]:
     --------
     >>> from importlib.resources import files
     >>> folder = files("neural") / "configs"
-    >>> found = read_configuration(folder / "digits-reduced-strict.toml")
-    >>> [stage["name"] for stage in found["stage"]]
-    ['first', 'first-realism', 'trunk', 'mmse', 'universal', 'strict']
+    >>> found = read_configuration(folder / "digits-12-16.toml")
+    >>> found["rates"]
+    [[12, 16]]
+    >>> found["stage"] == read_configuration(folder / "digits.toml")["stage"]
+    True
     """
     return _read(path, [])
 

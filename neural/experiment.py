@@ -252,6 +252,14 @@ class Experiment:
         codec = self.model(root, trained, cell)
         export_codec(target, codec, self.kind, self.options, self.rates(trained, cell), half)
 
+    def through(self, name: str) -> Experiment:
+        """Return the experiment without the stages after one of them.
+
+        What an earlier stage trains, and its folder, do not depend on those left out.
+        """
+        number = self.stages.index(self.stage(name))
+        return dataclasses.replace(self, stages=self.stages[: number + 1])
+
     def with_steps(self, name: str, steps: int) -> Experiment:
         """Return the experiment with another number of steps for one stage.
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from figures import _video, build, video_permanence, video_recovery, video_weight
+from figures import _video, build, video_joint, video_permanence, video_recovery
 from figures.build import MissingResults
 from generate.paths import ROOT
 from generate.tables import Rows, number, spread, table
 from neural.evaluation.record import record_of, trained
-from rdp.operating_point import OperatingPoint
 
 
 def results() -> dict[str, pd.DataFrame]:
@@ -105,6 +104,8 @@ def targets_table() -> Rows:
             rows[(rows.plf == plf) & (rows.rate_bits == rate)].set_index("seed")
             for plf in (less, more)
         )
+        if one.empty or other.empty:
+            continue
         margins = list(zip(other.distortion_low - one.distortion_high,
                            other.distortion_high - one.distortion_low, strict=True))  # fmt: skip
         claim = f"{_video.name(less)} not above {_video.name(more)}"
@@ -178,37 +179,18 @@ def learning_table() -> Rows:
 
 
 def joint_table() -> Rows:
-    """JD decoders of one encoder: as in the grid, and after more steps of the critic."""
+    """Distortion, shift defect and lasting errors of each decoder of shared encoders."""
     yield [
-        "Stage", "Clips", "$D_2$", "Joint support", "Gelbrich distance under JD",
-        "W1 in training",
+        "$R_2$ (bits)", "Decoder", "Seeds", "$D_2$", "Joint support", "Shift defect",
+        "Wrong digits stay wrong",
     ]  # fmt: skip
-
-    def jd(experiment: str) -> list[OperatingPoint]:
-        points = _video.points(experiment)
-        return [p for p in points if (p.plf, p.label) == ("JD", _video.SHARED)]
-
-    def setting(point: OperatingPoint) -> tuple[str, int, str]:
-        return _video.cell(point), trained(point).seed, point.kind
-
-    longer = jd("joint")
-    same = {setting(point) for point in longer}
-    usual = [point for point in jd("digits") if setting(point) in same]
-    logs = learning().sort_values("to_steps")
-    for point in (*usual, *longer):
-        training = trained(point)
-        lines = logs[
-            (logs.experiment == training.experiment) & (logs.rates == _video.cell(point))
-            & (logs.stage == training.stage) & (logs.seed == training.seed)
-            & (logs.plf == point.plf) & (logs.frame == point.frames)
-        ]  # fmt: skip
-        if lines.empty:
-            raise MissingResults(f"no learning of {training.experiment} in neural/results")
-        last = lines.iloc[-1]
+    found = video_joint.compute()
+    for (rate, plf), here in found.groupby(["rate_bits", "plf"], sort=False):
+        support = here.joint_support.mean()
         yield [
-            last.stage, f"{last.clips / 1000:.0f} thousand", f"{point.distortion[-1]:.4f}",
-            f"{record_of(point).bounds.joint_support[-1]:.4f}", f"{point.perception[-1]:.5f}",
-            f"{last.w1:.2f}",
+            f"{rate:g}", _video.name(plf), here.seed.nunique(), spread(here),
+            f"{support:.4f}" if plf == "JD" else "", spread(here, "shift_defect", 5),
+            spread(here, "stay_wrong", 2),
         ]  # fmt: skip
 
 
@@ -239,24 +221,6 @@ def recipes_table() -> Rows:
             last("joint_support", 4), last("shift_defect", 5), last("fresh_w1", 2),
             last("stay_wrong", 2),
         ]  # fmt: skip
-
-
-def weight_table() -> Rows:
-    """Frame 2 of shared encoders at both weights of realism."""
-    found = video_weight.compute()
-    weights = sorted(found.weight.unique())
-    columns = [
-        f"{what}, weight {weight:g}"
-        for what in ("$D_2$", "perception", "fresh W1", "stays wrong")
-        for weight in weights
-    ]
-    yield ["$R_2$ (bits)", "Decoder", "Seeds", *columns]
-    for (rate, plf), here in found.groupby(["rate_bits", "plf"], sort=False):
-        at = [here[here.weight == weight] for weight in weights]
-        if plf != "MMSE":
-            kept = (("distortion", 4), ("perception", 5), ("fresh_w1", 2), ("stay_wrong", 2))
-            values = [spread(rows, *how) for how in kept for rows in at]
-            yield [f"{rate:g}", plf, here.seed.nunique(), *values]
 
 
 def exact_table() -> Rows:
@@ -325,9 +289,8 @@ def experiments(folder: Path) -> Iterator[tuple[str, str]]:
         "samples": ("video_samples", None),
         "theory": ("video_theory", None),
         "learning": (None, learning_table),
-        "joint": (None, joint_table),
+        "joint": ("video_joint", joint_table),
         "recipes": (None, recipes_table),
-        "weight": ("video_weight", weight_table),
         "exact": (None, exact_table),
         "people": (None, people_table),
         "checks": (None, checks_table),

@@ -10,6 +10,8 @@ import torch
 
 Tensor = torch.Tensor
 
+SIZE = 64  # height and width of a frame, pixels
+
 
 class Clips(NamedTuple):
     """Clips, and what is known of their content.

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from neural.datasets.clips import Clips, ClipSource, draw_below
+from neural.datasets.clips import SIZE, Clips, ClipSource, draw_below
 from rdp._files import read_arrays, replacing
 from rdp.clip.read import ClipError, read_luma
 
@@ -30,7 +30,6 @@ Array = np.ndarray
 Tensor = torch.Tensor
 Ranges = dict[str, list[tuple[int, int]]]
 
-SIZE = 64
 SPLITS = {"train": range(1, 21), "heldout": range(21, 26)}
 SEQUENCES = "00sequences.txt"
 _NAME = re.compile(r"person(\d\d)_([a-z]+)(_d\d)?(_uncomp)?\.avi")

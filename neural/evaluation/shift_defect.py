@@ -12,25 +12,27 @@ import torch
 from neural.codecs.shifts import shifts
 from neural.evaluation.intervals import half_width
 from neural.evaluation.record import Distance
-from rdp.bounds import joint_support_bound
 
 Array = np.ndarray
 Tensor = torch.Tensor
 
 
-def shift_defect(frames: Tensor) -> Distance:
+def shift_defect(frames: Tensor, device: str = "cpu") -> Distance:
     """Shift defect of clips (n, T, 64, 64), per pixel; that of the first frame is zero."""
-    return mean_distance_to_shifts(frames, frames)
+    return mean_distance_to_shifts(frames, frames, device)
 
 
-def mean_distance_to_shifts(frames: Tensor, before: Tensor) -> Distance:
+def mean_distance_to_shifts(frames: Tensor, before: Tensor, device: str = "cpu") -> Distance:
     """Mean squared error of frame t of ``frames`` and the nearest shift of frame t-1 of ``before``.
 
     Both are (n, T, 64, 64). The value of the first frame is zero.
     """
     found = [
         np.zeros(len(frames)),
-        *(distance_to_shifts(frames[:, t], before[:, t - 1]) for t in range(1, frames.shape[1])),
+        *(
+            distance_to_shifts(frames[:, t], before[:, t - 1], device)
+            for t in range(1, frames.shape[1])
+        ),
     ]
     return Distance(
         tuple(float(value.mean()) for value in found),
@@ -38,10 +40,34 @@ def mean_distance_to_shifts(frames: Tensor, before: Tensor) -> Distance:
     )
 
 
-def distance_to_shifts(x: Tensor, before: Tensor, chunk: int = 500) -> Array:
-    """Mean squared error of each frame (n, h, w) and the nearest shift of the frame before it."""
-    parts = []
-    for now, known in zip(x.split(chunk), before.split(chunk), strict=True):
-        candidates = (moved.numpy() for moved in shifts(known))
-        parts.append(joint_support_bound(now.numpy(), candidates))
-    return np.concatenate(parts) / (x.shape[1] * x.shape[2])
+def distance_to_shifts(
+    x: Tensor, before: Tensor, device: str = "cpu", chunk: int = 500
+) -> Array:
+    """Mean squared error of each frame (n, h, w) and the nearest shift of the frame before it.
+
+    Parameters
+    ----------
+    x, before : (n, h, w) tensors
+        On any device.
+    device : str
+        Where to compute.
+    chunk : int
+        Samples that are computed at a time.
+
+    Returns
+    -------
+    (n,) array
+        Squared units of the frames; `rdp.bounds.joint_support_bound` of the shifts, a pixel.
+    """
+    return np.concatenate([
+        _nearest(now.to(device), known.to(device)).double().cpu().numpy()
+        for now, known in zip(x.split(chunk), before.split(chunk), strict=True)
+    ])  # fmt: skip
+
+
+def _nearest(x: Tensor, before: Tensor) -> Tensor:
+    """Least mean squared error over the shifts, (n,)."""
+    nearest = torch.full((len(x),), torch.inf, device=x.device)
+    for moved in shifts(before):
+        nearest = torch.minimum(nearest, (x - moved).square().mean((1, 2)))
+    return nearest

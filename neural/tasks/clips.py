@@ -11,6 +11,7 @@ import torch
 
 from neural.codecs.video import VideoCodec, VideoShape
 from neural.datasets.clips import ClipSource
+from neural.datasets.crops import load_crops
 from neural.datasets.kth import SPLITS, load_people
 from neural.datasets.moving_digits import MovingDigits, load_digits
 from neural.datasets.textures import Textures
@@ -19,21 +20,22 @@ from rdp.source import GaussMarkov
 
 Tensor = torch.Tensor
 
-
-KINDS = ("digits", "people", "textures")
+KINDS = ("digits", "people", "folder", "textures")
 
 
 class ClipTask:
-    """Clips of digits, people or textures, with networks; see `neural.interfaces.Task`.
+    """Clips of digits, people, textures or any videos, with networks; see `neural.interfaces.Task`.
 
     Parameters
     ----------
     data : dict
-        "kind" is "digits", "people" or "textures". "folder" is the folder of the data and may
-        contain environment variables; digits without it are those of the subset that ships with
-        the package. "train" and "heldout" list persons. The rest are options of
-        `neural.datasets.moving_digits.MovingDigits`, `neural.datasets.kth.load_people` or
-        `neural.datasets.textures.Textures`, for instance the number of frames.
+        "kind" is "digits", "people", "textures" or "folder", which is random crops of all videos
+        in a folder. "folder" is the folder of the data and may contain environment variables;
+        digits without it are those of the subset that ships with the package. For people, "train"
+        and "heldout" list persons. The rest are options of
+        `neural.datasets.moving_digits.MovingDigits`, `neural.datasets.kth.load_people`,
+        `neural.datasets.crops.load_crops` or `neural.datasets.textures.Textures`, for instance the
+        number of frames.
     codec : dict
         width, noise and levels of `neural.codecs.video.VideoShape`.
     critic : dict
@@ -89,21 +91,25 @@ class ClipTask:
         return self._sources[key]
 
     def _load(self, split: str) -> ClipSource:
-        options = {k: v for k, v in self.data.items() if k not in ("kind", "folder", *SPLITS)}
+        options = {k: v for k, v in self.data.items() if k not in ("kind", "folder")}
         options["device"] = self.device
-        if self.data["kind"] == "textures":
+        kind = self.data["kind"]
+        if kind == "textures":
             return Textures(**options)
         folder = _expand(self.data.get("folder"))
-        if self.data["kind"] == "digits":
+        if kind == "digits":
             return MovingDigits(load_digits(split, folder), **options)
         if folder is None:
-            raise ValueError("folder: expected the folder of the recordings, got none")
-        return load_people(folder, self.data.get(split, SPLITS[split]), **options)
+            raise ValueError("folder: expected the folder of the videos, got none")
+        if kind == "folder":
+            return load_crops(folder, split, **options)
+        persons = {name: options.pop(name, SPLITS[name]) for name in SPLITS}
+        return load_people(folder, persons[split], **options)
 
     @property
     def may_be_published(self) -> bool:
-        """Whether pictures of the clips may be passed on: recordings of people may not."""
-        return self.data["kind"] != "people"
+        """Whether pictures of the clips may be passed on: those of recordings may not."""
+        return self.data["kind"] in ("digits", "textures")
 
     def model(self) -> GaussMarkov | None:
         """Return the exact source of the clips, as a vector source, where it is known."""

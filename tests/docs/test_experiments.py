@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from figures import _video
-from rdp.operating_point import save_points
-from tests.figures import toy_video
 from tests.figures.toy_video import results, toy
 
 __all__ = ["results", "toy"]  # fixtures
@@ -50,14 +47,15 @@ def test_the_page_shows_means_and_the_range_of_all_intervals():
 
 
 @pytest.mark.usefixtures("toy")
-def test_the_page_compares_weights_where_both_were_trained():
-    _, first, *more = page.weight_table()
-    assert first[:5] == ["8", "FMD", 1, "0.0176 (0.0174–0.0178)", "0.0194 (0.0192–0.0196)"]
-    assert first[7:9] == ["0.30 (0.28–0.32)", "0.27 (0.25–0.29)"]
-    assert first[9:] == ["0.40 (0.35–0.45)"] * 2
-    assert [row[:2] for row in more] == [
-        ["8", "JD"], ["8", "SA"], ["16", "FMD"], ["16", "JD"], ["16", "SA"],
+def test_the_page_shows_the_shift_defect_of_every_decoder():
+    _, *rows = page.joint_table()
+    assert [row[:3] for row in rows[:4]] == [
+        ["2", name, 2] for name in ("MMSE", "PLF-FMD", "PLF-JD", "PLF-SA")
+    ]
+    assert rows[1][3:] == [
+        "0.0224 (0.0222–0.0226)", "", "0.01400 (0.01260–0.01540)", "0.40 (0.35–0.45)"
     ]  # fmt: skip
+    assert rows[2][4:6] == ["0.0150", "0.00010 (0.00009–0.00011)"]
 
 
 @pytest.mark.usefixtures("toy")
@@ -77,28 +75,6 @@ def test_the_page_shows_what_was_still_being_learnt():
         ["12, 8", "mmse", 1, 2, "3", "0.0130 ± 0.0002"],
         ["12, 8", "mmse", 1, 2, "0", "0.5000 ± 0.1000"],
     ]
-
-
-def test_the_page_compares_jd_decoders_of_one_encoder(toy, tmp_path):
-    points = [
-        toy_video.point(_video.SHARED, "JD", (12.0, 8.0), stage="joint", name="longer"),
-        toy_video.point(_video.OWN, "JD", (12.0, 8.0)),
-    ]
-    save_points(toy / "digits-reduced-joint.json", points)
-    table = toy / "digits-reduced-learning.csv"
-    line = "longer,12-8,joint,1,JD,2,500,1000,64000,0.02,0.0001,1.1\n"
-    table.with_name("digits-reduced-joint-learning.csv").write_text(
-        table.read_text().splitlines(keepends=True)[0] + line
-    )
-    _, usual, longer = page.joint_table()
-    assert usual[:2] == ["universal", "6 thousand"]
-    assert longer[:2] == ["joint", "64 thousand"]
-    assert usual[2:] == [*longer[2:5], "0.40"]
-    assert longer[3:] == ["0.0150", "0.00050", "1.10"]
-    toy_video.write(toy, kind="measured")
-    assert [row[0] for row in page.joint_table()] == ["Stage", "joint"]
-    table.with_name("digits-reduced-joint-learning.csv").unlink()
-    assert "Not here: no learning of longer" in dict(page.experiments(tmp_path))["video_joint"]
 
 
 def test_the_page_shows_the_way_of_each_recipe(toy):
@@ -124,7 +100,7 @@ def test_every_part_of_the_pages_is_a_table_or_says_what_is_missing(tmp_path):
     included = set(included)
     assert included == set(parts)
     assert parts.pop("video_people").startswith("*Not here: no results of people")
-    for name in ("joint", "recipes", "exact"):
+    for name in ("recipes", "exact"):
         assert parts.pop(f"video_{name}").startswith(f"*Not here: no results of {name}")
     pictures = "".join(parts.pop(f"video_{name}") for name in ("rate", "samples", "theory"))
     for name in ("rate.svg", "samples.svg", "samples.gif", "theory.svg"):

@@ -41,35 +41,61 @@ def test_caveats_of_published_runs_are_on_the_figure():
 
 
 @pytest.mark.usefixtures("toy")
-def test_weight_has_the_cells_trained_at_both_weights():
-    table = computed("video_weight")
-    rates = {weight: set(rows.rate_bits) for weight, rows in table.groupby("weight")}
-    assert rates == {0.01: {8, 16}, 0.1: {8, 16}}
-    assert set(table.seed) == {1}  # the second was trained with the smaller weight alone
+def test_joint_realism_is_shown_for_every_decoder():
+    table = computed("video_joint")
+    assert set(table.seed) == {1, 2}
+    assert set(table.rate_bits) == set(toy_video.MMSE)
+    np.testing.assert_allclose(table.shift_defect, table.plf.map(toy_video.DEFECT))
+    np.testing.assert_allclose(table.shift_defect_high, 1.1 * table.shift_defect)
     assert set(table[table.joint_support.notna()].plf) == {"JD"}
-    figure, _ = drawn("video_weight")
-    titles = [ax.get_title() for ax in figure.axes]
-    assert titles == ["weight of realism 0.01", "weight of realism 0.1"]
+    figure, _ = drawn("video_joint")
+    assert figure.axes[1].get_yscale() == "log"
 
 
-def test_weights_are_compared_at_one_size(toy):
-    toy_video.write(toy, kind="measured")
-    (toy / "digits-strict.json").unlink()
-    with pytest.raises(MissingResults, match="every weight at one size"):
-        computed("video_weight")
+def test_points_without_a_shift_defect_are_left_out(toy):
+    points = load_points(toy / "digits-reduced.json")
+    for k, point in enumerate(points):
+        if point.rate[1] != 8:
+            record = replace(record_of(point), shift_defect=None)
+            points[k] = replace(point, provenance=to_provenance(record))
+    save_points(toy / "digits-reduced.json", points)
+    table = computed("video_joint")
+    assert set(table[table.seed == 1].rate_bits) == {8}
+    save_points(toy / "digits-reduced.json", [points[0]])
+    (toy / "digits-reduced-seed2.json").unlink()
+    with pytest.raises(MissingResults, match="no shift defect"):
+        computed("video_joint")
 
 
-def test_weights_are_those_of_the_configurations():
+def test_jd_decoders_of_an_experiment_of_their_own_stand_in(toy):
+    """The grid has none: they are compared with the MMSE decoder of their own bytes."""
+    for path in toy.glob("digits-reduced*.json"):
+        if "recovery" not in path.name:
+            save_points(path, [point for point in load_points(path) if point.plf != "JD"])
+    assert "JD" not in set(computed("video_rate").query("series != 'published'").plf)
+    cells = [(12.0, 8.0), (12.0, 16.0)]
+    made = [p for c in cells for p in toy_video.cell(c, own=False, weight=1.1)]
+    save_points(toy / "digits-reduced-joint.json", made)
+    np.savez_compressed(toy / "digits-reduced-joint-samples.npz", **toy_video.pictures(cells[0]))
+    stays = computed("video_permanence")
+    jd = stays[stays.plf == "JD"]
+    assert set(jd.rate_bits) == {8, 16}
+    np.testing.assert_allclose(jd.over_mmse, 1.1 * toy_video.FACTOR["JD"])
+    np.testing.assert_allclose(stays[stays.plf == "SA"].over_mmse, toy_video.FACTOR["SA"])
+    assert set(computed("video_joint").rate_bits) == {8, 16}  # every decoder of the same bytes
+    assert set(computed("video_samples").experiment) == {"joint", "recovery"}
+    assert len(drawn("video_samples")[0].axes) == 1
+
+
+def test_the_weight_is_that_of_the_configurations():
     pytest.importorskip("torch")
     from neural.experiment import Experiment
 
-    for experiment, weight in _video.WEIGHTS.items():
-        for pattern in _video.EXPERIMENTS[experiment]:
-            name = re.sub(r"\(.*", "", pattern)  # without the files of one cell
-            stages = Experiment.load(ROOT / "neural" / "configs" / f"{name}.toml").stages
-            # FMD: the configurations train JD by another recipe than the committed results
-            shared = [s for s in stages if s.encoder == "frozen" and "FMD" in s.plfs]
-            assert shared[-1].realism == weight
+    for pattern in _video.EXPERIMENTS["digits"]:
+        name = re.sub(r"\(.*", "", pattern)  # without the files of one cell
+        stages = Experiment.load(ROOT / "neural" / "configs" / f"{name}.toml").stages
+        shared = [s for s in stages if s.encoder == "frozen" and set(s.plfs) == {"FMD", "SA"}]
+        assert [stage.realism for stage in shared] == [_video.WEIGHT]
 
 
 @pytest.mark.usefixtures("toy")

@@ -27,6 +27,7 @@ SHARED, OWN = LABELS["shared"], LABELS["own"]
 HALF = 2e-4
 # Distortion of the MMSE decoder by rate, and the factor that each loss multiplies it by.
 MMSE = {2.0: 0.014, 8.0: 0.011, 16.0: 0.008}
+DEFECT = {"MMSE": 0.004, "FMD": 0.014, "JD": 0.0001, "SA": 0.01}
 FACTOR = {"MMSE": 1.0, "FMD": 1.6, "JD": 2.2, "SA": 1.8}
 
 
@@ -42,6 +43,7 @@ def point(label, plf, rates, seed=1, kind="reduced", weight=1.0, stage="universa
         gaussian_reference=(0.018,) * frames if np.isfinite(rates[0]) else None,
         losses={plf: Distance(tuple(perception.tolist()), (HALF,) * frames)},
         fresh_w1={plf: FreshCritic(0.3 / weight, 0.02, (0.1, 0.3))},
+        shift_defect=Distance((0.0, *[DEFECT[plf]] * (frames - 1)), (DEFECT[plf] / 10,) * frames),
         digits=Permanence(0.95, 0.1, 0.1, stay_wrong=0.4, stay_wrong_half=0.05),
     )
     if label == SHARED:
@@ -110,12 +112,6 @@ def write(folder, *, kind="reduced", seeds=(1, 2), recovery=True, published=True
         ending = "" if seed == 1 else f"-seed{seed}"
         points = [p for r in MMSE for p in cell((12.0, r), seed=seed, kind=kind)]
         save_points(folder / f"digits{size}{ending}.json", points)
-    points = [
-        p
-        for r in (8.0, 16.0)
-        for p in cell((12.0, r), own=False, seed=seeds[0], kind=kind, weight=1.1)
-    ]
-    save_points(folder / f"digits{size}-strict.json", points)
     samples = pictures((12.0, 2.0)) | pictures((12.0, 16.0))
     np.savez_compressed(folder / f"digits{size}-samples.npz", **samples)
     if recovery:

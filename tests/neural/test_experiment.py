@@ -276,6 +276,20 @@ def test_one_cell_of_several_is_the_same_alone(tmp_path):
     assert all(torch.equal(value, among[key]) for key, value in alone.items() if "extra" not in key)
 
 
+def test_training_and_measuring_may_stop_after_a_stage(config, tmp_path, capsys):
+    runs, target = ["--runs", str(tmp_path), "--workers", "1"], tmp_path / "points.json"
+    last = ["--last", "universal"]
+    assert main(["train", str(config), *runs, *last]) == 0
+    folders = {folder.name for folder in (tmp_path / "tiny/0.7-0.9").iterdir()}
+    assert folders == {"mmse", "universal"}
+    assert main(["status", str(config), *runs, *last]) == 0
+    assert main(["evaluate", str(config), *runs, *last, "--results", str(target)]) == 0
+    points = load_points(target)
+    assert {training_of(point).stage for point in points} == {"universal"}
+    assert main(["train", str(config), *runs, "--last", "speech"]) == 2
+    assert "stage: expected one of mmse, universal" in capsys.readouterr().err
+
+
 CLIPS = f"""
 task = "clips"
 seed = 1

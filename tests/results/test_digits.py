@@ -7,7 +7,7 @@ import pytest
 
 from figures import _video
 from figures.build import MissingResults
-from neural.evaluation.record import record_of, trained
+from neural.evaluation.record import record_of
 from neural.evaluation.validation import validate_codecs
 from rdp.operating_point import load_points
 from tests.figures.toy_video import computed
@@ -31,7 +31,7 @@ def committed():
 
 def test_factor_two_holds_and_the_gaussian_model_is_an_upper_bound(committed):
     rows, _ = committed
-    assert (rows.over_mmse < 2).all()  # of JD too, which no bound says
+    assert (rows.over_mmse[rows.plf != "JD"] < 2).all()
     mmse = rows[rows.plf == "MMSE"]
     assert (mmse.distortion_high < mmse.gaussian_reference).all()
 
@@ -39,10 +39,10 @@ def test_factor_two_holds_and_the_gaussian_model_is_an_upper_bound(committed):
 def test_sharing_the_encoder_costs_little(committed):
     _, points = committed
     own = [point for point in points if point.label == _video.OWN]
-    assert {point.plf for point in own} == set(_video.PLFS)
+    assert {point.plf for point in own} >= set(LOSSES)
     for point in own:
         gap = record_of(point).universal_gap.unmixed[-1]
-        assert (-0.11 if point.plf == "JD" else -0.06) < gap / (point.distortion[-1] - gap) < 0
+        assert -0.06 < gap / (point.distortion[-1] - gap) < 0
 
 
 def test_mixtures_keep_perception_and_lower_distortion(committed):
@@ -52,22 +52,57 @@ def test_mixtures_keep_perception_and_lower_distortion(committed):
             three_quarters = mixed.share.index(0.75)
             assert mixed.distortion[three_quarters][-1] < 0.9 * point.distortion[-1]
             start, there = (mixed.perception[k][-1] for k in (0, three_quarters))
-            assert there - point.perception[-1] < 0.2 * (start - point.perception[-1])
+            share = 0.25 if point.plf == "JD" else 0.2
+            assert there - point.perception[-1] < share * (start - point.perception[-1])
 
 
-def test_joint_realism_is_not_reached_and_its_bound_says_so(committed):
-    rows, points = committed
-    joint = rows[(rows.plf == "JD") & (rows.series == _video.SHARED)]
-    joint = joint[joint.rate_bits >= 8]
-    assert (joint.distortion_high < joint.joint_support).all()
-    loss = {}
-    for point in points:
-        if point.label == _video.SHARED:
-            key = trained(point).seed, _video.cell(point), point.plf
-            loss[key] = record_of(point).losses["JD"].value[-1]
-    for seed, cell, plf in loss:
-        if plf == "JD":
-            assert loss[seed, cell, "JD"] > 0.5 * loss[seed, cell, "FMD"]
+@pytest.fixture(scope="module")
+def joint():
+    """Frame 2 of committed codecs whose decoders include one for JD, of one encoder a rate."""
+    rows = _video.last_frame(_video.table(_video.with_jd()))
+    assert set(rows[rows.rate_bits == 16].seed) == {1, 2}
+    assert set(rows[rows.seed == 1].rate_bits) >= {12, 16, 24}
+    return rows
+
+
+def test_every_jd_decoder_is_joint_and_no_other_is(joint):
+    defect = joint.groupby("plf").shift_defect
+    assert joint[joint.plf == "JD"].shift_defect_high.max() < 0.0005
+    assert defect.min()[["MMSE", *LOSSES]].min() > 10 * defect.max()["JD"]
+    checks = validate_codecs(_video.points(_video.with_jd())).checks
+    found = {
+        bound: {check.verdict for check in checks if check.bound == bound}
+        for bound in ("joint realism", "joint support")
+    }
+    assert found["joint realism"] == {"pass"}
+    assert "fail" not in found["joint support"]
+
+
+def test_jd_comes_down_to_the_bound_of_joint_support(joint):
+    """The bound takes the shift nearest to the source, which few bits do not name."""
+    jd = joint[joint.plf == "JD"]
+    assert (jd.distortion / jd.joint_support).between(0.975, 1.09).all()
+    assert jd.joint_support.max() < 1.01 * jd.joint_support.min()  # at every rate
+
+
+def test_from_12_bits_on_jd_falls_half_as_much_as_the_others(joint):
+    one = joint[joint.seed == 1].set_index(["plf", "rate_bits"]).distortion
+    fall = {plf: 1 - one[plf, 24] / one[plf, 12] for plf in ("MMSE", *_video.PLFS)}
+    assert fall["JD"] < 0.11
+    assert min(fall[plf] for plf in LOSSES) > 0.21
+    assert fall["MMSE"] > 0.17
+
+
+def test_under_jd_wrong_digits_stay_wrong(committed, joint):
+    """Under FMD and SA fewer do; the codecs of the grid were trained longer."""
+    stay = joint.set_index(["plf", "rate_bits"]).stay_wrong
+    assert stay["JD"].min() > 0.97
+    assert stay.loc[LOSSES, 16].max() < 0.7
+    assert stay.loc[LOSSES, 24].max() < 0.6
+    rows, _ = committed
+    grid = rows[(rows.series == _video.SHARED) & rows.plf.isin(LOSSES) & (rows.rate_bits == 16)]
+    assert set(grid.seed) == {1, 2}
+    assert grid.stay_wrong.max() < 0.6
 
 
 def test_wrong_digits_stay_wrong_at_low_rates_and_fewer_do_at_high_ones(committed):
@@ -75,7 +110,8 @@ def test_wrong_digits_stay_wrong_at_low_rates_and_fewer_do_at_high_ones(committe
     for _, here in rows[rows.series == _video.SHARED].groupby(["seed", "plf"]):
         by_rate = here.set_index("rate_bits").stay_wrong
         assert (by_rate[by_rate.index <= 4] > 0.8).all()
-        assert (by_rate[by_rate.index >= 16] < 0.7).all()
+        if here.plf.iloc[0] != "JD":
+            assert (by_rate[by_rate.index >= 16] < 0.7).all()
 
 
 def test_the_committed_curves_go_through_the_reference_of_the_points(committed):
@@ -103,21 +139,6 @@ def test_jd_and_sa_make_more_wrong_digits_and_bits_correct_them():
         assert (_video.over_mmse(rows)[bounded] < 2).all()
 
 
-def test_at_the_larger_weight_jd_costs_most_at_24_bits():
-    try:
-        table = computed("video_weight")
-    except MissingResults as error:
-        pytest.skip(str(error))
-    if set(table.kind) == {"reduced"}:
-        highest = table[(table.weight == _video.WEIGHTS["strict"]) & (table.rate_bits == 24)]
-        assert not highest.empty
-        for _, here in highest.groupby("seed"):
-            by_loss = here.set_index("plf")
-            others = by_loss.loc[LOSSES].distortion_high
-            assert by_loss.distortion_low["JD"] > others.max()
-            assert by_loss.distortion["JD"] < by_loss.joint_support["JD"]
-
-
 def test_distortion_of_people_is_almost_all_distance_between_distributions():
     try:
         rows = _video.table("people")
@@ -128,30 +149,12 @@ def test_distortion_of_people_is_almost_all_distance_between_distributions():
         assert (mmse.perception > 0.9 * mmse.distortion).all()
 
 
-def test_the_loss_that_costs_most_depends_on_the_rate(committed):
-    rows, _ = committed
-    shared = rows[(rows.series == _video.SHARED) & (rows.plf != "MMSE")]
-    for (_, rate), here in shared.groupby(["seed", "rate_bits"]):
+def test_jd_costs_most(joint):
+    """Beyond the intervals, in every seed and at every rate."""
+    realistic = joint[joint.plf != "MMSE"]
+    for _, here in realistic.groupby(["seed", "rate_bits"]):
         by_loss = here.set_index("plf")
-        dearest = {2: "SA", 16: "JD", 24: "JD"}.get(rate)
-        if dearest:
-            assert by_loss.distortion.idxmax() == dearest
-            others = by_loss.drop(index=dearest)
-            assert by_loss.distortion_low[dearest] < others.distortion_high.max()  # overlap
-
-
-def test_a_larger_weight_costs_distortion_and_improves_perception_at_low_rates_only():
-    table = computed("video_weight")
-    if set(table.kind) == {"reduced"}:
-        keys = ["plf", "cell", "seed", "rate_bits"]
-        small, large = (
-            table[(table.weight == weight) & (table.plf != "MMSE")].set_index(keys)
-            for weight in sorted(table.weight.unique())
-        )
-        assert (large.distortion_low > small.distortion_high).all()
-        change = (large.perception - small.perception).reset_index()
-        assert (change[change.rate_bits == 2].perception < 0).all()
-        assert (change[(change.rate_bits == 24) & change.plf.isin(LOSSES)].perception > 0).all()
+        assert by_loss.distortion_low["JD"] > by_loss.distortion_high[LOSSES].max()
 
 
 def test_lossless_frames_fail_no_bound_by_rounding():
