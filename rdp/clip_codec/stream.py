@@ -164,7 +164,7 @@ def encode_clip(
 
     _coarsest(bits, most)
     data = kept.get(True) or kept[False]
-    return ClipStream(data, clip.size, _frame_bits(data))
+    return ClipStream(data, clip.size, stream_bits(data))
 
 
 def decode_frames(
@@ -214,7 +214,14 @@ def _opened(stream: bytes) -> tuple[_Header, list[bytes]]:
     return _Header.from_bytes(head), chunks
 
 
-def _frame_bits(stream: bytes) -> Array:
+def stream_bits(stream: bytes) -> Array:
+    """Return the bits of each frame of a stream, (T,); header and container are shared out equally.
+
+    Raises
+    ------
+    CorruptStream
+        The bytes are damaged or of another kind.
+    """
     _, chunks = _opened(stream)
     sizes = np.array([len(chunk) for chunk in chunks])
     return 8 * (sizes + (len(stream) - sizes.sum()) / len(sizes))
