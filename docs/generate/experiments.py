@@ -104,10 +104,12 @@ def targets_table() -> Rows:
             rows[(rows.plf == plf) & (rows.rate_bits == rate)].set_index("seed")
             for plf in (less, more)
         )
-        if one.empty or other.empty:
+        seeds = one.index.intersection(other.index)
+        if seeds.empty:
             continue
-        margins = list(zip(other.distortion_low - one.distortion_high,
-                           other.distortion_high - one.distortion_low, strict=True))  # fmt: skip
+        margins = list(zip((other.distortion_low - one.distortion_high)[seeds],
+                           (other.distortion_high - one.distortion_low)[seeds],
+                           strict=True))  # fmt: skip
         claim = f"{_video.name(less)} not above {_video.name(more)}"
         yield [claim, f"{rate:g}", spread(one), spread(other), verdict(margins)]
 
@@ -132,13 +134,21 @@ def gap_table() -> Rows:
         ]  # fmt: skip
 
 
+def by_rate(rows: pd.DataFrame) -> Iterator[tuple[float, str, pd.DataFrame]]:
+    """Yield rate, loss and rows, with the losses in their usual order."""
+    for rate, here in rows.groupby("rate_bits"):
+        for plf in _video.STYLES:
+            if len(found := here[here.plf == plf]):
+                yield rate, plf, found
+
+
 def wrong_digits(rows: pd.DataFrame, frame: int) -> Rows:
     """Distortion over the MMSE, and wrong digits that stay wrong."""
     yield [
         f"$R_{frame}$ (bits)", "Decoder", f"$D_{frame}$ / MMSE", f"wrong in frame {frame - 1}",
         f"of these wrong in frame {frame}",
     ]  # fmt: skip
-    for (rate, plf), here in rows.groupby(["rate_bits", "plf"], sort=False):
+    for rate, plf, here in by_rate(rows):
         yield [
             f"{rate:g}", plf, f"{here.over_mmse.mean():.3f}", f"{here.wrong_before.mean():.3f}",
             spread(here, "stay_wrong", 2),
@@ -165,14 +175,14 @@ def learning() -> pd.DataFrame:
 
 def learning_table() -> Rows:
     """What codecs for squared error still gained from more steps."""
-    yield ["Rates (bits)", "Stage", "Seed", "Frame", "Clips (thousands)", "Distortion"]
+    yield [
+        "Experiment", "Rates (bits)", "Stage", "Seed", "Frame", "Clips (thousands)", "Distortion",
+    ]  # fmt: skip
     found = learning()
     found = found[found.plf == "MMSE"]
-    # two experiments may have a stage in common
-    columns = ["rates", "stage", "seed", "frame", "clips", "distortion", "distortion_half"]
-    for row in found[columns].drop_duplicates().itertuples():
+    for row in found.itertuples():
         yield [
-            row.rates.replace("-", ", "), row.stage, row.seed, row.frame,
+            row.experiment, row.rates.replace("-", ", "), row.stage, row.seed, row.frame,
             f"{row.clips / 1000:.0f}",
             f"{row.distortion:.4f} ± {row.distortion_half:.4f}",
         ]  # fmt: skip
@@ -184,8 +194,7 @@ def joint_table() -> Rows:
         "$R_2$ (bits)", "Decoder", "Seeds", "$D_2$", "Joint support", "Shift defect",
         "Wrong digits stay wrong",
     ]  # fmt: skip
-    found = video_joint.compute()
-    for (rate, plf), here in found.groupby(["rate_bits", "plf"], sort=False):
+    for rate, plf, here in by_rate(video_joint.compute()):
         support = here.joint_support.mean()
         yield [
             f"{rate:g}", _video.name(plf), here.seed.nunique(), spread(here),

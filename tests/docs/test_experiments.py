@@ -71,9 +71,9 @@ def test_the_page_lists_missing_cells():
 def test_the_page_shows_what_was_still_being_learnt():
     _, *rows = page.learning_table()
     assert rows == [
-        ["12, 8", "mmse", 1, 2, "6", "0.0125 ± 0.0001"],
-        ["12, 8", "mmse", 1, 2, "3", "0.0130 ± 0.0002"],
-        ["12, 8", "mmse", 1, 2, "0", "0.5000 ± 0.1000"],
+        ["toy", "12, 8", "mmse", 1, 2, "6", "0.0125 ± 0.0001"],
+        ["toy", "12, 8", "mmse", 1, 2, "3", "0.0130 ± 0.0002"],
+        ["toy", "12, 8", "mmse", 1, 2, "0", "0.5000 ± 0.1000"],
     ]
 
 
