@@ -77,7 +77,7 @@ class ModeModel:
         --------
         >>> model = ModeModel.nearest(np.array([100.0, 0.0]), np.array([0.97, -0.2]))
         >>> model.sigma.round(1), model.rho.round(3)
-        (array([98.7,  0. ]), array([0.969, 0.   ]))
+        (array([98.7,  0. ]), array([0.97, 0.  ]))
         """
         least = scale(1)
         deviations = [index_of(s) if s >= least else 0 for s in sigma.tolist()]
