@@ -117,7 +117,7 @@ def faults(problem: Problem, distortion: Array, perception: Array, bound: float)
         return
     if (distortion < least * (1 - ROUNDING) - 1e-15 * source.variance).any():
         yield "better than the MMSE"
-    if not within_thresholds(problem, perception[None], problem.thresholds[None])[0]:
+    if not within_thresholds(problem, distortion, perception, problem.thresholds):
         yield "beyond a threshold"
     if bound > objective * (1 + ORDER) + FLOOR * float(weights @ source.variance):
         yield "bound above the answer"

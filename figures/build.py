@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from figures._parameters import NotAParameter, changed
 from rdp._files import replacing
 
 FORMATS = ("png", "pdf", "svg")
@@ -49,7 +50,13 @@ def names() -> list[str]:
     return [name for name in found if not name.startswith("_") and name not in _NOT_FIGURES]
 
 
-def build(name: str, out: Path | str, formats: Sequence[str] = ("png",)) -> list[Path]:
+def build(
+    name: str,
+    out: Path | str,
+    formats: Sequence[str] = ("png",),
+    rho: Sequence[float] = (),
+    rates: Sequence[Sequence[float]] = (),
+) -> list[Path]:
     """Make one figure and the CSV behind it.
 
     Parameters
@@ -60,6 +67,11 @@ def build(name: str, out: Path | str, formats: Sequence[str] = ("png",)) -> list
         Folder to write to; it is created if missing.
     formats : sequence of {"png", "pdf", "svg"}
         Image formats.
+    rho : sequence of float
+        Correlations in place of those of the gallery, for figures that have some.
+    rates : sequence of sequences of float
+        Rates in place of those of the gallery: of the first frame, of the first and of each later
+        frame, or of each frame, as the figure has them.
 
     Returns
     -------
@@ -69,20 +81,27 @@ def build(name: str, out: Path | str, formats: Sequence[str] = ("png",)) -> list
     Raises
     ------
     FigureError
-        Unknown figure or format.
+        Unknown figure or format, or parameters that the figure does not have.
     MissingResults
         The figure needs measured points, and none exist. Nothing is written.
     """
     check([name], formats)
+    module = import_module(f"figures.{name}")
+    try:
+        with changed(module, rho, rates):
+            return _built(module, name, Path(out), formats)
+    except NotAParameter as error:
+        raise FigureError(str(error)) from None
+
+
+def _built(module: ModuleType, name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from solvers.plotting import RC
 
-    module = import_module(f"figures.{name}")
     table = module.compute()
-    folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / f"{name}.csv"]
     with replacing(written[0], "w", newline="", encoding="utf-8") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -29,25 +30,19 @@ CROP = slice(40, 136), slice(60, 188)  # rows and columns of a picture
 
 
 def compute() -> pd.DataFrame:
-    """Measured PSNR of each frame, what the model predicts, and the pixels of the strip."""
+    """Measured PSNR of each frame, and what the model predicts."""
+    stream, pictures = _pictures()
+    decoded = {plf: pictures[plf] for plf in LOSSES}
+    return _errors(pictures["source"], stream, decoded)
+
+
+@cache
+def _pictures() -> tuple[ClipStream, dict[str, Array]]:
+    """Return the stream, and the frames of the source and of every decoder."""
     luma = read_luma(sample_clip(), frames=FRAMES)
     stream = encode_clip(luma, BPP, FIRST_BPP)
     decoded = {plf: np.stack(list(decode_frames(stream.data, plf))) for plf in LOSSES}
-    tables = [_errors(luma, stream, decoded)]
-    pictures = {"source": luma, **decoded}
-    for name, frames in pictures.items():
-        for t in SHOWN:
-            part = frames[t - 1][CROP]
-            rows, columns = np.indices(part.shape)
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "panel": "strip", "series": name, "frame": t, "row": rows.ravel(),
-                        "column": columns.ravel(), "value": np.rint(part).astype(int).ravel(),
-                    }
-                )
-            )  # fmt: skip
-    return pd.concat(tables, ignore_index=True)
+    return stream, {"source": luma, **decoded}
 
 
 def _errors(luma: Array, stream: ClipStream, decoded: dict[str, Array]) -> pd.DataFrame:
@@ -75,13 +70,12 @@ def _errors(luma: Array, stream: ClipStream, decoded: dict[str, Array]) -> pd.Da
 def draw(table: pd.DataFrame, figure: Figure) -> None:
     """Top: the strip. Below: PSNR against the frame, measured and predicted."""
     strip, below = cast(Any, figure.subfigures(2, 1, height_ratios=[1.5, 1]))
-    names = ["source", *LOSSES]
+    _, pictures = _pictures()
+    names = list(pictures)
     axes = strip.subplots(len(SHOWN), len(names))
-    part = table[table.panel == "strip"]
     for row, t in zip(axes, SHOWN, strict=True):
         for ax, name in zip(row, names, strict=True):
-            pixels = part[(part.series == name) & (part.frame == t)]
-            picture = pixels.pivot(index="row", columns="column", values="value")
+            picture = pictures[name][t - 1][CROP]
             ax.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)

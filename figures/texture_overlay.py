@@ -122,8 +122,9 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         style = {"color": STYLES[plf]["color"], "marker": STYLES[plf]["marker"]}
         left.plot(dots.rate_bits, dots.value, linestyle="none", **style)
     left.set(
-        xscale="log", xlabel="bits of each frame", title="lines: exact; markers: measured",
+        xscale="log", xlabel="bits of each frame",
         ylabel=f"$D_{LAST}$, mean squared error of a pixel",
+        title="lines: exact; markers: measured",
     )  # fmt: skip
     left.xaxis.set_major_formatter("{x:g}")
     left.set_ylim(bottom=0)
@@ -139,13 +140,10 @@ def _distances(ax: Axes, table: pd.DataFrame) -> None:
         colour = STYLES[loss]["color"]
         ax.errorbar(place, rows.value, bars, fmt=marker, color=colour, label=f"{loss} distance")
         exact = table[(table.quantity == loss) & (table.series == "exact")]
-        bar: dict[str, Any] = {
-            "marker": "_", "markersize": 14, "markeredgewidth": 2.5, "color": colour,
-            "linestyle": "none",
-        }  # fmt: skip
-        ax.plot(shift, exact.value, **bar)
+        bar = {"marker": "_", "markersize": 14, "markeredgewidth": 2.5, "color": colour}
+        ax.plot(shift, exact.value, linestyle="none", **bar)
         if loss in PLFS:
-            ax.plot(LOSSES.index(loss) + shift, 0, clip_on=False, **bar)
+            ax.plot(LOSSES.index(loss) + shift, 0, linestyle="none", clip_on=False, **bar)
     ax.set_xticks(range(len(LOSSES)), [loss_label(plf) for plf in LOSSES])
     ax.set(ylabel="distance, mean square of a pixel", xlabel="decoder")
     ax.set_title("markers: measured; bars across: exact")

@@ -41,6 +41,30 @@ def distortion_of(source: GaussMarkov, mmse: Array, cov_xhat: Array, cross: Arra
     return (mmse + excess).reshape(source.frames, -1).sum(axis=1)
 
 
+def reached_by(problem: Problem, mmse: Array, cov_xhat: Array, cross: Array) -> tuple[Array, Array]:
+    """Distortion and perception loss of each frame, under the loss function of a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        Source and loss function.
+    mmse : (T,) or (T, d) array
+        Errors m_t of the representation.
+    cov_xhat, cross : (T, T) or (d, T, T) arrays
+        Second moments of the scheme.
+
+    Returns
+    -------
+    distortion, perception : (T,) arrays
+        The perception loss is nan without a loss function.
+    """
+    source, loss = problem.source, problem.perception
+    distortion = distortion_of(source, mmse, cov_xhat, cross)
+    if loss is None:
+        return distortion, np.full(source.frames, np.nan)
+    return distortion, perception_of(source, cov_xhat, cross, loss, mmse)
+
+
 def perception_of(
     source: GaussMarkov,
     cov_xhat: Array,

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import numpy as np
 
+from rdp.measure import excess_perception, residuals_of
 from rdp.problem import Problem
 from rdp.solution import Solution, Status
+from rdp.source import GaussMarkov
 from solvers.errors import SolverError
+from solvers.scheme import Scheme
 
 Array = np.ndarray
 
-RESIDUAL = 1e-6  # of moments and perception, relative to the variance of the source
+RESIDUAL = 1e-6  # of any constraint, relative to the variance of the source
 GAP = 1e-5  # of the objective, relative to it
-GAP_FLOOR = 1e-8  # relative to the weighted variance: what a solver can resolve at high rates
+SHARP = 1e-6  # sequential gap, relative to the objective, below which no other method is asked
+SHARP_FROM = 8  # frames; with fewer, another method costs much more and gains next to nothing
+GAP_FLOOR = 1e-13  # relative to the weighted variance: what double precision resolves
+MOMENTS = 1e-12  # rounding of second moments, relative to the largest variance
+SQUARED_W2 = 1e-14  # rounding of squared W2, relative to the variance of all frames
+MOVED = 1e-4  # root of squared W2 beyond a threshold, relative to the root of the distortion
 ROUNDING = 1e-12  # of the objective: errors of sums in an exact method
 BITS = 1e-5  # gap of a total rate, bits, and relative to it
 MISSED = 1e-6  # of an allowed distortion, relative to it
-AGREEMENT = 1e-9  # of a distortion and the moments it belongs to, relative to the variance
+AGREEMENT = 1e-12  # of a distortion and the moments it belongs to, relative to the variance
 
 
 def gap_allowed(problem: Problem, objective: Array | float) -> Array | float:
@@ -29,19 +37,37 @@ def gap_allowed(problem: Problem, objective: Array | float) -> Array | float:
     return GAP * objective + GAP_FLOOR * float(problem.frame_weights @ variance)
 
 
-def certified(problem: Problem, objective: Array, bound: Array) -> Array:
+def certified(problem: Problem, objective: Array | float, bound: Array | float) -> Array:
     """Whether objectives and bounds (n,) are as near to each other as solved problems are."""
     return np.asarray(np.abs(objective - bound) <= gap_allowed(problem, objective))
 
 
-def within_thresholds(problem: Problem, perception: Array, levels: Array) -> Array:
-    """Whether schemes keep their thresholds; perception and levels (n, T), answer (n,)."""
-    unit = 1.0
-    if problem.perception is None or problem.perception.metric != "kl":
-        unit = float(problem.source.variance.sum())
+def sharp(problem: Problem, objective: Array | float, bound: Array | float) -> Array:
+    """Whether points are certified, and no other method need be asked for a better bound."""
+    if problem.weights is not None or problem.source.frames < SHARP_FROM:
+        return np.asarray(certified(problem, objective, bound))
+    floor = gap_allowed(problem, 0.0)
+    return np.asarray(np.abs(objective - bound) <= SHARP * np.abs(objective) + floor)
+
+
+def within_thresholds(
+    problem: Problem, distortion: Array, perception: Array, levels: Array
+) -> Array:
+    """Whether schemes keep their thresholds; distortion, perception, levels (..., T), answer (...).
+
+    What a threshold may be exceeded by depends on what is at stake. A scheme at distance W from the
+    source is about W - sqrt(P) from one that keeps the threshold P, and the root of its distortion
+    changes by no more than that, which must be little next to the root itself.
+    """
     asked = np.isfinite(levels)
-    beyond = np.where(asked, perception - np.where(asked, levels, 0.0), 0.0)
-    return np.asarray((beyond <= RESIDUAL * unit).all(axis=1))
+    finite = np.where(asked, levels, 0.0)
+    beyond = np.where(asked, perception - finite, 0.0)
+    if problem.perception is not None and problem.perception.metric == "kl":
+        return np.asarray((beyond <= RESIDUAL).all(axis=-1))
+    variance = float(problem.source.variance.sum())
+    moved = MOVED * np.sqrt(np.maximum(distortion, 0.0))
+    room = np.minimum(moved * (2 * np.sqrt(finite) + moved), RESIDUAL * variance)
+    return np.asarray((beyond <= np.maximum(room, SQUARED_W2 * variance)).all(axis=-1))
 
 
 def outward(objective: Array | float, bound: Array | float) -> Array:
@@ -56,15 +82,48 @@ def status_of(problem: Problem, objective: float, bound: float) -> Status:
     return Status.ACHIEVABLE if problem.scheme_and_bound and open_gap else Status.SOLVED
 
 
-def check_solution(solution: Solution) -> None:
-    """Raise SolverError for a solution that breaks a constraint, or whose gap is too large."""
-    for name, value in solution.residuals.items():
-        if not value <= RESIDUAL:  # nan counts as a failure too
+def check_scheme(
+    name: str, problem: Problem, scheme: Scheme, distortion: Array, perception: Array
+) -> None:
+    """Raise SolverError for a scheme that breaks a constraint by more than its distortions allow.
+
+    Parameters
+    ----------
+    name : str
+        What the error is about: a method or a function.
+    problem : Problem
+        The problem that the scheme is for.
+    scheme : Scheme
+        Its second moments.
+    distortion, perception : (T,) arrays
+        What the scheme reaches, from its moments.
+    """
+    felt = distortion[problem.frame_weights > 0]
+    stake = GAP * float(felt.min()) / float(problem.source.variance.max())
+    moments = max(MOMENTS, min(RESIDUAL, stake))
+    if scheme.coefficients is None:
+        residuals = residuals_of(problem, scheme.mmse, scheme.cov_xhat, scheme.cross, perception)
+    else:
+        beyond = excess_perception(problem, perception)
+        residuals = {**scheme.coefficients.residuals(), "perception": beyond}
+    for constraint, value in residuals.items():
+        allowed = RESIDUAL if constraint == "perception" else moments
+        if not value <= allowed:  # nan counts as a failure too
             raise SolverError(
                 Status.INACCURATE,
-                f"{solution.method}: residual of {name} is {value:.2e}, tolerance {RESIDUAL:.0e}"
-                f" ({solution.message})",
+                f"{name}: residual of {constraint} is {value:.2e}, tolerance {allowed:.0e}"
+                f" ({scheme.message})",
             )
+    if not within_thresholds(problem, distortion, perception, problem.thresholds):
+        raise SolverError(
+            Status.INACCURATE,
+            f"{name}: perception {perception} is beyond {problem.thresholds} by more than "
+            f"distortions {distortion} leave room for ({scheme.message})",
+        )
+
+
+def check_gap(solution: Solution) -> None:
+    """Raise SolverError for a solution whose certified gap is too large, or negative."""
     if solution.status == Status.ACHIEVABLE:
         return
     allowed = float(gap_allowed(solution.problem, solution.objective))
@@ -74,6 +133,17 @@ def check_solution(solution: Solution) -> None:
             f"{solution.method}: certified gap is {solution.gap:.2e}, tolerance {allowed:.2e}"
             f" ({solution.message})",
         )
+
+
+def check_frames(name: str, source: GaussMarkov, distortion: Array, bound: Array) -> Array:
+    """Return the bounds of all frames, rounded outward; SolverError unless they are near."""
+    variance = source.variance.reshape(source.frames, -1).sum(axis=1)
+    apart = np.abs(distortion - bound)
+    if not (apart <= GAP * distortion + GAP_FLOOR * variance).all():
+        raise SolverError(
+            Status.INACCURATE, f"{name}: distortions {distortion} are not near bounds {bound}"
+        )
+    return np.minimum(distortion, bound)
 
 
 def precise_distortion(problem: Problem, given: Array | None, moments: Array) -> Array:

@@ -13,13 +13,13 @@ import numpy as np
 
 from rdp import _check
 from rdp.linear_source import need_first_order
-from rdp.measure import distortion_of, perception_of
+from rdp.measure import reached_by
 from rdp.perception import Perception, loss_name
 from rdp.perception import perception as as_perception
 from rdp.problem import Problem
 from rdp.solution import Solution, Status
 from rdp.source import GaussMarkov
-from solvers.acceptance import check_bits, check_reached
+from solvers.acceptance import check_bits, check_reached, check_scheme
 from solvers.errors import SolverError
 from solvers.solve import finish, solve
 
@@ -198,11 +198,11 @@ def minimum_rate(
         return _frame_by_frame(source, targets, loss, method)
     from solvers._sdp.free_rates import least_total_rate
 
-    problem = Problem(source, 0.0, loss, weights=1.0)
-    found = least_total_rate(problem, targets)
-    scheme = found.scheme
-    reached = distortion_of(source, scheme.mmse, scheme.cov_xhat, scheme.cross)
+    found = least_total_rate(Problem(source, 0.0, loss, weights=1.0), targets)
+    scheme, problem = found.scheme, Problem(source, found.rates, loss, weights=1.0)
+    reached, kept = reached_by(problem, scheme.mmse, scheme.cov_xhat, scheme.cross)
     check_reached("minimum_rate", reached, targets)
+    check_scheme("minimum_rate", problem, scheme, reached, kept)
     total = float(found.rates.sum())
     check_bits("minimum_rate", total, found.lower_bound)
     return MinimumRate(
@@ -211,11 +211,7 @@ def minimum_rate(
         # a scheme that misses a distortion by rounding needs as many bits fewer
         lower_bound=min(total, float(found.lower_bound)),
         distortion=reached,
-        perception=(
-            np.full(source.frames, np.nan)
-            if loss is None
-            else perception_of(source, scheme.cov_xhat, scheme.cross, loss)
-        ),
+        perception=kept,
         source=source,
         allowed=targets,
         loss=loss,
@@ -251,6 +247,7 @@ def _frame_by_frame(
             )
         rates[t] = least
     solution = solve(short.with_(rates=rates), method)
+    check_reached("minimum_rate", solution.distortion, targets)
     return MinimumRate(
         rates=rates,
         total=float(rates.sum()),
@@ -371,8 +368,12 @@ def allocate(
     from solvers._sdp.free_rates import best_split
 
     found = best_split(problem)
-    solution = finish(problem.with_(rates=found.rates), found.scheme, "sdp")
-    return RateAllocation(found.rates, solution.objective, float(found.lower_bound), solution)
+    fixed = problem.with_(rates=found.rates)
+    solution = finish(fixed, found.scheme, "sdp")
+    if found.lower_bound > solution.objective:  # the program keeps thresholds to its digits only
+        solution = solve(fixed)
+    bound = min(float(found.lower_bound), solution.objective)
+    return RateAllocation(found.rates, solution.objective, bound, solution)
 
 
 def pareto(

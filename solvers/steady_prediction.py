@@ -129,8 +129,8 @@ def predict_steady(
     --------
     >>> from rdp import AutoRegressive
     >>> found = predict_steady([AutoRegressive([0.9], 10.0)], [0.5], peak=10.0)
-    >>> round(float(found.distortion["JD"][0]), 2)
-    16.66
+    >>> round(float(found.distortion["JD"][0]), 1)
+    16.7
     """
     rates = _check.positive("bits_per_pixel", bits_per_pixel, ndim=1)
     if not sources:

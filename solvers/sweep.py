@@ -21,7 +21,7 @@ from rdp import _check
 from rdp._files import replacing
 from rdp.problem import Problem
 from rdp.solution import Status
-from solvers.acceptance import certified, outward, status_of, within_thresholds
+from solvers.acceptance import certified, outward, sharp, status_of, within_thresholds
 from solvers.errors import SolverError
 from solvers.methods.closed_form import closed_form_points
 from solvers.methods.registry import methods_at
@@ -402,7 +402,8 @@ def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> A
         problem.source, rates, levels, problem.plf, problem.weights, parallel=parallel
     )
     values[3] = outward(values[2], values[3])
-    right = certified(problem, values[2], values[3]) & within_thresholds(problem, values[1], levels)
+    right = sharp(problem, values[2], values[3])
+    right &= within_thresholds(problem, values[0], values[1], levels)
     failed = (stopped != 0) | ~right
     out = np.column_stack([*values, np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)])
     for index in np.flatnonzero(failed):

@@ -35,6 +35,7 @@ def generate() -> None:
     (PARTS / "which_plf.md").write_text(which_plf())
     (PARTS / "solver_benchmarks.md").write_text("\n".join(benchmarks(SOLVER_BENCHMARKS)))
     (PARTS / "clip_codec.md").write_text("\n".join(benchmarks(["clip_codec"])))
+    (PARTS / "clip_schemes.md").write_text("\n".join(benchmarks(["clip_schemes"])))
     (PARTS / "coding_benchmark.md").write_text("\n".join(benchmarks(["coding"])))
     (PARTS / "robustness.md").write_text("\n".join(benchmarks(["fuzz_inputs", "kills", "mutants"])))
     for name, text in experiments(GENERATED):

@@ -20,8 +20,9 @@ def gallery(folder: Path) -> str:
     parts = [
         "# Gallery\n",
         "All figures of the package, each from one module. `python -m figures NAME` makes one, "
-        "with the numbers behind it as CSV; `make figures` makes all. For a figure of your own, "
-        "with other sources and rates and your points laid over, take `rdp curve` or "
+        "with the numbers behind it as CSV; `make figures` makes all. `--rho` and `--rates` "
+        "give a figure that has them other values. For a figure of your own, with your points laid "
+        "over, take `rdp curve` or "
         "{py:mod}`solvers.plotting` ({doc}`/your_figure`).\n",
     ]
     for name in names():

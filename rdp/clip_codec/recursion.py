@@ -49,10 +49,17 @@ class Channel(NamedTuple):
 
 
 class Recursion:
-    """Variances of a stream, frame after frame."""
+    """Variances of a stream, frame after frame.
 
-    def __init__(self, model: ModeModel) -> None:
-        self.sigma, self.rho = model.sigma, model.rho
+    Parameters
+    ----------
+    model : ModeModel
+    worth : float, > 1
+        Least prediction error of a mode that is sent, over the level. Streams have `WORTH`.
+    """
+
+    def __init__(self, model: ModeModel, worth: float = WORTH) -> None:
+        self.sigma, self.rho, self.worth = model.sigma, model.rho, worth
         self.mmse: Array | None = None
 
     def next(self, quality: int) -> Channel:
@@ -69,7 +76,7 @@ class Recursion:
         else:
             innovation = (1 - self.rho) * (1 + self.rho) * variance
             v = self.rho**2 * self.mmse + innovation
-        sent = v > WORTH * level
+        sent = v > self.worth * level
         left = np.where(sent, v - level, 1.0)
         noise = np.where(sent, v * level, 1.0) / left
         self.mmse = np.where(sent, level, v)

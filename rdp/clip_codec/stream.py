@@ -153,15 +153,18 @@ def encode_clip(
     first = None
     if starved is not None:
         first = _coarsest(lambda q: len(_chunks(clip, header, q, q, 1)[0]) * 8, starved * pixels)
-    passes: dict[int, bytes] = {}
+    most = aim * pixels * clip.count
+    kept: dict[bool, bytes] = {}  # the last stream that has few enough bits, and the last other one
 
     def bits(quality: int) -> float:
         chunks = _chunks(clip, header, quality if first is None else first, quality, None)
-        passes[quality] = pack(KIND, header.to_bytes(), chunks)
-        return 8.0 * len(passes[quality])
+        stream = pack(KIND, header.to_bytes(), chunks)
+        kept[8 * len(stream) <= most] = stream
+        return 8.0 * len(stream)
 
-    data = passes[_coarsest(bits, aim * pixels * clip.count)]
-    return ClipStream(data, clip.size, _frame_bits(data))
+    _coarsest(bits, most)
+    data = kept.get(True) or kept[False]
+    return ClipStream(data, clip.size, stream_bits(data))
 
 
 def decode_frames(
@@ -211,7 +214,14 @@ def _opened(stream: bytes) -> tuple[_Header, list[bytes]]:
     return _Header.from_bytes(head), chunks
 
 
-def _frame_bits(stream: bytes) -> Array:
+def stream_bits(stream: bytes) -> Array:
+    """Return the bits of each frame of a stream, (T,); header and container are shared out equally.
+
+    Raises
+    ------
+    CorruptStream
+        The bytes are damaged or of another kind.
+    """
     _, chunks = _opened(stream)
     sizes = np.array([len(chunk) for chunk in chunks])
     return 8 * (sizes + (len(stream) - sizes.sum()) / len(sizes))

@@ -26,6 +26,8 @@ def weighted_joint(frames: Frames, weights: Array) -> Decoder:
     beta = _pool(future * np.sqrt(frames.innovation), frames.power, frames.gain2)
     demand = future * np.sqrt(frames.innovation)
     wanted = np.divide(demand, 2 * beta, out=np.zeros_like(beta), where=beta > 0)
+    # what no weighted frame repeats follows all that is known, as in the sequential rule
+    wanted[(future == 0) & (frames.innovation > 0)] = np.inf
     g, y = innovations(frames, wanted)
     bound = _joint_bound(frames, weights, future, beta)
     return Decoder(joint_distortion(frames, g, y), g, y, bound)

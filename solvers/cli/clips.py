@@ -36,7 +36,13 @@ def encode(
     frames: Annotated[
         int | None, typer.Option(help="Number of frames to encode; all by default.")
     ] = None,
-    fps: Annotated[str, typer.Option(metavar="25 or 30000/1001", help="Frames a second.")] = "25",
+    fps: Annotated[
+        str,
+        typer.Option(
+            metavar="25 or 30000/1001",
+            help="Frames a second of the decoded videos; that of the clip is not read.",
+        ),
+    ] = "25",
     seed: Annotated[int, typer.Option(help="Seed of the dither, which the file carries.")] = 0,
     json: inputs.Json = False,
 ) -> None:
@@ -68,6 +74,11 @@ def encode(
         "bits_per_pixel": found.bits_per_pixel,
         "first_bits_per_pixel": float(found.frame_bits[0] / (found.size[0] * found.size[1])),
     }
+    if found.bits_per_pixel > bpp:
+        typer.echo(
+            f"bpp: {bpp:g} is too few: the coarsest quality takes {found.bits_per_pixel:.4g}",
+            err=True,
+        )
     if json:
         output.show_json(content)
         return
@@ -95,6 +106,8 @@ def decode(
     from rdp.clip_codec import about, decode_frames
     from rdp.clip_codec.write import write_frames
 
+    if not stream.exists():
+        raise ValueError(f"{stream}: no such file")
     data = stream.read_bytes()
     try:
         size, rate, total = about(data)

@@ -23,11 +23,13 @@ def explore(
     It needs the extra explore: pip install '.\[explore]'
     """
     from solvers.explore.app import Server
+    from solvers.methods.waiting import compiling_beside
 
     server = Server(host, port)
-    typer.echo(f"{server.url} (Ctrl-C stops it)", err=True)
-    if browser:
-        import webbrowser
+    with compiling_beside():
+        typer.echo(f"{server.url} (Ctrl-C stops it)", err=True)
+        if browser:
+            import webbrowser
 
-        webbrowser.open(server.url)
-    server.wait()
+            webbrowser.open(server.url)
+        server.wait()

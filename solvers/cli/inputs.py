@@ -7,6 +7,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from rdp.autoregressive import AutoRegressive
+from rdp.linear_source import LinearFrames
 from rdp.perception import LOSSES, loss_name
 from rdp.source import GaussMarkov
 
@@ -16,6 +18,10 @@ LIST = "X or X1,X2,..."
 
 Rho = Annotated[
     str, typer.Option(metavar=LIST, help="Correlation of each frame with the previous one.")
+]
+Ar = Annotated[
+    str | None,
+    typer.Option(metavar="PHI1,PHI2,...", help="Coefficients of a source of higher order."),
 ]
 Sigma = Annotated[str, typer.Option(metavar=LIST, help="Standard deviation of each frame.")]
 Frames = Annotated[
@@ -143,6 +149,32 @@ def source(rho: str, sigma: str, frames: int | None, **lists: float | Array | No
     if isinstance(sd, np.ndarray) and len(sd) != count:
         raise ValueError(f"sigma: expected shape ({count},) for {count} frames, got {sd.shape}")
     return GaussMarkov(np.broadcast_to(sd, (count,)), corr)
+
+
+def autoregressive(
+    ar: str, sigma: str, frames: int | None, **lists: float | Array | None
+) -> LinearFrames:
+    """Return the source that the options --ar, --sigma and --frames describe.
+
+    Parameters
+    ----------
+    **lists : float, array or None
+        Other options that have one value for each frame. Without --frames, the first list among
+        them sets the number of frames.
+
+    Raises
+    ------
+    ValueError
+        No option sets the number of frames, --sigma is a list, or the source is not stationary.
+    """
+    sd = numbers("sigma", sigma)
+    if isinstance(sd, np.ndarray):
+        raise ValueError(f"sigma: expected one number with --ar, got {sigma!r}")
+    lengths = [len(value) for value in lists.values() if isinstance(value, np.ndarray)]
+    count = frames or (lengths[0] if lengths else None)
+    if count is None:
+        raise ValueError(f"frames: expected --frames, or a list of {next(iter(lists))}, got none")
+    return LinearFrames(AutoRegressive(numbers("ar", ar), sd), count)
 
 
 def losses(text: str, window: int | None = None) -> list[str]:

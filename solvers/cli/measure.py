@@ -38,14 +38,19 @@ def measure(
     bits: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="CSV with a column bits or bytes, or the coded video itself."
+            metavar="FILE",
+            help="CSV with a column bits or bytes, the coded video, or a file of rdp encode.",
         ),
     ] = None,
     plf: Annotated[
         str, typer.Option(metavar="MMSE,FMD,...", help="Loss that each decoder was made for.")
     ] = "MMSE",
     label: Annotated[
-        str | None, typer.Option(help="Name of the codec; that of the file by default.")
+        str | None,
+        typer.Option(
+            help="Name of the codec; that of each file by default. rdp validate compares decoders "
+            "of one name."
+        ),
     ] = None,
     block: Block = 8,
     transform: Transform = "block",
@@ -62,9 +67,11 @@ def measure(
     DECODED may be the output of any codec. Several of them are decoders of one stream, of which
     --bits tells the rate. --csv writes rate, error and distance of each frame.
 
-    rdp measure clip.mp4 decoded.mp4 --bits decoded.mp4
+    rdp measure clip.mp4 x264.mp4 --bits x264.mp4
+
+    rdp measure clip.mp4 joint.mp4 --plf JD --bits clip.rdp
     """
-    from rdp.clip import compare, frame_bits, read_luma
+    from rdp.clip import compare, read_luma
 
     losses = inputs.losses(plf)
     if len(losses) != len(decoded):
@@ -72,7 +79,7 @@ def measure(
     if points is not None and bits is None:
         raise ValueError("bits: expected --bits with --points, got none")
     source = read_luma(reference, start, frames)
-    rates = None if bits is None else frame_bits(bits)
+    rates = None if bits is None else _bits(bits)
     if rates is not None and len(rates) != len(source):
         raise ValueError(f"{bits}: expected {len(source)} frames like the clip, got {len(rates)}")
     layout: dict[str, Any] = {"block": block, "transform": transform, "memory": memory}
@@ -100,6 +107,24 @@ def measure(
     elif csv is None or csv != "-":
         for one, name in zip(found, names, strict=True):
             _report(one, name, None if rates is None else rates.mean() / pixels)
+
+
+def _bits(path: str) -> Any:
+    """Bits of each frame: of a stream of `rdp encode`, a CSV file, or a coded video."""
+    from rdp.clip import frame_bits
+    from rdp.clip_codec import stream_bits
+    from rdp.codec.bitstream import MAGIC
+
+    place = Path(path)
+    if not place.is_file():
+        return frame_bits(path)  # which says what is wrong
+    with place.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            return frame_bits(path)
+    try:
+        return stream_bits(place.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def environment_of_clips() -> dict[str, Any]:

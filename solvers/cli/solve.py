@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from rdp.autoregressive import AutoRegressive
+from rdp.linear_source import LinearFrames
 from rdp.perception import perception
 from rdp.problem import Problem
 from rdp.solution import Solution, Status
+from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
 from solvers.methods.registry import METHODS
 
@@ -16,6 +19,7 @@ from solvers.methods.registry import METHODS
 def solve(
     rates: inputs.Rates,
     rho: inputs.Rho = "0.9",
+    ar: inputs.Ar = None,
     sigma: inputs.Sigma = "1",
     frames: inputs.Frames = None,
     plf: inputs.Loss = "MMSE",
@@ -34,6 +38,8 @@ def solve(
     """Least distortion at given rates and perception thresholds, with a certificate.
 
     rdp solve --rho 0.9 --rates 0.1,4,4 --plf JD
+
+    rdp solve --ar 1.72,-0.81 --rates 0.5,0.5,0.5 --plf JD
     """
     from solvers import solve as run
 
@@ -42,7 +48,14 @@ def solve(
         raise ValueError("levels: expected none without a perception loss; choose one by --plf")
     allowed = inputs.numbers("levels", levels or "0")
     shares = inputs.optional_numbers("weights", weights)
-    source = inputs.source(rho, sigma, frames, rates=given, levels=allowed, weights=shares)
+    lists = {"rates": given, "levels": allowed, "weights": shares}
+    source: GaussMarkov | LinearFrames
+    if ar is None:
+        source = inputs.source(rho, sigma, frames, **lists)
+    elif rho != "0.9":
+        raise ValueError("ar: expected --rho or --ar, got both")
+    else:
+        source = inputs.autoregressive(ar, sigma, frames, **lists)
     loss = perception(plf, allowed, metric, window)
     shared = inputs.numbers("common_randomness", common_randomness)
     problem = Problem(source, given, loss, shares, encoder, shared)
@@ -75,10 +88,14 @@ def solve(
 def content(solution: Solution) -> dict[str, object]:
     """Return a solution and its problem as a dict for JSON."""
     problem = solution.problem
+    source: object = problem.source
+    of_order: dict[str, object] = {"rho": problem.source.rho} if problem.first_order else {}
+    if isinstance(source, LinearFrames) and isinstance(source.source, AutoRegressive):
+        of_order["phi"] = source.source.phi
     return {
         "problem": {
             "sigma": problem.source.sigma,
-            "rho": problem.source.rho,
+            **of_order,
             "rates": problem.rates,
             "plf": problem.plf,
             "levels": problem.thresholds,

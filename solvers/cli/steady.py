@@ -26,12 +26,7 @@ def steady(
     rho: Annotated[
         float | None, typer.Option(help="Correlation of the stationary source; 0.9 by default.")
     ] = None,
-    ar: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PHI1,PHI2,...", help="Coefficients of an autoregressive source, for --rho."
-        ),
-    ] = None,
+    ar: inputs.Ar = None,
     sigma: Annotated[float, typer.Option(help="Standard deviation of the source.")] = 1.0,
     plf: inputs.Losses = "all",
     window: inputs.Window = None,

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from rdp.solution import Status
 from rdp.source import GaussMarkov
 from solvers.errors import SolverError
 from solvers.scheme import Scheme
+from solvers.ties import break_ties, unfelt
 
 if TYPE_CHECKING:
     from solvers._barrier.batch import Points
@@ -50,10 +51,6 @@ KERNELS = {  # what each function of `solvers._barrier.batch` solves
     "weighted_points": "weighted objectives",
     "two_frame_points": "weighted objectives of two frames under PLF-JD",
 }
-_UNFELT = 1e-7  # share of the objective below which a solver does not feel a frame
-_AT_LEAST = 1e-6  # a distortion this near to the MMSE, relative to it, is the least there is
-_SMALLEST = 1e-14  # least distortion that a weight is chosen for, relative to the variance
-_TIE = 1e-6  # gap of an answer that breaks ties, relative to the objective
 
 
 def solve_barrier(problem: Problem) -> Scheme:
@@ -280,35 +277,42 @@ def _has_two_frames(plf: str, weights: Array | None, levels: Array) -> Array:
 def _break_ties(
     given: tuple[Source, Array], rates: Array, levels: Array, least: Array, points: Points
 ) -> None:
-    """Solve again where a frame weighs next to nothing, with a little more weight on it.
-
-    What such a frame does is arbitrary within the gap. An answer is taken if the objective, with
-    the weights asked for, stays as near to its bound as that of other points.
-    """
+    """Solve again where a frame weighs next to nothing (:mod:`solvers.ties`)."""
     from solvers._barrier import batch
     from solvers._compiled import announced
 
     source, weights = given
-    objective = points.distortion @ weights
-    unfelt = weights * points.distortion < _UNFELT * objective[:, None]
-    unfelt &= points.distortion > least * (1 + _AT_LEAST)
-    for i in np.flatnonzero(unfelt.any(axis=1) & (points.status == 0)):
-        stake = np.maximum(least[i], _SMALLEST * source.variance)
-        part = batch.Points(
-            np.empty_like(points.distortion[:1]),
-            np.empty_like(points.perception[:1]),
-            np.empty_like(points.bound[:1]),
-            np.empty_like(points.status[:1]),
-            np.empty_like(points.scheme),
-        )
-        raised = np.maximum(weights, _UNFELT * objective[i] / stake)
-        with announced(batch.weighted_points, KERNELS["weighted_points"]):
-            batch.weighted_points(source, raised, rates[i : i + 1], levels[i : i + 1], part)
-        lost = float(part.distortion[0] @ weights) - points.bound[i]
-        if part.status[0] == 0 and lost <= _TIE * objective[i]:
-            points.distortion[i], points.perception[i] = part.distortion[0], part.perception[0]
-            if i == len(rates) - 1:
-                points.scheme[:] = part.scheme
+    solved = unfelt(weights, least, points.distortion).any(axis=1) & (points.status == 0)
+    for i in np.flatnonzero(solved):
+        one = slice(i, i + 1)
+
+        def again(raised: Array, one: slice = one) -> _Point | None:
+            part = batch.Points(
+                np.empty_like(points.distortion[:1]),
+                np.empty_like(points.perception[:1]),
+                np.empty_like(points.bound[:1]),
+                np.empty_like(points.status[:1]),
+                np.empty_like(points.scheme),
+            )
+            with announced(batch.weighted_points, KERNELS["weighted_points"]):
+                batch.weighted_points(source, raised, rates[one], levels[one], part)
+            if part.status[0] != 0:
+                return None
+            return _Point(part.distortion[0], part.perception[0], part.scheme)
+
+        first = _Point(points.distortion[i], points.perception[i], points.scheme)
+        better = break_ties(weights, least[i], first, float(points.bound[i]), again)
+        points.distortion[i], points.perception[i] = better.distortion, better.perception
+        if i == len(rates) - 1:
+            points.scheme[:] = better.scheme
+
+
+class _Point(NamedTuple):
+    """What a kernel finds at one point: D_t, the loss of each frame, gains and noise."""
+
+    distortion: Array
+    perception: Array
+    scheme: Array
 
 
 def _span(chosen: Array) -> Array | slice:

@@ -2,7 +2,7 @@ r"""Method "linear": sources of any order, at the losses whose decoders are expl
 
 Covered are scalar frames with no loss, PLF-FMD at any thresholds, and PLF-JD, PLF-JD(w) and PLF-SA
 at threshold 0; and at any thresholds with weights, the encoder "mmse" and up to 12 frames
-(`linear_program`).
+(`linear_program`), PLF-SA without weights too (`linear_sequential`).
 
 **Sequential objective.** Frame t has at most R_t bits, so :math:`m_t \ge 2^{-2R_t} v_t`, and the
 measurement of the frame itself is the only one that reaches it. It gives the least :math:`D_1`,
@@ -44,6 +44,7 @@ from solvers.linear.lookahead import plan
 from solvers.linear.measurement import Representation, represent
 from solvers.linear.scheme import MeasuredScheme
 from solvers.methods.linear_program import decode_within
+from solvers.methods.linear_sequential import decode_in_turn
 from solvers.scheme import Scheme
 
 Array = np.ndarray
@@ -117,6 +118,9 @@ def _decoded(problem: Problem, sent: Representation) -> tuple[Reconstruction, fl
     if problem.weights is not None:
         found = plan(sent, problem.weights)
         return found.reconstruction, found.lower_bound, "chain of matrix inequalities"
+    if (problem.thresholds > 0).any() and not _planned(problem):
+        made, bound = decode_in_turn(problem, sent.factor)
+        return made, bound, "a program for each frame"
     window = perception.window if isinstance(perception, JD) else None
     name = "JD" if isinstance(perception, JD) else perception.name
     made = reconstruct(source.covariance(), sent.factor, name, window)

@@ -34,6 +34,7 @@ bound from a dual feasible point.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,11 @@ from rdp.source import GaussMarkov
 from solvers._lookahead import joint, self_adaptive
 from solvers._lookahead.decoder import Decoder, Frames, moments
 from solvers.scheme import Scheme
+from solvers.ties import SHARES, break_ties, unfelt
 
 Array = np.ndarray
+
+_LOST = 5e-10  # of the objective: what breaking ties may cost
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +149,11 @@ def lookahead_points(problem: Problem, rates: Array) -> tuple[Array, Array]:
     if problem.plf == "SA" and problem.weights is not None:
         scale = problem.weights.max()
         found = self_adaptive.weighted_self_adaptive_points(frames, problem.weights / scale)
-        return found[0], scale * found[3]
+        distortion = found[0]
+        tied = unfelt(problem.weights, frames.mmse, distortion).any(axis=1)
+        for point in np.flatnonzero(tied).tolist():
+            distortion[point] = _best_decoder(problem, frames.at(point)).distortion
+        return distortion, scale * found[3]
     each = [_best_decoder(problem, frames.at(point)) for point in range(len(rates))]
     return np.array([a.distortion for a in each]), np.array([a.lower_bound for a in each])
 
@@ -156,9 +164,22 @@ def _best_decoder(problem: Problem, frames: Frames) -> Decoder:
         return sequential[problem.plf](frames)
     # weights relative to the largest, so that the tolerances are relative
     scale = problem.weights.max()
-    weighted = {"JD": joint.weighted_joint, "SA": self_adaptive.weighted_self_adaptive}
-    found = weighted[problem.plf](frames, problem.weights / scale)
+    weights = problem.weights / scale
+    if problem.plf == "JD":
+        found = joint.weighted_joint(frames, weights)
+    else:
+        found = self_adaptive.weighted_self_adaptive(frames, weights)
+        bound = found.lower_bound
+        again = _self_adaptive_at(frames)
+        found = break_ties(
+            weights, frames.mmse, found, bound, again, lost=_LOST, shares=SHARES[-1:]
+        )
+        found = found._replace(lower_bound=bound)
     return found._replace(lower_bound=found.lower_bound * scale)
+
+
+def _self_adaptive_at(frames: Frames) -> Callable[[Array], Decoder]:
+    return lambda weights: self_adaptive.weighted_self_adaptive(frames, weights / weights.max())
 
 
 def solve_lookahead(problem: Problem) -> Scheme:

@@ -246,10 +246,13 @@ def _needs_higher_order(problem: Problem, rates: Array, levels: Array) -> Refusa
     return {
         "PLF-CP with sources of higher order": (loss == "CP") & ~free,
         f"positive thresholds of {what} and the sequential objective; give weights": (
-            positive & (not weighted) & (loss != "CP")
+            positive & (not weighted) & (loss not in ("SA", "CP"))
+        ),
+        f"positive thresholds of {what} over more than {FEW_FRAMES} frames": (
+            positive & (loss != "CP") & (problem.source.frames > FEW_FRAMES)
         ),
         f"weights of {what} over more than {FEW_FRAMES} frames": (
-            program & weighted & (problem.source.frames > FEW_FRAMES)
+            program & weighted & ~positive & (problem.source.frames > FEW_FRAMES)
         ),
         f"weights of {what} and encoder 'optimal'; take encoder 'mmse'": (
             searched & (program | (loss not in ("MMSE", "JD"))) & ~free

@@ -1,14 +1,17 @@
 """What answers while the compiled method is not ready, and compilation ahead.
 
 Compiling the barrier method takes most of a minute; one answer takes milliseconds by another route.
-So "auto" asks the long-horizon method and then the semidefinite program,
-until the compiled code is in numba's cache. Their answers carry the same certificate. The two have
-`PATIENCE` seconds in each process: whoever asks for more waits less with the compiled method.
+So "auto" asks the long-horizon method and then the semidefinite program until the compiled code is
+in numba's cache. Their answers carry the same certificate. The two have `PATIENCE` seconds in each
+process: whoever asks for more waits less with the compiled method.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 
 import numpy as np
@@ -106,6 +109,33 @@ def warm_up() -> Iterator[tuple[str, float]]:
         start = perf_counter()
         run()
         yield name, perf_counter() - start
+
+
+@contextmanager
+def compiling_beside() -> Iterator[None]:
+    """Compile in another process if something is not compiled; meanwhile this one never does.
+
+    For programs that answer a user: others stand in until the compiled code is there.
+    """
+    global PATIENCE
+    from solvers._barrier import batch
+    from solvers._compiled import is_ready
+    from solvers.methods.barrier import KERNELS
+
+    if all(is_ready(getattr(batch, name)) for name in KERNELS):
+        yield
+        return
+    patience, PATIENCE = PATIENCE, np.inf
+    code = "from solvers.methods.waiting import warm_up; list(warm_up())"
+    beside = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        PATIENCE = patience
+        beside.terminate()
+        beside.wait()
 
 
 def long_horizon(problem: Problem) -> Scheme:

@@ -42,7 +42,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +55,7 @@ from rdp.problem import Problem
 from rdp.solution import Status
 from rdp.source import GaussMarkov
 from solvers._lookahead.decoder import moments
+from solvers.acceptance import check_frames
 from solvers.errors import SolverError
 from solvers.scheme import Scheme
 
@@ -190,6 +191,7 @@ def solve_waterfilling(problem: Problem) -> Scheme:
         lower_bound=float(found.lower_bound.sum()),
         message=f"water-filling for {problem.plf}, encoder {problem.encoder}",
         mode_rates=found.mode_rates,
+        distortion=found.distortion,
     )
 
 
@@ -209,7 +211,8 @@ def _filled(problem: Problem, workers: int) -> WaterFilling:
     with ThreadPoolExecutor(workers) if parallel else nullcontext() as pool:
         for t, frame in enumerate(_frames(problem, pool)):
             _store(out, t, frame)
-    return out
+    bound = check_frames("waterfilling", problem.source, out.distortion, out.lower_bound)
+    return replace(out, lower_bound=bound)
 
 
 def _moments(found: WaterFilling) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from figures import FigureError, build, names
 from figures.__main__ import app
 from figures.build import MissingResults
+from rdp import GaussMarkov, closed_form
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,41 @@ def test_the_command_makes_one_figure(tmp_path):
 def test_the_command_lists_figures():
     result = CliRunner().invoke(app, ["--list"])
     assert result.output.split() == names()
+
+
+def test_a_figure_takes_another_correlation_and_other_rates(tmp_path):
+    from figures import error_permanence
+
+    arguments = ["error_permanence", "--rho", "0.8", "--rates", "0.5,2", "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    found = pd.read_csv(tmp_path / "error_permanence.csv")
+    source = GaussMarkov.stationary(rho=0.8, frames=12)
+    expected = closed_form.zero_perception_joint(source, [0.5, *[2] * 11])
+    np.testing.assert_allclose(found[found.curve == "JD"].distortion, expected, rtol=1e-9)
+    assert (error_permanence.RHO, error_permanence.FIRST_RATE) == (0.95, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["which_plf", "--rates", "1"], "rates: which_plf has no rates to change"),
+        (["extreme_rates", "--rho", "0.9"], "rho: extreme_rates has no correlation to change"),
+        (["factor_two", "--rho", "2"], "rho: expected |rho| <= 1, got 2"),
+        (["factor_two", "--rho", "0.1", "--rho", "0.2"], "rho: factor_two takes one value, got 2"),
+        (["distortion_rate", "--rho", "0.9"], "rho: distortion_rate takes 2 to 3 values, got 1"),
+        (["pareto_front", "--rho", "0.9"], "rho: pareto_front takes 3 values, got 1"),
+        (["pareto_front", "--rates", "1"], "rates: pareto_front takes one list of 3 values"),
+        (["distortion_perception", "--rates", "1,1"], "takes 3 lists of 2 values"),
+        (["error_permanence", "--rates", "1"], "takes the first rate and later rate"),
+        (["error_permanence", "--rates=-1,1"], "rates: expected values >= 0"),
+        (["error_permanence", "--rates", "one"], "rates: expected numbers"),
+        (["--rho", "0.9"], "rho, rates: expected the name of one figure"),
+    ],
+)
+def test_parameters_that_a_figure_does_not_have_are_refused(arguments, message, tmp_path):
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 @pytest.mark.parametrize("room", [0, 1])

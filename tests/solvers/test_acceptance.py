@@ -12,6 +12,7 @@ from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form
 from rdp.mmse import mmse_recursion
 from solvers import SolverError, acceptance, allocate, minimum_rate, solve, sweep
 from solvers.methods.waterfilling import waterfill
+from solvers.ties import break_ties
 
 INF = np.inf
 stationary = GaussMarkov.stationary
@@ -142,3 +143,113 @@ def test_divergences_beyond_the_range_of_numbers_are_met_the_same_by_all(nats):
     assert_allclose(many.perception, one.perception)
     assert (one.perception <= nats).all()
     assert_allclose(one.distortion, 1.0)
+
+
+@pytest.mark.parametrize("method", ["auto", "barrier", "sdp"])
+def test_a_threshold_counts_by_what_its_frame_has_at_stake(method):
+    """Tied frames at JD 0: D_4 is that of frame 1, 2^-24, though m_4 is 2^-96."""
+    problem = Problem(stationary(1.0, 4), 12, JD([INF, 0, INF, 0]), [0, 0, 0, 1])
+    try:
+        found = solve(problem, method)
+    except SolverError:
+        assert method != "auto"
+        return
+    assert_allclose(found.distortion[3], 2.0**-24, rtol=1e-3)
+
+
+@given(
+    rates=st.lists(st.sampled_from([6.0, 10.0, 14.0, 18.0]), min_size=3, max_size=3),
+    levels=st.lists(st.sampled_from([0.0, 1e-6, 1e-3, 0.3, INF]), min_size=3, max_size=3),
+    rho=st.sampled_from([1.0, 0.99, -0.8]), last=st.sampled_from([0.0, 1.0]),
+    plf=st.sampled_from([JD, SA]),
+)  # fmt: skip
+@settings(max_examples=20)
+def test_at_high_rates_gaps_are_small_next_to_the_objective(rates, levels, rho, last, plf):
+    problem = Problem(stationary(rho, 3), rates, plf(np.array(levels)), [1.0, 1.0, last])
+    try:
+        found = solve(problem)
+    except SolverError:
+        reject()
+    assert -1e-5 * found.objective - 3e-13 <= found.gap <= 1e-5 * found.objective + 3e-13
+    asked = np.isfinite(levels)
+    moved = np.sqrt(found.perception[asked]) - np.sqrt(problem.thresholds[asked])
+    # squared W2 itself is known to 3e-14
+    assert (moved <= 1e-4 * np.sqrt(found.distortion[asked]) + np.sqrt(3e-14)).all()
+
+
+def test_what_exceeds_a_threshold_must_be_little_next_to_the_distortion():
+    problem = Problem(stationary(1.0, 2), 12.0, JD([INF, 0.0]))
+    coarse, fine = np.array([0.1, 0.1]), np.array([1e-8, 1e-8])
+    beyond, levels = np.array([0.7, 4e-10]), problem.thresholds
+    assert acceptance.within_thresholds(problem, coarse, beyond, levels)
+    assert not acceptance.within_thresholds(problem, fine, beyond, levels)
+    both = acceptance.within_thresholds(problem, np.array([coarse, fine]), beyond, levels)
+    assert both.tolist() == [True, False]
+
+
+def test_splits_have_bounds_below_their_objectives():
+    for loss in ("JD", "SA", None):
+        for rho in (0.9, 1.0):
+            found = allocate(stationary(rho, 3), 4, loss)
+            assert 0 <= found.gap <= 1e-5 * found.objective
+
+
+def test_frames_far_from_their_bounds_are_refused():
+    source = stationary(0.9, 2)
+    near = acceptance.check_frames("made up", source, np.ones(2), np.array([1.0, 1 + 1e-9]))
+    assert near.tolist() == [1.0, 1.0]
+    for bound in ([1.0, 0.9], [1.0, np.nan], [1.0, 1.1]):
+        with pytest.raises(SolverError, match=r"made up: distortions .* are not near bounds"):
+            acceptance.check_frames("made up", source, np.ones(2), np.array(bound))
+
+
+def test_water_levels_keep_their_digits_through_solve():
+    source = GaussMarkov([[2.0, 1.0, 0.5]] * 2, [[0.9, 0.5, 0.1]])
+    problem = Problem(source, 150.0, "JD")
+    assert_allclose(solve(problem).distortion, waterfill(source, 150.0, "JD").distortion, rtol=0)
+    assert (solve(problem).distortion < 1e-28).all()
+
+
+def test_sequential_answers_of_many_frames_have_sharp_bounds():
+    rates = [1.02, 1.13, 0.14, 0.87, 0.21, 0.76, 0.51, 1.18, 0.86, 0.80]
+    problem = Problem(stationary(0.97, 10), rates, JD(0.01))
+    found = solve(problem)
+    assert abs(found.gap) <= 1e-6 * found.objective  # 4e-6 by the barrier method
+    assert_allclose(sweep(problem).distortion, found.distortion, rtol=1e-9)
+    other = solve(problem, "barrier")
+    assert_allclose(other.objective, found.objective, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["auto", "sdp"])
+@pytest.mark.parametrize("plf", ["JD", "SA"])
+def test_frames_after_the_last_weight_follow_what_they_receive(plf, method):
+    """At threshold 0, D_2 is then that of the sequential rule."""
+    problem = Problem(stationary(0.9, 2), 1.0, plf, [1, 0])
+    rule = solve(problem.with_(weights=None)).distortion
+    found = solve(problem, method).distortion
+    assert_allclose(found, rule, rtol=1e-5)
+    assert_allclose(sweep(problem).distortion, rule, rtol=1e-5)
+
+
+def test_ties_are_broken_only_as_far_as_the_objective_allows():
+    class Answer:
+        def __init__(self, distortion):
+            self.distortion = np.array(distortion)
+
+    weights, least, first = np.array([1.0, 0.0]), np.array([1.0, 0.1]), Answer([1.0, 5.0])
+    better, dear, worse = Answer([1.0, 0.2]), Answer([1.1, 0.2]), Answer([1.0, 6.0])
+    for other, taken in ((better, better), (dear, first), (worse, first), (None, first)):
+        asked = []
+        found = break_ties(weights, least, first, 1.0, lambda w, o=other, a=asked: a.append(w) or o)
+        assert found is taken
+        assert all(raised[0] == 1 and raised[1] > 0 for raised in asked)
+    # a frame that is as good as the MMSE is left alone
+    assert break_ties(weights, np.array([1.0, 5.0]), first, 1.0, lambda w: better) is first
+
+
+@pytest.mark.parametrize("plf", ["JD", "SA"])
+def test_rates_at_the_edge_of_numbers_are_no_rates(plf):
+    weights = [1.0, 1.0, 1.0]
+    found = solve(Problem(stationary(0.9, 3), [1e-308, 1.0, 5e-324], plf, weights))
+    none = solve(Problem(stationary(0.9, 3), [0.0, 1.0, 0.0], plf, weights))
+    assert_allclose(found.distortion, none.distortion, rtol=1e-9)

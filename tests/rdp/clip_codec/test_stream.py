@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from scipy.fft import idctn
 
 from rdp import GaussMarkov
+from rdp.clip import compare
 from rdp.clip.model import dct_modes
 from rdp.clip_codec import about, decode_clip, decode_frames, encode_clip
 from rdp.clip_codec.coder import ModeCoder
@@ -154,6 +155,16 @@ def test_realism_is_reached_in_second_moments(texture, source, coded):
     assert (shrunk < own).mean() > 0.9
 
 
+@pytest.mark.parametrize("plf", ["FMD", "JD", "SA"])
+def test_every_decoder_is_at_distance_zero_under_its_own_loss(plf, texture, coded):
+    """Gelbrich's distance has 0 in its interval; that of the MMSE decoder is far from 0."""
+    shown = np.stack(list(decode_frames(coded.data, plf, clip=False)))
+    blurred = np.stack(list(decode_frames(coded.data, clip=False)))
+    own = compare(texture, shown, plf, memory=3).losses[plf]
+    assert own.low == 0
+    assert own.high < 0.1 * compare(texture, blurred, plf, memory=3).losses[plf].low
+
+
 def test_decoders_are_those_of_the_dithered_codec():
     """Frame by frame against matrices, for modes whose rates change, two of them from 0."""
     model = ModeModel.nearest(np.array([50.0, 20.0, 9.0, 3.0]), np.array([0.9, 0.6, 0.95, 0.2]))
@@ -195,9 +206,7 @@ def test_a_mode_is_sent_where_it_is_worth_its_bits():
 def test_a_starved_first_frame_stays_wrong_for_joint_realism(texture):
     stream = encode_clip(texture, bpp=1.0, first_bpp=0.05)
     assert stream.frame_bits[0] < 0.2 * stream.frame_bits[1]
-    error = {
-        plf: ((texture - decode_clip(stream.data, plf)) ** 2).mean((1, 2)) for plf in LOSSES
-    }
+    error = {plf: ((texture - decode_clip(stream.data, plf)) ** 2).mean((1, 2)) for plf in LOSSES}
     even = ((texture - decode_clip(encode_clip(texture, bpp=1.0).data, "JD")) ** 2).mean((1, 2))
     for plf in ("FMD", "SA", "MMSE"):
         assert error[plf][1] < 0.4 * error["JD"][1]

@@ -48,6 +48,26 @@ def test_a_video_comes_out(coded, tmp_path):
     assert np.abs(near).mean() < 2
 
 
+def test_the_file_tells_its_bits_to_measure(coded, tmp_path):
+    rate = 8 * coded.stat().st_size / (6 * 320 * 180)
+    run("decode", coded, "--plf", "JD", "-o", tmp_path / "joint.npy")
+    decoded = [sample_clip(), tmp_path / "joint.npy", "--frames", "6", "--plf", "JD"]
+    (found,) = answer("measure", *decoded, "--bits", coded)
+    assert found["bits_per_pixel"] == pytest.approx(rate)
+    damaged = tmp_path / "damaged.rdp"
+    damaged.write_bytes(coded.read_bytes()[:-9])
+    assert f"{damaged}: stream: damaged" in refused("measure", *decoded, "--bits", damaged)
+    assert "none.rdp: " in refused("measure", *decoded, "--bits", tmp_path / "none.rdp")
+
+
+def test_a_rate_that_no_quality_reaches_is_named(tmp_path):
+    few = run("encode", "--sample", "--frames", "2", "--bpp", "1e-6", "-o", tmp_path / "few.rdp")
+    assert few.exit_code == 0
+    assert "bpp: 1e-06 is too few: the coarsest quality takes 0.0" in few.stderr
+    enough = run("encode", "--sample", "--frames", "2", "--bpp", "0.5", "-o", tmp_path / "x.rdp")
+    assert "too few" not in enough.stderr
+
+
 def test_wrong_input_is_one_line(coded, tmp_path):
     assert "clip: expected a path or --sample, got none" in refused("encode")
     assert "clip: expected a path or --sample, got both" in refused("encode", "a.mp4", "--sample")
@@ -55,6 +75,7 @@ def test_wrong_input_is_one_line(coded, tmp_path):
     assert "fps: expected a number above 0" in refused("encode", "--sample", "--fps", "1/0")
     assert "no such file" in refused("encode", tmp_path / "none.mp4", "-o", tmp_path / "x")
     assert not (tmp_path / "x").exists()
+    assert "none.rdp: no such file" in refused("decode", "none.rdp", "-o", tmp_path / "x")
     assert "plf: expected" in refused("decode", coded, "--plf", "CP", "-o", tmp_path / "x.npy")
     assert "out: expected .mp4" in refused("decode", coded, "-o", tmp_path / "x.avi")
     damaged = tmp_path / "damaged.rdp"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rdp import JD, GaussMarkov, Problem, closed_form
+from rdp import JD, AutoRegressive, GaussMarkov, Problem, closed_form
 from solvers import solve
 from tests.solvers.cli.commands import answer, refused, run
 
@@ -97,3 +97,20 @@ def test_a_method_that_does_not_cover_the_problem_exits_with_one():
     )
     assert line.startswith("unsupported: closed-form: does not cover PLF-JD")
     assert line.endswith("use method='barrier'")
+
+
+def test_solve_takes_a_source_of_higher_order():
+    found = answer("solve", "--ar", "1.72,-0.81", "--rates", "0.5,0.5,0.5", "--plf", "JD")
+    expected = solve(Problem(AutoRegressive([1.72, -0.81]), [0.5] * 3, JD(0)))
+    np.testing.assert_allclose(found["distortion"], expected.distortion)
+    assert found["method"] == "linear"
+    assert found["problem"]["phi"] == [1.72, -0.81]
+    assert "rho" not in found["problem"]
+    weighted = answer("solve", "--ar", "0.9", "--rates", "0.5", "--frames", "2", "--weights", "1")
+    assert weighted["problem"]["rates"] == [0.5, 0.5]
+    for more, message in (
+        (["--rates", "1,1", "--rho", "0.8"], "ar: expected --rho or --ar, got both"),
+        (["--rates", "1"], "frames: expected --frames, or a list of rates, got none"),
+        (["--rates", "1,1", "--sigma", "1,1"], "sigma: expected one number with --ar, got '1,1'"),
+    ):
+        assert refused("solve", "--ar", "1.72,-0.81", *more) == message

@@ -1,5 +1,7 @@
 """The loss CP from end to end: posterior sampling is optimal, measured, swept and refused."""
 
+import csv
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -65,7 +67,8 @@ def test_the_curve_has_a_line_where_it_is_asked_for(tmp_path):
     found = CliRunner().invoke(app, [*words, "--plot", str(path), "--csv", "-"])
     assert found.exit_code == 0
     assert path.exists()
-    assert [row.split(",")[1] for row in found.stdout.splitlines()[1:]][::2] == ["CP", "JD(2)"]
+    rows = list(csv.DictReader(found.stdout.splitlines()))
+    assert [row["plf"] for row in rows][::2] == ["CP", "JD(2)"]
     against = CliRunner().invoke(
         app, ["curve", "--against", "perception", "--rates", "1,1", "--plf", "CP", "--points", "3"]
     )

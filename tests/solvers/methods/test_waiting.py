@@ -158,3 +158,28 @@ def test_warm_up_leaves_every_kernel_ready(capsys):
     assert names == [*barrier.KERNELS.values(), "vector frames"]
     for name in barrier.KERNELS:
         assert _compiled.is_ready(getattr(batch, name))
+
+
+def test_a_program_for_users_never_compiles_itself(nothing_compiled, monkeypatch):
+    started = []
+
+    class Beside:
+        def __init__(self, command, **options):
+            started.append(command)
+
+        def terminate(self):
+            started.append("terminated")
+
+        def wait(self):
+            pass
+
+    monkeypatch.setattr(waiting.subprocess, "Popen", Beside)
+    monkeypatch.setattr(waiting, "_spent", [1e9])
+    with waiting.compiling_beside():
+        assert "warm_up()" in started[0][-1]
+        assert solve(CASES[0][0]).method == "long-horizon"
+    assert started[1:] == ["terminated"]
+    assert waiting.PATIENCE == 20.0
+    monkeypatch.setattr(_compiled, "is_ready", lambda kernel: True)
+    with waiting.compiling_beside():
+        assert len(started) == 2

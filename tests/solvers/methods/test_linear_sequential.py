@@ -1,0 +1,53 @@
+"""PLF-SA above threshold 0, sequential objective, sources of any order."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from rdp import JD, SA, AutoRegressive, GaussMarkov, Problem, StateSpace
+from solvers import SolverError, solve
+
+RATES = [0.3, 0.9, 0.1, 2.0]
+LEVELS = [0.05, 0.3, [0.0, 0.1, 0.1, 0.0], [0.1, np.inf, 0.0, 0.02], [np.inf, 0.01, 0.2, 9.0]]
+
+
+@pytest.mark.parametrize("levels", LEVELS, ids=repr)
+@pytest.mark.parametrize("sigma", [1.0, 20.0])
+def test_first_order_is_what_the_other_methods_find(levels, sigma):
+    loss = SA(np.multiply(levels, sigma**2))
+    same = solve(Problem(GaussMarkov.stationary(0.9, 4, sigma), RATES, loss))
+    found = solve(Problem(AutoRegressive(0.9, sigma), RATES, loss))
+    assert_allclose(found.distortion, same.distortion, atol=2e-6 * sigma**2)
+    assert abs(found.gap) < 1e-7 * sigma**2
+    assert max(found.residuals.values()) < 1e-7
+
+
+@settings(max_examples=12)
+@given(
+    st.floats(0.3, 0.97), st.floats(0.2, 3.0), st.sampled_from([0.001, 0.05, 0.4]),
+    st.lists(st.sampled_from([0.0, 0.1, 0.5, 2.0, np.inf]), min_size=1, max_size=5),
+)  # fmt: skip
+def test_between_the_estimate_and_threshold_0(radius, angle, level, rates):
+    source = AutoRegressive.from_poles(radius * np.exp([1j * angle, -1j * angle]))
+    problem = Problem(source, np.array(rates), SA(level), encoder="mmse")
+    found = solve(problem)
+    assert abs(found.gap) <= 1e-6 * found.objective + 1e-8
+    assert (found.perception <= level + 1e-7).all()
+    exact = solve(problem.with_(perception=SA(0.0)))
+    # the first frame is the scalar one; the later ones have other earlier frames
+    assert found.mmse[0] - 1e-9 <= found.distortion[0] <= exact.distortion[0] + 1e-9
+    assert (found.distortion >= found.mmse - 1e-9).all()
+
+
+def test_simulation_and_the_end_of_what_is_covered():
+    source = StateSpace.arma([0.8], [0.5], sigma=2.0)
+    found, n = solve(Problem(source, RATES, SA(0.2))), 50_000
+    x, xhat = found.simulate(n, rng=4)
+    error = (x - xhat) ** 2
+    assert (abs(error.mean(axis=0) - found.distortion) < 4 * error.std(axis=0) / n**0.5).all()
+    with pytest.raises(SolverError, match=r"positive thresholds of PLF-SA .* more than 12 frames"):
+        solve(Problem(source, [1.0] * 13, SA(0.2)))
+    with pytest.raises(SolverError, match=r"PLF-JD .* sequential objective; give weights"):
+        solve(Problem(source, RATES, JD(0.2)))
