@@ -16,8 +16,12 @@ from rdp import (
     LinearFrames,
     Problem,
     StateSpace,
+    bounds,
     closed_form,
 )
+from rdp.common_randomness import joint_scheme
+from rdp.conditional import posterior_sampling
+from rdp.windowed import zero_perception_windowed
 from solvers import SolverError, allocate, minimum_rate, solve, steady_rate, sweep, universality
 from solvers.linear.lookahead import plan
 from solvers.linear.measurement import represent
@@ -135,6 +139,12 @@ def test_what_needs_first_order_says_so_and_names_another_way():
         lambda: predict(PAIR, [0.1]),
         lambda: steady_rate(PAIR, 0.1),
         lambda: closed_form.mmse(problem.source, [1.0, 1.0]),
+        lambda: closed_form.rate_for_distortion(problem.source, [0.1, 0.1]),
+        lambda: closed_form.joint_tradeoff(PAIR, [1.0, 1.0], 0.5),
+        lambda: bounds.permanence_bound(PAIR, [1.0, 1.0]),
+        lambda: posterior_sampling(PAIR, [1.0, 1.0]),
+        lambda: zero_perception_windowed(PAIR, [1.0, 1.0], 2),
+        lambda: joint_scheme(PAIR, [1.0, 1.0], [1.0, 1.0]),
         lambda: problem.source.gain,
         lambda: Problem(PAIR, [1.0], FMD(0.0), common_randomness=1.0),
     ):
