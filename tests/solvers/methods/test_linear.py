@@ -218,3 +218,9 @@ def test_sources_without_a_steady_state_have_a_finite_horizon():
             found = solve(Problem(source, [0.5] * 6, loss))
             assert max(found.residuals.values()) < 1e-9
             assert (found.distortion >= found.mmse - 1e-12).all()
+
+
+def test_a_program_that_fails_at_the_first_accuracy_is_asked_again():
+    solution = solve(Problem(PAIR, [0.5] * 3, JD(0.0), weights=[0.0002, 0.9998, 0.0]))
+    assert_allclose(solution.objective, 0.36, rtol=1e-3)
+    assert solution.gap <= 1e-6
