@@ -91,7 +91,10 @@ class AutoRegressive:
         sigma : float, > 0
             Standard deviation of a frame.
         """
-        polynomial = np.poly(np.atleast_1d(np.asarray(poles)))
+        given = np.atleast_1d(np.asarray(poles))
+        if given.ndim != 1 or given.size == 0:
+            raise ValueError(f"poles: expected one or more in a list, got shape {given.shape}")
+        polynomial = np.poly(given)
         if np.abs(np.imag(polynomial)).max() > 1e-12 * np.abs(polynomial).max():
             raise ValueError("poles: expected real poles or conjugate pairs")
         return cls(-np.real(polynomial[1:]), sigma)

@@ -12,6 +12,7 @@ import numpy as np
 
 from rdp import _check, gaussian
 from rdp.closed_form import mmse as mmse_distortion
+from rdp.linear_source import need_first_order
 from rdp.mmse import mmse_recursion
 from rdp.source import GaussMarkov
 
@@ -196,6 +197,7 @@ def permanence_bound(source: GaussMarkov, rates: object) -> Array:
     >>> permanence_bound(source, [0.0, np.inf, np.inf]).round(4)
     array([2.    , 1.1282, 0.8271])
     """
+    need_first_order("the closed form", source)
     if source.modes is not None:
         raise ValueError(f"source: expected scalar frames, got {source.modes} modes")
     backbone = mmse_recursion(source, rates)

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from rdp import _check
+from rdp.linear_source import need_first_order
 from rdp.mmse import check_rates, mmse_recursion, over_blocks, steps
 from rdp.perception import FMD
 from rdp.source import GaussMarkov
@@ -75,6 +76,7 @@ def rate_for_distortion(source: GaussMarkov, distortion: object) -> Array:
     >>> rate_for_distortion(GaussMarkov.stationary(rho=0.9, frames=2), [0.5, 0.2975])
     array([0.5, 0.5])
     """
+    need_first_order("the closed form", source)
     allowed = _check.nonnegative("distortion", distortion)
     core = source.sigma.shape
     if allowed.shape[-len(core) :] != core:
@@ -341,6 +343,7 @@ def joint_tradeoff(source: GaussMarkov, rates: object, alpha: object) -> Array:
     array([[0.0039, 0.284 ],
            [0.2035, 0.1894]])
     """
+    need_first_order("the closed form", source)
     if source.frames != 2 or source.modes is not None:
         raise ValueError(
             f"source: expected two scalar frames, got sigma of shape {source.sigma.shape}"

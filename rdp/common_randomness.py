@@ -23,6 +23,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.linear_scheme import LinearScheme
+from rdp.linear_source import need_first_order
 from rdp.mmse import check_rates, estimate_factor, over_blocks, steps
 from rdp.source import GaussMarkov
 
@@ -312,6 +313,7 @@ def _each(
 
 def _one_point(source: GaussMarkov, rates: object, common: object) -> tuple[Array, Array]:
     """Rates of one point, and the bits R_t + R_c,t of each frame."""
+    need_first_order("the closed form", source)
     if source.modes is not None:
         raise ValueError(f"source: expected scalar frames, got {source.modes} modes")
     given, shared = _both(source, rates, common)
@@ -326,7 +328,6 @@ def _both(source: GaussMarkov, rates: object, common: object) -> tuple[Array, Ar
         given, shared = np.broadcast_arrays(given, shared)
     except ValueError:
         raise ValueError(
-            f"common: expected a shape that broadcasts with rates {given.shape}, "
-            f"got {shared.shape}"
+            f"common: expected a shape that broadcasts with rates {given.shape}, got {shared.shape}"
         ) from None
     return check_rates(source, given), shared

@@ -20,6 +20,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.linear_scheme import LinearScheme
+from rdp.linear_source import need_first_order
 from rdp.mmse import check_rates, estimate_factor, mmse_recursion
 from rdp.source import GaussMarkov
 
@@ -70,9 +71,7 @@ def conditional(source: GaussMarkov, rates: object, levels: object = 0.0) -> Arr
     return m + np.maximum(np.sqrt(m) - np.sqrt(allowed), 0.0) ** 2
 
 
-def posterior_sampling(
-    source: GaussMarkov, rates: object, levels: object = 0.0
-) -> LinearScheme:
+def posterior_sampling(source: GaussMarkov, rates: object, levels: object = 0.0) -> LinearScheme:
     r"""The scheme: :math:`\hat X_t = \tilde X_t + (\sqrt{m_t} - \sqrt{P_t})_+\, z_t`.
 
     At P = 0 the decoder draws each frame from its distribution given the bits. The noise of
@@ -103,6 +102,7 @@ def posterior_sampling(
     >>> posterior_sampling(source, [0.5, 0.5]).distortion
     array([1.   , 0.595])
     """
+    need_first_order("the closed form", source)
     if source.modes is not None:
         raise ValueError(f"source: expected scalar frames, got {source.modes} modes")
     given, allowed = _both(source, rates, levels)

@@ -313,12 +313,15 @@ def steady_innovations(source: LinearSource) -> tuple[Array, float]:
     """
     a, w, h = scalar(source)
     ahead = lyapunov(a, w)
-    before = np.inf
+    least, still = np.inf, 0
     for _ in range(100_000):
         gain, variance, ahead = observe_exactly(a, w, h, ahead)
-        if before - variance <= 4 * _EPS * variance:
+        # a frame may say nothing about the next one and all about a later one: what n frames in
+        # a row do not lower, n the size of the state, no later frame lowers
+        still = still + 1 if least - variance <= 4 * _EPS * variance else 0
+        if still == len(h):
             return gain, variance
-        before = variance
+        least = min(least, variance)
     raise ValueError("source: the innovations form does not settle; it has a zero on the circle")
 
 

@@ -178,6 +178,7 @@ def factor_from_mmse(source: GaussMarkov, mmse: Array) -> Array:
 
     The errors have the shape of rates, and m_t <= a_t^2 m_{t-1} + q_t.
     """
+    need_first_order("the closed form", source)
     axis = -source.sigma.ndim
     m = np.moveaxis(np.asarray(mmse, dtype=np.float64), axis, 0)
     previous = np.concatenate([np.zeros_like(m[:1]), m[:-1]])

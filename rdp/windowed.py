@@ -40,6 +40,7 @@ import numpy as np
 from rdp import _check
 from rdp.closed_form import zero_perception_framewise
 from rdp.linear_scheme import LinearScheme
+from rdp.linear_source import need_first_order
 from rdp.mmse import check_rates, estimate_factor, over_blocks, steps
 from rdp.source import GaussMarkov
 
@@ -58,6 +59,7 @@ def check_window(source: GaussMarkov, window: object) -> int:
     window : int
         Number of frames that the critic sees.
     """
+    need_first_order("the closed form", source)
     frames = _check.count("window", window)
     if frames > source.frames:
         raise ValueError(

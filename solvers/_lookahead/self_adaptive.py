@@ -178,7 +178,7 @@ def _length(
     change = frames.gain2 * shifted(step) - step
     room = np.hstack([y, held + frames.power - y])
     closing = np.where(np.hstack([free, inside]), -np.hstack([step, change]), 0.0)
-    with np.errstate(over="ignore"):  # as far as any number
+    with np.errstate(over="ignore"):  # a coordinate that hardly moves has room without end
         most = np.divide(room, closing, out=np.full_like(room, np.inf), where=closing > 0)
     length = np.minimum(1.0, 0.99 * most.min(axis=1))
     start = value(y)

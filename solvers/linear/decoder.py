@@ -73,10 +73,14 @@ class Reconstruction:
         return np.maximum(np.diag(self.covariance) - (self.factor**2).sum(axis=1), 0.0)
 
     @property
+    def excess(self) -> Array:
+        """D_t - m_t, what realism adds, (T,)."""
+        return ((self.factor - self.decoder) ** 2).sum(axis=1) + (self.noise**2).sum(axis=1)
+
+    @property
     def distortion(self) -> Array:
         """D_t, squared units of the source, (T,)."""
-        excess = ((self.factor - self.decoder) ** 2).sum(axis=1) + (self.noise**2).sum(axis=1)
-        return self.mmse + excess
+        return self.mmse + self.excess
 
     def decode(self, u: Array, rng: np.random.Generator | int) -> Array:
         """Reconstruct sequences from their representation.

@@ -60,8 +60,14 @@ class Representation:
     @property
     def mmse(self) -> Array:
         """Error m_t of the MMSE estimate of each frame, (T,)."""
-        h = scalar(self.source)[2]
-        return np.maximum(np.einsum("i,tij,j->t", h, self.error, h), 0.0)
+        a, w, h = scalar(self.source)
+        out = np.empty(len(self.rates))
+        ahead = self.source.realisation().initial
+        for t, error in enumerate(self.error):
+            sent = self.rates[t] if self.gain[t].any() else 0.0
+            out[t] = frame_error(h, ahead, self.measurement[t], sent)
+            ahead = a @ error @ a.T + w
+        return out
 
     def simulate(self, n: int, rng: np.random.Generator | int) -> tuple[Array, Array]:
         """Draw sequences, measure them and return the frames x and the white variables u, (n, T).
@@ -96,6 +102,33 @@ class Representation:
             known = known + u[:, t, None] * self.gain[t]
             ahead = a @ self.error[t] @ a.T + w
         return x, u
+
+
+def frame_error(output: Array, ahead: Array, measurement: Array, rate: float) -> float:
+    r"""Error of a frame after a measurement, as a sum of two parts that are not negative.
+
+    .. math:: h^T P h = 2^{-2R} h^T P^- h + (1 - 2^{-2R})\, r^T P^- r, \qquad
+              r = h - \frac{h^T P^- c}{c^T P^- c} c,
+
+    which keeps its digits at high rates, where :math:`P = P^- - \gamma \gamma^T` loses them.
+
+    Parameters
+    ----------
+    output, measurement : (n,) arrays
+        h and c.
+    ahead : (n, n) array
+        P^-, covariance of the state before the measurement.
+    rate : float, bits
+        R; 0 where nothing is measured.
+    """
+    before = max(float(output @ ahead @ output), 0.0)
+    column = ahead @ measurement
+    spread = float(measurement @ column)
+    if rate == 0 or not spread > 0:
+        return before
+    rest = output - float(output @ column) / spread * measurement
+    share = -float(np.expm1(-2 * np.log(2) * rate))
+    return float(np.exp2(-2 * rate)) * before + share * max(float(rest @ ahead @ rest), 0.0)
 
 
 def represent(source: LinearSource, rates: object, measurement: object = None) -> Representation:

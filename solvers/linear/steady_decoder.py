@@ -30,6 +30,7 @@ from rdp.linear_source import LinearSource, lyapunov, scalar, steady_innovations
 from rdp.solution import Status
 from solvers.errors import SolverError
 from solvers.linear._chain import Chain, solve_chain
+from solvers.linear.measurement import frame_error
 from solvers.linear.steady_encoder import steady_encoder
 
 Array = np.ndarray
@@ -108,7 +109,7 @@ def steady_distortion(
         c = steady_encoder(source, float(bits.mean())).measurement
     gains, errors = periodic_filter(source, bits, c)
     variance = float(h @ lyapunov(a, w) @ h)
-    m = np.clip(np.einsum("i,tij,j->t", h, errors, h), 0.0, variance)
+    m = np.minimum(frame_errors(source, bits, np.asarray(c), errors), variance)
     estimate = variance - m
     framewise = m + (np.sqrt(variance) - np.sqrt(estimate)) ** 2
     found = best_decoder(source, gains, m)
@@ -207,6 +208,25 @@ def periodic_filter(source: LinearSource, rates: Array, measurement: object) -> 
         if np.abs(ahead - before).max() <= 4e-15 * scale:
             return gains, errors
     raise SolverError(Status.FAILED, "periodic_filter: the Kalman filter does not settle")
+
+
+def frame_errors(source: LinearSource, rates: Array, measurement: Array, errors: Array) -> Array:
+    """Errors m_t of the frames, (N,), of a periodic filter; they keep their digits at high rates.
+
+    Parameters
+    ----------
+    source : LinearSource
+        Scalar frames, stable.
+    rates : (N,) array, >= 0, bits per frame
+    measurement : (n,) array
+    errors : (N, n, n) array
+        P_t of the representation, see `periodic_filter`.
+    """
+    a, w, h = scalar(source)
+    ahead = a @ np.roll(errors, 1, axis=0) @ a.T + w
+    return np.array(
+        [frame_error(h, p, measurement, float(bits)) for p, bits in zip(ahead, rates, strict=True)]
+    )
 
 
 def _ring(a: Array, gains: Array, wanted: Array) -> tuple[Array, float]:

@@ -31,7 +31,7 @@ from solvers.errors import SolverError
 from solvers.linear.decoder import reconstruct
 from solvers.linear.joint_encoder import joint_encoder
 from solvers.linear.measurement import represent
-from solvers.linear.steady_decoder import best_decoder, periodic_filter
+from solvers.linear.steady_decoder import best_decoder, frame_errors, periodic_filter
 from solvers.linear.steady_encoder import SteadyEncoder, steady_encoder
 
 Array = np.ndarray
@@ -95,7 +95,7 @@ def steady_losses(
     Raises
     ------
     ValueError
-        Vector frames, poles on or outside the unit circle.
+        Vector frames, poles on or outside the unit circle, frames without variance.
     SolverError
         JD or SA at P > 0; the encoder "optimal" for SA, for a window, or for rates that change;
         poles too near the circle.
@@ -107,11 +107,13 @@ def steady_losses(
             Status.UNSUPPORTED,
             f"steady_state: PLF-{loss.name} at P > 0 needs a first-order source (GaussMarkov)",
         )
-    measurement, bound = _encoder(seen, rates, loss, encoder)
-    gains, errors = periodic_filter(seen, rates, measurement)
     a, w, h = scalar(seen)
     variance = float(h @ lyapunov(a, w) @ h)
-    m = np.clip(np.einsum("i,tij,j->t", h, errors, h), 0.0, variance)
+    if not variance > 0:
+        raise ValueError("source: expected frames that vary in the long run, got variance 0")
+    measurement, bound = _encoder(seen, rates, loss, encoder)
+    gains, errors = periodic_filter(seen, rates, measurement)
+    m = np.minimum(frame_errors(seen, rates, measurement, errors), variance)
     factor = _shrinkage(a, measurement, gains, rates)
     method, error = "filter", _ROUNDING
     if isinstance(loss, JD) and loss.window not in (None, 1):
@@ -119,7 +121,10 @@ def steady_losses(
         return SteadyLosses(found, m, measurement, "finite-horizon", error / variance, factor)
     if isinstance(loss, JD) and loss.window is None:
         best = best_decoder(seen, gains, m)
-        lowest = best.lower_bound if bound is None else bound
+        lowest = bound
+        if lowest is None:  # what keeps the motion keeps each frame
+            each = float(_explicit(FMD(0.0), np.zeros(len(m)), variance, m).mean())
+            lowest = min(max(best.lower_bound, each), float(best.distortion.mean()))
         gap = float(best.distortion.mean()) - lowest
         if not gap <= _UNCERTAIN * (float(best.distortion.mean()) + 1e-6 * variance):
             raise SolverError(
@@ -132,7 +137,7 @@ def steady_losses(
             best.distortion, m, measurement, "matrix-inequality", gap / variance, factor, lowest
         )
     if isinstance(loss, SA):
-        found, radius = _self_adaptive(a, h, gains, errors)
+        found, radius = _self_adaptive(a, h, gains, errors, m)
         factor = max(factor, radius)
         return SteadyLosses(found, m, measurement, "fixed-point", _ROUNDING, factor)
     found = _explicit(loss, levels, variance, m)
@@ -207,19 +212,22 @@ def _shrinkage(a: Array, measurement: Array, gains: Array, rates: Array) -> floa
     return _radius(loop)
 
 
-def _self_adaptive(a: Array, h: Array, gains: Array, errors: Array) -> tuple[Array, float]:
+def _self_adaptive(
+    a: Array, h: Array, gains: Array, errors: Array, m: Array
+) -> tuple[Array, float]:
     """Distortions under PLF-SA, and the factor of what is known and not reconstructed."""
     scale = float(np.abs(errors).max()) + float(np.abs(gains).max()) ** 2
     held = np.zeros_like(a)
     out = np.zeros(len(gains))
     for _ in range(1_000_000 // len(gains)):
         before, loop = held, np.eye(len(a))
-        for t, (gain, error) in enumerate(zip(gains, errors, strict=True)):
+        for t, gain in enumerate(gains):
             known = a @ held @ a.T + np.outer(gain, gain)
             column = known @ h
             spread = max(float(h @ column), 0.0)
-            fresh = max(float(h @ error @ h), 0.0) + spread
-            out[t] = 2 * np.sqrt(fresh) * (np.sqrt(fresh) - np.sqrt(spread))
+            fresh = m[t] + spread
+            root = np.sqrt(fresh)  # the difference of the roots, without cancellation
+            out[t] = 2 * root * m[t] / (root + np.sqrt(spread)) if fresh > 0 else 0.0
             step = a
             if spread > 1e-15 * scale:
                 known = known - np.outer(column, column) / spread
@@ -241,7 +249,8 @@ def _windowed(
         frames = count * period
         sent = represent(source, np.tile(rates, count), measurement)
         cov = source.covariance(frames)
-        found = reconstruct(cov, sent.factor, "JD", window).distortion.reshape(count, period)
+        made = reconstruct(cov, sent.factor, "JD", window)
+        found = (sent.mmse + made.excess).reshape(count, period)
         change = np.abs(np.diff(found, axis=0)).max(axis=1)
         first, last = float(change[-count // 4 - 1]), float(change[-1])
         noise = 1e-13 * sigma**2
@@ -280,7 +289,7 @@ def approach(
         window = perception.window if isinstance(perception, JD) else None
         name = "JD" if isinstance(perception, JD) else "SA"
         width = None if window is None else min(window, len(rates))
-        return reconstruct(frames.covariance(), sent.factor, name, width).distortion
+        return sent.mmse + reconstruct(frames.covariance(), sent.factor, name, width).excess
     loss = None if np.isinf(levels).all() else perception
     each = [
         _explicit(loss, levels[t : t + 1], float(frames.variance[t]), sent.mmse[t : t + 1])

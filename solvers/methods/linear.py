@@ -94,7 +94,7 @@ def _scheme(sent: Representation, made: Reconstruction, bound: float, message: s
         made.mmse,
         bound,
         message,
-        distortion=made.distortion,
+        distortion=sent.mmse + made.excess,  # without cancellation at high rates
         coefficients=MeasuredScheme(sent, made),
     )
 

@@ -245,9 +245,8 @@ def _needs_higher_order(problem: Problem, rates: Array, levels: Array) -> Refusa
     what = f"PLF-{loss} with sources of higher order"
     return {
         "PLF-CP with sources of higher order": (loss == "CP") & ~free,
-        f"positive thresholds of {what} and the sequential objective; give weights": (
-            positive & (not weighted) & (loss not in ("SA", "CP"))
-        ),
+        f"positive thresholds of {what} and the sequential objective; give weights and "
+        "encoder 'mmse'": (positive & (not weighted) & (loss not in ("SA", "CP"))),
         f"positive thresholds of {what} over more than {FEW_FRAMES} frames": (
             positive & (loss != "CP") & (problem.source.frames > FEW_FRAMES)
         ),

@@ -61,9 +61,7 @@ def test_companion_form_has_the_same_moments(source):
 def test_factor_is_causal_and_squares_to_the_covariance(source, frames):
     factor = source.factor(frames)
     assert (np.triu(factor, 1) == 0).all()
-    assert_allclose(
-        factor @ factor.T, source.covariance(frames), atol=1e-10 * source.sigma**2
-    )
+    assert_allclose(factor @ factor.T, source.covariance(frames), atol=1e-10 * source.sigma**2)
     # the Kalman filter that observes the frames finds the same innovations
     assert_allclose(
         innovations(source, frames).variance, np.diag(factor) ** 2, atol=1e-9 * source.sigma**2
@@ -182,3 +180,19 @@ def test_errors_of_the_fit(x, keywords, message):
 def test_poles_come_in_pairs():
     with pytest.raises(ValueError, match="conjugate pairs"):
         AutoRegressive.from_poles([0.5j])
+
+
+@pytest.mark.parametrize("apart", [2, 3])
+@pytest.mark.parametrize("phi", [[0.9], [1.4, -0.45], [1.0, -0.81]])
+def test_innovations_settle_where_neighbours_say_nothing(phi, apart):
+    between = np.zeros(apart * len(phi))
+    between[apart - 1 :: apart] = phi
+    source = AutoRegressive(between)
+    gain, variance = steady_innovations(source)
+    assert_allclose(variance, source.innovation, rtol=1e-9)
+    assert_allclose(gain, np.sqrt(source.innovation) * np.eye(len(between))[0], atol=1e-7)
+
+
+def test_no_poles_are_refused():
+    with pytest.raises(ValueError, match="poles: expected one or more"):
+        AutoRegressive.from_poles([])

@@ -195,3 +195,39 @@ def test_the_start_of_the_search_reaches_the_optimum_at_high_rates():
     for rate in (5.0, 8.0):
         found = steady_state(source, rate)
         assert_allclose(found.lower_bound, 4.0**-rate * source.innovation, rtol=0.1)
+
+
+@pytest.mark.parametrize("phi", [[0.9], [1.8, -0.81]])
+def test_sources_that_take_turns_cost_what_one_of_them_costs(phi):
+    between = np.zeros(2 * len(phi))
+    between[1::2] = phi
+    for loss in (None, FMD(0.0), JD(0.0), SA(0.0)):
+        alone, both = (
+            steady_state(AutoRegressive(each), 0.5, loss).mean for each in (phi, between)
+        )
+        assert_allclose(both, alone, rtol=1e-7)
+    for encoder in ("mmse", "optimal"):
+        alone, both = (
+            steady_state(AutoRegressive(each), 0.5, JD(0.0), encoder=encoder).mean
+            for each in (phi, between)
+        )
+        assert_allclose(both, alone, rtol=1e-7)
+
+
+@pytest.mark.parametrize("rate", [15.0, 20.0, 30.0])
+def test_digits_stay_at_high_rates(rate):
+    limit = PAIR.innovation * 2.0 ** (-2 * rate)
+    for loss in (None, FMD(0.0), SA(0.0), JD(0.0), JD(0.0, window=2)):
+        found = steady_state(PAIR, rate, loss)
+        assert limit * (1 - 1e-12) <= found.mean <= limit * (1 + 1e-4)
+        if found.lower_bound is not None:
+            assert limit * (1 - 1e-12) <= found.lower_bound <= found.mean * (1 + 1e-12)
+        solution = solve(Problem(PAIR, [rate] * 3, loss))
+        exact = PAIR.prediction_variance * 2.0 ** (-2 * rate)
+        assert_allclose(solution.distortion, exact, rtol=1e-5)
+        assert (solution.distortion >= exact * (1 - 1e-12)).all()
+
+
+def test_frames_without_variance_are_refused():
+    with pytest.raises(ValueError, match="expected frames that vary"):
+        steady_state(StateSpace([[0.5]], [[0.0]], [1.0]), 1.0, JD(0.0))

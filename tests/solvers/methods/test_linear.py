@@ -16,8 +16,12 @@ from rdp import (
     LinearFrames,
     Problem,
     StateSpace,
+    bounds,
     closed_form,
 )
+from rdp.common_randomness import joint_scheme
+from rdp.conditional import posterior_sampling
+from rdp.windowed import zero_perception_windowed
 from solvers import SolverError, allocate, minimum_rate, solve, steady_rate, sweep, universality
 from solvers.linear.lookahead import plan
 from solvers.linear.measurement import represent
@@ -135,6 +139,12 @@ def test_what_needs_first_order_says_so_and_names_another_way():
         lambda: predict(PAIR, [0.1]),
         lambda: steady_rate(PAIR, 0.1),
         lambda: closed_form.mmse(problem.source, [1.0, 1.0]),
+        lambda: closed_form.rate_for_distortion(problem.source, [0.1, 0.1]),
+        lambda: closed_form.joint_tradeoff(PAIR, [1.0, 1.0], 0.5),
+        lambda: bounds.permanence_bound(PAIR, [1.0, 1.0]),
+        lambda: posterior_sampling(PAIR, [1.0, 1.0]),
+        lambda: zero_perception_windowed(PAIR, [1.0, 1.0], 2),
+        lambda: joint_scheme(PAIR, [1.0, 1.0], [1.0, 1.0]),
         lambda: problem.source.gain,
         lambda: Problem(PAIR, [1.0], FMD(0.0), common_randomness=1.0),
     ):
@@ -208,3 +218,9 @@ def test_sources_without_a_steady_state_have_a_finite_horizon():
             found = solve(Problem(source, [0.5] * 6, loss))
             assert max(found.residuals.values()) < 1e-9
             assert (found.distortion >= found.mmse - 1e-12).all()
+
+
+def test_a_program_that_fails_at_the_first_accuracy_is_asked_again():
+    solution = solve(Problem(PAIR, [0.5] * 3, JD(0.0), weights=[0.0002, 0.9998, 0.0]))
+    assert_allclose(solution.objective, 0.36, rtol=1e-3)
+    assert solution.gap <= 1e-6
