@@ -23,9 +23,9 @@ at once.
 With the encoder "optimal", the program of `solvers.linear.budget` bounds every encoder whose bits
 may also wait for later frames. The bound is the value that its solver reports, less 1e-7 of the
 variance for the solver's accuracy; unlike the other bounds it is not rebuilt from multipliers. Its
-directions of measurement, the frame itself, and the best decoder of each make the scheme. What is left between the two is open, and the status of the
-solution is "achievable". The encoder sees the state: for an autoregressive source, the last p
-frames, those before the first one too.
+directions of measurement, the frame itself, and the best decoder of each make the scheme. What is
+left between the two is open, and the status of the solution is "achievable". The encoder sees the
+state: for an autoregressive source, the last p frames, those before the first one too.
 """
 
 from __future__ import annotations
