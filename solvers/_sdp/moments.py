@@ -133,11 +133,11 @@ class _Compiled:
         self.matrix.value, self.values.value, self.cost.value = matrix, values, cost
         if self.logs is not None:
             self.slopes.value, self.bounds.value = curve
-        for accuracy in _ACCURACIES:
+        for options in _ATTEMPTS:
             try:
                 with warnings.catch_warnings():  # the status says it; the certificate decides
                     warnings.simplefilter("ignore")
-                    self.problem.solve(cp.CLARABEL, warm_start=False, **_options(accuracy))
+                    self.problem.solve(cp.CLARABEL, warm_start=False, **options)
                 break
             except cp.SolverError:
                 continue
@@ -156,13 +156,20 @@ class _Compiled:
         return Answer(parts, positive, self.equations.dual_value, price, self.problem.status)
 
 
-# where double precision does not reach the first, Clarabel fails and is asked for less
-_ACCURACIES = (1e-11, 1e-9, 1e-8)
-
-
-def _options(accuracy: float) -> dict[str, float]:
+def _options(accuracy: float, **others: object) -> dict[str, object]:
     names = ("tol_gap_abs", "tol_gap_rel", "tol_feas")
-    return {name: accuracy for name in names} | {f"reduced_{name}": 1e-6 for name in names}
+    tolerances = {name: accuracy for name in names} | {f"reduced_{name}": 1e-6 for name in names}
+    return tolerances | others
+
+
+# Where double precision does not reach the first accuracy, Clarabel fails and is asked for less, and
+# then to take another way: with rows and columns as they are.
+_ATTEMPTS = (
+    _options(1e-11),
+    _options(1e-9),
+    _options(1e-8),
+    _options(1e-8, equilibrate_enable=False),
+)
 
 
 _compiled = lru_cache(maxsize=64)(_Compiled)
