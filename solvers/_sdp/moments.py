@@ -162,8 +162,8 @@ def _options(accuracy: float, **others: object) -> dict[str, object]:
     return tolerances | others
 
 
-# Where double precision does not reach the first accuracy, Clarabel fails and is asked for less, and
-# then to take another way: with rows and columns as they are.
+# Where double precision does not reach the first accuracy, Clarabel fails and is asked for less.
+# The last attempt takes another way: rows and columns as they are.
 _ATTEMPTS = (
     _options(1e-11),
     _options(1e-9),

@@ -95,5 +95,6 @@ def test_textures_are_a_kind_of_clips():
     assert task.model().frames == 3
     assert task.may_be_published
     assert ClipTask({"kind": "digits"}, {}, {}).model() is None
-    with pytest.raises(ValueError, match="kind: expected digits, people, folder, textures, got 'cats'"):
+    kinds = "kind: expected digits, people, folder, textures, got 'cats'"
+    with pytest.raises(ValueError, match=kinds):
         ClipTask({"kind": "cats"}, {}, {})
