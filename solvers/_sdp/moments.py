@@ -25,6 +25,8 @@ from solvers.errors import SolverError
 
 Array = np.ndarray
 
+MOST_ENTRIES = 100_000_000  # of the matrix of rows, 0.8 GB; cvxpy takes some times as much
+
 
 class Answer(NamedTuple):
     """Primal and dual of one program: a multiplier for each row, `price` for the budget."""
@@ -73,8 +75,20 @@ class Moments:
         return row
 
     def require(self, row: Array, value: float) -> int:
-        """Ask for row . y = value; return the index of its multiplier."""
+        """Ask for row . y = value; return the index of its multiplier.
+
+        Raises
+        ------
+        SolverError
+            The program would not fit into memory.
+        """
         self.rows.append(row)
+        if len(self.rows) * len(row) > MOST_ENTRIES:
+            raise SolverError(
+                Status.UNSUPPORTED,
+                f"sdp: a program of {len(row):,} unknowns and more than {len(self.rows):,} rows "
+                "takes too much memory; solve fewer frames",
+            )
         self.values.append(value)
         return len(self.rows) - 1
 

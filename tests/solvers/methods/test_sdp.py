@@ -183,6 +183,14 @@ def test_a_program_is_written_once_for_a_sweep(monkeypatch):
     assert not built
 
 
+def test_a_program_beyond_memory_is_refused_in_time():
+    """A hundred frames under a loss with a window once took all memory and the process with it."""
+    source = GaussMarkov.stationary(rho=0.9, frames=100)
+    problem = Problem(source, 1.0, JD(0.0, window=2), weights=np.ones(100))
+    with pytest.raises(SolverError, match=r"sdp: a program of .* takes too much memory"):
+        solve(problem)
+
+
 def test_vector_frames_are_refused():
     with pytest.raises(SolverError, match="vector frames"):
         solve(Problem(GaussMarkov(np.ones((1, 2))), 1.0, JD(0.0)), "sdp")
