@@ -12,7 +12,7 @@ from generate.tables import number, table
 
 RESULTS = ROOT / "benchmarks" / "results"
 # Benchmarks that say which solver to take, in the order of the page.
-SOLVER_BENCHMARKS = ("newton", "agreement", "lookahead", "vector", "closed_form")
+SOLVER_BENCHMARKS = ("newton", "agreement", "fuzz", "lookahead", "vector", "closed_form")
 
 
 def which_plf() -> str:
