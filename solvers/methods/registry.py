@@ -102,7 +102,11 @@ class Method:
             better = next((f"; use method={m.name!r}" for m in methods_for(problem)), "")
             raise SolverError(Status.UNSUPPORTED, f"{self.name}: does not cover {reason}{better}")
         solve: Callable[[Problem], Scheme] = getattr(import_module(self.module), self.function)
-        return solve(problem.simplest())
+        try:
+            return solve(problem.simplest())
+        except np.linalg.LinAlgError as error:  # a ValueError, though the input is not at fault
+            reason = f"{self.name}: rounding makes a matrix singular ({error})"
+            raise SolverError(Status.FAILED, reason) from error
 
 
 def methods_for(problem: Problem) -> tuple[Method, ...]:

@@ -125,6 +125,25 @@ def test_few_frames_that_the_barrier_method_refuses_go_to_the_exact_recursion():
     assert_allclose(found.distortion, second.distortion, rtol=1e-6)
 
 
+def test_a_matrix_that_rounding_makes_singular_is_a_failure_of_the_method():
+    """Deviations seven orders apart and |rho| near 1: no LinAlgError, which is a ValueError."""
+    problem = Problem(
+        GaussMarkov(
+            [1.93371366e4, 1.25089847e3, 0.124426984, 3.07775074e-3],
+            [1 - 1e-7, -1 + 1e-7, 1 - 1e-7],
+        ),
+        [1e-9, 30.0, 1e-3, 1.28242809],
+        JD([1.93601662e8, 1.56474699e4, 8.01592961e-3, 4.90446498e-6]),
+        [0.529, 0.529, 0.529, 0.05],
+    )
+    for name in ("auto", "long-horizon", "barrier", "sdp"):
+        try:
+            found = solve(problem, name)
+        except SolverError:
+            continue
+        assert found.gap <= 1e-5 * found.objective
+
+
 def test_modes_of_any_size_get_a_water_level():
     source = GaussMarkov([[1e6, 0.1, 0.1, 0.1]] * 2, [[-1, 0, 0, 0]])
     found = waterfill(source, 0.2801780860543767, "JD")
