@@ -61,13 +61,13 @@ def measure(name: str, luma: Array, bpp: float) -> dict[str, object]:
     row: dict[str, object] = {"clip": name, "bits per pixel": stream.bits_per_pixel}
     for plf in LOSSES:
         start = time.perf_counter()
-        shown = np.stack(list(decode_frames(stream.data, plf, clip=name == "sample clip")))
+        decoded = np.stack(list(decode_frames(stream.data, plf, clip=name == "sample clip")))
         decoding = time.perf_counter() - start
-        reached = float(decibels(((luma - shown) ** 2).mean()))
+        reached = float(decibels(((luma - decoded) ** 2).mean()))
         row[f"{plf} (dB)"] = reached
         if plf == "MMSE":
             row["bits above the curve"] = above(
-                stream, fit, bits, float(((luma - shown) ** 2).mean())
+                stream, fit, bits, float(((luma - decoded) ** 2).mean())
             )
         row[f"{plf} below the curve"] = float(decibels(found.distortion[plf].mean())) - reached
     return {**row, "encode (s)": encoding, "decode (s)": decoding}

@@ -25,7 +25,7 @@ from rdp.clip import fit_luma
 from rdp.clip.model import dct_modes
 from rdp.clip_codec.coder import ModeCoder
 from rdp.clip_codec.decoders import Reconstruction
-from rdp.clip_codec.model import ModeModel, fit_modes, scale
+from rdp.clip_codec.model import ModeModel, fit_model, scale
 from rdp.clip_codec.recursion import Recursion
 from solvers.methods.waterfilling import waterfill
 from solvers.prediction import decibels
@@ -134,7 +134,7 @@ def _conveyed(sd: float) -> float:
 def measure(luma: Array, code: Callable[[ModeModel, Array, int], list[Frame]]) -> Array:
     """Rates, dB below the curve of MMSE and JD, and tails, (Q, 4), one row for each quality."""
     modes = dct_modes(luma - luma.mean(), 8).transpose(1, 0, 2)
-    model, fit = fit_modes(modes), fit_luma(luma)
+    model, fit = fit_model(modes), fit_luma(luma)
     source, pixels = fit.source(len(luma)), luma[0].size
     rows = []
     for quality in QUALITIES:
@@ -156,7 +156,7 @@ def measure(luma: Array, code: Callable[[ModeModel, Array, int], list[Frame]]) -
 def own_tails(luma: Array) -> float:
     """Excess kurtosis of the innovations of a clip."""
     modes = dct_modes(luma - luma.mean(), 8).transpose(1, 0, 2)
-    model = fit_modes(modes)
+    model = fit_model(modes)
     used = model.sigma > 0
     new = (modes[1:] - model.rho * modes[:-1])[:, :, used]
     return _tails(new / np.sqrt(np.mean(new**2, axis=(0, 1))))

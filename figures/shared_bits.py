@@ -71,18 +71,18 @@ def compute() -> pd.DataFrame:
 def draw(table: pd.DataFrame, figure: Figure) -> None:
     """First and last frame: curves at the nominal rate, points of the codec."""
     for ax, (frame, title) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
-        shown = table[table.frame == frame]
+        part = table[table.frame == frame]
         for name, style in CURVES.items():
-            curve = shown[shown.series == name]
+            curve = part[part.series == name]
             ax.plot(curve.shared_bits, curve.distortion, **style)
         for name, marker in MARKERS.items():
-            points = shown[shown.series == f"codec {name}"]
+            points = part[part.series == f"codec {name}"]
             ax.plot(
                 points.shared_bits.clip(upper=UNLIMITED), points.distortion, marker,
                 color=CURVES[name]["color"], markersize=5, fillstyle="none",
                 label=f"{name}, codec with bytes",
             )  # fmt: skip
-        limit = shown[shown.series == "codec bound"]
+        limit = part[part.series == "codec bound"]
         ax.plot(
             limit.shared_bits.clip(upper=UNLIMITED), limit.distortion, "_", color="#4D4D4D",
             markersize=9, label="bound at the rate of the bytes",

@@ -86,7 +86,7 @@ class ModeModel:
         return cls(np.array(deviations, np.uint8), correlations.astype(np.uint8))
 
 
-def fit_modes(frames: Iterable[Array]) -> ModeModel:
+def fit_model(frames: Iterable[Array]) -> ModeModel:
     """Fit a stationary model to the modes of frames, in memory that does not grow with them.
 
     Parameters

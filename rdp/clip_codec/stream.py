@@ -22,7 +22,7 @@ from rdp.clip.model import dct_modes
 from rdp.clip.read import PEAK
 from rdp.clip_codec.coder import ModeCoder
 from rdp.clip_codec.decoders import Reconstruction
-from rdp.clip_codec.model import ModeModel, fit_modes
+from rdp.clip_codec.model import ModeModel, fit_model
 from rdp.codec.bitstream import CorruptStream, Reader, pack, unpack, varints
 from rdp.perception import Perception
 
@@ -190,9 +190,9 @@ def decode_frames(
     header, chunks = _opened(stream)
     model = header.model
     coder = ModeCoder(model, header.blocks, header.seed)
-    shown = Reconstruction(model, plf)
+    decoder = Reconstruction(model, plf)
     for chunk in chunks:
-        luma = _pixels(shown.next(coder.decode(chunk)), header)
+        luma = _pixels(decoder.next(coder.decode(chunk)), header)
         yield np.clip(luma, 0.0, PEAK) if clip else luma
 
 
@@ -238,7 +238,7 @@ class _Clip:
             self._frames = lambda: whole
         self._progress = progress
         self.count, self.mean, self.size = self._measure()
-        self.model = fit_modes(self.modes())
+        self.model = fit_model(self.modes())
 
     def _measure(self) -> tuple[int, float, tuple[int, int]]:
         count, total, size = 0, 0.0, (0, 0)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from rdp import GaussMarkov
-from rdp.clip_codec.model import ModeModel, fit_modes, index_of, scale
+from rdp.clip_codec.model import ModeModel, fit_model, index_of, scale
 
 
 def test_scales_are_sixteenths_of_an_octave():
@@ -32,8 +32,8 @@ def test_modes_without_variance_and_negative_correlations():
 
 def test_a_source_is_found_from_its_frames():
     source = GaussMarkov.stationary([0.9, 0.5, 0.99], frames=40, sigma=[10.0, 3.0, 100.0])
-    model = fit_modes(source.sample(500, rng=0).transpose(1, 0, 2))
+    model = fit_model(source.sample(500, rng=0).transpose(1, 0, 2))
     assert_allclose(model.sigma, [10.0, 3.0, 100.0], rtol=0.06)
     assert_allclose(1 - model.rho, [0.1, 0.5, 0.01], rtol=0.08)
     with pytest.raises(ValueError, match="frames: expected at least 1"):
-        fit_modes([])
+        fit_model([])

@@ -158,9 +158,9 @@ def test_realism_is_reached_in_second_moments(texture, source, coded):
 @pytest.mark.parametrize("plf", ["FMD", "JD", "SA"])
 def test_every_decoder_is_at_distance_zero_under_its_own_loss(plf, texture, coded):
     """Gelbrich's distance has 0 in its interval; that of the MMSE decoder is far from 0."""
-    shown = np.stack(list(decode_frames(coded.data, plf, clip=False)))
+    decoded = np.stack(list(decode_frames(coded.data, plf, clip=False)))
     blurred = np.stack(list(decode_frames(coded.data, clip=False)))
-    own = compare(texture, shown, plf, memory=3).losses[plf]
+    own = compare(texture, decoded, plf, memory=3).losses[plf]
     assert own.low == 0
     assert own.high < 0.1 * compare(texture, blurred, plf, memory=3).losses[plf].low
 
@@ -177,10 +177,10 @@ def test_decoders_are_those_of_the_dithered_codec():
     mmse = np.array([recursion.next(quality).mmse for quality in qualities])
     source = GaussMarkov.stationary(model.rho, 5, model.sigma)
     for plf in LOSSES:
-        coder, shown = ModeCoder(model, 200, 3), Reconstruction(model, plf)
+        coder, decoder = ModeCoder(model, 200, 3), Reconstruction(model, plf)
         coded = [coder.decode(chunk) for chunk in chunks]
         white = np.array([each.white for each in coded])
-        found = np.array([shown.next(each) for each in coded])
+        found = np.array([decoder.next(each) for each in coded])
         matrix, _ = decoders.white_decoder(source, mmse, plf)
         expected = np.einsum("dts,snd->tnd", matrix, white)
         known = np.ones_like(mmse, dtype=bool)
