@@ -16,9 +16,7 @@ from rdp.bounds import shared_encoder_gap
 Tensor = torch.Tensor
 
 
-def bounds_of(
-    clips: Reconstructions, features: Features, plf: str, device: str = "cpu"
-) -> Bounds:
+def bounds_of(clips: Reconstructions, features: Features, plf: str) -> Bounds:
     """Bounds on the distortion of the decoder ``plf``; see the fields of the record.
 
     Parameters
@@ -29,12 +27,10 @@ def bounds_of(
         DCT features of the same clips.
     plf : str
         Loss of the decoder.
-    device : str
-        Where to look for the nearest shifts.
     """
     found = _bounds_of_mmse(clips, features, plf) if "MMSE" in clips.decoded else Bounds()
     if plf == "JD" and clips.labels is not None:
-        nearest = mean_distance_to_shifts(clips.source, clips.decoded[plf], device)
+        nearest = mean_distance_to_shifts(clips.source, clips.decoded[plf])
         found = replace(found, joint_support=nearest.value, joint_support_half=nearest.half)
     return found
 

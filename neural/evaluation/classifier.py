@@ -81,11 +81,10 @@ def permanence(classifier: nn.Module, clips: Reconstructions, plf: str) -> Perma
     """
     if clips.labels is None:
         raise ValueError("clips: expected labels of the digits, got none")
-    device = next(classifier.parameters()).device
 
     def digits(frames: Tensor) -> Tensor:
-        parts = [classifier(part.to(device)).argmax(1).cpu() for part in frames[:, None].split(500)]
-        return torch.cat(parts)
+        parts = [classifier(part).argmax(1) for part in frames[:, None].split(500)]
+        return torch.cat(parts).cpu()
 
     labels = clips.labels
     before, now = digits(clips.decoded[plf][:, -2]), digits(clips.decoded[plf][:, -1])

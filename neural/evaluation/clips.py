@@ -162,7 +162,7 @@ class _Evaluation:
             coded_bits=tuple(self.clips.coded_bits.tolist()),
             diversity=self.diversity.get(plf),
             gaussian_reference=self._gaussian_reference(),
-            bounds=bounds_of(self.clips, self.features, plf, self.task.device),
+            bounds=bounds_of(self.clips, self.features, plf),
             exact=self._exact(plf),
             mixtures=mixtures(self.clips, self.features, plf) if realism and not own else None,
             universal_gap=self._universal_gap(plf) if realism and own else None,
@@ -178,7 +178,7 @@ class _Evaluation:
         """For digits only: the next frame of other clips is no shift."""
         if self.clips.labels is None:
             return None
-        return shift_defect(self.clips.decoded[plf], self.task.device)
+        return shift_defect(self.clips.decoded[plf])
 
     def _distance(self, plf: str, loss: str) -> Distance:
         """Gelbrich distance of a decoder at each frame, under one loss."""

@@ -84,6 +84,4 @@ def fresh_w1(
 
 @torch.no_grad()
 def _scores(critic: nn.Module, clips: Tensor, chunk: int = 100) -> Array:
-    device = next(critic.parameters()).device
-    parts = [critic(part.to(device)).cpu() for part in clips.split(chunk)]
-    return torch.cat(parts).double().numpy()
+    return torch.cat([critic(part) for part in clips.split(chunk)]).double().cpu().numpy()

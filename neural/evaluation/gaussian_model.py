@@ -12,6 +12,7 @@ from neural.interfaces import Task
 from rdp.source import GaussMarkov
 
 
+@lru_cache(maxsize=2)  # cells differ only in their rates
 def gaussian_model(task: Task, clips: int, seed: int) -> GaussMarkov:
     """Fit the source of the DCT modes of training clips; modes that never vary are left out."""
     x = task.batch(torch.Generator().manual_seed(seed), clips)

@@ -1,4 +1,8 @@
-"""Clips and their reconstructions by the decoders of a codec."""
+"""Clips and their reconstructions by the decoders of a codec.
+
+They stay on the device of the codec. Only what is small leaves it: numbers of each clip, features,
+and the first few pictures.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ class Reconstructions:
     ----------
     source : (n, T, 64, 64) tensor
     labels : (n,) tensor or None
-        Digits in the clips.
+        Digits in the clips, on the CPU.
     decoded : dict of (n, T, 64, 64) tensors
         Reconstructions by the loss of the decoder.
     coded_bits : (T,) array
@@ -56,7 +60,7 @@ class Reconstructions:
 
 def squared_error(one: Tensor, other: Tensor) -> Array:
     """Squared difference, averaged over the pixels of each frame, (n, T)."""
-    return (one - other).square().mean((2, 3)).double().numpy()
+    return (one - other).square().mean((2, 3)).double().cpu().numpy()
 
 
 def decode_heldout(
@@ -79,8 +83,8 @@ def decode_heldout(
             labels.append(drawn.labels)
         message = codec.read(codec.encode(x, seed + 1 + start // chunk))
         for plf in plfs:
-            kept[plf].append(message.decode(plf).cpu())
-        xs.append(x.cpu())
+            kept[plf].append(message.decode(plf))
+        xs.append(x)
         bits.append(message.rates)
         sizes.append(n)
     coded = np.average(np.array(bits), axis=0, weights=sizes)

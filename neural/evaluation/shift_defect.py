@@ -17,12 +17,12 @@ Array = np.ndarray
 Tensor = torch.Tensor
 
 
-def shift_defect(frames: Tensor, device: str = "cpu") -> Distance:
+def shift_defect(frames: Tensor) -> Distance:
     """Shift defect of clips (n, T, 64, 64), per pixel; that of the first frame is zero."""
-    return mean_distance_to_shifts(frames, frames, device)
+    return mean_distance_to_shifts(frames, frames)
 
 
-def mean_distance_to_shifts(frames: Tensor, before: Tensor, device: str = "cpu") -> Distance:
+def mean_distance_to_shifts(frames: Tensor, before: Tensor) -> Distance:
     """Mean squared error of frame t of ``frames`` and the nearest shift of frame t-1 of ``before``.
 
     Both are (n, T, 64, 64). The value of the first frame is zero.
@@ -30,7 +30,7 @@ def mean_distance_to_shifts(frames: Tensor, before: Tensor, device: str = "cpu")
     found = [
         np.zeros(len(frames)),
         *(
-            distance_to_shifts(frames[:, t], before[:, t - 1], device)
+            distance_to_shifts(frames[:, t], before[:, t - 1])
             for t in range(1, frames.shape[1])
         ),
     ]
@@ -40,17 +40,13 @@ def mean_distance_to_shifts(frames: Tensor, before: Tensor, device: str = "cpu")
     )
 
 
-def distance_to_shifts(
-    x: Tensor, before: Tensor, device: str = "cpu", chunk: int = 500
-) -> Array:
+def distance_to_shifts(x: Tensor, before: Tensor, chunk: int = 500) -> Array:
     """Mean squared error of each frame (n, h, w) and the nearest shift of the frame before it.
 
     Parameters
     ----------
     x, before : (n, h, w) tensors
-        On any device.
-    device : str
-        Where to compute.
+        On the device where the distances are computed.
     chunk : int
         Samples that are computed at a time.
 
@@ -60,7 +56,7 @@ def distance_to_shifts(
         Squared units of the frames; `rdp.bounds.joint_support_bound` of the shifts, a pixel.
     """
     return np.concatenate([
-        _nearest(now.to(device), known.to(device)).double().cpu().numpy()
+        _nearest(now, known).double().cpu().numpy()
         for now, known in zip(x.split(chunk), before.split(chunk), strict=True)
     ])  # fmt: skip
 

@@ -43,6 +43,6 @@ def test_equals_the_bound_of_joint_support_in_numpy(device):
     before = noisy[:, 0]
     candidates = (moved.numpy() for moved in shifts(before))
     expected = joint_support_bound(x[:, 1].numpy(), candidates) / 64**2
-    found = distance_to_shifts(x[:, 1], before, device, chunk=25)
+    found = distance_to_shifts(x[:, 1].to(device), before.to(device), chunk=25)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert expected.min() > 1e-4
