@@ -129,6 +129,22 @@ def test_a_critic_finds_w1_from_both_sides(scale):
     assert distance(critic, target, made).item() == pytest.approx(truth, rel=0.2)
 
 
+def test_one_pass_over_both_samples_equals_two():
+    """Values and gradients, also for samples of different sizes."""
+    critic = PictureCritic(2, 4).double()
+    target, made = (torch.rand(n, 2, 64, 64, dtype=torch.float64) for n in (5, 3))
+    for wanted, got in zip(
+        *(
+            (value.item(), *torch.autograd.grad(value, list(critic.parameters())[:-1]))
+            for value in (
+                critic(target).mean() - critic(made).mean(), distance(critic, target, made),
+            )
+        ),
+        strict=True,
+    ):  # fmt: skip
+        torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-14)
+
+
 def test_mismatched_pairs_are_of_other_clips_or_other_frames():
     x = torch.arange(12.0).reshape(4, 3)
     found = mismatched(2, x, -x)
