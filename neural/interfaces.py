@@ -191,6 +191,9 @@ class SlopedCritic(Protocol):
 class Task(Protocol):
     """A kind of source, with the networks and the settings for it."""
 
+    def __hash__(self) -> int:
+        """Each task is another one, so that what was computed for it can be kept."""
+
     @property
     def prescribes_rates(self) -> bool:
         """Whether training brings the rates about; else the sizes of the codec fix them."""

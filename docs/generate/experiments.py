@@ -299,7 +299,7 @@ def experiments(folder: Path) -> Iterator[tuple[str, str]]:
         "theory": ("video_theory", None),
         "learning": (None, learning_table),
         "joint": ("video_joint", joint_table),
-        "recipes": (None, recipes_table),
+        "recipes": ("video_recipes", recipes_table),
         "exact": (None, exact_table),
         "people": (None, people_table),
         "checks": (None, checks_table),

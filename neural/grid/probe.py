@@ -21,7 +21,8 @@ from neural.training.stage import Stage
 
 FIRST = WARM + 1  # steps until a graph is recorded
 STEPS, LONG = 8, 0.5  # steps that are timed, or fewer if they take so many seconds
-PARTS = 0.02, 0.05  # of the clips and steps of a measurement that are tried
+PART, FEWEST, LARGER = 0.02, 20, 2.5  # of clips and steps of a measurement that are tried first
+COUNTS = ("clips", "critic_clips", "critic_steps", "classifier_steps", "reference_clips")
 
 
 def stage_cost(
@@ -78,7 +79,8 @@ def _run(
 def measurement_cost(experiment: Experiment, cell: int, device: str) -> Cost:
     """Return what measuring a cell costs, from parts of it with an untrained codec.
 
-    Some of the time does not depend on clips and steps, so that two parts are tried.
+    Some of the time does not depend on clips and steps, so that two parts are tried. Where a part
+    would be too small to tell, the whole is.
     """
     stages = list(experiment.measured(cell))
     experiment.task.to(device)
@@ -96,22 +98,40 @@ def measurement_cost(experiment: Experiment, cell: int, device: str) -> Cost:
         )  # fmt: skip
         return time.monotonic() - began
 
-    seconds(PARTS[0])  # the first one loads and compiles
-    small, large = (seconds(part) for part in PARTS)
-    slope = max(large - small, 0.0) / (PARTS[1] - PARTS[0])
+    small, large = parts(experiment.evaluation)
+    seconds(small)  # the first one loads and compiles
+    whole = seconds(small)
+    if large > small:
+        slope = max(seconds(large) - whole, 0.0) / (large - small)
+        whole += (1 - small) * slope
     decoders = sum(len(stage.plfs) + (stage.encoder == "frozen") for stage in stages)
-    return Cost(0.0, (small + slope * (1 - PARTS[0])) * max(1.0, decoders / (1 + len(plfs))))
+    return Cost(0.0, whole * max(1.0, decoders / (1 + len(plfs))))
+
+
+def parts(options: Any) -> tuple[float, float]:
+    """Return the parts of a measurement to try: a small one, and one that takes longer.
+
+    Both are 1 for one that has no parts, or whose numbers are small.
+
+    Examples
+    --------
+    >>> parts(ClipEvaluation(clips=2000, classifier_steps=400))
+    (0.05, 0.125)
+    """
+    if not isinstance(options, ClipEvaluation):
+        return 1.0, 1.0
+    counts = [value for name in COUNTS if (value := getattr(options, name))]
+    small = min(1.0, max(PART, FEWEST / min(counts)))
+    return small, min(1.0, LARGER * small)
 
 
 def _part(options: Any, part: float) -> Any:
     """Options of a measurement with a part of the clips and steps."""
-    if not isinstance(options, ClipEvaluation):
+    if part == 1.0:
         return options
-    counts = ("clips", "critic_clips", "critic_steps", "classifier_steps", "reference_clips")
-    return replace(options, **{
-        name: value and max(math.ceil(value * part), min(value, 20))
-        for name in counts if (value := getattr(options, name)) is not None
-    })  # fmt: skip
+    return replace(
+        options, **{name: math.ceil(part * getattr(options, name)) for name in COUNTS}
+    )
 
 
 def _fix_tables(experiment: Experiment, codec: Codec, device: str) -> None:

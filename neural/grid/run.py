@@ -72,7 +72,8 @@ class Settings:
     def load(cls, path: Path, device: str, seed: int | None = None) -> Settings:
         """Read a grid from a TOML file, which may also be an experiment of its own.
 
-        The key "experiments" holds a list of names for each kind of device: "cuda" and "cpu".
+        The key "experiments" holds a list of names for each kind of device, "cuda" and "cpu", and
+        the key "least" a number, or one for each of them.
 
         Raises
         ------
@@ -87,6 +88,8 @@ class Settings:
             names = content.pop("experiments")[kind]
             loaded = tuple(Experiment.load(path.with_name(f"{n}.toml"), seed) for n in names)
             first = tuple(content.pop("first", ()))
+            if isinstance(content.get("least"), dict):
+                content["least"] = content["least"][kind]
             return cls(loaded, first=first, **content)
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from None

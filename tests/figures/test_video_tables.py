@@ -1,6 +1,7 @@
 """Each figure of video codecs: its table and its panels, from invented results."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -186,3 +187,14 @@ def test_theory_has_points_and_curves():
     for series in ("Gauss-Markov model", _video.SHARED):
         rows = table.loc[series]
         np.testing.assert_allclose(rows.over_mmse, rows.plf.map(toy_video.FACTOR))
+
+
+def test_recipes_are_drawn_by_steps_for_every_seed(toy):
+    with pytest.raises(MissingResults, match="bench_joint"):
+        computed("video_recipes")
+    shutil.copy(ROOT / "neural" / "results" / "joint-recipes.csv", toy)
+    table = computed("video_recipes")
+    figure, _ = drawn("video_recipes")
+    runs = table[["recipe", "seed"]].drop_duplicates()
+    assert len(figure.axes[1].lines) == len(runs) + 1  # and the bound of joint support
+    assert len(figure.legends[0].texts) == runs.recipe.nunique() + 1

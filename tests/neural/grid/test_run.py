@@ -61,6 +61,9 @@ calls = 2
 first = ["0.7-1.2"]
 [experiments]
 cpu = ["one", "two"]
+[least]
+cpu = 0.05
+cuda = 0.5
 [export]
 experiment = "one"
 cell = "0.7-1.2"
@@ -110,6 +113,7 @@ def test_the_full_grid_has_all_cells_and_all_losses(device):
     assert cells >= {(12.0, r) for r in (2, 4, 8, 12, 16, 24)} | {(inf, 2.0)}
     assert cells >= {(inf, 2.0, r) for r in (2, 8, 16)}
     found = works(settings)
+    assert settings.least == {"cuda": 0.05, "cpu": 0.25}[device]
     names = [experiment.name for experiment in settings.experiments]
     assert next(iter(found.values())).job.group == f"{names[0]} 12-16"
     for plf in ("FMD", "JD", "SA"):

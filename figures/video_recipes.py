@@ -1,0 +1,80 @@
+"""Recipes for a JD decoder: how far from joint realism each is during training, and its error."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from figures import _video
+from figures.build import MissingResults
+from figures.video_rate import LIMITS
+from neural.evaluation.validation import JOINT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TITLE = "Recipes for joint realism"
+SIZE = (7.0, 3.6)
+
+FILE = "joint-recipes.csv"
+KEPT = [
+    "recipe", "start", "seed", "step", "weight", "distortion", "joint_support", "shift_defect",
+    "mmse",
+]  # fmt: skip
+# Okabe and Ito: colours that colour-blind readers can tell apart
+COLOURS = (
+    "#000000", "#D55E00", "#E69F00", "#56B4E9", "#0072B2", "#009E73", "#CC79A7", "#7F7F7F",
+)  # fmt: skip
+LINES = {"mmse": ":", "shift": "-"}  # how the decoder begins
+MARKS = "osv^DPX*"
+
+
+def compute() -> pd.DataFrame:
+    """Every measurement on the way, of every recipe and seed; MissingResults without the table."""
+    with as_file(_video.RESULTS / FILE) as path:
+        if not path.is_file():
+            raise MissingResults(
+                f"no {FILE} in neural/results; python -m benchmarks.bench_joint writes it"
+            )
+        return pd.read_csv(path)[KEPT]
+
+
+def draw(table: pd.DataFrame, figure: Figure) -> None:
+    """Left: shift defect during training. Right: distortion, and the bound of joint support."""
+    left, right = figure.subplots(1, 2)
+    handles = []
+    for number, (recipe, rows) in enumerate(table.groupby("recipe", sort=False)):
+        style = {
+            "color": COLOURS[number % len(COLOURS)], "linestyle": LINES[rows.start.iloc[0]],
+            "marker": MARKS[number % len(MARKS)], "markersize": 3,
+        }  # fmt: skip
+        if len(rows) == 1:  # a ring that other lines begin in
+            style |= {"markersize": 6, "fillstyle": "none", "linestyle": "none"}
+        for _, one in rows.groupby("seed"):
+            left.plot(one.step, one.shift_defect, **style)
+            right.plot(one.step, one.distortion, **style)
+        handles += left.plot([], [], **style, label=recipe)
+    bound = LIMITS["joint support"] | {"label": "joint support"}
+    right.axhline(table.joint_support.mean(), **bound)
+    handles += left.plot([], [], **bound)
+    left.axhline(JOINT, color="black", linewidth=0.8)
+    left.annotate(
+        "joint below this line", (0.98, JOINT), xycoords=("axes fraction", "data"),
+        xytext=(0, -9), textcoords="offset points", fontsize=6, ha="right",
+    )  # fmt: skip
+    left.set(yscale="log", ylabel="shift defect of frame 2\n(mean squared error of a pixel)")
+    right.set(ylabel="$D_2$ (mean squared error of a pixel)")
+    for ax in (left, right):
+        ax.set_xlabel("steps of the JD decoder")
+    figure.legend(
+        handles=handles, loc="outside upper center", ncols=2, fontsize=6,
+        title="JD decoders of one frozen codec, 12 and 16 bits, reduced (CPU)", title_fontsize=8,
+    )  # fmt: skip
+    _video.note(
+        figure,
+        "Dotted: the decoder begins as the MMSE decoder. Solid: it begins as a shift of its own "
+        "frame 1. A line for each seed, measured on held-out digits.\nA decoder is joint if it is "
+        "below the line on the left and not below the bound on the right.",
+    )
