@@ -31,14 +31,20 @@ LINES = {"mmse": ":", "shift": "-"}  # how the decoder begins
 MARKS = "osv^DPX*"
 
 
-def compute() -> pd.DataFrame:
+def recipes() -> pd.DataFrame:
     """Every measurement on the way, of every recipe and seed; MissingResults without the table."""
     with as_file(_video.RESULTS / FILE) as path:
         if not path.is_file():
             raise MissingResults(
-                f"no {FILE} in neural/results; python -m benchmarks.bench_joint writes it"
+                "no results of recipes in neural/results; python -m benchmarks.bench_joint "
+                "writes them"
             )
-        return pd.read_csv(path)[KEPT]
+        return pd.read_csv(path)
+
+
+def compute() -> pd.DataFrame:
+    """Distortion and shift defect of every measurement."""
+    return recipes()[KEPT]
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from figures import _video, build, video_joint, video_permanence, video_recovery
+from figures import _video, build, video_joint, video_permanence, video_recipes, video_recovery
 from figures.build import MissingResults
 from generate.paths import ROOT
 from generate.tables import Rows, number, spread, table
@@ -205,17 +205,13 @@ def joint_table() -> Rows:
 
 def recipes_table() -> Rows:
     """Recipes for a JD decoder of one frozen codec: where it ends, and the way there."""
-    path = _video.RESULTS / "joint-recipes.csv"
-    if not path.is_file():
-        raise MissingResults(
-            "no results of recipes in neural/results; python -m benchmarks.bench_joint writes them"
-        )
+    found = video_recipes.recipes()
     yield [
         "Recipe", "Seed", "Steps", "$D_2$ on the way", "Shift defect on the way",
         "W1 of the critic on the way", "$D_2$", "Joint support", "Shift defect", "Fresh W1",
         "Wrong digits stay wrong",
     ]  # fmt: skip
-    for (recipe, seed), rows in pd.read_csv(path).groupby(["recipe", "seed"], sort=False):
+    for (recipe, seed), rows in found.groupby(["recipe", "seed"], sort=False):
         end = rows.iloc[-1]
 
         def way(column: str, digits: int, rows: pd.DataFrame = rows) -> str:
