@@ -89,7 +89,7 @@ def with_jd() -> str:
 def about_jd() -> str:
     """Caveat where JD decoders are of another experiment than the others; empty elsewhere."""
     apart = with_jd() != "digits"
-    return " JD: codecs of their own, with fewer steps." if apart else ""
+    return " JD: codecs of their own." if apart else ""
 
 
 def samples(experiment: str) -> dict[str, np.ndarray]:

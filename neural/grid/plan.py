@@ -141,6 +141,22 @@ def plan_call(
     return first._replace(left=(*first.left, *groups[count:], *whole.left))
 
 
+def shortest(jobs: Sequence[Job], costs: Mapping[str, Cost], least: float = 0.05) -> float:
+    """Return the seconds that the first group takes with the smallest share of its steps.
+
+    Examples
+    --------
+    >>> jobs = [Job("a", "1", "train", 100), Job("b", "2", "train", 300)]
+    >>> shortest(jobs, {"train": Cost(3.0, 1.0)}, least=0.5)
+    53.0
+    """
+    shares = {False: least, True: 1.0}
+    return sum(
+        job.seconds(costs, job.steps * shares[job.fixed])
+        for job in jobs if job.group == jobs[0].group
+    )  # fmt: skip
+
+
 def _share(jobs: Sequence[Job], costs: Mapping[str, Cost], seconds: float) -> float:
     """Share of the steps asked for that fits; negative if not even what is fixed does."""
     rest = seconds - sum(job.seconds(costs, job.steps if job.fixed else 0) for job in jobs)

@@ -31,7 +31,7 @@ from neural.grid.bundle import (
     unpack_files,
     unpack_models,
 )
-from neural.grid.plan import Cost, Job, Plan, plan, plan_call
+from neural.grid.plan import Cost, Job, Plan, plan, plan_call, shortest
 from neural.grid.probe import measurement_cost, stage_cost
 from neural.training.checkpoint import save
 from neural.training.log import read_log
@@ -264,6 +264,9 @@ class Grid:
             f"step times known after {spent:.1f} s; {done} of {len(self.works)} jobs were done; "
             f"now {len(plan.steps)} jobs in {plan.seconds:.0f} s, {plan.share:.0%} of their steps"
         )
+        if (jobs := self._jobs()) and not plan.steps and not self.record["begun"]:
+            needed = shortest(jobs, self.costs, self.settings.least)
+            self.say(f"too little time for {jobs[0].group}, which takes {needed:.0f} s at least")
 
     def _do(self, work: Work, steps: int, end: float) -> None:
         """Do one job, and remember what it took."""

@@ -154,6 +154,16 @@ def test_a_call_that_has_time_does_more_than_its_part(config, tmp_path, capsys):
     assert "nothing is left" in capsys.readouterr().out
 
 
+def test_too_little_time_for_one_cell_is_said(config, tmp_path):
+    said = []
+    settings = Settings.load(config, "cpu")
+    grid = Grid(settings, tmp_path / "runs", tmp_path / "r", "cpu", say=said.append)
+    grid.costs = {work.job.kind: Cost(2.0, 1.0) for work in grid.works.values()}
+    grid._announce(grid._plan_call(10.0, 10.0, 1), 0.0)
+    # three stages of 20 steps, of which one, and a measurement
+    assert said[1] == "too little time for one 0.7-1.2, which takes 12 s at least"
+
+
 def test_a_stage_that_is_cut_goes_on_where_it_stopped(config, tmp_path, monkeypatch):
     single = tmp_path / "two.toml"
     single.write_text(BLOCKS.format(rates="[[0.5, 0.5]]", steps=150))
