@@ -68,7 +68,7 @@ def joint():
 def test_every_jd_decoder_is_joint_and_no_other_is(joint):
     defect = joint.groupby("plf").shift_defect
     assert joint[joint.plf == "JD"].shift_defect_high.max() < 0.0005
-    assert defect.min()[["MMSE", *LOSSES]].min() > 10 * defect.max()["JD"]
+    assert defect.min()[["MMSE", *LOSSES]].min() > 20 * defect.max()["JD"]
     checks = validate_codecs(_video.points(_video.with_jd())).checks
     found = {
         bound: {check.verdict for check in checks if check.bound == bound}
@@ -78,10 +78,22 @@ def test_every_jd_decoder_is_joint_and_no_other_is(joint):
     assert "fail" not in found["joint support"]
 
 
+def half_of_joint_support():
+    """Half the width of the interval of the bound of joint support at frame 2, by rate."""
+    return {
+        point.rate[1]: record_of(point).bounds.joint_support_half[1]
+        for point in _video.points(_video.with_jd()) if point.plf == "JD"
+    }
+
+
 def test_jd_comes_down_to_the_bound_of_joint_support(joint):
     """The bound takes the shift nearest to the source, which few bits do not name."""
     jd = joint[joint.plf == "JD"]
-    assert (jd.distortion / jd.joint_support).between(0.975, 1.09).all()
+    assert (jd.distortion / jd.joint_support).between(1, 1.09).all()
+    at_the_bound = jd[jd.rate_bits >= 16]
+    assert (at_the_bound.distortion < 1.03 * at_the_bound.joint_support).all()
+    limit = at_the_bound.rate_bits.map(half_of_joint_support()) + at_the_bound.joint_support
+    assert (at_the_bound.distortion_low < limit).all()
     assert jd.joint_support.max() < 1.01 * jd.joint_support.min()  # at every rate
 
 
@@ -94,11 +106,10 @@ def test_from_12_bits_on_jd_falls_half_as_much_as_the_others(joint):
 
 
 def test_under_jd_wrong_digits_stay_wrong(committed, joint):
-    """Under FMD and SA fewer do; the codecs of the grid were trained longer."""
-    stay = joint.set_index(["plf", "rate_bits"]).stay_wrong
-    assert stay["JD"].min() > 0.97
-    assert stay.loc[LOSSES, 16].max() < 0.7
-    assert stay.loc[LOSSES, 24].max() < 0.6
+    """Under FMD and SA fewer do."""
+    assert joint[joint.plf == "JD"].stay_wrong.min() > 0.97
+    others = joint[joint.plf.isin(LOSSES) & (joint.rate_bits >= 16)]
+    assert others.stay_wrong.max() < 0.6
     rows, _ = committed
     grid = rows[(rows.series == _video.SHARED) & rows.plf.isin(LOSSES) & (rows.rate_bits == 16)]
     assert set(grid.seed) == {1, 2}
