@@ -61,7 +61,7 @@ def joint():
     """Frame 2 of committed codecs whose decoders include one for JD, of one encoder a rate."""
     rows = _video.last_frame(_video.table(_video.with_jd()))
     assert set(rows[rows.rate_bits == 16].seed) == {1, 2}
-    assert set(rows[rows.seed == 1].rate_bits) >= {12, 16, 24}
+    assert set(rows[rows.seed == 1].rate_bits) >= {8, 12, 16, 24}
     return rows
 
 
@@ -89,7 +89,7 @@ def half_of_joint_support():
 def test_jd_comes_down_to_the_bound_of_joint_support(joint):
     """The bound takes the shift nearest to the source, which few bits do not name."""
     jd = joint[joint.plf == "JD"]
-    assert (jd.distortion / jd.joint_support).between(1, 1.09).all()
+    assert (jd.distortion / jd.joint_support).between(1, 1.11).all()
     high = jd[jd.rate_bits >= 16]
     assert (high.distortion < 1.06 * high.joint_support).all()
     limit = high.rate_bits.map(half_of_joint_support()) + high.joint_support
