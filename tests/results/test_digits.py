@@ -67,7 +67,7 @@ def joint():
 
 def test_every_jd_decoder_is_joint_and_no_other_is(joint):
     defect = joint.groupby("plf").shift_defect
-    assert joint[joint.plf == "JD"].shift_defect_high.max() < 0.0005
+    assert joint[joint.plf == "JD"].shift_defect_high.max() < 0.0001
     assert defect.min()[["MMSE", *LOSSES]].min() > 20 * defect.max()["JD"]
     checks = validate_codecs(_video.points(_video.with_jd())).checks
     found = {
