@@ -45,8 +45,8 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     left.set(ylim=(0, None), ylabel="$D_2$ (mean squared error of a pixel)")
     right.axhline(JOINT, color="black", linewidth=0.8)
     right.annotate(
-        "joint below this line", (0.02, JOINT), xycoords=("axes fraction", "data"),
-        xytext=(0, -9), textcoords="offset points", fontsize=6,
+        "JD counts as joint below this line", (0.98, JOINT), xycoords=("axes fraction", "data"),
+        xytext=(0, -9), textcoords="offset points", fontsize=6, ha="right",
     )  # fmt: skip
     right.set(yscale="log", ylabel="shift defect of frame 2\n(mean squared error of a pixel)")
     for ax in (left, right):
