@@ -96,8 +96,14 @@ def test_what_it_refuses():
         steady_state(SOURCE, 1.0, FMD(0.0), window=2)
     with pytest.raises(ValueError, match=r"levels: expected one number or shape \(2,\)"):
         steady_state(SOURCE, [1.0, 2.0], FMD([0.0, 0.0, 0.0]))
-    with pytest.raises(SolverError, match="constant rate and threshold"):
-        steady_state(SOURCE, [1.0, 2.0], JD(0.1))
+    for source, loss, what in [
+        (SOURCE, JD(0.1, window=2), "with a window"),
+        (SOURCE, JD([0.1, math.inf]), "of which some are inf"),
+        (GaussMarkov.stationary(rho=1.0, frames=2), JD(0.1), "with .rho. = 1"),
+        (GaussMarkov.stationary(rho=0.999, frames=2), JD(0.1), "rho 0.999, too near to 1"),
+    ]:
+        with pytest.raises(SolverError, match=what):
+            steady_state(source, [1.0, 2.0], loss)
     slow = GaussMarkov.stationary(rho=0.9999, frames=2)
     with pytest.raises(SolverError, match="of the variance from its limit"):
         steady_state(slow, 0.001, SA(0.01))
