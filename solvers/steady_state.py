@@ -199,7 +199,7 @@ def steady_state(
     its spectrum is that of the source times 1 - m at unit variance. The sequential objective gets
     there too, at all (rho, R, P) for which long horizons were solved. JD at P > 0 and rates that
     change: the decoder of least *mean* distortion, with a certified bound
-    (:mod:`solvers.steady_joint`). As P falls to 0 it goes to the best decoder that plans for later
+    (``solvers.steady_joint``). As P falls to 0 it goes to the best decoder that plans for later
     frames, and not to the sequential one of P = 0, which costs more. SA at P > 0: the end of a
     long finite problem, which :func:`solvers.solve` solves and certifies.
 

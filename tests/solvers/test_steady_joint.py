@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from rdp import FMD, JD, GaussMarkov, Problem
+from rdp import FMD, JD, AutoRegressive, GaussMarkov, Problem
 from rdp import steady_state as formulas
 from rdp.steady_state import framewise
 from solvers import solve, steady_state
+from solvers.linear.steady_decoder import steady_distortion
 from solvers.steady_joint import steady_joint
 
 PERIODS = st.lists(st.floats(0.0, 3.0), min_size=2, max_size=3)
@@ -69,6 +70,16 @@ def test_constant_rates_have_the_framewise_value(rho, rate, level):
     found = steady_joint(source_of(rho), np.full(2, rate), level)
     assert_allclose(found.distortion, framewise(source_of(rho), rate, level)[0], rtol=1e-9)
     assert_allclose(found.lower_bound, found.distortion.mean(), rtol=1e-8)
+
+
+@pytest.mark.parametrize("period", [[1.0, 0.1], [2.0, 0.0]])
+def test_it_falls_from_the_best_decoder_of_perfect_realism(period):
+    perfect = steady_distortion(AutoRegressive(0.9), period).joint
+    mmse = formulas.mmse(source_of(0.9), period).mean()
+    for level in (1e-5, 1e-3):
+        found = steady_state(source_of(0.9), period, JD(level)).mean
+        mixed = mmse + (np.sqrt(perfect - mmse) - np.sqrt(level)) ** 2
+        assert perfect - 8 * np.sqrt(level * (perfect - mmse)) < found < mixed * (1 + 1e-6)
 
 
 def test_more_distance_never_hurts_and_the_curve_is_convex():
