@@ -87,6 +87,11 @@ def test_the_steady_rate_is_the_inverse_of_the_steady_distortion(rho, rate, sigm
     assert_allclose(steady_rate(source, distortion, loss), rate, rtol=1e-6, atol=1e-9)
 
 
+def test_a_loss_may_be_given_by_its_name():
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    assert steady_rate(source, 0.2, "JD") == steady_rate(source, 0.2, JD(0.0))
+
+
 def test_the_ends_of_the_steady_rate():
     for loss in LOSSES:
         assert steady_rate(SOURCE, 0.0, loss) == math.inf
