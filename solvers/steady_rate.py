@@ -29,7 +29,7 @@ def steady_rate(
         D, squared units of the source; 0 needs an infinite rate.
     perception : FMD, JD, SA, str or None
         The loss, with one threshold; a name is the loss at threshold 0. SA at P = 0; JD with a
-        distance per frame, as in :func:`solvers.steady_state`.
+        distance per frame, or of a window, as in :func:`solvers.steady_state`.
 
     Returns
     -------
@@ -64,8 +64,6 @@ def steady_rate(
     perception = as_perception(perception)
     allowed = float(_check.nonnegative("distortion", distortion, ndim=0))
     level = np.inf if perception is None else np.asarray(perception.levels)
-    if isinstance(perception, JD) and perception.window is not None and np.any(level):
-        raise SolverError(Status.UNSUPPORTED, "steady_rate: PLF-JD with a window at P = 0 only")
     if isinstance(perception, CP):
         raise SolverError(Status.UNSUPPORTED, "steady_rate: CP")
     if np.ndim(level):
@@ -74,6 +72,8 @@ def steady_rate(
         raise SolverError(
             Status.UNSUPPORTED, "steady_rate: expected |rho| < 1, and SA at P = 0 only"
         )
+    if isinstance(perception, JD):
+        level = level / (perception.window or 1)
     new = (1 - rho) * (1 + rho)
     if isinstance(perception, SA) and level == 0:
         d = min(allowed / sigma**2, 2.0)

@@ -169,9 +169,9 @@ def steady_state(
         The loss; a name is the loss at threshold 0. `levels` is one number, or has one for each
         frame of the period. For JD, P is the distance per frame: :math:`W_2^2` of the first t
         frames is at most t P, and in the limit the rho-bar distance of the processes is at most P
-        (the mean of several levels).
+        (the mean of several levels). With a window, P is the distance of w frames together.
     window : int or None
-        For JD at P = 0: number of consecutive frames that the loss sees, if the loss does not bring
+        For JD: number of consecutive frames that the loss sees, if the loss does not bring
         one. None is all.
     encoder : {"mmse", "optimal"}
         Encoder of least mean squared error, or, for sources of higher order, the one made for
@@ -186,7 +186,7 @@ def steady_state(
     ValueError
         The source is not stationary, bad rates, a window without JD, an unknown encoder.
     SolverError
-        JD at P > 0 with a window or \|rho\| = 1, or with rates that change and \|rho\| > .994; a
+        JD at P > 0 with \|rho\| = 1, or with rates that change and a window or \|rho\| > .994; a
         horizon of 64 frames is too short for SA at P > 0. For sources of higher order: JD or SA at
         P > 0, the encoder "optimal" for SA, a window or rates that change, poles too near the
         circle for float64.
@@ -194,9 +194,10 @@ def steady_state(
     Notes
     -----
     Covered, with the method: no loss, FMD and CP at any P, JD and SA at P = 0: explicit. JD(w) at
-    P = 0: a fixed point. JD at P > 0 and constant rate: FMD's value. It is a lower bound, as the
-    marginal distance of a frame is no larger than rho-bar. Scaling the MMSE estimate reaches it:
-    its spectrum is that of the source times 1 - m at unit variance. The sequential objective gets
+    P = 0: a fixed point. JD at P > 0 and constant rate: FMD's value, at P / w for a window of w. It
+    is a lower bound, as the marginal distances of the frames sum up to no more than that of all of
+    them. Scaling the MMSE estimate reaches it: its spectrum is that of the source times 1 - m at
+    unit variance. The sequential objective gets
     there too, at all (rho, R, P) for which long horizons were solved. JD at P > 0 and rates that
     change: the decoder of least *mean* distortion, with a certified bound
     (``solvers.steady_joint``). As P falls to 0 it goes to the best decoder that plans for later
@@ -295,14 +296,14 @@ def _joint(
     """PLF-JD at P > 0: distortion, and a bound of its mean unless the value is explicit."""
     rho, sigma = formulas.parameters(source)
     what = None
-    if window is not None:
-        what = "with a window"
-    elif abs(rho) == 1:
+    if abs(rho) == 1:
         what = "with |rho| = 1"
     elif np.isinf(levels).any():
         what = "with thresholds of which some are inf"
-    elif np.ptp(bits) == 0:
-        return formulas.framewise(source, bits, levels.mean()), None
+    elif np.ptp(bits) == 0 and (window is None or np.ptp(levels) == 0):
+        return formulas.framewise(source, bits, levels.mean() / (window or 1)), None
+    elif window is not None:
+        what = "with a window and rates or thresholds that change"
     elif (found := steady_joint(source, bits, float(levels.mean()))) is not None:
         error = found.change * sigma**2
         return found.distortion * sigma**2, found.lower_bound * sigma**2 - error

@@ -79,7 +79,7 @@ def test_weighted_schedules_are_what_a_direct_search_finds(perception, rho, mean
     st.floats(-0.999, 0.999),
     st.floats(0.001, 10.0),
     st.floats(0.1, 10.0),
-    st.sampled_from([*LOSSES, FMD(0.01, "kl"), JD(0.01)]),
+    st.sampled_from([*LOSSES, FMD(0.01, "kl"), JD(0.01), JD(0.01, window=3)]),
 )
 def test_the_steady_rate_is_the_inverse_of_the_steady_distortion(rho, rate, sigma, loss):
     source = GaussMarkov.stationary(rho=rho, frames=2, sigma=sigma)
