@@ -14,9 +14,10 @@ from rdp.linear_source import LinearFrames, LinearSource
 from rdp.solution import Status
 from rdp.steady_windowed import zero_perception_windowed
 from rdp.windowed import zero_perception_windowed as finite_windowed
+from solvers._steady.joint import steady_joint
+from solvers._steady.window import steady_window
 from solvers.errors import SolverError
 from solvers.linear import steady_losses
-from solvers.steady_joint import steady_joint
 
 Array = np.ndarray
 
@@ -45,7 +46,8 @@ class SteadyState:
     mmse : (N,) array
         MMSE distortion m_t, below which no D_t can be.
     method : str
-        "closed-form", "fixed-point" (PLF-JD(w)), "coupling" (PLF-JD at P > 0 and rates that change)
+        "closed-form", "fixed-point" (PLF-JD(w)), "coupling" (PLF-JD and PLF-JD(w) at P > 0
+        and rates that change)
         or "finite-horizon" (PLF-SA at P > 0). For sources of higher order "filter",
         "matrix-inequality" (PLF-JD), "fixed-point" (PLF-SA) or "finite-horizon" (PLF-JD(w)).
     error : float
@@ -186,10 +188,10 @@ def steady_state(
     ValueError
         The source is not stationary, bad rates, a window without JD, an unknown encoder.
     SolverError
-        JD at P > 0 with \|rho\| = 1, or with rates that change and a window or \|rho\| > .994; a
-        horizon of 64 frames is too short for SA at P > 0. For sources of higher order: JD or SA at
-        P > 0, the encoder "optimal" for SA, a window or rates that change, poles too near the
-        circle for float64.
+        JD at P > 0 with \|rho\| = 1, or with rates that change and \|rho\| > .994; a horizon of 64
+        frames is too short for SA at P > 0. For sources of higher order: JD or SA at P > 0, the
+        encoder "optimal" for SA, a window or rates that change, poles too near the circle for
+        float64.
 
     Notes
     -----
@@ -199,8 +201,8 @@ def steady_state(
     them. Scaling the MMSE estimate reaches it: its spectrum is that of the source times 1 - m at
     unit variance. The sequential objective gets
     there too, at all (rho, R, P) for which long horizons were solved. JD at P > 0 and rates that
-    change: the decoder of least *mean* distortion, with a certified bound
-    (``solvers.steady_joint``). As P falls to 0 it goes to the best decoder that plans for later
+    change, with or without a window: the decoder of least *mean* distortion, with a certified bound
+    (``solvers._steady``). As P falls to 0 it goes to the best decoder that plans for later
     frames, and not to the sequential one of P = 0, which costs more. SA at P > 0: the end of a
     long finite problem, which :func:`solvers.solve` solves and certifies.
 
@@ -295,21 +297,26 @@ def _joint(
 ) -> tuple[Array, float | None]:
     """PLF-JD at P > 0: distortion, and a bound of its mean unless the value is explicit."""
     rho, sigma = formulas.parameters(source)
-    what = None
+    if np.ptp(bits) == 0 and np.ptp(levels) == 0 and abs(rho) < 1:
+        return formulas.framewise(source, bits, levels / (window or 1)), None
+    what, found = None, None
     if abs(rho) == 1:
         what = "with |rho| = 1"
-    elif np.isinf(levels).any():
+    elif window is None and np.isinf(levels).any():
         what = "with thresholds of which some are inf"
-    elif np.ptp(bits) == 0 and (window is None or np.ptp(levels) == 0):
-        return formulas.framewise(source, bits, levels.mean() / (window or 1)), None
+    elif window is not None and not levels.all():
+        what = "with a window and thresholds of which some are 0"
     elif window is not None:
-        what = "with a window and rates or thresholds that change"
-    elif (found := steady_joint(source, bits, float(levels.mean()))) is not None:
-        error = found.change * sigma**2
-        return found.distortion * sigma**2, found.lower_bound * sigma**2 - error
+        found = steady_window(source, bits, levels, window)
+    elif np.ptp(bits) == 0:  # the frames share the distance
+        return formulas.framewise(source, bits, levels.mean()), None
     else:
-        what = f"with rates that change and rho {rho:g}, too near to 1,"
-    raise SolverError(Status.UNSUPPORTED, f"steady_state: PLF-JD at P > 0 {what} is not known")
+        found = steady_joint(source, bits, float(levels.mean()))
+    if found is None:
+        what = what or f"with rates that change and rho {rho:g}, too near to 1,"
+        raise SolverError(Status.UNSUPPORTED, f"steady_state: PLF-JD at P > 0 {what} is not known")
+    error = found.change * sigma**2
+    return found.distortion * sigma**2, found.lower_bound * sigma**2 - error
 
 
 def _higher_order(

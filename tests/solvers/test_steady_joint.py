@@ -1,4 +1,4 @@
-"""PLF-JD at P > 0 and rates that repeat: the limit of long problems, and its laws."""
+"""PLF-JD and PLF-JD(w) at P > 0 and rates that repeat: limits of long problems, and their laws."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,9 @@ from rdp import FMD, JD, AutoRegressive, GaussMarkov, Problem
 from rdp import steady_state as formulas
 from rdp.steady_state import framewise
 from solvers import solve, steady_state
+from solvers._steady.joint import steady_joint
+from solvers._steady.window import steady_window
 from solvers.linear.steady_decoder import steady_distortion
-from solvers.steady_joint import steady_joint
 
 PERIODS = st.lists(st.floats(0.0, 3.0), min_size=2, max_size=3)
 
@@ -118,3 +119,57 @@ def test_sources_without_memory_and_with_too_much(rho):
     else:
         apart = [framewise(source_of(0.0), rate)[0] for rate in (1.0, 0.1)]
         assert found.lower_bound < found.distortion.mean() < np.mean(apart)
+
+
+# --- a window -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("window", "period", "level"), [(2, [1.0, 0.1], 0.01), (3, [0.2, 1.5], 0.04)]
+)
+def test_a_window_is_the_limit_of_long_blocks(window, period, level):
+    rho = 0.6
+    found = steady_state(source_of(rho), period, JD(level, window=window))
+    assert (found.method, found.window) == ("coupling", window)
+    assert found.error < 1e-7
+    values = []
+    for frames in (6, 12):
+        rates = np.tile(period, frames // 2)
+        rates[0] = -0.5 * np.log2(formulas.mmse(source_of(rho), period)[0])
+        levels = np.full(frames, level)
+        levels[: window - 1] = np.inf  # the windows that lie in the block
+        source = GaussMarkov.stationary(rho=rho, frames=frames)
+        problem = Problem(source, rates, JD(levels, window=window), np.ones(frames))
+        values.append(solve(problem).lower_bound)
+    assert values[0] / 6 < values[1] / 12 < found.mean + 1e-7
+    assert_allclose((values[1] - values[0]) / 6, found.mean, rtol=1e-3)
+
+
+@settings(max_examples=10)
+@given(PERIODS, st.floats(0.1, 0.9), st.floats(0.004, 0.3))
+def test_a_window_of_one_frame_is_framewise(period, rho, level):
+    levels = level * np.linspace(0.5, 1.5, len(period))
+    found = steady_window(source_of(rho), np.array(period), levels, 1)
+    assert_allclose(found.distortion, framewise(source_of(rho), period, levels), rtol=1e-6)
+    mean = found.distortion.mean()
+    assert mean * (1 - 1e-6) < found.lower_bound < mean * (1 + 1e-12)
+
+
+def test_longer_windows_of_the_same_distance_a_frame_cost_more_up_to_jd():
+    source, period = source_of(0.9), [1.0, 0.1]
+    means = [
+        steady_state(source, period, JD(0.01 * window, window=window)).mean
+        for window in (2, 4, 8, 16, 64)
+    ]
+    joint = steady_state(source, period, JD(0.01)).mean
+    assert (np.diff(means) > 0).all()
+    assert joint * (1 - 1e-3) < means[-1] < joint
+
+
+def test_windows_of_some_frames_only():
+    source = source_of(0.9)
+    some, all_of_them = (
+        steady_state(source, [1.0, 0.1], JD(levels, window=2)).mean
+        for levels in ([0.002, np.inf], [0.002, 0.002])
+    )
+    assert steady_state(source, [1.0, 0.1]).mean < some < all_of_them

@@ -111,7 +111,7 @@ def test_what_it_refuses():
     with pytest.raises(ValueError, match=r"levels: expected one number or shape \(2,\)"):
         steady_state(SOURCE, [1.0, 2.0], FMD([0.0, 0.0, 0.0]))
     for source, loss, what in [
-        (SOURCE, JD(0.1, window=2), "with a window and rates or thresholds that change"),
+        (SOURCE, JD([0.1, 0.0], window=2), "with a window and thresholds of which some are 0"),
         (SOURCE, JD([0.1, math.inf]), "of which some are inf"),
         (GaussMarkov.stationary(rho=1.0, frames=2), JD(0.1), "with .rho. = 1"),
         (GaussMarkov.stationary(rho=0.999, frames=2), JD(0.1), "rho 0.999, too near to 1"),

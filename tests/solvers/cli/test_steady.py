@@ -73,7 +73,7 @@ def test_bad_input_gets_its_message(words, message):
 
 
 def test_a_loss_that_is_not_covered_exits_with_1():
-    found = run("steady", "--rates", "1,2", "--plf", "JD(2)", "--levels", "0.1")
+    found = run("steady", "--rates", "1,2", "--plf", "JD(2)", "--levels", "0.1,0")
     assert found.exit_code == 1
     assert "PLF-JD at P > 0 with a window" in found.stderr
 

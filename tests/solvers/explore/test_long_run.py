@@ -38,6 +38,8 @@ def test_the_window_is_that_of_jd():
     found = steady_state(SOURCE, [1, 0.1, 0.1], "JD(2)")
     np.testing.assert_allclose(of(steady(parse(asked)), "JD"), found.distortion)
     near = steady(parse({**asked, "levels": [0.1, 0.1, 0.1]}))
+    assert near["text"] == ""
+    near = steady(parse({**asked, "levels": [0.1, 0.0, 0.1]}))
     assert near["text"].startswith("PLF-JD: unsupported: steady_state: PLF-JD at P > 0 with a win")
     assert [row["plf"] for row in near["schedule"]] == ["MMSE", "FMD", "SA"]
 
