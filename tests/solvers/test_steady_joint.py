@@ -9,10 +9,11 @@ from numpy.testing import assert_allclose
 from rdp import FMD, JD, AutoRegressive, GaussMarkov, Problem
 from rdp import steady_state as formulas
 from rdp.steady_state import framewise
-from solvers import solve, steady_state
+from solvers import solve
 from solvers._steady.joint import steady_joint
 from solvers._steady.window import steady_window
 from solvers.linear.steady_decoder import steady_distortion
+from solvers.steady_state import steady_state
 
 PERIODS = st.lists(st.floats(0.0, 3.0), min_size=2, max_size=3)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rdp import GaussMarkov, OperatingPoint, save_points
-from solvers import steady_state
+from solvers.steady_state import steady_state
 from tests import browser as driver
 from tests.solvers.explore.page import SET, UPDATES, change, choose, curve
 

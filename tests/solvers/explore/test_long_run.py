@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from rdp import JD, GaussMarkov
-from solvers import steady_state
 from solvers.explore.long_run import steady
 from solvers.explore.request import parse
+from solvers.steady_state import steady_state
 
 ASKED = {"frames": 2, "rho": 0.9, "rates": [1, 0.1], "levels": [0, 0]}
 SOURCE = GaussMarkov.stationary(rho=0.9, frames=2)
