@@ -120,11 +120,11 @@ def _curve(request: Request, name: str, swept: str, axis: str, top: float) -> di
     count = min(POINTS, POINT_FRAMES // request.source.frames)
     joint = request.problem("JD")
     positive = name == "perception" or joint.thresholds.any() or joint.weights is not None
+    step = STEP if positive else count
     if positive and joint.simplest().plf not in ("FMD", "JD"):
-        count = PROGRAM_POINTS
+        count, step = PROGRAM_POINTS, 1
     grid = np.linspace(0, 1, count) ** 2 * top
     problems = request.problems()
-    step = STEP if positive else len(grid)
     parts = []
     for problem in problems:
         for start in range(0, len(grid), step):
