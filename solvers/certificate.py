@@ -24,6 +24,8 @@ same bound inside its search: the certificates of the other methods are a second
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 
@@ -193,13 +195,31 @@ def _weighted_bound(problem: Problem, weights: Array, mu: Array, slope: Array) -
         slope = slope * relevant[:, None] * relevant
     estimate = estimate_factor(problem.source, problem.rates)
     lift = _lift_of_frames_without_weight(problem, weights)
-    best = -np.inf
-    for share in (*_SHARES, 1.0):
-        lifted = (1 - share) * np.where(np.isinf(mu), 0.0, mu) + share * weights.max()
-        multiplier = np.where(bounded & np.isfinite(mu), lifted, mu)
-        at = (1 - share) * slope + share * lift
-        best = max(best, _dual_value(problem, weights, estimate, multiplier, at))
-    return best
+    finite, top = np.where(np.isinf(mu), 0.0, mu), weights.max()
+    return _best_on_the_way(
+        _dual_value(
+            problem,
+            weights,
+            estimate,
+            np.where(bounded & np.isfinite(mu), (1 - share) * finite + share * top, mu),
+            (1 - share) * slope + share * lift,
+        )
+        for share in (*_SHARES, 1.0)
+    )
+
+
+def _best_on_the_way(values: Iterable[float]) -> float:
+    """Largest value of a concave function at a few steps: once it falls it goes on falling.
+
+    Two steps downwards, as rounding may take one.
+    """
+    best, falls = -np.inf, 0
+    for value in values:
+        falls = falls + 1 if value < best else 0
+        best = max(best, value)
+        if falls == 2:
+            break
+    return float(best)
 
 
 def _dual_value(
@@ -277,19 +297,28 @@ def _sequential_bound(
     """Sum of the bounds of the frames, each given the frames before it."""
     source, levels = problem.source, problem.thresholds
     backbone = mmse_recursion(source, problem.rates)
-    total = 0.0
+    covariance, total = source.covariance(), 0.0
     for t in range(source.frames):
         seen = slice(t + 1)
-        target = source.covariance()[seen, seen]
+        target = covariance[seen, seen]
         if problem.plf == "SA":
             target = self_adaptive_target(cov_xhat[None], cross[None], source.sigma[None], t)[0]
         given = cov_xhat[:t, :t], cross[:t, t], backbone.variance[t], source.variance[t]
-        values = [float(backbone.mmse[t])]
-        for share in _SHARES if np.isfinite(levels[t]) and mu[t] > 0 else []:
-            lifted = mu[t] if np.isinf(mu[t]) else (1 - share) * mu[t] + share
-            at = (1 - share) * slope[t, seen, seen]
-            values.append(_frame_value(*given, target, lifted, at, levels[t]))
-        total += max(values)
+        best = float(backbone.mmse[t])
+        if np.isfinite(levels[t]) and mu[t] > 0:
+            bent = slope[t, seen, seen]
+            values = (
+                _frame_value(
+                    *given,
+                    target,
+                    mu[t] if np.isinf(mu[t]) else (1 - share) * mu[t] + share,
+                    (1 - share) * bent,
+                    levels[t],
+                )
+                for share in _SHARES
+            )
+            best = max(best, _best_on_the_way(values))
+        total += best
     return total
 
 

@@ -371,7 +371,7 @@ def bounds(ax: Axes, table: Any, root: bool = False) -> None:
 def predicted_rates(table: Any, ax: Axes | None = None) -> Axes:
     """Draw predicted PSNR, of the mean error over the frames, against bits per pixel.
 
-    Thin curves are those of the encoder designed for mean squared error.
+    Thin curves are those of the encoder designed for mean squared error, the only one of PLF-JD(w).
 
     Parameters
     ----------
@@ -385,7 +385,9 @@ def predicted_rates(table: Any, ax: Axes | None = None) -> Axes:
     ax = curves(mean[mean.encoder == "optimal"], "bits_per_pixel", "psnr_db", ax)
     for plf, curve in mean[mean.encoder == "mmse"].groupby("plf", sort=False):
         if plf != "MMSE":
-            thin = line(str(plf)) | {"linewidth": 0.6, "label": "_nolegend_"}
+            thin = line(str(plf)) | {"linewidth": 0.6}
+            if plf in STYLES:
+                thin["label"] = "_nolegend_"
             ax.plot(curve.bits_per_pixel, curve.psnr_db, **thin)
     ax.set(xscale="log", xlabel="rate (bits per pixel)", ylabel="PSNR (dB)")
     ax.xaxis.set_major_formatter("{x:g}")

@@ -9,6 +9,7 @@ mean squared error and choose the loss at the decoder.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from rdp.linear_source import need_first_order
 from rdp.perception import LOSSES, Perception, loss_name
 from rdp.solution import Status
 from rdp.source import GaussMarkov
+from rdp.windowed import check_window, zero_perception_windowed
 from solvers.errors import SolverError
 from solvers.methods.waterfilling import waterfill
 
@@ -42,7 +44,7 @@ class Prediction:
         Mean squared error of a pixel by loss: "MMSE", "FMD", "JD", "SA", the last three at
         perfect realism, each with the encoder best for it.
     shared : dict of (B, T) arrays
-        The same with the encoder of "MMSE" for all.
+        The same with the encoder of "MMSE" for all, and "JD(w)" of the windows asked for.
     peak : float
         Largest value of a pixel, for PSNR.
     source : GaussMarkov
@@ -61,17 +63,20 @@ class Prediction:
 
         Parameters
         ----------
-        plf : FMD, JD, SA, {"MMSE", "FMD", "JD", "SA"} or None
+        plf : FMD, JD, SA, {"MMSE", "FMD", "JD", "JD(w)", "SA"} or None
             Loss function; its thresholds play no role.
         encoder : {"optimal", "mmse"}
-            Encoder best for the loss, or for mean squared error.
+            Encoder best for the loss, or for mean squared error; the only one of PLF-JD(w).
 
         Returns
         -------
         (B,) array, dB
         """
         curves = {"optimal": self.distortion, "mmse": self.shared}[encoder]
-        return decibels(curves[loss_name(plf)].mean(axis=1), self.peak)
+        name = loss_name(plf, windows=True)
+        if name not in curves:
+            raise ValueError(f"plf: expected one of {', '.join(curves)}, got {plf!r}")
+        return decibels(curves[name].mean(axis=1), self.peak)
 
     def penalty(self, plf: Perception | str | None) -> Array:
         """Universality penalty: mean distortion with the MMSE encoder over that with its own.
@@ -127,6 +132,7 @@ def predict(
     pixels: int | None = None,
     first: float = 1.0,
     peak: float = 255.0,
+    windows: Sequence[int] = (),
 ) -> Prediction:
     r"""Predict distortion-rate curves at given statistics, for every loss and both encoders.
 
@@ -146,6 +152,8 @@ def predict(
         Bits of the first frame, relative to each later one.
     peak : float, > 0
         Largest value of a pixel, for PSNR.
+    windows : sequence of int, from 1 to T
+        Windows w of PLF-JD(w) to add, with the MMSE encoder.
 
     Returns
     -------
@@ -154,7 +162,7 @@ def predict(
     Raises
     ------
     ValueError
-        Scalar frames, bad rates, fewer pixels than modes.
+        Scalar frames, bad rates, fewer pixels than modes, a window beyond the frames.
     SolverError
         An allocation whose certified gap exceeds 1e-6 of its distortion.
 
@@ -181,8 +189,14 @@ def predict(
     share[0] = _check.positive("first", first, ndim=0)
     top = float(_check.positive("peak", peak, ndim=0))
     rates = mean[:, None] * (share / share.mean())
+    widths = [check_window(source, window) for window in windows]
     best = {plf: _curve(source, rates * count, plf, "optimal") / count for plf in LOSSES}
     shared = {plf: _curve(source, rates * count, plf, "mmse") / count for plf in LOSSES[1:]}
+    if widths:
+        modes = np.array([waterfill(source, budget, "MMSE").mode_rates for budget in rates * count])
+        for width in widths:
+            found = zero_perception_windowed(source, modes, width)
+            shared[f"JD({width})"] = found.sum(axis=-1) / count
     return Prediction(
         bits_per_pixel=_check.frozen(mean),
         rates=_check.frozen(rates),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rdp import CP, FMD, JD, SA, GaussMarkov, Perception, _check
+from rdp import perception as as_perception
 from rdp.scalar import scalar_rate
 from rdp.solution import Status
 from rdp.steady_state import parameters
@@ -12,7 +13,7 @@ from solvers.errors import SolverError
 
 
 def steady_rate(
-    source: GaussMarkov, distortion: float, perception: Perception | None = None
+    source: GaussMarkov, distortion: float, perception: Perception | str | None = None
 ) -> float:
     r"""Least mean rate whose mean distortion in the long run is at most the given one.
 
@@ -26,9 +27,9 @@ def steady_rate(
         A stationary scalar source, |rho| < 1.
     distortion : float, >= 0
         D, squared units of the source; 0 needs an infinite rate.
-    perception : FMD, JD, SA or None
-        The loss, with one threshold. SA at P = 0; JD with a distance per frame, as in
-        :func:`solvers.steady_state`.
+    perception : FMD, JD, SA, str or None
+        The loss, with one threshold; a name is the loss at threshold 0. SA at P = 0; JD with a
+        distance per frame, or of a window, as in :func:`solvers.steady_state`.
 
     Returns
     -------
@@ -51,7 +52,6 @@ def steady_rate(
 
     Examples
     --------
-    >>> from rdp import JD
     >>> source = GaussMarkov.stationary(rho=0.97, frames=2)
     >>> for loss in (None, FMD(0.0), JD(0.0), SA(0.0)):
     ...     print(round(steady_rate(source, 0.0566, loss), 4))
@@ -61,10 +61,9 @@ def steady_rate(
     0.5513
     """
     rho, sigma = parameters(source)
+    perception = as_perception(perception)
     allowed = float(_check.nonnegative("distortion", distortion, ndim=0))
     level = np.inf if perception is None else np.asarray(perception.levels)
-    if isinstance(perception, JD) and perception.window is not None and np.any(level):
-        raise SolverError(Status.UNSUPPORTED, "steady_rate: PLF-JD with a window at P = 0 only")
     if isinstance(perception, CP):
         raise SolverError(Status.UNSUPPORTED, "steady_rate: CP")
     if np.ndim(level):
@@ -73,6 +72,8 @@ def steady_rate(
         raise SolverError(
             Status.UNSUPPORTED, "steady_rate: expected |rho| < 1, and SA at P = 0 only"
         )
+    if isinstance(perception, JD):
+        level = level / (perception.window or 1)
     new = (1 - rho) * (1 + rho)
     if isinstance(perception, SA) and level == 0:
         d = min(allowed / sigma**2, 2.0)

@@ -14,6 +14,8 @@ from rdp.linear_source import LinearFrames, LinearSource
 from rdp.solution import Status
 from rdp.steady_windowed import zero_perception_windowed
 from rdp.windowed import zero_perception_windowed as finite_windowed
+from solvers._steady.joint import steady_joint
+from solvers._steady.window import steady_window
 from solvers.errors import SolverError
 from solvers.linear import steady_losses
 
@@ -44,9 +46,10 @@ class SteadyState:
     mmse : (N,) array
         MMSE distortion m_t, below which no D_t can be.
     method : str
-        "closed-form", "fixed-point" (PLF-JD(w)), or "finite-horizon" (PLF-SA at P > 0). For sources
-        of higher order "filter", "matrix-inequality" (PLF-JD), "fixed-point" (PLF-SA) or
-        "finite-horizon" (PLF-JD(w)).
+        "closed-form", "fixed-point" (PLF-JD(w)), "coupling" (PLF-JD and PLF-JD(w) at P > 0
+        and rates that change)
+        or "finite-horizon" (PLF-SA at P > 0). For sources of higher order "filter",
+        "matrix-inequality" (PLF-JD), "fixed-point" (PLF-SA) or "finite-horizon" (PLF-JD(w)).
     error : float
         Bound on the distance to the limit, relative to the variance: rounding for explicit values
         and fixed points, and what the last period changed, times what is left of it, for a finite
@@ -54,7 +57,8 @@ class SteadyState:
     contraction : float
         Factor by which the distance to the limit shrinks in one period.
     lower_bound : float or None
-        For sources of higher order at a constant rate, a certified bound of the mean: of all
+        With the method "coupling", no causal scheme has a smaller mean. For sources of higher order
+        at a constant rate, a certified bound of the mean: of all
         encoders without a loss, under PLF-FMD and CP, and under PLF-JD with the encoder "optimal";
         of all decoders of this encoder under PLF-JD with "mmse" (at any rates). None elsewhere.
     measurement : (n,) array or None
@@ -166,9 +170,10 @@ def steady_state(
     perception : FMD, JD, SA, CP, str or None
         The loss; a name is the loss at threshold 0. `levels` is one number, or has one for each
         frame of the period. For JD, P is the distance per frame: :math:`W_2^2` of the first t
-        frames is at most t P, and in the limit the rho-bar distance of the processes is at most P.
+        frames is at most t P, and in the limit the rho-bar distance of the processes is at most P
+        (the mean of several levels). With a window, P is the distance of w frames together.
     window : int or None
-        For JD at P = 0: number of consecutive frames that the loss sees, if the loss does not bring
+        For JD: number of consecutive frames that the loss sees, if the loss does not bring
         one. None is all.
     encoder : {"mmse", "optimal"}
         Encoder of least mean squared error, or, for sources of higher order, the one made for
@@ -183,17 +188,22 @@ def steady_state(
     ValueError
         The source is not stationary, bad rates, a window without JD, an unknown encoder.
     SolverError
-        JD at P > 0 with rates that change, or a window; a horizon of 64 frames is too short for SA
-        at P > 0. For sources of higher order: JD or SA at P > 0, the encoder "optimal" for SA, a
-        window or rates that change, poles too near the circle for float64.
+        JD at P > 0 with \|rho\| = 1, or with rates that change and \|rho\| > .994; a horizon of 64
+        frames is too short for SA at P > 0. For sources of higher order: JD or SA at P > 0, the
+        encoder "optimal" for SA, a window or rates that change, poles too near the circle for
+        float64.
 
     Notes
     -----
     Covered, with the method: no loss, FMD and CP at any P, JD and SA at P = 0: explicit. JD(w) at
-    P = 0: a fixed point. JD at P > 0 and constant rate: FMD's value. It is a lower bound, as the
-    marginal distance of a frame is no larger than rho-bar. Scaling the MMSE estimate reaches it:
-    its spectrum is that of the source times 1 - m at unit variance. The sequential objective gets
-    there too, at all (rho, R, P) for which long horizons were solved. SA at P > 0: the end of a
+    P = 0: a fixed point. JD at P > 0 and constant rate: FMD's value, at P / w for a window of w. It
+    is a lower bound, as the marginal distances of the frames sum up to no more than that of all of
+    them. Scaling the MMSE estimate reaches it: its spectrum is that of the source times 1 - m at
+    unit variance. The sequential objective gets
+    there too, at all (rho, R, P) for which long horizons were solved. JD at P > 0 and rates that
+    change, with or without a window: the decoder of least *mean* distortion, with a certified bound
+    (``solvers._steady``). As P falls to 0 it goes to the best decoder that plans for later
+    frames, and not to the sequential one of P = 0, which costs more. SA at P > 0: the end of a
     long finite problem, which :func:`solvers.solve` solves and certifies.
 
     Sources of higher order (:mod:`solvers.linear.steady_losses`): the encoder measures one
@@ -241,7 +251,7 @@ def steady_state(
     window = perception.window if isinstance(perception, JD) else None
     levels = np.zeros(len(bits)) if perception is None else period_levels(perception, len(bits))
     m = formulas.mmse(source, bits)
-    method, error = "closed-form", _ROUNDING
+    method, error, lower_bound = "closed-form", _ROUNDING, None
     factor = formulas.contraction(source, bits)
     if perception is None or np.isinf(levels).all():
         found = m
@@ -258,14 +268,10 @@ def steady_state(
             found, factor, method = state.distortion, state.contraction, "fixed-point"
             error += state.change / (1 - factor) if factor < 1 else 0.0
     elif isinstance(perception, JD):
-        if window is not None or np.ptp(bits) > 0 or np.ptp(levels) > 0 or abs(rho) == 1:
-            raise SolverError(
-                Status.UNSUPPORTED,
-                "steady_state: PLF-JD at P > 0 is known for a constant rate and threshold, "
-                "|rho| < 1 and no window only",
-            )
-        found = formulas.framewise(source, bits, levels)
+        found, lower_bound = _joint(source, bits, levels, window)
         factor = formulas.contraction(source, bits, joint=True)
+        if lower_bound is not None:
+            method, error = "coupling", (found.mean() - lower_bound) / sigma**2
     elif not levels.any():
         found = formulas.zero_perception_self_adaptive(source, bits)
     else:
@@ -273,8 +279,44 @@ def steady_state(
         method = "finite-horizon"
     distortion, m = _check.frozen(found), _check.frozen(m)
     return SteadyState(
-        source, bits, perception, window, distortion, m, method, float(error), factor
+        source=source,
+        rates=bits,
+        perception=perception,
+        window=window,
+        distortion=distortion,
+        mmse=m,
+        method=method,
+        error=float(error),
+        contraction=factor,
+        lower_bound=lower_bound,
     )
+
+
+def _joint(
+    source: GaussMarkov, bits: Array, levels: Array, window: int | None
+) -> tuple[Array, float | None]:
+    """PLF-JD at P > 0: distortion, and a bound of its mean unless the value is explicit."""
+    rho, sigma = formulas.parameters(source)
+    if np.ptp(bits) == 0 and np.ptp(levels) == 0 and abs(rho) < 1:
+        return formulas.framewise(source, bits, levels / (window or 1)), None
+    what, found = None, None
+    if abs(rho) == 1:
+        what = "with |rho| = 1"
+    elif window is None and np.isinf(levels).any():
+        what = "with thresholds of which some are inf"
+    elif window is not None and not levels.all():
+        what = "with a window and thresholds of which some are 0"
+    elif window is not None:
+        found = steady_window(source, bits, levels, window)
+    elif np.ptp(bits) == 0:  # the frames share the distance
+        return formulas.framewise(source, bits, levels.mean()), None
+    else:
+        found = steady_joint(source, bits, float(levels.mean()))
+    if found is None:
+        what = what or f"with rates that change and rho {rho:g}, too near to 1,"
+        raise SolverError(Status.UNSUPPORTED, f"steady_state: PLF-JD at P > 0 {what} is not known")
+    error = found.change * sigma**2
+    return found.distortion * sigma**2, found.lower_bound * sigma**2 - error
 
 
 def _higher_order(

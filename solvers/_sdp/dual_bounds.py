@@ -25,7 +25,7 @@ def best_bound(problem: Problem, mu: Array, slope: Array, *scheme: Array) -> flo
     Where the target covariance is singular the optimal multiplier leaves I - N / mu singular.
     """
     top = np.linalg.eigvalsh(slope)[:, -1]
-    lifted = [np.maximum(mu, (1 + lift) * top) for lift in LIFTS]
+    lifted = np.unique([np.maximum(mu, (1 + lift) * top) for lift in LIFTS], axis=0)
     return max(lower_bound(problem, values, slope, *scheme) for values in lifted)
 
 

@@ -10,6 +10,7 @@ and some numbers u_j > 0 meet one of these: "kl", ln u_j >= slope_j u_j - bound_
 objective gets - sum_j ln u_j; "budget", sum_j ln u_j >= - bound_1.
 
 A, b and c are cvxpy parameters: a program is compiled once for each shape and then only filled in.
+A large one is given as it is: as a parameter, each entry of A takes hundreds of bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from solvers.errors import SolverError
 
 Array = np.ndarray
 
-MOST_ENTRIES = 100_000_000  # of the matrix of rows, 0.8 GB; cvxpy takes some times as much
+MOST_ENTRIES = 100_000_000  # of the matrix of rows, 0.8 GB
+PARAMETERS = 20_000  # entries of the largest matrix that is a parameter
 
 
 class Answer(NamedTuple):
@@ -97,17 +99,27 @@ class Moments:
         matrix, values = np.array(self.rows), np.array(self.values)
         size = np.abs(matrix).max(axis=1)
         size[size == 0] = 1.0
-        compiled = _compiled(self.sizes, self.positive, self.logs, self.use, len(values))
-        curve = self.slopes, self.bounds
-        found = compiled.solve(matrix / size[:, None], values / size, cost, curve)
+        shape = self.sizes, self.positive, self.logs, self.use, len(values)
+        matrix /= size[:, None]
+        compiled = _compiled(*shape) if matrix.size <= PARAMETERS else _Compiled(*shape, matrix)
+        found = compiled.solve(matrix, values / size, cost, (self.slopes, self.bounds))
         return found._replace(multipliers=found.multipliers / size)
 
 
 class _Compiled:
+    """A program of one shape, with its matrix as a parameter unless it is given."""
+
     def __init__(
-        self, sizes: tuple[int, ...], positive: int, logs: int, use: str, rows: int
+        self,
+        sizes: tuple[int, ...],
+        positive: int,
+        logs: int,
+        use: str,
+        rows: int,
+        matrix: Array | None = None,
     ) -> None:
         import cvxpy as cp
+        from scipy.sparse import csr_matrix
 
         lengths = [n * (n + 1) // 2 for n in sizes]
         self.variables = [cp.Variable(n) for n in lengths]
@@ -116,9 +128,11 @@ class _Compiled:
         self.logs: Any = cp.Variable(logs) if logs else None
         parts = [*self.variables, *(v for v in (self.positive, self.logs) if v is not None)]
         everything = cp.hstack(parts)
-        self.matrix = cp.Parameter((rows, sum(lengths) + positive + logs))
+        shape = rows, sum(lengths) + positive + logs
+        self.given = matrix is not None
+        self.matrix: Any = cp.Parameter(shape) if matrix is None else csr_matrix(matrix)
         self.values = cp.Parameter(rows)
-        self.cost = cp.Parameter(self.matrix.shape[1])
+        self.cost = cp.Parameter(shape[1])
         self.slopes, self.bounds = (
             cp.Parameter(max(logs, 1), nonneg=True),
             cp.Parameter(max(logs, 1)),
@@ -144,7 +158,9 @@ class _Compiled:
     ) -> Answer:
         import cvxpy as cp
 
-        self.matrix.value, self.values.value, self.cost.value = matrix, values, cost
+        if not self.given:
+            self.matrix.value = matrix
+        self.values.value, self.cost.value = values, cost
         if self.logs is not None:
             self.slopes.value, self.bounds.value = curve
         for options in _ATTEMPTS:

@@ -55,6 +55,10 @@ def fit(
             help="Order of each mode, and the long run it predicts; auto is by BIC, up to 4.",
         ),
     ] = "1",
+    window: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="W", help="Add JD of W frames, with the MMSE encoder."),
+    ] = None,
     json: inputs.Json = False,
     csv: inputs.Csv = None,
     plot: inputs.Plot = None,
@@ -82,7 +86,8 @@ def fit(
     chosen = _order(order)
     found = fit_clip(path, block, transform, start, frames, chosen)
     shares = found.failing(level)
-    prediction = predict(found.source(horizon), rates, found.modes, first)
+    windows = [] if window is None else [window]
+    prediction = predict(found.source(horizon), rates, found.modes, first, windows=windows)
     if csv is not None:
         output.write_csv(prediction.to_dataframe(), csv)
     if plot is not None:
@@ -236,11 +241,14 @@ def _predicted(prediction: Prediction) -> None:
     losses = list(prediction.distortion)
     psnr = [prediction.psnr(plf) for plf in losses]
     penalty = [prediction.penalty(plf) for plf in losses[1:]]
+    windowed = [plf for plf in prediction.shared if plf not in losses]
+    psnr += [prediction.psnr(plf, "mmse") for plf in windowed]
     rows = []
     for i, rate in enumerate(prediction.bits_per_pixel):
         decibels = [f"{curve[i]:.2f}" for curve in psnr]
         rows.append([f"{rate:.3g}", *decibels, *(f"{ratio[i] - 1:+.1%}" for ratio in penalty)])
-    heads = ["bits/pixel", *(f"{plf} dB" for plf in losses), *(f"{plf} pen." for plf in losses[1:])]
+    names = losses + windowed
+    heads = ["bits/pixel", *(f"{plf} dB" for plf in names), *(f"{plf} pen." for plf in losses[1:])]
     frames = prediction.rates.shape[1]
     output.show_table(heads, rows, f"Predicted PSNR over {frames} frames, and universality penalty")
 
@@ -289,7 +297,9 @@ def _content(
             "bits_per_pixel": prediction.bits_per_pixel,
             "rates": prediction.rates,
             "psnr_db": {plf: prediction.psnr(plf) for plf in losses},
-            "psnr_db_mmse_encoder": {plf: prediction.psnr(plf, "mmse") for plf in losses},
+            "psnr_db_mmse_encoder": {
+                plf: prediction.psnr(plf, "mmse") for plf in prediction.shared
+            },
             "mse": prediction.distortion,
             "mse_mmse_encoder": prediction.shared,
             "penalty": {plf: prediction.penalty(plf) for plf in losses},

@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 from rdp.autoregressive import AutoRegressive
-from rdp.perception import perception
+from rdp.perception import Perception, perception
 from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
 from solvers.steady_state import SteadyState
@@ -37,16 +37,29 @@ def steady(
         int | None,
         typer.Option(min=1, help="Show the first periods too, from a start without a past."),
     ] = None,
+    discount: Annotated[
+        float | None,
+        typer.Option(
+            help="Least discounted distortion of all frames from the first on, between two proven "
+            "ends: weight of a frame relative to the one before, below 1. P of JD then bounds all "
+            "frames so far."
+        ),
+    ] = None,
     json: inputs.Json = False,
     csv: inputs.Csv = None,
 ) -> None:
     """Distortion in the long run, at the rates of a period that repeats.
 
     The last lines compare with the constant rate of the same mean.
+    --discount asks for all frames from the first on instead.
 
     rdp steady --rho 0.97 --rates 2.25,0.25,0.25,0.25 --plf "FMD,JD(2),JD"
 
     rdp steady --ar 1.72,-0.81 --rate 0.5 --plf JD
+
+    rdp steady --rho 0.9 --rates 1,0.1 --plf JD --levels 0.01
+
+    rdp steady --rho 0.9 --rate 0.5 --plf "FMD,JD" --discount 0.9
     """
     import pandas as pd
 
@@ -58,6 +71,13 @@ def steady(
     given = {name: perception(name, allowed, metric if name == "FMD" else None) for name in names}
     if metric != "w2" and "FMD" not in names:
         raise ValueError(f"metric: expected 'w2' without FMD among the losses, got {metric!r}")
+    if discount is not None:
+        for option, used in (("ar", ar), ("approach", approach), ("encoder", encoder != "mmse")):
+            if used:
+                raise ValueError(f"{option}: not with --discount")
+        assert isinstance(source, GaussMarkov)
+        _discounted(source, bits, given, discount, json, csv)
+        return
     found = {name: steady_state(source, bits, loss, None, encoder) for name, loss in given.items()}
     constant: dict[str, float] = {}
     if np.ndim(bits) and np.ndim(allowed) == 0 and np.isfinite(bits).all():
@@ -80,6 +100,41 @@ def steady(
         output.show_table(heads, table.itertuples(index=False))
         for name, state in found.items():
             typer.echo(_summary(name, state, constant.get(name)))
+
+
+def _discounted(
+    source: GaussMarkov,
+    bits: float | Array,
+    given: dict[str, Perception | None],
+    discount: float,
+    json: bool,
+    csv: str | None,
+) -> None:
+    """Least discounted distortion under each loss, and the bound."""
+    import pandas as pd
+
+    from solvers.discounted import discounted
+
+    rows = []
+    for name, loss in given.items():
+        found = discounted(source, bits, loss, discount)
+        rows.append(
+            {
+                "plf": name,
+                "discounted_distortion": found.objective,
+                "lower_bound": found.lower_bound,
+                "frames": found.frames,
+            }
+        )
+    table = pd.DataFrame(rows)
+    if csv is not None:
+        output.write_csv(table, csv)
+    if json:
+        content = {"sigma": source.sigma[0], "rho": source.rho[0], "rates": bits}
+        output.show_json({**content, "discount": discount, "losses": rows})
+    elif csv is None:
+        heads = [name.replace("_", " ") for name in table]
+        output.show_table(heads, table.itertuples(index=False))
 
 
 def _source(rho: float | None, ar: str | None, sigma: float) -> GaussMarkov | AutoRegressive:

@@ -1,7 +1,7 @@
 """The server of the page: requests in, tables out.
 
-It answers this machine only. It computes one view and fits one clip at a time. A request whose page
-has gone is not computed.
+It answers this machine only. It computes one view and fits one clip at a time. A view whose page
+has gone ends at its next step, so that it holds up no other.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
 
     from solvers.explore import upload
     from solvers.explore.request import MOST_FRAMES, parse
+    from solvers.explore.turns import PageGone, keep_going, waiting
     from solvers.explore.view import PARTS
     from solvers.plotting import STYLES
 
@@ -114,17 +115,16 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
 
     @contextmanager
     def turn(lock: threading.Lock) -> Iterator[None]:
-        """Hold a lock; a request whose page goes while it waits ends."""
+        """Hold a lock; a request whose page goes while it waits or is computed ends."""
         gone = request.environ.get("waitress.client_disconnected", lambda: False)
-        while not lock.acquire(timeout=POLL):
-            if gone():
-                raise ServiceUnavailable("the page has gone")
-        try:
-            if gone():
-                raise ServiceUnavailable("the page has gone")
-            yield
-        finally:
-            lock.release()
+        with waiting(gone):
+            while not lock.acquire(timeout=POLL):
+                keep_going()
+            try:
+                keep_going()
+                yield
+            finally:
+                lock.release()
 
     @app.before_request
     def known_host() -> Any:
@@ -200,6 +200,10 @@ def create_app(hosts: tuple[str, ...] = LOOPBACK) -> Flask:
     @app.errorhandler(ValueError)
     def bad_input(error: ValueError) -> Any:
         return jsonify(error=one_line(error)), 400
+
+    @app.errorhandler(PageGone)
+    def abandoned(error: PageGone) -> Any:
+        return jsonify(error="the page has gone"), 503
 
     @app.errorhandler(SolverError)
     def failed(error: SolverError) -> Any:

@@ -15,7 +15,9 @@ from rdp.perception import LOSSES
 from rdp.solution import Solution
 from solvers.curves import sweep_table, unbinding
 from solvers.errors import SolverError
+from solvers.explore.long_run import steady
 from solvers.explore.request import Request
+from solvers.explore.turns import keep_going
 from solvers.plotting import loss_label
 from solvers.solve import solve
 
@@ -23,6 +25,7 @@ Array = np.ndarray
 
 POINTS = 33  # of each curve, at most
 PROGRAM_POINTS = 9  # of each curve, where a window leaves only the semidefinite program
+STEP = 4  # points of a curve between two looks at whether the page still waits
 POINT_FRAMES = 132  # largest number of points of a curve times frames: more frames take longer
 LEAST_RATE = 6.0  # bits; the least end of the rate axis
 
@@ -44,6 +47,7 @@ def point(request: Request) -> dict[str, Any]:
     notes: list[str] = []
     found: dict[str, Solution] = {}
     for plf in LOSSES:
+        keep_going()
         try:
             found[plf] = solve(request.problem(plf))
         except SolverError as error:
@@ -74,7 +78,7 @@ def perception(request: Request) -> dict[str, Any]:
 
 
 # The page requests one part after the other and draws each while the next is computed.
-PARTS = {"point": point, "rate": rate, "perception": perception}
+PARTS = {"point": point, "rate": rate, "perception": perception, "steady": steady}
 
 
 def code(request: Request) -> str:
@@ -111,14 +115,22 @@ def _frames(request: Request, found: dict[str, Solution]) -> dict[str, list[Any]
 
 def _curve(request: Request, name: str, swept: str, axis: str, top: float) -> dict[str, Any]:
     """Distortions at values from 0 to `top`, denser near 0, where they change most."""
+    import pandas as pd
+
     count = min(POINTS, POINT_FRAMES // request.source.frames)
     joint = request.problem("JD")
     positive = name == "perception" or joint.thresholds.any() or joint.weights is not None
+    step = STEP if positive else count
     if positive and joint.simplest().plf not in ("FMD", "JD"):
-        count = PROGRAM_POINTS
+        count, step = PROGRAM_POINTS, 1
     grid = np.linspace(0, 1, count) ** 2 * top
     problems = request.problems()
-    table = sweep_table(problems, swept, grid, request.swept)
+    parts = []
+    for problem in problems:
+        for start in range(0, len(grid), step):
+            keep_going()
+            parts.append(sweep_table([problem], swept, grid[start : start + step], request.swept))
+    table = pd.concat(parts, ignore_index=True)
     # the page has one entry for JD, with any window
     names = dict(zip((problem.plf for problem in problems), LOSSES, strict=True))
     table["plf"] = table["plf"].map(names)

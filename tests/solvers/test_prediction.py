@@ -153,3 +153,22 @@ def test_an_allocation_without_a_certificate_is_refused(monkeypatch):
     monkeypatch.setattr(module, "waterfill", worse)
     with pytest.raises(SolverError, match="relative gap 1"):
         predict(SOURCE, [1.0])
+
+
+def test_windows_of_jd_have_the_closed_form_at_the_rates_of_mmse():
+    from rdp.windowed import zero_perception_windowed
+    from solvers.methods.waterfilling import waterfill
+
+    found = predict(SOURCE, RATES, windows=(1, 2, 12))
+    rates = waterfill(SOURCE, 5 * 0.3, "MMSE").mode_rates
+    expected = zero_perception_windowed(SOURCE, rates, 2).mean(axis=1)
+    np.testing.assert_allclose(found.shared["JD(2)"][1], expected, rtol=1e-12)
+    for window, plf in ((1, "FMD"), (12, "JD")):
+        np.testing.assert_allclose(found.shared[f"JD({window})"], found.shared[plf], rtol=1e-9)
+    order = [found.psnr(plf, "mmse") for plf in ("FMD", "jd(2)", "JD")]
+    assert (np.diff(order, axis=0) <= 1e-9).all()
+    assert set(found.to_dataframe().plf) == {"MMSE", "FMD", "JD", "SA", "JD(1)", "JD(2)", "JD(12)"}
+    with pytest.raises(ValueError, match="plf: expected one of MMSE, FMD, JD, SA, got 'JD"):
+        found.psnr("JD(2)")
+    with pytest.raises(ValueError, match="window: expected at most 12"):
+        predict(SOURCE, RATES, windows=[13])

@@ -79,12 +79,17 @@ def test_weighted_schedules_are_what_a_direct_search_finds(perception, rho, mean
     st.floats(-0.999, 0.999),
     st.floats(0.001, 10.0),
     st.floats(0.1, 10.0),
-    st.sampled_from([*LOSSES, FMD(0.01, "kl"), JD(0.01)]),
+    st.sampled_from([*LOSSES, FMD(0.01, "kl"), JD(0.01), JD(0.01, window=3)]),
 )
 def test_the_steady_rate_is_the_inverse_of_the_steady_distortion(rho, rate, sigma, loss):
     source = GaussMarkov.stationary(rho=rho, frames=2, sigma=sigma)
     distortion = steady_state(source, rate, loss).mean
     assert_allclose(steady_rate(source, distortion, loss), rate, rtol=1e-6, atol=1e-9)
+
+
+def test_a_loss_may_be_given_by_its_name():
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    assert steady_rate(source, 0.2, "JD") == steady_rate(source, 0.2, JD(0.0))
 
 
 def test_the_ends_of_the_steady_rate():

@@ -72,6 +72,20 @@ def test_windows():
     assert_allclose(found.approach(60)[-1], found.distortion, atol=1e-12)
 
 
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_a_window_above_zero_has_the_framewise_value_of_its_share(window):
+    found = steady_state(SOURCE, 0.5, JD(0.006, window=window)).distortion[0]
+    assert_allclose(found, steady_state(SOURCE, 0.5, FMD(0.006 / window)).distortion[0])
+    frames = 8  # that start in the long run: a bound of it that rises to it
+    rates = np.full(frames, 0.5)
+    rates[0] = -0.5 * np.log2(steady_state(SOURCE, 0.5).mean)
+    levels = np.r_[np.full(window - 1, math.inf), np.full(frames - window + 1, 0.006)]
+    source = GaussMarkov.stationary(rho=0.9, frames=frames)
+    block = solve(Problem(source, rates, JD(levels, window=window), np.ones(frames)))
+    assert 0.97 * found < block.lower_bound / frames < found + 1e-9
+    assert block.distortion[window:-window] == pytest.approx(found, rel=0.02)
+
+
 def test_the_contraction_is_how_fast_the_first_frames_get_there():
     for perception in (None, FMD(0.0), JD(0.0), SA(0.0)):
         found = steady_state(SOURCE, [0.4, 1.0], perception)
@@ -96,8 +110,14 @@ def test_what_it_refuses():
         steady_state(SOURCE, 1.0, FMD(0.0), window=2)
     with pytest.raises(ValueError, match=r"levels: expected one number or shape \(2,\)"):
         steady_state(SOURCE, [1.0, 2.0], FMD([0.0, 0.0, 0.0]))
-    with pytest.raises(SolverError, match="constant rate and threshold"):
-        steady_state(SOURCE, [1.0, 2.0], JD(0.1))
+    for source, loss, what in [
+        (SOURCE, JD([0.1, 0.0], window=2), "with a window and thresholds of which some are 0"),
+        (SOURCE, JD([0.1, math.inf]), "of which some are inf"),
+        (GaussMarkov.stationary(rho=1.0, frames=2), JD(0.1), "with .rho. = 1"),
+        (GaussMarkov.stationary(rho=0.999, frames=2), JD(0.1), "rho 0.999, too near to 1"),
+    ]:
+        with pytest.raises(SolverError, match=what):
+            steady_state(source, [1.0, 2.0], loss)
     slow = GaussMarkov.stationary(rho=0.9999, frames=2)
     with pytest.raises(SolverError, match="of the variance from its limit"):
         steady_state(slow, 0.001, SA(0.01))

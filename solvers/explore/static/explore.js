@@ -1,10 +1,12 @@
 // Controls -> request -> server -> tables -> plots. Requests that are out of date are skipped.
 
 import { draw, drawClip, keep, legend, picture } from "./plots.js";
+import { parsePoints, placed } from "./points.js";
 import { PRESETS, describe, extended, fromHash, toHash } from "./settings.js";
 
 const $ = (id) => document.getElementById(id);
-const PARTS = ["point", "rate", "perception"]; // one is drawn while the next is computed
+const PARTS = ["point", "rate", "perception", "steady"]; // one is drawn while the next is computed
+const PATIENCE = 400; // ms that an update may take before the next one ends it
 const MOST_RATE = 6; // end of a slider; the number beside it may be larger
 const tables = {}; // tables by name, for CSV
 let start; // first answer of the server
@@ -57,17 +59,26 @@ function readControls() {
 
 let updating = false;
 let again = false;
+let ending = null; // ends the update that is being computed
+let begun = 0; // when it began
 let since = null; // time of the first change of a control that is not yet drawn
 
 export function update() {
   since ??= performance.now();
-  if (updating) { again = true; return; }
+  if (updating) {
+    again = true;
+    if (performance.now() - begun > PATIENCE) ending.abort();
+    return;
+  }
   updating = true;
   queueMicrotask(updateOnce); // after all listeners of this event
 }
 
 async function updateOnce() {
   again = false;
+  ending = new AbortController();
+  begun = performance.now();
+  const patience = setTimeout(() => { if (again) ending.abort(); }, PATIENCE);
   const began = since;
   since = null;
   try {
@@ -76,8 +87,10 @@ async function updateOnce() {
     const body = JSON.stringify(request);
     setStatusLater("computing\u2026");
     const parts = await Promise.allSettled(PARTS.map(async (part) => {
-      receive(part, request, await post(`view/${part}`, body, { "Content-Type": "application/json" }));
+      receive(part, request, await post(`view/${part}`, body, { "Content-Type": "application/json" },
+        ending.signal));
     }));
+    if (ending.signal.aborted) return;
     const failed = parts.find(({ status }) => status === "rejected");
     if (failed) throw failed.reason;
     setError(null);
@@ -88,15 +101,17 @@ async function updateOnce() {
   } catch (error) {
     setError(error.message);
     setStatus("");
+  } finally {
+    clearTimeout(patience);
+    if (again) queueMicrotask(updateOnce);
+    else updating = false;
   }
-  if (again) queueMicrotask(updateOnce);
-  else updating = false;
 }
 
-async function post(path, body, headers = {}) {
+async function post(path, body, headers = {}, signal = null) {
   let response;
   try {
-    response = await fetch(path, { method: "POST", body, headers });
+    response = await fetch(path, { method: "POST", body, headers, signal });
   } catch {
     throw new Error("The server does not answer; is rdp explore still running?");
   }
@@ -125,7 +140,7 @@ function setError(text) {
 const answers = {}; // the answer of each part, with its request
 
 function receive(part, request, answer) {
-  if (part !== "point") addSum(answer.tables[part], request);
+  if (["rate", "perception"].includes(part)) addSum(answer.tables[part], request);
   answers[part] = { request, answer };
   Object.assign(tables, answer.tables);
   redraw(part);
@@ -135,6 +150,7 @@ function receive(part, request, answer) {
     $("code").textContent = answer.code;
     fillNumbers(request, answer);
   }
+  if (part === "steady") fillSchedule(answer);
 }
 
 function redraw(part) {
@@ -146,6 +162,7 @@ function redraw(part) {
   const options = {
     quantity: $("quantity").value, swept: request.swept, log: $("log").value === "log",
     at: { rate: sweptValue(request.rates), threshold: sweptValue(request.levels) },
+    own: placed(own, request, $("quantity").value),
   };
   for (const [name, table] of Object.entries(answer.tables)) draw(name, table, options);
 }
@@ -265,12 +282,48 @@ function fillNumbers(request, answer) {
   fill($("numbers"), heads, body);
 }
 
+function fillSchedule({ schedule, text }) {
+  $("steady-text").textContent = text;
+  $("steady-result").hidden = schedule.length === 0;
+  fill($("schedule"), ["", "mean D", "at a constant rate", "the pattern costs"], schedule.map((row) => [
+    row.plf === "MMSE" ? "MMSE" : `PLF-${row.plf}`, digits(row.mean), digits(row.constant),
+    `${row.percent < 0 ? "\u2212" : "+"}${Math.abs(row.percent).toFixed(row.percent < 10 ? 1 : 0)} %`]));
+}
+
 function fill(table, heads, body) {
   const head = element("tr", {}, ...heads.map((text) => element("th", { textContent: text, scope: "col" })));
   const lines = body.map((cells) => element("tr", {}, ...cells.map((cell, i) =>
     cell instanceof Node ? element("td", {}, cell)
       : element(i ? "td" : "th", { textContent: cell, ...(i ? {} : { scope: "row" }) }))));
   table.replaceChildren(element("thead", {}, head), element("tbody", {}, ...lines));
+}
+
+// --- points of the user -----------------------------------------------------------------------
+
+let own = [];
+
+function readOwn(text) {
+  try {
+    own = parsePoints(text);
+    const noun = own.length === 1 ? "point, drawn as a star" : "points, drawn as stars";
+    $("own-status").textContent = own.length ? `${own.length} ${noun}` : "";
+  } catch (error) {
+    own = [];
+    $("own-status").textContent = error.message;
+  }
+  redrawAll();
+}
+
+function tieOwn() {
+  const quiet = (listener) => (event) => { event.stopPropagation(); listener(event); }; // nothing to compute
+  $("own-text").addEventListener("input", quiet(() => readOwn($("own-text").value)));
+  $("own-file").addEventListener("input", quiet(async () => {
+    const file = $("own-file").files[0];
+    if (!file) return;
+    $("own-text").value = file.size > 1e6 ? "" : await file.text();
+    if (file.size > 1e6) $("own-status").textContent = "points: expected a file of at most 1 MB";
+    else readOwn($("own-text").value);
+  }));
 }
 
 // --- CSV and code ---------------------------------------------------------------------------
@@ -475,6 +528,7 @@ async function begin() {
   tiePresets();
   tie();
   tieClip();
+  tieOwn();
   const given = fromHash(location.hash);
   if (given) apply(given);
   else {

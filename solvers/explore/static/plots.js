@@ -2,7 +2,8 @@
 
 const LABEL = (plf) => (plf === "MMSE" ? "MMSE" : `PLF-${plf}`);
 const GREY = "#b9c0c8";
-const DARK = { "#4D4D4D": "#b5b5b5", "#0072B2": "#56a8dd" }; // colours that a dark ground swallows
+const INK = "#1d2126";
+const DARK = { "#4D4D4D": "#b5b5b5", "#0072B2": "#56a8dd", [INK]: "#e4e7eb" }; // colours that a dark ground swallows
 const CONFIG = { responsive: true, displayModeBar: false };
 // Fitting the margins to the labels would take a quarter of the drawing time.
 const AXIS = { linecolor: "#8a939e", zeroline: false, ticks: "outside", tickcolor: "#8a939e",
@@ -69,7 +70,7 @@ let keeping = false;
 export function keep(on) {
   keeping = on;
   for (const name of ["rate", "perception", "frames"]) {
-    kept[name] = on ? document.getElementById(`plot-${name}`).data.map((trace) => ({
+    kept[name] = on ? document.getElementById(`plot-${name}`).data.filter((trace) => trace.line).map((trace) => ({
       ...trace, name: `${trace.name}, kept`, mode: "lines", opacity: 0.75,
       line: { ...trace.line, width: 1.2 },
     })) : [];
@@ -92,7 +93,7 @@ function traces(table, x, y, markers) {
 function layout(x, y, more = {}) {
   const { xaxis, yaxis, ...rest } = more;
   return {
-    font: { family: "system-ui, sans-serif", size: 12, color: dark() ? "#e4e7eb" : "#1d2126" },
+    font: { family: "system-ui, sans-serif", size: 12, color: onGround(INK) },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     hoverlabel: dark() ? { bgcolor: "#20252c" } : {},
     margin: { l: 70, r: 14, t: 12, b: 44 }, hovermode: "x", showlegend: false,
@@ -130,12 +131,20 @@ const PLOTS = {
   frames: (table, { log }) => [traces(table, "frame", "distortion", true),
     layout("frame", "distortion D (squared units)",
       { yaxis: distortionAxis(log), xaxis: frameAxis(table.frame) })],
+  steady: (table, { log }) => [traces(table, "frame", "distortion", true),
+    layout("frame of the period", "distortion D (squared units)",
+      { yaxis: distortionAxis(log), xaxis: frameAxis(table.frame) })],
   paths: (table) => [paths(table),
     layout("frame", "value (units of the source)", { xaxis: frameAxis(table.frame) })],
 };
 
 export function draw(name, table, options) {
   const [data, arrangement] = PLOTS[name](table, options);
+  const own = options.own?.[name];
+  if (own?.x.length) {
+    data.push({ ...own, name: "own points", mode: "markers", hovertemplate: "%{y:.5g} %{text}",
+      marker: { symbol: "star", size: 11, color: onGround(INK) } });
+  }
   const before = keeping ? kept[name] ?? [] : [];
   Plotly.react(`plot-${name}`, [...before, ...data], arrangement, CONFIG);
 }
@@ -158,12 +167,12 @@ export function picture(name, format, title) {
   const { width, height } = place.getBoundingClientRect();
   const day = (color) => Object.entries(DARK).find(([, night]) => night === color)?.[0] ?? color;
   const data = place.data.map((trace) => ({
-    ...trace, line: { ...trace.line, color: day(trace.line.color) },
+    ...trace, ...(trace.line ? { line: { ...trace.line, color: day(trace.line.color) } } : {}),
     ...(trace.marker ? { marker: { ...trace.marker, color: day(trace.marker.color) } } : {}),
   }));
   const { layout: shown } = place;
   const layout = {
-    ...shown, paper_bgcolor: "#fff", plot_bgcolor: "#fff", font: { ...shown.font, color: "#1d2126" },
+    ...shown, paper_bgcolor: "#fff", plot_bgcolor: "#fff", font: { ...shown.font, color: INK },
     xaxis: { ...shown.xaxis, gridcolor: "#e6e9ed" }, yaxis: { ...shown.yaxis, gridcolor: "#e6e9ed" },
     title: { text: title, font: { size: 13 }, x: 0.5 }, margin: { ...shown.margin, t: 40, r: 150 },
     showlegend: true, legend: { x: 1.02, y: 1 },

@@ -32,6 +32,12 @@ export const PRESETS = {
       + "frames ready for the later ones, and the last error falls.",
     frames: 3, rho: 0.9, rates: [0.05, 8], levels: [0], weights: [0, 0, 1], scale: "linear",
   },
+  ripple: {
+    title: "quality that ripples",
+    text: "The rates of hierarchical coding, half a bit or so on average. Below, in the long run: the ripple costs "
+      + "next to nothing under PLF-FMD, and doubles the distortion of a PLF-JD decoder that does not plan.",
+    frames: 8, rho: 0.97, rates: [0.25, 1.05, 0.25, 0.65, 0.25, 0.65, 0.25, 0.65], levels: [0], scale: "log",
+  },
   relaxed: {
     title: "realism within a threshold",
     text: "A squared Wasserstein-2 distance of 0.1 is allowed: most of the cost of realism has gone.",

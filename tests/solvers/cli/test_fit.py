@@ -122,3 +122,15 @@ def test_fit_with_an_order(tmp_path):
 )  # fmt: skip
 def test_orders_that_fit_refuses(order, message):
     assert message in refused(*FIT, "--order", order)
+
+
+def test_a_window_is_added(tmp_path):
+    assert "JD(2) dB" in run(*FIT, "--window", "2").stdout
+    found = answer(*FIT, "--window", "2")["prediction"]
+    shared = found["psnr_db_mmse_encoder"]
+    order = np.array([shared[plf] for plf in ("JD", "JD(2)", "FMD")])
+    assert (np.diff(order, axis=0) >= 0).all()
+    assert "JD(2)" not in found["psnr_db"]
+    run(*FIT, "--window", "2", "--plot", str(tmp_path / "curves.svg"))
+    assert "PLF-JD(2)" in (tmp_path / "curves.svg").read_text()
+    assert "window: expected at most 4" in refused(*FIT, "--window", "5")

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from rdp import JD, AutoRegressive, GaussMarkov, Problem
 from solvers import solve, steady_state
 from solvers.cli import app
+from solvers.discounted import discounted
 
 PATTERN = "2.25,0.25,0.25,0.25"
 RATES = [2.25, 0.25, 0.25, 0.25]
@@ -72,9 +73,39 @@ def test_bad_input_gets_its_message(words, message):
 
 
 def test_a_loss_that_is_not_covered_exits_with_1():
-    found = run("steady", "--rates", "1,2", "--plf", "JD", "--levels", "0.1")
+    found = run("steady", "--rates", "1,2", "--plf", "JD(2)", "--levels", "0.1,0")
     assert found.exit_code == 1
-    assert "PLF-JD at P > 0" in found.stderr
+    assert "PLF-JD at P > 0 with a window" in found.stderr
+
+
+def test_a_joint_threshold_at_rates_that_change_has_its_bound():
+    words = ("steady", "--rates", "1,0.1", "--plf", "JD", "--levels", "0.01")
+    assert "certified gap" in run(*words).stdout
+    answer = json.loads(run(*words, "--json").stdout)["losses"]["JD"]
+    assert 0 <= answer["mean"] - answer["lower_bound"] < 1e-7
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    assert answer["mean"] == steady_state(source, [1.0, 0.1], JD(0.01)).mean
+
+
+def test_discounted_frames():
+    words = ("steady", "--rates", "1,0.1", "--plf", "FMD,JD", "--discount", "0.5")
+    answer = json.loads(run(*words, "--json").stdout)
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    for row in answer["losses"]:
+        expected = discounted(source, [1.0, 0.1], row["plf"], 0.5)
+        assert row["discounted_distortion"] == pytest.approx(expected.objective)
+        assert row["lower_bound"] == pytest.approx(expected.lower_bound)
+        assert row["frames"] == expected.frames
+    assert "lower bound" in run(*words).stdout
+    assert len(run(*words, "--csv", "-").stdout.splitlines()) == 3
+    for more, message in (
+        (("--ar", "0.9"), "ar: not with --discount"),
+        (("--approach", "2"), "approach: not with --discount"),
+        (("--encoder", "optimal"), "encoder: not with --discount"),
+        (("--discount", "1"), "discount: expected a value in [0, 1), got 1"),
+    ):
+        found = run(*words, *more)
+        assert (found.exit_code, found.stderr.strip()) == (2, message)
 
 
 def test_solve_takes_a_window():

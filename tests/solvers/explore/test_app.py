@@ -325,6 +325,21 @@ def test_nothing_is_computed_for_a_page_that_has_gone(client, monkeypatch):
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("part", PARTS)
+def test_a_view_ends_at_its_next_step_when_the_page_goes(client, part):
+    looks = []
+
+    def gone():
+        looks.append(part)
+        return len(looks) > 2
+
+    environ = {"waitress.client_disconnected": gone}
+    answer = client.post(f"/view/{part}", json=ASKED, environ_overrides=environ)
+    assert (answer.status_code, answer.json) == (503, {"error": "the page has gone"})
+    assert len(looks) == 3
+    assert client.post(f"/view/{part}", json=ASKED).status_code == 200  # the next one is computed
+
+
 def test_numbers_that_are_not_finite_are_null(client, monkeypatch):
     monkeypatch.setitem(PARTS, "point", lambda asked: {"x": [float("nan"), float("inf"), 1.5]})
     assert client.post("/view/point", json=ASKED).text.split() == ['{"x":[null,null,1.5]}']

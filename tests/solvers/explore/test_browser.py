@@ -9,19 +9,12 @@ import pytest
 
 from rdp import GaussMarkov, closed_form
 from tests import browser as driver
+from tests.solvers.explore.page import SET, UPDATES, change, choose, curve
 
 pytest.importorskip("flask")
 pytest.importorskip("plotly")
 pytest.importorskip("waitress")
 pytestmark = pytest.mark.skipif(driver.missing() is not None, reason=str(driver.missing()))
-
-SET = """
-const [selector, value, kind] = arguments;
-const input = document.querySelector(selector);
-input.value = value;
-input.dispatchEvent(new Event("input", { bubbles: true }));
-"""
-UPDATES = "performance.getEntriesByName('update').length"
 
 
 @pytest.fixture(scope="module")
@@ -45,23 +38,6 @@ def page(browser, url):
     browser.open(url)
     browser.wait(f"{UPDATES} > 0", 300)  # compiles the solvers where they are not yet
     return browser
-
-
-def change(page, selector, value):
-    """Set a control, and wait until the page has answered."""
-    before = page.run(f"return {UPDATES}")
-    page.run(SET, selector, str(value))
-    page.wait(f"{UPDATES} > {before}")
-
-
-def curve(page, plot, name):
-    """Return x and y of one curve as drawn."""
-    script = """
-    const [plot, name] = arguments;
-    const trace = document.getElementById(plot).data.find((trace) => trace.name === name);
-    return [trace.x, trace.y];
-    """
-    return np.array(page.run(script, plot, name), dtype=float)
 
 
 def test_the_page_draws_without_errors(page):
@@ -97,12 +73,6 @@ def test_controls_redraw_the_curves(page):
     expected = closed_form.framewise(source, [0.7, 2], 0.1)
     np.testing.assert_allclose(curve(page, "plot-frames", "PLF-FMD")[1], expected, rtol=1e-9)
     assert "levels = [0.1, 0.1]" in page.run("return document.getElementById('code').textContent")
-
-
-def choose(page, preset):
-    before = page.run(f"return {UPDATES}")
-    page.run(SET, "#preset", preset)
-    page.wait(f"{UPDATES} > {before}")
 
 
 def test_the_first_screen_shows_the_message(page):

@@ -1,5 +1,7 @@
 """PLF-JD with a window: closed form, program, certificate, sweep; the ends of the window."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -220,3 +222,25 @@ def test_the_loss_brings_its_window_to_the_long_run():
     assert brought.window == 2
     with pytest.raises(ValueError, match="window: expected PLF-JD"):
         steady_state(SOURCE, pattern, FMD(), window=2)
+
+
+@pytest.mark.parametrize("weights", [None, np.ones(6)])
+def test_a_large_program_is_given_as_it_is(weights, monkeypatch):
+    """As a parameter of cvxpy each entry takes hundreds of bytes."""
+    problem = Problem(GaussMarkov.stationary(rho=0.9, frames=6), 0.7, JD(0.02, window=3), weights)
+    found = []
+    for most in (np.inf, 0):
+        monkeypatch.setattr("solvers._sdp.moments.PARAMETERS", most)
+        found.append(solve(problem, method="sdp"))
+    np.testing.assert_allclose(found[0].distortion, found[1].distortion, atol=2e-6)
+    assert abs(found[0].objective - found[1].objective) < 2e-7
+
+
+def test_many_frames_with_a_window_and_weights_are_solved_in_seconds():
+    problem = Problem(
+        GaussMarkov.stationary(rho=0.9, frames=24), 1.0, JD(0.01, window=3), np.ones(24)
+    )
+    began = time.process_time()
+    found = solve(problem)
+    assert found.gap < 1e-7 * found.objective
+    assert time.process_time() - began < 15  # 1.1 s on a quiet machine

@@ -1,0 +1,1 @@
+"""Causal reconstructions of a stationary source in the long run, over frequencies."""
