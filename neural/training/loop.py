@@ -39,7 +39,8 @@ from neural.interfaces import (
 from neural.training.checkpoint import State, load, not_finite, save
 from neural.training.distributed import is_first_process, processes
 from neural.training.graph import CapturedStep
-from neural.training.log import ADVICE, Log
+from neural.training.interrupt import asked, between_steps
+from neural.training.log import ADVICE, Line, Log
 from neural.training.stage import Stage
 from neural.training.step import Seen, Step, step_seed
 from rdp._check import one_line
@@ -67,6 +68,8 @@ def train(
     log_every: int = 50,
     progress: bool = True,
     position: int = 0,
+    title: str | None = None,
+    ahead: int = 0,
     channels_last: bool = False,
     compiled: bool = False,
     captured: bool = True,
@@ -96,6 +99,10 @@ def train(
         Show a progress bar.
     position : int
         Line of the progress bar, for runs side by side.
+    title : str or None
+        Words before the progress bar; None is the name of the stage.
+    ahead : int
+        Steps that this process makes after the stage, for the total time left.
     channels_last : bool
         Store weights of convolutions in the layout that tensor cores prefer.
     compiled : bool
@@ -120,6 +127,8 @@ def train(
         says how to go on.
     OutOfTime
         It did not end before ``until``.
+    KeyboardInterrupt
+        Somebody pressed Ctrl-C; the step under way was ended, and there is a checkpoint of it.
     """
     run = Run(stage, codec, make_critic, torch.device(device), channels_last, captured)
     if compiled:
@@ -135,20 +144,29 @@ def train(
             run.resume(path)
         log = Log(folder, run.step) if first else None
         saved, began = time.monotonic(), time.monotonic()
-        with tqdm(
-            total=stage.steps,
-            initial=run.step,
-            desc=stage.name,
-            position=position,
-            disable=not (progress and first),
-        ) as bar:
+        with (
+            tqdm(
+                total=stage.steps,
+                initial=run.step,
+                desc=title or stage.name,
+                position=position,
+                disable=not (progress and first),
+            ) as bar,
+            between_steps(),
+        ):
             while run.step < stage.steps:
+                if asked():
+                    if first:
+                        run.save(path)
+                    raise KeyboardInterrupt
                 seen = run.advance(batch)
                 bar.update()
                 if log is None:
                     continue
                 if run.step % log_every == 0 or run.step == stage.steps:
-                    log.write({"step": run.step, "seconds": time.monotonic() - began, **seen()})
+                    line = {"step": run.step, "seconds": time.monotonic() - began, **seen()}
+                    log.write(line)
+                    bar.set_postfix_str(_summary(line, bar, ahead), refresh=False)
                 late = time.monotonic() >= until and run.step < stage.steps
                 ended = run.step == stage.steps and math.isfinite(checkpoint_seconds)
                 if late or ended or time.monotonic() - saved >= checkpoint_seconds:
@@ -158,6 +176,16 @@ def train(
                     raise OutOfTime(f"{folder}: {run.step} of {stage.steps} steps")
         run.finish(batch)
     return codec
+
+
+def _summary(line: Line, bar: tqdm, ahead: int) -> str:
+    """Return the mean distortion of each decoder, and the time left in all."""
+    words = [f"D({plf}) {sum(d) / len(d):.4g}" for plf, d in line["distortion"].items()]
+    done = bar.n - bar.initial
+    if ahead and done:
+        left = (bar.total - bar.n + ahead) * bar.format_dict["elapsed"] / done
+        words.append(f"in all {bar.format_interval(left)} left")
+    return ", ".join(words)
 
 
 class Run:
