@@ -143,7 +143,7 @@ def train(
         if path.exists():
             run.resume(path)
         log = Log(folder, run.step) if first else None
-        saved, began = time.monotonic(), time.monotonic()
+        saved, began, resumed = time.monotonic(), time.monotonic(), run.step
         with (
             tqdm(
                 total=stage.steps,
@@ -166,7 +166,10 @@ def train(
                 if run.step % log_every == 0 or run.step == stage.steps:
                     line = {"step": run.step, "seconds": time.monotonic() - began, **seen()}
                     log.write(line)
-                    bar.set_postfix_str(_summary(line, bar, ahead), refresh=False)
+                    if not bar.disable:
+                        speed = (run.step - resumed) / line["seconds"]
+                        left = stage.steps - run.step + ahead
+                        bar.set_postfix_str(_summary(line, speed, left), refresh=False)
                 late = time.monotonic() >= until and run.step < stage.steps
                 ended = run.step == stage.steps and math.isfinite(checkpoint_seconds)
                 if late or ended or time.monotonic() - saved >= checkpoint_seconds:
@@ -178,13 +181,11 @@ def train(
     return codec
 
 
-def _summary(line: Line, bar: tqdm, ahead: int) -> str:
-    """Return the mean distortion of each decoder, and the time left in all."""
+def _summary(line: Line, speed: float, left: int) -> str:
+    """Return the mean distortion of each decoder, and the time that so many steps take."""
     words = [f"D({plf}) {sum(d) / len(d):.4g}" for plf, d in line["distortion"].items()]
-    done = bar.n - bar.initial
-    if ahead and done:
-        left = (bar.total - bar.n + ahead) * bar.format_dict["elapsed"] / done
-        words.append(f"in all {bar.format_interval(left)} left")
+    if left and speed > 0:
+        words.append(f"in all {tqdm.format_interval(left / speed)} left")
     return ", ".join(words)
 
 

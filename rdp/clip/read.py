@@ -17,6 +17,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,28 @@ def _pictures(place: Path, start: int, last: int | None, kind: str | None) -> It
         yield from _video(place, start, last, kind)
 
 
+def frame_rate(path: str | os.PathLike[str]) -> Fraction | None:
+    """Return the frames a second of a video file; None where it says none, or is none.
+
+    Parameters
+    ----------
+    path : path-like
+        What `read_luma` reads.
+
+    Raises
+    ------
+    ClipError
+        A file that is missing, empty or no video.
+    """
+    place, _ = _place(path, 0, None)
+    if place.is_dir() or place.suffix.lower() == ".npy":
+        return None
+    with _reading(place), _opened(place) as container:
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate
+        return Fraction(rate) if rate else None
+
+
 def video_packets(path: str | os.PathLike[str]) -> list[tuple[int | None, int]]:
     """Return the time and the bytes of every packet of the first video stream of a file.
 
@@ -249,13 +272,14 @@ def _reading(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except av.error.ArgumentError:
-        large = f"{_DAMAGED}, or its pictures have more than {MAX_PIXELS // 2:,} pixels"
-        raise ClipError(path, large) from None
     except (av.error.InvalidDataError, av.error.EOFError, IndexError):
         raise ClipError(path, _DAMAGED) from None  # IndexError: a stream that the header lacks
     except (av.error.FFmpegError, OSError) as error:
-        if isinstance(error, av.error.FFmpegError) and error.errno == errno.EIO:
+        own = error.errno if isinstance(error, av.error.FFmpegError) else 0
+        if own in (errno.EINVAL, errno.EBUSY):  # busy: a frame that no packet can hold
+            large = f"{_DAMAGED}, or its pictures have more than {MAX_PIXELS // 2:,} pixels"
+            raise ClipError(path, large) from None
+        if own == errno.EIO:
             raise ClipError(path, _DAMAGED) from None  # FFmpeg says so of data that are missing
         raise ClipError(path, f"cannot be read ({error.strerror or error})") from error
 
@@ -308,6 +332,8 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
                     raise ClipError(path, _DAMAGED)
                 _check_size(path, frame.width, frame.height)
                 yield luma_plane(frame)
+        if not packets:
+            raise ClipError(path, _DAMAGED)
         if packets < stream.frames:
             raise ClipError(path, f"truncated, {packets} of {stream.frames} frames")
         expected = lasts(stream, container)

@@ -99,6 +99,13 @@ def test_a_bomb_is_refused_before_memory_is_taken(tmp_path, name, inside):
     assert "memory" not in run.stdout  # it was not even asked for
 
 
+@pytest.mark.parametrize("name", ["a.y4m", "a.ppm"])
+def test_the_refusal_says_what_is_wrong(tmp_path, name):
+    (tmp_path / name).write_bytes(BOMBS[name](tmp_path / name))
+    with pytest.raises(ClipError, match="not a video, or truncated or damaged"):
+        read_luma(tmp_path / name)
+
+
 TAKEN = """
 import sys
 import av, numpy
