@@ -19,6 +19,8 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -35,8 +37,8 @@ import numpy as np
 from rdp import JD, GaussMarkov, Problem
 from solvers import sweep
 source = GaussMarkov.stationary(rho=0.9, frames=3)
-rates = np.random.default_rng(0).uniform(0, 3, (3000, 3))
-levels = np.random.default_rng(1).uniform(0.01, 0.5, (3000, 3))
+rates = np.random.default_rng(0).uniform(0, 3, (1500, 3))
+levels = np.random.default_rng(1).uniform(0.01, 0.5, (1500, 3))
 problem = Problem(source, 0.0, JD(0.0), [1.0, 1.0, 1.0])
 try:
     found = sweep(problem, rates, levels, checkpoint="checkpoint", chunk=50)
@@ -268,35 +270,40 @@ def crowded(task: Task, folder: Path, largest: int, count: int) -> dict[str, Any
     }  # fmt: skip
 
 
+def tried(task: Task, kills: int, disks: int, seed: int) -> dict[str, Any]:
+    """Return the row of a task."""
+    with TemporaryDirectory() as place:
+        folders = [Path(place) / name for name in ("warm", "whole", "killed", "crowded")]
+        for folder in folders:
+            folder.mkdir()
+        for folder in folders[:2]:  # the first compiles
+            task.prepare(folder)
+            whole = attempt(task, folder)
+            if whole.status != 0:
+                raise RuntimeError(f"{task.name}: {whole.error[-500:]}")
+        answer = task.answer(folders[1])
+        largest = max(path.stat().st_size for path in folders[1].rglob("*") if path.is_file())
+        row = {"task": task.name, "seconds": whole.seconds}
+        row |= killed(task, folders[2], whole.seconds, kills, Random(seed))
+        row |= crowded(task, folders[3], largest, disks)
+    for name in ("same answer", "same answer then"):
+        row[name] = row[name] == answer
+    return row
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run all tasks; 0 if nothing was lost and every answer is the same."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--disks", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="tasks side by side")
     parser.add_argument("--task", choices=[task.name for task in TASKS], action="append")
     given = parser.parse_args(arguments)
-    rows = []
-    for task in TASKS:
-        if given.task and task.name not in given.task:
-            continue
-        with TemporaryDirectory() as place:
-            folders = [Path(place) / name for name in ("warm", "whole", "killed", "crowded")]
-            for folder in folders:
-                folder.mkdir()
-            for folder in folders[:2]:  # the first compiles
-                task.prepare(folder)
-                whole = attempt(task, folder)
-            if whole.status != 0:
-                raise RuntimeError(f"{task.name}: {whole.error[-500:]}")
-            answer = task.answer(folders[1])
-            largest = max(path.stat().st_size for path in folders[1].rglob("*") if path.is_file())
-            row = {"task": task.name, "seconds": whole.seconds}
-            row |= killed(task, folders[2], whole.seconds, given.kills, Random(given.seed))
-            row |= crowded(task, folders[3], largest, given.disks)
-        for name in ("same answer", "same answer then"):
-            row[name] = row[name] == answer
-        rows.append(row)
+    chosen = [task for task in TASKS if not given.task or task.name in given.task]
+    with ThreadPoolExecutor(given.workers) as pool:
+        one = partial(tried, kills=given.kills, disks=given.disks, seed=given.seed)
+        rows = list(pool.map(one, chosen))
     report("kills", rows, write=given.task is None)
     good = all(
         row["same answer"] and row["same answer then"]
