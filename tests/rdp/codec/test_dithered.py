@@ -129,6 +129,7 @@ def test_forged_headers_raise_and_take_no_memory():
         header[:2] + b"\x64" + header[3:],  # modes
         header[:3] + b"\x09" + header[4:],  # lattice
         header + b"\0",
+        header + b"\4\0",  # a number of levels that is valid, and a byte more
         header[:-8] + np.array(np.nan).tobytes(),
         header[:-8] + np.array(1e9).tobytes(),
         header[:-8] + np.array(-1.0).tobytes(),
