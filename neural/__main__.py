@@ -231,9 +231,9 @@ def _train(experiment: Experiment, given: argparse.Namespace) -> None:
             )
             ahead = [later + stage.steps * (-(-(len(cells) - i) // count) - 1)
                      for i in range(len(cells))]  # fmt: skip
-            with held_back():
-                running = run(partial(one, number), cells, ahead)
             try:
+                with held_back():
+                    running = run(partial(one, number), cells, ahead)
                 for _ in running:
                     pass
             except KeyboardInterrupt:

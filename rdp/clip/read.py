@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -69,6 +69,7 @@ def read_luma(
     start: int = 0,
     frames: int | None = None,
     kind: str | None = None,
+    progress: Callable[[], object] = lambda: None,
 ) -> Array:
     """Return the luma of a clip, (T, H, W), 0 to 255.
 
@@ -85,6 +86,8 @@ def read_luma(
         its length.
     kind : str or None
         Name of FFmpeg's reader for the file ("mov", "avi", ...). None lets FFmpeg guess.
+    progress : callable
+        Called after each frame of a video or a folder.
 
     Raises
     ------
@@ -96,7 +99,7 @@ def read_luma(
     place, last = _place(path, start, frames)
     if place.suffix.lower() == ".npy" and place.is_file():
         return _from_npy(place, start, last)
-    return _gather(place, _pictures(place, start, last, kind))
+    return _gather(place, _pictures(place, start, last, kind), progress)
 
 
 def luma_frames(
@@ -199,13 +202,14 @@ def video_packets(path: str | os.PathLike[str]) -> list[tuple[int | None, int]]:
         ]
 
 
-def _gather(path: Path, pictures: Iterable[Array]) -> Array:
+def _gather(path: Path, pictures: Iterable[Array], progress: Callable[[], object]) -> Array:
     """Stack pictures of one size; raise as soon as there are too many."""
     kept: list[Array] = []
     for picture in pictures:
         _check_one_size(path, kept[0] if kept else picture, picture)
         _check_pixels(path, (len(kept) + 1) * picture.size)
         kept.append(picture)
+        progress()
     _check_frames(path, len(kept))
     return np.stack(kept, dtype=np.float64)
 

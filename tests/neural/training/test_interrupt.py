@@ -1,6 +1,5 @@
 """Ctrl-C: the step under way ends, its checkpoint is there, and the same command goes on."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -66,7 +65,7 @@ def test_ctrl_c_waits_while_workers_are_started():
     done = []
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012
         with held_back():
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
             done.append(True)
         done.append(False)
     assert done == [True]
