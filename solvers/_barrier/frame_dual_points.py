@@ -35,7 +35,7 @@ def iterate_bound(
     m, slope = rank + 1, slope_slot(mats, Number.ZERO)
     variance = target_covariance(rank, r0, mats, vecs)
     mu, level = vecs[Vector.MU, 0], vecs[Vector.LEVEL, 0]
-    target = Matrix.TARGET_COVARIANCE
+    target, own = Matrix.TARGET_COVARIANCE, threshold_slot(Number.ZERO) + PerThreshold.SLOPE
     cost, scale = 0.0, 0.0
     for i in range(m):
         # tr A Phi is the sum of the singular values
@@ -43,7 +43,7 @@ def iterate_bound(
         singular = vecs[Vector.SINGULAR_VALUES, i] if i < ints[Index.RANK, 0] else 0.0
         cost += mats[target, i, i] - singular
         for j in range(m):
-            mats[slope, i, j] = mu * mats[threshold_slot(Number.ZERO) + PerThreshold.SLOPE, i, j]
+            mats[slope, i, j] = mu * mats[own, i, j]
     cost *= mu
     best, share = -np.inf, 1e-15
     while share < 1.0:

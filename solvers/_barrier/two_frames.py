@@ -192,7 +192,8 @@ def certify(
         vecs[Vector.BOUND_MU, t], vecs[Vector.BOUND_COST, t] = mu[t], 0.0
     if levels[0] < np.inf:
         ratio = math.sqrt(p / h[0])
-        mats[slope_slot(mats, Number.ZERO), 0, 0] = mu[0] * (1.0 - ratio)
+        slot = slope_slot(mats, Number.ZERO)
+        mats[slot, 0, 0] = mu[0] * (1.0 - ratio)
         vecs[Vector.BOUND_COST, 0] = mu[0] * p * (1.0 - 1.0 / ratio)
     slot = slope_slot(mats, Number.ONE)
     mats[slot, 0, 0], mats[slot, 1, 1] = mu[1] * (1.0 - t1 / f), mu[1] * (1.0 - t3 / f)
