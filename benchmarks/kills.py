@@ -216,15 +216,23 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": root, "PYTHONSAFEPATH": "1"}
 
 
+def made_again(task: Task, folder: Path, parts: dict[str, object]) -> int:
+    """Return how many of the parts that were finished are gone or were made again."""
+    kept = task.finished(folder)
+    return sum(kept.get(name) != made for name, made in parts.items())
+
+
 def killed(task: Task, folder: Path, seconds: float, kills: int, rng: Random) -> dict[str, Any]:
     """Kill a task so many times; return what was lost."""
     task.prepare(folder)
-    done, lost, hits, again = 0, 0, 0, 0
+    first, done, lost, hits, again = folder, 0, 0, 0, 0
     parts: dict[str, object] = {}
     while hits < kills:
         ended = attempt(task, folder, kill_after=rng.uniform(0.3, 1.0) * seconds)
         if ended.status == 0:  # it ended before the kill: begin again, elsewhere
-            folder = folder.with_name(folder.name + "x")
+            seconds = min(seconds, ended.seconds)
+            again += made_again(task, folder, parts)
+            folder = folder.with_name(f"{first.name}-{hits}-{ended.seconds:.6f}")
             folder.mkdir()
             task.prepare(folder)
             done, parts = 0, {}
@@ -232,15 +240,14 @@ def killed(task: Task, folder: Path, seconds: float, kills: int, rng: Random) ->
         if ended.status != -9:
             raise RuntimeError(f"{task.name}: status {ended.status}: {ended.error[-500:]}")
         hits += 1
-        now, kept = task.progress(folder), task.finished(folder)
+        now = task.progress(folder)
         lost += max(done - now, 0)
-        again += sum(kept.get(name) != made for name, made in parts.items())
-        done, parts = now, kept
+        again += made_again(task, folder, parts)
+        done, parts = now, task.finished(folder)
     last = attempt(task, folder)
     if last.status != 0:
         raise RuntimeError(f"{task.name}: status {last.status}: {last.error[-500:]}")
-    kept = task.finished(folder)
-    again += sum(kept.get(name) != made for name, made in parts.items())
+    again += made_again(task, folder, parts)
     return {
         "kills": hits, "lost": lost, "made again": again, "same answer": task.answer(folder),
     }  # fmt: skip
