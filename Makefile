@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each makes the environment it needs, and repairs a stale one.
 .DEFAULT_GOAL := help
-.PHONY: help figures test lint bench docs dist fuzz mutants audit clean core site full
+.PHONY: help figures test lint bench docs dist fuzz mutants audit sbom hashes clean core site full
 .NOTPARALLEL:
 
 # The first of these that is Python >= 3.11 and can make environments; 3.11 is the one tested most.
@@ -61,11 +61,22 @@ fuzz: full  ## attack everything that reads with hostile inputs, SECONDS=600 in 
 mutants: full  ## make errors in the code, one at a time: do the tests notice?
 	$(RUN) -m benchmarks.mutants
 
-audit:  ## ask for known weaknesses of the pinned versions, and list them in build/sbom.json
+audit:  ## ask for known weaknesses of the pinned versions; fails where one cannot be asked about
 	$(PYTHON) -m venv --clear build/audit
 	build/audit/bin/python -m pip install -qq pip-audit==2.10.1
-	build/audit/bin/pip-audit --disable-pip --no-deps -r constraints.txt
-	build/audit/bin/pip-audit --disable-pip --no-deps -r constraints.txt -f cyclonedx-json -o build/sbom.json
+	build/audit/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt
+
+sbom: full  ## list what is installed, with licences, in build/sbom.json (CycloneDX)
+	$(PYTHON) -m venv --clear build/sbom
+	build/sbom/bin/python -m pip install -qq cyclonedx-bom==7.3.1
+	build/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml -o build/sbom.json $(RUN)
+
+hashes:  ## write the digests of all files of the pinned versions to constraints-hashed.txt
+	$(PYTHON) -m venv --clear build/hashes
+	build/hashes/bin/python -m pip install -qq uv==0.13.9
+	build/hashes/bin/uv pip compile pyproject.toml --all-extras --constraint constraints.txt \
+		--universal --python-version 3.11.7 --generate-hashes --no-header --no-annotate --quiet \
+		--no-emit-index-url --no-emit-find-links --output-file constraints-hashed.txt
 
 clean:  ## remove everything that was made
 	rm -rf $(VENV) build dist docs/generated .numba_cache .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -17,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 OVERLAY = HERE / "configs" / "overlay.toml"
+INTERRUPTED = 130  # exit status after Ctrl-C
 OVERLAY_FIGURES = ("codec_overlay", "gap_to_curve")
 
 
@@ -40,6 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         return _run(given)
+    except KeyboardInterrupt:
+        again = list(sys.argv[1:] if arguments is None else arguments)
+        if given.command == "overlay" and given.fresh:
+            again.append("--resume")
+        print(f"\nstopped; go on with: python -m neural {shlex.join(again)}", file=sys.stderr)
+        return INTERRUPTED
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -201,6 +210,7 @@ def _step_options(given: argparse.Namespace) -> dict[str, Any]:
 def _train(experiment: Experiment, given: argparse.Namespace) -> None:
     from neural.experiment import train_stage, workers
     from neural.training.distributed import process_group
+    from neural.training.interrupt import held_back, prepare_worker
 
     options = {"device": given.device, **_step_options(given)}
     one = partial(train_stage, given.config, given.runs, options, given.seed)
@@ -211,11 +221,25 @@ def _train(experiment: Experiment, given: argparse.Namespace) -> None:
             stack.enter_context(process_group(given.device))
         run: Callable[..., Iterable[None]] = map
         if count > 1:
-            spawned = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+            context = get_context("spawn")
+            spawned = ProcessPoolExecutor(count, context, initializer=prepare_worker)
             run = stack.enter_context(spawned).map
-        for number in range(len(experiment.stages)):
-            for _ in run(partial(one, number), experiment.missing(given.runs, number, given.cells)):
-                pass
+        for number, stage in enumerate(experiment.stages):
+            cells = experiment.missing(given.runs, number, given.cells)
+            later = sum(
+                other.steps * -(-len(cells) // count) for other in experiment.stages[number + 1 :]
+            )
+            ahead = [later + stage.steps * (-(-(len(cells) - i) // count) - 1)
+                     for i in range(len(cells))]  # fmt: skip
+            try:
+                with held_back():
+                    running = run(partial(one, number), cells, ahead)
+                for _ in running:
+                    pass
+            except KeyboardInterrupt:
+                for worker in active_children():  # they write their checkpoints
+                    os.kill(worker.pid or 0, signal.SIGINT)
+                raise
 
 
 def _evaluate(experiment: Experiment, given: argparse.Namespace) -> None:

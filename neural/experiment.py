@@ -26,9 +26,11 @@ from neural.evaluation.options import BlockEvaluation, ClipEvaluation, read_opti
 from neural.evaluation.record import Record, Training
 from neural.interfaces import Codec, Task
 from neural.model_files import TASKS, export_codec, load_model, save_model
+from neural.training.checkpoint import load
 from neural.training.distributed import barrier, is_first_process
-from neural.training.log import LOG, Line, last_step, read_log, trained_seconds
-from neural.training.loop import train
+from neural.training.interrupt import asked
+from neural.training.log import Line, last_step, read_log, trained_seconds
+from neural.training.loop import CHECKPOINT, train
 from neural.training.stage import Stage, check_name
 from rdp._check import one_line
 from rdp.operating_point import OperatingPoint, environment
@@ -214,7 +216,8 @@ class Experiment:
         folder = self.folder(root, template, cell)
         self.task.to(options.get("device", "cpu"))
         codec = self._initial(root, stage, known, cell)
-        train(stage, codec, self.task.batch, self.task.make_critic, folder, **options)
+        title = f"{cell_name(known)} {stage.name} ({number + 1} of {len(self.stages)})"
+        train(stage, codec, self.task.batch, self.task.make_critic, folder, title=title, **options)
         if is_first_process():
             save_model(folder / MODEL, codec)
         barrier()
@@ -243,9 +246,7 @@ class Experiment:
         codec = self.task.make_codec(self.rates(stage, cell))
         return freeze(load_model(self.folder(root, stage, cell) / MODEL, codec))
 
-    def export(
-        self, root: Path, cell: int, stage: str, target: Path, half: bool = False
-    ) -> None:
+    def export(self, root: Path, cell: int, stage: str, target: Path, half: bool = False) -> None:
         """Write the codec that a stage of a cell trained as one file that `load_codec` reads."""
         self.chosen([cell])
         trained = self.stage(stage)
@@ -347,11 +348,8 @@ class Experiment:
         """Return how far each stage is, once for the cells that share it."""
         found = []
         for folder, (rates, stage) in self._folders(root).items():
-            log = read_log(folder)
-            step = log[-1]["step"] if log else 0
-            state = "under way" if (folder / LOG).exists() else "missing"
-            if (folder / MODEL).exists():
-                state = "done"
+            state, step = _found(folder, stage)
+            log = [line for line in read_log(folder) if line["step"] <= step]
             seconds = trained_seconds(log)
             found.append(Progress(cell_name(rates), stage.name, state, step, stage.steps, seconds))
         return found
@@ -379,10 +377,12 @@ class Progress(NamedTuple):
     rates : str
         Rates of the frames that it depends on, as in the name of its folder.
     stage : str
-    state : {"done", "under way", "missing"}
-        A stage is under way once it has begun, even if no process is running.
+    state : {"done", "under way", "missing", "damaged", "changed"}
+        A stage is under way once there is a checkpoint, even if no process is running. Training
+        refuses a damaged checkpoint, and a model after another number of steps than the file asks
+        for now.
     step, steps : int
-        Last step in the log, and steps in all.
+        The step from which training goes on, or of the model; and steps in all.
     seconds : float
         Time of these steps.
     """
@@ -393,6 +393,24 @@ class Progress(NamedTuple):
     step: int
     steps: int
     seconds: float
+
+
+def _found(folder: Path, stage: Stage) -> tuple[str, int]:
+    """State of a stage and its step, as training would find them."""
+    if (folder / MODEL).exists():
+        try:
+            step = last_step(folder)
+        except ValueError:
+            return "damaged", 0
+        return ("done" if step == stage.steps else "changed"), step
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return "missing", 0
+    try:
+        step = load(path)["step"]
+    except (KeyError, ValueError):
+        return "damaged", 0
+    return "under way", step
 
 
 def cell_name(rates: Sequence[float]) -> str:
@@ -408,7 +426,13 @@ def name_of(device: str) -> str:
 
 
 def train_stage(
-    config: Path, root: Path, options: dict[str, Any], seed: int | None, number: int, cell: int
+    config: Path,
+    root: Path,
+    options: dict[str, Any],
+    seed: int | None,
+    number: int,
+    cell: int,
+    ahead: int = 0,
 ) -> None:
     """Train one stage of one cell, in a process of its own.
 
@@ -424,9 +448,14 @@ def train_stage(
         Replaces the seed in the file.
     number, cell : int
         Number of the stage and of the cell, from 0.
+    ahead : int
+        Steps that are made after it, for the total time left.
     """
+    if asked():
+        raise KeyboardInterrupt
     one_thread()
-    Experiment.load(config, seed).train(root, number, cell, position=cell, **options)
+    experiment = Experiment.load(config, seed)
+    experiment.train(root, number, cell, position=cell, ahead=ahead, **options)
 
 
 def one_thread() -> None:

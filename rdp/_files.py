@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -119,25 +120,37 @@ def read_arrays(path: PathLike, what: str) -> dict[str, np.ndarray]:
 def locked(path: PathLike) -> Iterator[None]:
     """Hold a lock on a file, which is made if it does not exist, until the block ends.
 
-    The system releases the lock when the process ends, however it ends. Systems without
-    `fcntl` (Windows) have no lock.
+    The system releases the lock when the process ends, however it ends.
 
     Raises
     ------
     ValueError
         Another process, or another block of this one, holds the lock.
     """
-    try:
-        import fcntl
-    except ModuleNotFoundError:
-        yield
-        return
     with open(path, "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(file):
             raise ValueError(
                 f"{path}: expected a folder that no other process works in; wait until it has "
                 "ended, or take another folder"
-            ) from None
+            )
         yield
+
+
+def _taken(file: IO[bytes]) -> bool:
+    """Take the lock of an open file, until it is closed; False where another holds it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        file.seek(0)  # where the locked byte is, which need not exist
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -7,10 +7,11 @@ again: the file of the kernel, the versions of Python and numba, and the process
 
 from __future__ import annotations
 
+import gc
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from rdp._files import replacing
 
 _told: list[bool] = []
 _known: set[Any] = set()  # kernels that this process has called
+_said: set[str] = set()  # messages that it has given
 
 
 def njit(**options: Any) -> Callable[[Any], Any]:
@@ -70,32 +72,51 @@ def is_ready(kernel: Any) -> bool:
 
 
 @contextmanager
-def announced(kernel: Any, what: str) -> Iterator[None]:
+def announced(kernel: Any, what: str, time: str = "up to a minute") -> Iterator[None]:
     """Say on stderr that a kernel is being compiled, unless it is ready; then stamp it.
+
+    Meanwhile no garbage is collected: the compiler makes many objects and few cycles, and looking
+    for them takes an eighth of the time.
 
     Parameters
     ----------
     kernel : function made by :func:`njit`
         What is called inside the context.
     what : str
-        What it solves, for the message.
+        What it solves, for the message, which is given once for all its kernels.
+    time : str
+        How long it takes, for the message.
     """
     if kernel in _known:
         yield
         return
     ready = is_ready(kernel)
-    if not ready:
+    if not ready and what not in _said:
+        _said.add(what)
         print(
-            f"compiling the solver of {what}: up to a minute, once; `rdp warm-up` does it ahead",
+            f"compiling the solver of {what}: {time}, once; `rdp warm-up` does it ahead",
             file=sys.stderr,
             flush=True,
         )
-    yield
+    with nullcontext() if ready else _no_collection():
+        yield
     _known.add(kernel)
     stamp = _stamp(kernel)
     if not ready and stamp is not None and stamp.parent.is_dir():
         with replacing(stamp, "w", encoding="utf-8") as text:
             text.write(_state(kernel))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave cycles of garbage where they are."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _stamp(kernel: Any) -> Path | None:

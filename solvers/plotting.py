@@ -414,3 +414,27 @@ def predicted_frames(table: Any, ax: Axes | None = None) -> Axes:
     ax = curves(chosen, "frame", "psnr_db", ax)
     ax.set(xlabel="frame", ylabel="PSNR (dB)", title=f"{rate:.3g} bits per pixel")
     return ax
+
+
+def predicted_losses(table: Any, ax: Axes | None = None) -> Axes:
+    """Draw what each perception loss costs: dB below MMSE, against bits per pixel.
+
+    Thin curves are those of the encoder designed for mean squared error.
+
+    Parameters
+    ----------
+    table, ax
+        As in :func:`predicted_frames`.
+    """
+    mean = table.groupby(["encoder", "plf", "bits_per_pixel"], sort=False).mse.mean()
+    mean = mean.reset_index()
+    best = mean[(mean.encoder == "optimal") & (mean.plf == "MMSE")].set_index("bits_per_pixel").mse
+    mean["below"] = 10 * np.log10(mean.mse / best.loc[mean.bits_per_pixel].to_numpy())
+    lossy = mean[mean.plf != "MMSE"]
+    ax = curves(lossy[lossy.encoder == "optimal"], "bits_per_pixel", "below", ax)
+    for plf, curve in lossy[lossy.encoder == "mmse"].groupby("plf", sort=False):
+        thin = line(str(plf)) | {"linewidth": 0.6, "label": "_nolegend_"}
+        ax.plot(curve.bits_per_pixel, curve.below, **thin)
+    ax.set(xscale="log", xlabel="rate (bits per pixel)", ylabel="dB below MMSE")
+    ax.xaxis.set_major_formatter("{x:g}")
+    return ax

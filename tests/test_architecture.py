@@ -174,6 +174,34 @@ def test_tested_versions_satisfy_what_is_required():
         assert pins[required.name.lower()] in required.specifier, text
 
 
+def test_the_tested_versions_have_digests():
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    text = (ROOT / "constraints-hashed.txt").read_text().replace(" \\\n", " ")
+    assert "://" not in text  # it says nothing about where the files come from
+    hashed = {}
+    for line in text.splitlines():
+        required, *digests = line.split(" --hash=")[0], *re.findall(r"sha256:[0-9a-f]{64}\b", line)
+        assert digests, line
+        requirement = Requirement(required.strip())
+        hashed[canonicalize_name(requirement.name)] = str(requirement.specifier)
+    pins = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if not line.startswith("#"):
+            name, version = line.split("==")
+            pins[canonicalize_name(name)] = f"=={version}"
+    own = {
+        canonicalize_name(Requirement(text).name)
+        for text in sum(PROJECT["optional-dependencies"].values(), PROJECT["dependencies"])
+    }
+    assert own <= hashed.keys()
+    assert {name: pin for name, pin in hashed.items() if name in pins} == {
+        name: pin for name, pin in pins.items() if name in hashed
+    }
+    assert len(hashed.keys() & pins.keys()) > 0.9 * len(pins)
+
+
 @pytest.mark.parametrize("command", ["status", "grid", "train", "evaluate"])
 def test_neural_without_torch_says_what_to_install(command):
     line = "neural needs torch; install the extra: pip install '.[neural]' in a clone"

@@ -127,19 +127,35 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert run.returncode == 0, run.stderr
     assert check_site.problems(site) == []
     if driver.missing() is None:
-        assert wider_than_the_screen(site) == []
+        assert bad_pages(site) == []
 
 
-def wider_than_the_screen(site):
-    """Pages that scroll sideways on a laptop or a telephone."""
+# the width of the page in a theme, and the first box that shines on a dark page
+LOOK = """
+document.body.dataset.theme = arguments[0];
+const bright = [...document.querySelectorAll("body *")].filter(element => {
+  const box = element.getBoundingClientRect();
+  const [r, g, b, a = 1] = getComputedStyle(element).backgroundColor.match(/[\\d.]+/g).map(Number);
+  return box.width * box.height > 100 && a > 0.5 && Math.min(r, g, b) > 160;
+});
+const first = bright.length && arguments[0] === "dark" ? bright[0].outerHTML.slice(0, 80) : "";
+return [document.documentElement.scrollWidth, first];
+"""
+
+
+def bad_pages(site):
+    """Pages that scroll sideways on a laptop or a telephone, or have white boxes in the dark."""
     found = []
     with driver.browsing(1366, 800) as browser:
         for width in (1366, 390):
             browser.resize(width, 800)
             for page in sorted(site.rglob("*.html")):
                 browser.open(page.as_uri())
-                if browser.run("return document.documentElement.scrollWidth") > width:
-                    found.append(f"{page.relative_to(site)} at {width} pixels")
+                for theme in ("light", "dark"):
+                    wide, bright = browser.run(LOOK, theme)
+                    where = f"{page.relative_to(site)} at {width} pixels, {theme}"
+                    found += [f"{where}: {wide} wide"] * (wide > width)
+                    found += [f"{where}: {bright}"] * bool(bright)
     return found
 
 

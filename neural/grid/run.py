@@ -37,6 +37,7 @@ from neural.training.checkpoint import save
 from neural.training.log import read_log
 from neural.training.loop import CHECKPOINT, OutOfTime
 from neural.training.stage import Stage
+from rdp._files import replacing
 from rdp.operating_point import load_points, save_points
 
 MARGIN = 0.03  # share of the time that is kept for writing
@@ -223,6 +224,9 @@ class Grid:
                 self._do(self.works[name], steps, end)
         except OutOfTime as error:
             self.say(f"out of time: {error}")
+        except KeyboardInterrupt:
+            self.write()
+            raise
         self.record["calls"] += 1
         self.write()
         self.say(f"{time.monotonic() - began:.0f} s of {seconds:.0f} s; {self._left()}")
@@ -280,6 +284,7 @@ class Grid:
             already = read_log(self.runs / name)
             made = steps - (already[-1]["step"] if already else 0)
             self.record["begun"][name] = steps
+            self._remember()
             experiment.with_steps(stage.name, steps).train(
                 self.runs, work.number, work.cell, device=self.device, until=end,
                 checkpoint_seconds=math.inf, progress=False, **self.options,
@@ -292,6 +297,7 @@ class Grid:
         self.costs[kind] = Cost(*(ratio * cost for cost in self.costs[kind]))
         self.guessed.discard(kind)
         self.record["done"][name] = {"steps": steps, "seconds": round(took, 2)}
+        self._remember()
         self.say(f"{took:7.1f} s  {name}" + (f", {steps} steps" if work.number is not None else ""))
         export = self.settings.export
         if export and name == "/".join(export[key] for key in ("experiment", "cell", "stage")):
@@ -365,6 +371,11 @@ class Grid:
         )
         return f"left: {', '.join(groups)}" if groups else "nothing is left"
 
+    def _remember(self) -> None:
+        """Write what is done and what has begun."""
+        with replacing(self.results / RECORD, "w", encoding="utf-8") as file:
+            file.write(json.dumps(self.record, indent=1) + "\n")
+
     def write(self) -> None:
         """Write the files that are carried to the next call."""
         known = {k: list(v) for k, v in self.costs.items() if k not in self.guessed}
@@ -386,6 +397,6 @@ class Grid:
             path for name in self.works if (path := self.runs / name / "log.jsonl").exists()
         ]  # fmt: skip
         pack_files(self.results / LOGS, logs, self.runs)
-        (self.results / RECORD).write_text(json.dumps(self.record, indent=1) + "\n")
+        self._remember()
         for path in sorted(self.results.iterdir()):
             self.say(f"{path.stat().st_size / 2**20:8.2f} MiB  {path}")

@@ -39,7 +39,8 @@ from neural.interfaces import (
 from neural.training.checkpoint import State, load, not_finite, save
 from neural.training.distributed import is_first_process, processes
 from neural.training.graph import CapturedStep
-from neural.training.log import ADVICE, Log
+from neural.training.interrupt import asked, between_steps
+from neural.training.log import ADVICE, Line, Log
 from neural.training.stage import Stage
 from neural.training.step import Seen, Step, step_seed
 from rdp._check import one_line
@@ -67,6 +68,8 @@ def train(
     log_every: int = 50,
     progress: bool = True,
     position: int = 0,
+    title: str | None = None,
+    ahead: int = 0,
     channels_last: bool = False,
     compiled: bool = False,
     captured: bool = True,
@@ -96,6 +99,10 @@ def train(
         Show a progress bar.
     position : int
         Line of the progress bar, for runs side by side.
+    title : str or None
+        Words before the progress bar; None is the name of the stage.
+    ahead : int
+        Steps that this process makes after the stage, for the total time left.
     channels_last : bool
         Store weights of convolutions in the layout that tensor cores prefer.
     compiled : bool
@@ -120,6 +127,8 @@ def train(
         says how to go on.
     OutOfTime
         It did not end before ``until``.
+    KeyboardInterrupt
+        Somebody pressed Ctrl-C; the step under way was ended, and there is a checkpoint of it.
     """
     run = Run(stage, codec, make_critic, torch.device(device), channels_last, captured)
     if compiled:
@@ -134,21 +143,33 @@ def train(
         if path.exists():
             run.resume(path)
         log = Log(folder, run.step) if first else None
-        saved, began = time.monotonic(), time.monotonic()
-        with tqdm(
-            total=stage.steps,
-            initial=run.step,
-            desc=stage.name,
-            position=position,
-            disable=not (progress and first),
-        ) as bar:
+        saved, began, resumed = time.monotonic(), time.monotonic(), run.step
+        with (
+            tqdm(
+                total=stage.steps,
+                initial=run.step,
+                desc=title or stage.name,
+                position=position,
+                disable=not (progress and first),
+            ) as bar,
+            between_steps(),
+        ):
             while run.step < stage.steps:
+                if asked():
+                    if first:
+                        run.save(path)
+                    raise KeyboardInterrupt
                 seen = run.advance(batch)
                 bar.update()
                 if log is None:
                     continue
                 if run.step % log_every == 0 or run.step == stage.steps:
-                    log.write({"step": run.step, "seconds": time.monotonic() - began, **seen()})
+                    line = {"step": run.step, "seconds": time.monotonic() - began, **seen()}
+                    log.write(line)
+                    if not bar.disable:
+                        speed = (run.step - resumed) / line["seconds"]
+                        left = stage.steps - run.step + ahead
+                        bar.set_postfix_str(_summary(line, speed, left), refresh=False)
                 late = time.monotonic() >= until and run.step < stage.steps
                 ended = run.step == stage.steps and math.isfinite(checkpoint_seconds)
                 if late or ended or time.monotonic() - saved >= checkpoint_seconds:
@@ -158,6 +179,14 @@ def train(
                     raise OutOfTime(f"{folder}: {run.step} of {stage.steps} steps")
         run.finish(batch)
     return codec
+
+
+def _summary(line: Line, speed: float, left: int) -> str:
+    """Return the mean distortion of each decoder, and the time that so many steps take."""
+    words = [f"D({plf}) {sum(d) / len(d):.4g}" for plf, d in line["distortion"].items()]
+    if left and speed > 0:
+        words.append(f"in all {tqdm.format_interval(left / speed)} left")
+    return ", ".join(words)
 
 
 class Run:

@@ -5,7 +5,7 @@ from rdp.clip.compare import Comparison, compare
 from rdp.clip.model import ClipFit, dct_modes, fit_clip, fit_luma, sample_clip
 from rdp.clip.orders import ModeOrders, OrderGain
 from rdp.clip.peers import MissingEncoder, encode_peer
-from rdp.clip.read import ClipError, luma_frames, read_luma
+from rdp.clip.read import ClipError, frame_rate, luma_frames, read_luma
 from rdp.clip.sizes import frame_bits
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "fit_clip",
     "fit_luma",
     "frame_bits",
+    "frame_rate",
     "luma_frames",
     "rate_difference",
     "read_luma",

@@ -14,6 +14,7 @@ pixel stays: a picture that stands still is information that the first frame mus
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -162,6 +163,7 @@ def fit_clip(
     start: int = 0,
     frames: int | None = None,
     order: int | str | None = None,
+    progress: Callable[[], object] = lambda: None,
 ) -> ClipFit:
     """Fit a stationary Gauss-Markov source to the DCT modes of a clip.
 
@@ -177,6 +179,8 @@ def fit_clip(
     order : int, "auto" or None
         Fit an autoregressive source of this order to each mode too; "auto" takes for each mode the
         order of least BIC, up to 4.
+    progress : callable
+        Called after each frame that is read.
 
     Raises
     ------
@@ -194,7 +198,8 @@ def fit_clip(
     0.99
     """
     _check_layout(block, transform)
-    return fit_luma(read_luma(path, start, frames), block, transform, str(path), order)
+    luma = read_luma(path, start, frames, progress=progress)
+    return fit_luma(luma, block, transform, str(path), order)
 
 
 def fit_luma(

@@ -15,8 +15,9 @@ from __future__ import annotations
 import errno
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,7 @@ def read_luma(
     start: int = 0,
     frames: int | None = None,
     kind: str | None = None,
+    progress: Callable[[], object] = lambda: None,
 ) -> Array:
     """Return the luma of a clip, (T, H, W), 0 to 255.
 
@@ -84,6 +86,8 @@ def read_luma(
         its length.
     kind : str or None
         Name of FFmpeg's reader for the file ("mov", "avi", ...). None lets FFmpeg guess.
+    progress : callable
+        Called after each frame of a video or a folder.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def read_luma(
     place, last = _place(path, start, frames)
     if place.suffix.lower() == ".npy" and place.is_file():
         return _from_npy(place, start, last)
-    return _gather(place, _pictures(place, start, last, kind))
+    return _gather(place, _pictures(place, start, last, kind), progress)
 
 
 def luma_frames(
@@ -145,6 +149,28 @@ def _pictures(place: Path, start: int, last: int | None, kind: str | None) -> It
         yield from _video(place, start, last, kind)
 
 
+def frame_rate(path: str | os.PathLike[str]) -> Fraction | None:
+    """Return the frames a second of a video file; None where it says none, or is none.
+
+    Parameters
+    ----------
+    path : path-like
+        What `read_luma` reads.
+
+    Raises
+    ------
+    ClipError
+        A file that is missing, empty or no video.
+    """
+    place, _ = _place(path, 0, None)
+    if place.is_dir() or place.suffix.lower() == ".npy":
+        return None
+    with _reading(place), _opened(place) as container:
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate
+        return Fraction(rate) if rate else None
+
+
 def video_packets(path: str | os.PathLike[str]) -> list[tuple[int | None, int]]:
     """Return the time and the bytes of every packet of the first video stream of a file.
 
@@ -176,13 +202,14 @@ def video_packets(path: str | os.PathLike[str]) -> list[tuple[int | None, int]]:
         ]
 
 
-def _gather(path: Path, pictures: Iterable[Array]) -> Array:
+def _gather(path: Path, pictures: Iterable[Array], progress: Callable[[], object]) -> Array:
     """Stack pictures of one size; raise as soon as there are too many."""
     kept: list[Array] = []
     for picture in pictures:
         _check_one_size(path, kept[0] if kept else picture, picture)
         _check_pixels(path, (len(kept) + 1) * picture.size)
         kept.append(picture)
+        progress()
     _check_frames(path, len(kept))
     return np.stack(kept, dtype=np.float64)
 
@@ -249,13 +276,14 @@ def _reading(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except av.error.ArgumentError:
-        large = f"{_DAMAGED}, or its pictures have more than {MAX_PIXELS // 2:,} pixels"
-        raise ClipError(path, large) from None
     except (av.error.InvalidDataError, av.error.EOFError, IndexError):
         raise ClipError(path, _DAMAGED) from None  # IndexError: a stream that the header lacks
     except (av.error.FFmpegError, OSError) as error:
-        if isinstance(error, av.error.FFmpegError) and error.errno == errno.EIO:
+        own = error.errno if isinstance(error, av.error.FFmpegError) else 0
+        if own in (errno.EINVAL, errno.EBUSY):  # busy: a frame that no packet can hold
+            large = f"{_DAMAGED}, or its pictures have more than {MAX_PIXELS // 2:,} pixels"
+            raise ClipError(path, large) from None
+        if own == errno.EIO:
             raise ClipError(path, _DAMAGED) from None  # FFmpeg says so of data that are missing
         raise ClipError(path, f"cannot be read ({error.strerror or error})") from error
 
@@ -308,6 +336,8 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
                     raise ClipError(path, _DAMAGED)
                 _check_size(path, frame.width, frame.height)
                 yield luma_plane(frame)
+        if not packets:
+            raise ClipError(path, _DAMAGED)
         if packets < stream.frames:
             raise ClipError(path, f"truncated, {packets} of {stream.frames} frames")
         expected = lasts(stream, container)

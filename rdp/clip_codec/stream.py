@@ -49,11 +49,14 @@ class ClipStream:
         Height and width, pixels.
     frame_bits : (T,) array
         Bits of each frame; header and container are shared out equally.
+    first_bits : int
+        Bits of the first frame alone, to compare with what it was given.
     """
 
     data: bytes
     size: tuple[int, int]
     frame_bits: Array
+    first_bits: int
 
     @property
     def bits_per_pixel(self) -> float:
@@ -116,7 +119,8 @@ def encode_clip(
         Bits per pixel, the mean over all frames. The stream has at most that many, unless the
         coarsest quality needs more, and a few percent fewer, as qualities have steps.
     first_bpp : float or None
-        Bits per pixel of the first frame alone; None gives it the quality of the others.
+        Bits per pixel of the first frame alone; None gives it the quality of the others. It has at
+        most that many, unless the coarsest quality needs more.
     seed : int, 0 <= seed < 2**63
         Seed of the dither, which the stream carries.
     rate : Fraction or int
@@ -164,7 +168,8 @@ def encode_clip(
 
     _coarsest(bits, most)
     data = kept.get(True) or kept[False]
-    return ClipStream(data, clip.size, stream_bits(data))
+    _, chunks = _opened(data)
+    return ClipStream(data, clip.size, stream_bits(data), 8 * len(chunks[0]))
 
 
 def decode_frames(

@@ -26,7 +26,8 @@ def write_frames(
     Parameters
     ----------
     path : path-like
-        A video file (.mp4, .mkv, .mov: H.264, nearly lossless), a .npy file of (T, H, W) bytes, or,
+        A video file (.mp4, .mkv, .mov: H.264, nearly lossless; with chroma of full size where a
+        side is odd, which few browsers play), a .npy file of (T, H, W) bytes, or,
         with another or no suffix, a folder of PNG files, which must not exist or be empty.
     frames : iterable of (H, W) arrays
         Written one after the other, so that memory does not grow with them.
@@ -64,8 +65,8 @@ def _video(place: Path, container: str, pictures: Iterable[Array], rate: Fractio
         for picture in pictures:
             if stream is None:
                 stream = output.add_stream("libx264", rate=rate, options=dict(_NEARLY_LOSSLESS))
-                stream.height, stream.width = (side + side % 2 for side in picture.shape)
-                stream.pix_fmt = "yuv420p"
+                stream.height, stream.width = picture.shape
+                stream.pix_fmt = _kind(picture)
             output.mux(stream.encode(_coloured(picture)))
             count += 1
         if stream is not None:
@@ -73,17 +74,23 @@ def _video(place: Path, container: str, pictures: Iterable[Array], rate: Fractio
     return count
 
 
+def _kind(picture: Array) -> str:
+    """Kind of the pixels; chroma of half the size needs even sides."""
+    return "yuv444p" if any(side % 2 for side in picture.shape) else "yuv420p"
+
+
 def _coloured(picture: Array) -> Any:
-    """Frame of a player: luma, and chroma of no colour; odd sides are repeated once."""
+    """Frame of a player: luma as it was read, neither stretched nor limited, and no colour."""
     import av
 
-    even = np.pad(picture, [(0, side % 2) for side in picture.shape], "edge")
-    height, width = even.shape
-    planes = np.full((height * 3 // 2, width), 128, np.uint8)
-    planes[:height] = even
-    frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-    # luma is stored as it was read: neither stretched to 16..235 nor back
-    return frame
+    kind = _kind(picture)
+    height = picture.shape[0]
+    planes = np.full((height * 3 if kind == "yuv444p" else height * 3 // 2, picture.shape[1]), 128,
+                     np.uint8)  # fmt: skip
+    planes[:height] = picture
+    if kind == "yuv444p":
+        planes = planes.reshape(3, *picture.shape)
+    return av.VideoFrame.from_ndarray(planes, format=kind)
 
 
 def _array(place: Path, pictures: Iterable[Array]) -> int:

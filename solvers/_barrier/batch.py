@@ -15,7 +15,7 @@ from solvers._barrier.sequential import solve_sequential
 from solvers._barrier.source import Source, set_backbone
 from solvers._barrier.two_frames import solve_two
 from solvers._barrier.weighted import solve_weighted
-from solvers._barrier.workspace import Matrix, new_work
+from solvers._barrier.workspace import Matrix, Number, new_work
 from solvers._compiled import njit
 
 Array = np.ndarray
@@ -66,7 +66,7 @@ def two_frame_points(
     source: Source, weights: Array, rates: Array, levels: Array, points: Points
 ) -> None:
     """Fill `points` for the weighted sum of two distortions, JD, 0 < P_1, 0 < P_2 < inf."""
-    ints, mats, vecs, big = new_work(2)
+    ints, mats, vecs, big = new_work(Number.TWO)
     for i in range(len(rates)):
         set_backbone(source, rates[i], mats, vecs)
         distortion, perception = points.distortion[i], points.perception[i]
@@ -79,5 +79,8 @@ def two_frame_points(
 @njit(cache=True, error_model="numpy")
 def store_scheme(mats: Array, points: Points) -> None:
     """Scheme of the point in the workspace."""
-    points.scheme[0] = mats[Matrix.FULL_GAINS]
-    points.scheme[1] = mats[Matrix.FULL_FACTOR]
+    frames = mats.shape[1]
+    for t in range(frames):  # an assignment of arrays takes two seconds to compile
+        for i in range(frames):
+            points.scheme[0, t, i] = mats[Matrix.FULL_GAINS, t, i]
+            points.scheme[1, t, i] = mats[Matrix.FULL_FACTOR, t, i]

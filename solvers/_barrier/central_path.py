@@ -39,7 +39,7 @@ from solvers._barrier.thresholds import (
     fill_reconstruction,
     reset_singular_vectors,
 )
-from solvers._barrier.workspace import Dim, Index, Matrix, Vector
+from solvers._barrier.workspace import Dim, Index, Matrix, Number, Vector
 from solvers._compiled import njit
 
 Array = np.ndarray
@@ -104,7 +104,7 @@ def start_dual(ints: Array, mats: Array, vecs: Array, tau: float) -> bool:
     for i in range(n):
         for j in range(i + 1):
             mats[Matrix.SECOND_ROOT, i, j] = mats[Matrix.NOISE, i, j]
-    if not cholesky(mats, Matrix.SECOND_ROOT, n):
+    if not cholesky(mats, Matrix.SECOND_ROOT, n, Number.ZERO):
         return False
     for i in range(n):
         for j in range(n):
@@ -129,10 +129,15 @@ def nesterov_todd(mats: Array, vecs: Array, n: int) -> bool:
         for j in range(i + 1):
             mats[Matrix.ROOT, i, j] = mats[Matrix.NOISE, i, j]
             mats[Matrix.SECOND_ROOT, i, j] = mats[Matrix.DUAL, i, j]
-    if not (cholesky(mats, Matrix.ROOT, n) and cholesky(mats, Matrix.SECOND_ROOT, n)):
+    if not (
+        cholesky(mats, Matrix.ROOT, n, Number.ZERO)
+        and cholesky(mats, Matrix.SECOND_ROOT, n, Number.ZERO)
+    ):
         return False
     multiply_factors(mats, Matrix.ROOT, Matrix.SECOND_ROOT, Matrix.PRODUCT, n)
-    orthogonalise_rows(mats, Matrix.PRODUCT, Matrix.ROTATION, vecs, Vector.SCRATCH, n, n)
+    orthogonalise_rows(
+        mats, Matrix.PRODUCT, Matrix.ROTATION, vecs, Vector.SCRATCH, n, n, Number.ZERO
+    )
     for j in range(n):
         for i in range(n):
             mats[Matrix.PRODUCT, j, i] = mats[Matrix.ROTATION, i, j]

@@ -14,7 +14,7 @@ from solvers._barrier.constants import JD
 from solvers._barrier.linear_algebra import orthogonalise_rows
 from solvers._barrier.losses import squared_w2
 from solvers._barrier.source import Source
-from solvers._barrier.workspace import Matrix, Vector
+from solvers._barrier.workspace import Matrix, Number, Vector
 from solvers._compiled import njit
 
 Array = np.ndarray
@@ -39,7 +39,9 @@ def continuation(source: Source, t: int, rank: int, mats: Array, vecs: Array) ->
             for k in range(max(i, j), t):
                 value += source.root[k, i] * mats[Matrix.FULL_FACTOR, k, j]
             mats[Matrix.PRODUCT, i, j] = value
-    orthogonalise_rows(mats, Matrix.PRODUCT, Matrix.ROTATION, vecs, Vector.SCRATCH, t, rank)
+    orthogonalise_rows(
+        mats, Matrix.PRODUCT, Matrix.ROTATION, vecs, Vector.SCRATCH, t, rank, Number.ZERO
+    )
     top, used, wanted = 0.0, 0, 0
     for i in range(t):
         top = max(top, vecs[Vector.SCRATCH, i])

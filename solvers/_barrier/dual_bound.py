@@ -20,7 +20,7 @@ from solvers._barrier.linear_algebra import (
     solve_lower_transposed,
 )
 from solvers._barrier.slots import slope_slot
-from solvers._barrier.workspace import Index, Matrix, Vector
+from solvers._barrier.workspace import Index, Matrix, Number, Vector
 from solvers._compiled import njit
 
 Array = np.ndarray
@@ -43,7 +43,7 @@ def conjugate_slope(mats: Array, slot: int, mu: float, size: int) -> bool:
         for j in range(i + 1):
             mats[Matrix.ROOT, i, j] = -mats[slot, i, j] / mu
         mats[Matrix.ROOT, i, i] += 1.0
-    if not cholesky(mats, Matrix.ROOT, size):
+    if not cholesky(mats, Matrix.ROOT, size, Number.ZERO):
         return False
     for i in range(size):
         solve_lower(mats, Matrix.ROOT, Matrix.CONJUGATE, i, size)
@@ -107,7 +107,7 @@ def weighted_bound(plf: int, frames: int, ints: Array, mats: Array, vecs: Array)
             if plf != JD and i < t:
                 vecs[omega, i] -= mats[Matrix.TRANSITION, t, i] * mats[Matrix.CONJUGATE, t, i]
     # 3. factor Q, without the frames that have no term
-    count = 0
+    count = int(np.int64(0))  # no literal: see solve_sequential
     for t in range(frames):
         used = vecs[omega, t] != 0.0
         for s in range(frames):

@@ -21,7 +21,7 @@ from solvers._barrier.thresholds import (
     fill_reconstruction,
     reset_singular_vectors,
 )
-from solvers._barrier.workspace import Index, Matrix, PerThreshold, Vector
+from solvers._barrier.workspace import Index, Matrix, Number, PerThreshold, Vector
 from solvers._compiled import njit
 
 Array = np.ndarray
@@ -32,10 +32,10 @@ def iterate_bound(
     rank: int, r0: float, mmse: float, ints: Array, mats: Array, vecs: Array
 ) -> float:
     """Lower bound on D_t from the iterate of the program of :func:`set_frame`."""
-    m, slope = rank + 1, slope_slot(mats, 0)
+    m, slope = rank + 1, slope_slot(mats, Number.ZERO)
     variance = target_covariance(rank, r0, mats, vecs)
     mu, level = vecs[Vector.MU, 0], vecs[Vector.LEVEL, 0]
-    target = Matrix.TARGET_COVARIANCE
+    target, own = Matrix.TARGET_COVARIANCE, threshold_slot(Number.ZERO) + PerThreshold.SLOPE
     cost, scale = 0.0, 0.0
     for i in range(m):
         # tr A Phi is the sum of the singular values
@@ -43,7 +43,7 @@ def iterate_bound(
         singular = vecs[Vector.SINGULAR_VALUES, i] if i < ints[Index.RANK, 0] else 0.0
         cost += mats[target, i, i] - singular
         for j in range(m):
-            mats[slope, i, j] = mu * mats[threshold_slot(0) + PerThreshold.SLOPE, i, j]
+            mats[slope, i, j] = mu * mats[own, i, j]
     cost *= mu
     best, share = -np.inf, 1e-15
     while share < 1.0:
@@ -68,7 +68,7 @@ def tight_bound(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: 
     mu I - N = B (mu M0 - Z) B^T. Its bound is below the optimum by the order 1 / mu. Its cost is
     tr A L = mu tr A - mu^2 tr (mu M0 - Z)^-1.
     """
-    m, slope, inner = rank + 1, slope_slot(mats, 0), ints[Index.RANK, 0]
+    m, slope, inner = rank + 1, slope_slot(mats, Number.ZERO), ints[Index.RANK, 0]
     # 1. the continuation, evaluated without its threshold
     level = vecs[Vector.LEVEL, 0]
     fill_reconstruction(ints, mats, vecs, Matrix.GAINS, Matrix.NOISE)
@@ -77,7 +77,7 @@ def tight_bound(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: 
     if not evaluate_thresholds(ints, mats, vecs):
         return 0.0
     # 2. M0 and Z
-    v = threshold_slot(0) + PerThreshold.LEFT_SINGULAR
+    v = threshold_slot(Number.ZERO) + PerThreshold.LEFT_SINGULAR
     for i in range(inner):
         for j in range(inner):
             mats[Matrix.INVERSE_ROOT, i, j] = 0.0
@@ -98,7 +98,7 @@ def tight_bound(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: 
                 mats[Matrix.CONJUGATE, i, j] = value
                 mats[Matrix.ROOT, i, j] = value
         mu *= 3.0
-        if not cholesky(mats, Matrix.ROOT, inner):
+        if not cholesky(mats, Matrix.ROOT, inner, Number.ZERO):
             continue
         for i in range(m):
             for j in range(m):
@@ -112,7 +112,7 @@ def tight_bound(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: 
         for i in range(inner):
             for j in range(inner):
                 mats[Matrix.COLUMN, 0, j] = 1.0 if i == j else 0.0
-            solve_lower(mats, Matrix.ROOT, Matrix.COLUMN, 0, inner)
+            solve_lower(mats, Matrix.ROOT, Matrix.COLUMN, Number.ZERO, inner)
             for j in range(inner):
                 inverse += mats[Matrix.COLUMN, 0, j] ** 2
         own = mu / 3.0
@@ -161,7 +161,7 @@ def least_symmetric(rank: int, n: int, mats: Array, vecs: Array) -> None:
     Z = V z V^T it is sum_ij weight_ij z_ij^2, weight_ij = s_i s_j (s_i + s_j) / 2. Hence
     z_ij = (a_i c_j + a_j c_i) / weight_ij, with c in the basis V and a from Z c = v.
     """
-    basis, values = threshold_slot(0) + PerThreshold.LEFT_SINGULAR, Vector.SINGULAR_VALUES
+    basis, values = threshold_slot(Number.ZERO) + PerThreshold.LEFT_SINGULAR, Vector.SINGULAR_VALUES
     z, a, c = Matrix.WEIGHTED, Vector.SOLUTION, Vector.LAST_ROW
     for i in range(n):
         own, wanted = 0.0, 0.0
@@ -200,9 +200,9 @@ def solve_shifted(n: int, mats: Array, vecs: Array) -> None:
         mats[Matrix.PRODUCT, 0, i] = vecs[Vector.SOLUTION, i]
     for i in range(n):
         mats[Matrix.ROOT, i, i] += 1e-14 * top
-    cholesky(mats, Matrix.ROOT, n)
-    solve_lower(mats, Matrix.ROOT, Matrix.PRODUCT, 0, n)
-    solve_lower_transposed(mats, Matrix.ROOT, Matrix.PRODUCT, 0, n)
+    cholesky(mats, Matrix.ROOT, n, Number.ZERO)
+    solve_lower(mats, Matrix.ROOT, Matrix.PRODUCT, Number.ZERO, n)
+    solve_lower_transposed(mats, Matrix.ROOT, Matrix.PRODUCT, Number.ZERO, n)
     for i in range(n):
         vecs[Vector.SOLUTION, i] = mats[Matrix.PRODUCT, 0, i]
 

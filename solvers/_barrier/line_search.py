@@ -12,7 +12,7 @@ import numpy as np
 
 from solvers._barrier.linear_algebra import cholesky
 from solvers._barrier.thresholds import evaluate_thresholds, fill_reconstruction
-from solvers._barrier.workspace import Dim, Index, Matrix, Vector
+from solvers._barrier.workspace import Dim, Index, Matrix, Number, Vector
 from solvers._compiled import njit
 
 Array = np.ndarray
@@ -39,7 +39,7 @@ def log_barrier(ints: Array, mats: Array, vecs: Array, noise: int) -> float:
     for i in range(n):
         for j in range(i + 1):
             mats[Matrix.SECOND_ROOT, i, j] = mats[noise, i, j]
-    if not cholesky(mats, Matrix.SECOND_ROOT, n):
+    if not cholesky(mats, Matrix.SECOND_ROOT, n, Number.ZERO):
         return np.nan
     total = 0.0
     for i in range(n):
@@ -83,7 +83,7 @@ def primal_length(ints: Array, mats: Array) -> float:
         for i in range(n):
             for j in range(i + 1):
                 mats[Matrix.SECOND_ROOT, i, j] = mats[Matrix.TRIAL_NOISE, i, j]
-        if cholesky(mats, Matrix.SECOND_ROOT, n):
+        if cholesky(mats, Matrix.SECOND_ROOT, n, Number.ZERO):
             break
         step *= 0.9
     return step
@@ -102,7 +102,7 @@ def dual_length(ints: Array, mats: Array, vecs: Array) -> float:
             for j in range(i + 1):
                 move = (step / 0.995) * mats[Matrix.STEP_DUAL, i, j]
                 mats[Matrix.SECOND_ROOT, i, j] = mats[Matrix.DUAL, i, j] + move
-        if cholesky(mats, Matrix.SECOND_ROOT, n):
+        if cholesky(mats, Matrix.SECOND_ROOT, n, Number.ZERO):
             break
         step *= 0.7
     return step

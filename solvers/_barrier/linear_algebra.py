@@ -17,7 +17,7 @@ Array = np.ndarray
 
 
 @njit(cache=True, error_model="numpy")
-def cholesky(a: Array, slot: int, n: int, extra: int = 0) -> bool:
+def cholesky(a: Array, slot: int, n: int, extra: int) -> bool:
     """Overwrite the lower triangle of a by L, a = L L^T; False when a is not positive definite.
 
     Each of the `extra` rows below the block is overwritten by (L^-1 row^T)^T.
@@ -113,7 +113,7 @@ def orthogonalise_rows(
     row: int,
     rows: int,
     columns: int,
-    warm: bool = False,
+    warm: int,
 ) -> None:
     """Singular values of A = a[slot] in values[row], its left singular vectors V in a[rotation].
 
@@ -123,7 +123,7 @@ def orthogonalise_rows(
     first guess of V and a[slot] holds V^T A for it. Convergence is quadratic: the sweep after the
     first one with all angles below 1e-7 would change nothing.
     """
-    if not warm:
+    if warm == 0:
         for i in range(rows):
             for j in range(rows):
                 a[rotation, i, j] = 1.0 if i == j else 0.0

@@ -9,7 +9,7 @@ import numpy as np
 from solvers._barrier.constants import JD
 from solvers._barrier.linear_algebra import append_row, multiply_factors, orthogonalise_rows
 from solvers._barrier.source import Source
-from solvers._barrier.workspace import Big, Matrix, Vector
+from solvers._barrier.workspace import Big, Matrix, Number, Vector
 from solvers._compiled import njit
 
 Array = np.ndarray
@@ -27,7 +27,9 @@ def squared_w2(mats: Array, first: int, second: int, n: int, vecs: Array) -> flo
     for i in range(n):
         for j in range(i + 1):
             total += mats[first, i, j] * mats[first, i, j] + mats[second, i, j] * mats[second, i, j]
-    orthogonalise_rows(mats, Matrix.PRODUCT, Matrix.ROTATION, vecs, Vector.SCRATCH, n, n)
+    orthogonalise_rows(
+        mats, Matrix.PRODUCT, Matrix.ROTATION, vecs, Vector.SCRATCH, n, n, Number.ZERO
+    )
     for i in range(n):
         total -= 2.0 * vecs[Vector.SCRATCH, i]
     return max(total, 0.0)

@@ -20,7 +20,7 @@ import numpy as np
 from solvers._barrier.constants import JD
 from solvers._barrier.linear_algebra import cholesky
 from solvers._barrier.source import Source
-from solvers._barrier.workspace import Index, Matrix, Vector
+from solvers._barrier.workspace import Index, Matrix, Number, Vector
 from solvers._compiled import njit
 
 Array = np.ndarray
@@ -111,7 +111,7 @@ def restore_frames(source: Source, n: int, ints: Array, mats: Array, vecs: Array
     for i in range(n):
         for j in range(i + 1):
             mats[Matrix.ROOT, i, j] = mats[Matrix.NOISE, i, j]
-    cholesky(mats, Matrix.ROOT, n)
+    cholesky(mats, Matrix.ROOT, n, Number.ZERO)
     for t in range(frames):
         i = ints[Index.OWNER, t]
         if i == RECONSTRUCTS_ESTIMATE:

@@ -19,7 +19,7 @@ from solvers._barrier.linear_algebra import (
     solve_lower_transposed,
 )
 from solvers._barrier.slots import threshold_slot, tie_slot, tied_slot
-from solvers._barrier.workspace import Dim, Entry, Index, Matrix, PerThreshold, Vector
+from solvers._barrier.workspace import Dim, Entry, Index, Matrix, Number, PerThreshold, Vector
 from solvers._compiled import njit
 
 Array = np.ndarray
@@ -75,7 +75,7 @@ def evaluate_thresholds(ints: Array, mats: Array, vecs: Array) -> bool:
     for i in range(m):
         for j in range(i + 1):
             mats[Matrix.ROOT, i, j] = mats[Matrix.RECONSTRUCTION, i, j]
-    if not cholesky(mats, Matrix.ROOT, m):
+    if not cholesky(mats, Matrix.ROOT, m, Number.ZERO):
         return False
     for k in range(ints[Index.DIMS, Dim.THRESHOLDS]):
         if not evaluate_threshold(ints, mats, vecs, k):
@@ -119,7 +119,7 @@ def evaluate_threshold(ints: Array, mats: Array, vecs: Array, k: int) -> bool:
             for i in range(j, size):
                 value += mats[u, i, a] * mats[Matrix.ROOT, i, j]
             mats[Matrix.PRODUCT, a, j] = value
-    orthogonalise_rows(mats, Matrix.PRODUCT, v, vecs, row, rank, size, True)
+    orthogonalise_rows(mats, Matrix.PRODUCT, v, vecs, row, rank, size, Number.ONE)
     # 3. slack
     for a in range(rank):
         total -= 2.0 * vecs[row, a]

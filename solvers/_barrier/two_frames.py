@@ -39,7 +39,7 @@ from solvers._barrier.two_frames_equations import (
     gradient_of,
     slacks,
 )
-from solvers._barrier.workspace import Big, Matrix, Vector
+from solvers._barrier.workspace import Big, Matrix, Number, Vector
 from solvers._compiled import njit
 
 Array = np.ndarray
@@ -103,12 +103,12 @@ def minimise_two(
         v1, v2, v3 = fill_system(problem, (a, b, c), (s, u, v), (q1, q2, q3), mu, slack, tau, big)
         x, y, z = covariance_of((a, b, c), (s, u, v))
         t1, t2, t3, f = gradient_of(target, (x, y, z), determinant((a, b, c), (s, u, v)))
-        if not cholesky(big, Big.SYSTEM, 6, 1):
+        if not cholesky(big, Big.SYSTEM, Number.SIX, Number.ONE):
             return (a, b, c), (s, u, v), mu, objective, STALLED
         slope = 0.0
         for i in range(6):
             slope -= big[Big.SYSTEM, 6, i] ** 2
-        solve_lower_transposed(big, Big.SYSTEM, Big.SYSTEM, 6, 6)
+        solve_lower_transposed(big, Big.SYSTEM, Big.SYSTEM, Number.SIX, Number.SIX)
         da, db, dc = big[Big.SYSTEM, 6, 0], big[Big.SYSTEM, 6, 1], big[Big.SYSTEM, 6, 2]
         dx, dy, dz = big[Big.SYSTEM, 6, 3], big[Big.SYSTEM, 6, 4], big[Big.SYSTEM, 6, 5]
         ds = dx - 2.0 * a * da
@@ -192,9 +192,10 @@ def certify(
         vecs[Vector.BOUND_MU, t], vecs[Vector.BOUND_COST, t] = mu[t], 0.0
     if levels[0] < np.inf:
         ratio = math.sqrt(p / h[0])
-        mats[slope_slot(mats, 0), 0, 0] = mu[0] * (1.0 - ratio)
+        slot = slope_slot(mats, Number.ZERO)
+        mats[slot, 0, 0] = mu[0] * (1.0 - ratio)
         vecs[Vector.BOUND_COST, 0] = mu[0] * p * (1.0 - 1.0 / ratio)
-    slot = slope_slot(mats, 1)
+    slot = slope_slot(mats, Number.ONE)
     mats[slot, 0, 0], mats[slot, 1, 1] = mu[1] * (1.0 - t1 / f), mu[1] * (1.0 - t3 / f)
     mats[slot, 0, 1] = mats[slot, 1, 0] = -0.5 * mu[1] * t2 / f
     vecs[Vector.BOUND_COST, 1] = mu[1] * (p + r - f)

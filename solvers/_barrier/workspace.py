@@ -155,6 +155,15 @@ class _Entry(NamedTuple):
     TIED: int = 2  # linear in a row of K
 
 
+class _Number(NamedTuple):
+    """Numbers that kernels get as arguments: for a literal, numba compiles the kernel once more."""
+
+    ZERO: int = 0
+    ONE: int = 1
+    TWO: int = 2
+    SIX: int = 6
+
+
 Matrix = _Matrix()
 PerThreshold = _PerThreshold()
 Vector = _Vector()
@@ -162,6 +171,7 @@ Index = _Index()
 Dim = _Dim()
 Big = _Big()
 Entry = _Entry()
+Number = _Number()
 
 
 @njit(cache=True)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+_NO_RATE = Fraction(25)  # frames a second of a clip that says none
+
 
 def encode(
     clip: Annotated[
@@ -37,12 +39,13 @@ def encode(
         int | None, typer.Option(help="Number of frames to encode; all by default.")
     ] = None,
     fps: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="25 or 30000/1001",
-            help="Frames a second of the decoded videos; that of the clip is not read.",
+            help="Frames a second of the decoded videos; by default those of the clip, or 25.",
+            show_default=False,
         ),
-    ] = "25",
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the dither, which the file carries.")] = 0,
     json: inputs.Json = False,
 ) -> None:
@@ -53,15 +56,16 @@ def encode(
     rdp encode --sample --bpp 0.1 -o out.rdp
     """
     from rdp._files import replacing
-    from rdp.clip import luma_frames, sample_clip
+    from rdp.clip import frame_rate, luma_frames, sample_clip
     from rdp.clip_codec import encode_clip
 
     if sample == (clip is not None):
         raise ValueError("clip: expected a path or --sample, got " + ("both" if sample else "none"))
     path = sample_clip() if clip is None else clip
+    rate = (frame_rate(path) or _NO_RATE) if fps is None else _rate(fps)
     with output.counted("frame") as count:
         found = encode_clip(
-            lambda: luma_frames(path, start, frames), bpp, first_bpp, seed, _rate(fps), count
+            lambda: luma_frames(path, start, frames), bpp, first_bpp, seed, rate, count
         )
     with replacing(out, "wb") as file:
         file.write(found.data)
@@ -71,9 +75,16 @@ def encode(
         "frames": len(found.frame_bits),
         "width": found.size[1],
         "height": found.size[0],
+        "fps": float(rate),
         "bits_per_pixel": found.bits_per_pixel,
         "first_bits_per_pixel": float(found.frame_bits[0] / (found.size[0] * found.size[1])),
     }
+    first_bits = found.first_bits / (found.size[0] * found.size[1])
+    if first_bpp is not None and first_bits > first_bpp:
+        typer.echo(
+            f"first_bpp: {first_bpp:g} is too few: the coarsest quality takes {first_bits:.4g}",
+            err=True,
+        )
     if found.bits_per_pixel > bpp:
         typer.echo(
             f"bpp: {bpp:g} is too few: the coarsest quality takes {found.bits_per_pixel:.4g}",

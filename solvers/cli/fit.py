@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -84,14 +85,15 @@ def fit(
     rates = _rates(bpp)
     path = sample_clip() if clip is None else clip
     chosen = _order(order)
-    found = fit_clip(path, block, transform, start, frames, chosen)
+    with output.counted("frame", frames) as count:
+        found = fit_clip(path, block, transform, start, frames, chosen, count)
     shares = found.failing(level)
     windows = [] if window is None else [window]
     prediction = predict(found.source(horizon), rates, found.modes, first, windows=windows)
     if csv is not None:
         output.write_csv(prediction.to_dataframe(), csv)
     if plot is not None:
-        output.write_plot(plot, 7.0, 2.6, lambda figure: _draw(figure, prediction))
+        output.write_plot(plot, 8.4, 2.6, lambda figure: _draw(figure, found, prediction))
     long_run = None if found.orders is None else _long_run(found, found.orders, rates)
     if json:
         content = _content(found, level, shares, prediction)
@@ -183,6 +185,8 @@ def _rates(text: str) -> Any:
 
 def _report(found: ClipFit, level: float, shares: dict[str, float]) -> None:
     """Print what was measured."""
+    for warning in _warnings(found, level, shares):
+        typer.echo(f"warning: {warning}")
     frames, height, width = found.shape
     kind = "block DCT" if found.transform == "block" else "frequencies of the frame DCT in a cell"
     typer.echo(found.name)
@@ -221,6 +225,30 @@ def _report(found: ClipFit, level: float, shares: dict[str, float]) -> None:
     )
 
 
+def _warnings(found: ClipFit, level: float, shares: dict[str, float]) -> list[str]:
+    """Say where the model does not hold, so that its curves are a guide and no bound."""
+    words = []
+    if found.cuts:
+        words.append(
+            f"{found.cuts} of {found.shape[0]} frames begin a new scene, and a Gauss-Markov source "
+            "has none: fit each scene (--start, --frames)"
+        )
+    wrong = [
+        f"in {shares[name]:.0%} of the modes the innovations {what}"
+        for name, what in (
+            ("kurtosis", "are not Gaussian"),
+            ("whiteness", "depend on the frames before (try --order auto)"),
+        )
+        if shares[name] > max(0.05, 5 * level)
+    ]
+    if wrong:
+        words.append(
+            f"{', and '.join(wrong)}: the curves are those of the model, and a codec for this clip "
+            "may be above or below them"
+        )
+    return words
+
+
 def _measured(value: float, error: float, digits: int) -> str:
     """Value and standard error, or a dash for nan."""
     return "-" if np.isnan(value) else f"{value:.{digits}f} +- {error:.{digits}f}"
@@ -253,14 +281,16 @@ def _predicted(prediction: Prediction) -> None:
     output.show_table(heads, rows, f"Predicted PSNR over {frames} frames, and universality penalty")
 
 
-def _draw(figure: Any, prediction: Prediction) -> None:
-    from solvers.plotting import predicted_frames, predicted_rates
+def _draw(figure: Any, found: ClipFit, prediction: Prediction) -> None:
+    from solvers.plotting import predicted_frames, predicted_losses, predicted_rates
 
     table = prediction.to_dataframe()
-    left, right = figure.subplots(1, 2)
-    predicted_rates(table, left)
+    left, middle, right = figure.subplots(1, 3)
+    predicted_rates(table, left).set_title(f"{prediction.rates.shape[1]} frames")
+    predicted_losses(table, middle).set_title("thin: MMSE encoder")
     predicted_frames(table, right)
-    left.legend(title="thin: MMSE encoder")
+    left.legend()
+    figure.suptitle(f"{Path(found.name).name}: Gauss-Markov model of its modes")
 
 
 def _content(
@@ -278,6 +308,7 @@ def _content(
             "innovation": found.innovation,
             "repeated": found.repeated,
             "cuts": found.cuts,
+            "warnings": _warnings(found, level, shares),
         },
         "modes": {
             "transform": found.transform,

@@ -411,6 +411,8 @@ class _Modes:
 
     def passes(self, kernel: str, *scalars: float, out: Array | None = None) -> list[Any]:
         """Run a kernel over the chunks of modes, in order."""
+        from solvers._compiled import announced
+
         function = getattr(_kernels(), kernel)
         arrays = self.arrays if out is None else (*self.arrays, out)
 
@@ -420,7 +422,8 @@ class _Modes:
             return function(*inputs[:3], *scalars, *inputs[3:])
 
         firsts = range(0, len(self.arrays[0]), _CHUNK)
-        return list((self.pool.map if self.pool else map)(one, firsts))
+        with announced(function, "vector frames", "a few seconds"):
+            return list((self.pool.map if self.pool else map)(one, firsts))
 
 
 def _kernels() -> Any:

@@ -18,6 +18,7 @@ from neural.__main__ import OVERLAY, main  # noqa: E402
 from neural.evaluation.record import record_of  # noqa: E402
 from neural.evaluation.record import trained as training_of  # noqa: E402
 from neural.experiment import Experiment  # noqa: E402
+from neural.training.checkpoint import save  # noqa: E402
 from rdp.operating_point import load_points  # noqa: E402
 from tests.neural.small_clips import NETWORKS  # noqa: E402
 
@@ -110,6 +111,13 @@ def test_status_says_what_is_done(config, tmp_path, capsys):
     lines = [{"step": 3, "seconds": 60.0}, {"step": 5, "seconds": 90.0}, {"step": 7, "seconds": 30}]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "own" / "log.jsonl").write_text(text + '{"step": 9, "sec')  # a line on its way
+    assert status()[1]["own"].startswith("missing 0 of")  # a log alone is no use to a restart
+    checkpoint = folder / "own" / "checkpoint.pt"
+    save(checkpoint, {"step": 5})
+    assert status()[1]["own"] == "under way 5 of 10 steps, 1.5 min"  # behind the log
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1])
+    assert status()[1]["own"].startswith("damaged 0 of")
+    save(checkpoint, {"step": 7})
     code, found = status()
     assert code == 1
     assert found["mmse"].startswith("done 20 of 20 steps")
@@ -118,6 +126,11 @@ def test_status_says_what_is_done(config, tmp_path, capsys):
     shutil.rmtree(folder / "own")
     assert run("train", config, tmp_path) == 0
     assert status()[0] == 0
+    longer = config.read_text().replace("steps = 20", "steps = 30")
+    assert longer != config.read_text()
+    config.write_text(longer)
+    assert status()[1]["mmse"].startswith("changed 20 of 30 steps")  # training refuses it
+    assert run("train", config, tmp_path) == 2
 
 
 def test_the_same_seed_gives_the_same_model(config, tmp_path):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -126,6 +127,26 @@ def test_a_lock_is_held_by_one_and_released_by_a_kill(tmp_path):
     process.communicate()
     with locked(path):
         pass
+
+
+def test_the_lock_of_windows(tmp_path, monkeypatch):
+    """The branch for Windows, with a stand-in for its module: the first byte, without waiting."""
+    held = set()
+
+    def locking(handle, mode, count):
+        assert (mode, count) == ("at once", 1)
+        assert os.lseek(handle, 0, os.SEEK_CUR) == 0
+        if len(held) == 1:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        held.add(handle)
+
+    stand_in = SimpleNamespace(locking=locking, LK_NBLCK="at once")
+    monkeypatch.setitem(sys.modules, "msvcrt", stand_in)
+    monkeypatch.setattr(sys, "platform", "win32")
+    path = tmp_path / "lock"
+    path.write_bytes(b"some bytes")
+    with locked(path), pytest.raises(ValueError, match="lock: expected a folder that no other"):
+        locked(path).__enter__()
 
 
 SAVING = """

@@ -199,6 +199,8 @@ def test_wrong_arguments_are_named():
         lower_bound(problem, np.zeros(3), slope)
     with pytest.raises(ValueError, match="slope: expected shape"):
         lower_bound(problem, mu, np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="mu: expected values >= 0"):
+        lower_bound(problem, np.array([-1e-9, 0]), slope)
     with pytest.raises(ValueError, match="inf only where"):
         lower_bound(problem, np.array([np.inf, 0]), slope)
     with pytest.raises(ValueError, match="expected the scheme"):

@@ -6,7 +6,7 @@ import pytest
 
 from rdp import GaussMarkov
 from rdp.perception import LOSSES
-from solvers.plotting import STYLES, curves, predicted_frames, predicted_rates
+from solvers.plotting import STYLES, curves, predicted_frames, predicted_losses, predicted_rates
 from solvers.prediction import predict
 
 
@@ -38,6 +38,18 @@ def test_predicted_rates_are_those_of_the_prediction(prediction):
     for drawn, plf in zip(ax.lines, LOSSES, strict=False):
         np.testing.assert_allclose(drawn.get_ydata(), prediction.psnr(plf))
     np.testing.assert_allclose(ax.lines[4].get_ydata(), prediction.psnr("FMD", "mmse"))
+
+
+def test_predicted_losses_are_differences_of_the_prediction(prediction):
+    ax = predicted_losses(prediction.to_dataframe())
+    assert ax.get_ylabel() == "dB below MMSE"
+    drawn = {curve.get_label(): curve.get_ydata() for curve in ax.get_lines()}
+    best = prediction.psnr("MMSE")
+    for plf in ("FMD", "JD", "SA"):
+        np.testing.assert_allclose(drawn[f"PLF-{plf}"], best - prediction.psnr(plf), atol=1e-9)
+    thin = [curve.get_ydata() for curve in ax.get_lines() if curve.get_linewidth() < 1]
+    expected = [best - prediction.psnr(plf, "mmse") for plf in ("FMD", "JD", "SA")]
+    np.testing.assert_allclose(thin, expected, atol=1e-9)
 
 
 def test_predicted_frames_are_those_at_the_middle_rate(prediction):

@@ -99,6 +99,43 @@ def test_a_bomb_is_refused_before_memory_is_taken(tmp_path, name, inside):
     assert "memory" not in run.stdout  # it was not even asked for
 
 
+@pytest.mark.parametrize("name", ["a.y4m", "a.ppm"])
+def test_the_refusal_says_what_is_wrong(tmp_path, name):
+    (tmp_path / name).write_bytes(BOMBS[name](tmp_path / name))
+    with pytest.raises(ClipError, match="not a video, or truncated or damaged"):
+        read_luma(tmp_path / name)
+
+
+TAKEN = """
+import sys
+import av, numpy
+from rdp.clip import ClipError, read_luma
+def largest():
+    return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+before = largest()
+try:
+    read_luma(sys.argv[1])
+except ClipError:
+    print((largest() - before) >> 10)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads memory as Linux tells it")
+@pytest.mark.parametrize("name", ["a.png", "a.avi"])
+def test_the_decoders_know_the_limit(tmp_path, name):
+    """Without it they decode a picture of 256 million samples, only to find its size."""
+    path = tmp_path / name
+    path.write_bytes(BOMBS[name](path))
+    run = subprocess.run(
+        [sys.executable, "-c", TAKEN, str(path)],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(run.stdout) < 100  # MiB; 240 and 730 without the limit
+
+
 def test_a_picture_is_converted_some_rows_at_a_time(tmp_path, pictures, monkeypatch):  # noqa: F811
     rgb = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     np.save(tmp_path / "a.npy", rgb)

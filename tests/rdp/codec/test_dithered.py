@@ -137,6 +137,11 @@ def test_forged_headers_raise_and_take_no_memory():
             read(pack(KIND, forged, chunks))
     with pytest.raises(CorruptStream, match="expected at most 10 values"):
         read(small_stream(), max_samples=10)
+    limited = DitheredCodec.at_rates(GaussMarkov.stationary(0.9, 2), [1.0, 2.0], levels=4)
+    header, chunks = unpack(limited.encode(limited.source.sample(16, rng=0), seed=7), KIND)
+    assert read(pack(KIND, header, chunks)).codec.levels == 4  # the last number of the header
+    with pytest.raises(CorruptStream):
+        read(pack(KIND, header + b"\0", chunks))
 
 
 def silent_stream(n, frames=1, modes=1):

@@ -1,10 +1,13 @@
 """`rdp encode` and `rdp decode`."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
-from rdp.clip import read_luma, sample_clip
+from rdp.clip import frame_rate, read_luma, sample_clip
 from rdp.clip_codec import decode_clip
+from rdp.clip_codec.write import write_frames
 from tests.solvers.cli.commands import answer, refused, run
 
 ENCODE = ["encode", "--sample", "--frames", "6", "--bpp", "0.3"]
@@ -66,6 +69,32 @@ def test_a_rate_that_no_quality_reaches_is_named(tmp_path):
     assert "bpp: 1e-06 is too few: the coarsest quality takes 0.0" in few.stderr
     enough = run("encode", "--sample", "--frames", "2", "--bpp", "0.5", "-o", tmp_path / "x.rdp")
     assert "too few" not in enough.stderr
+
+
+def test_a_first_frame_that_no_quality_makes_so_small_is_named(tmp_path):
+    words = ["encode", "--sample", "--frames", "2", "--bpp", "0.5", "-o", tmp_path / "x.rdp"]
+    few = run(*words, "--first-bpp", "1e-5")
+    assert few.exit_code == 0
+    assert "first_bpp: 1e-05 is too few: the coarsest quality takes 0.0" in few.stderr
+    assert "too few" not in run(*words, "--first-bpp", "0.1").stderr
+
+
+@pytest.mark.parametrize("name", ["odd.mp4", "odd.mkv"])
+def test_a_clip_with_odd_sides_keeps_size_and_rate(tmp_path, name):
+    luma = np.random.default_rng(0).normal(128, 20, (3, 33, 41)).clip(0, 255)
+    write_frames(tmp_path / "in.mkv", luma, Fraction(30000, 1001))
+    assert frame_rate(tmp_path / "in.mkv") == Fraction(30000, 1001)
+    assert answer("encode", tmp_path / "in.mkv", "-o", tmp_path / "x.rdp")["fps"] == 30000 / 1001
+    assert run("decode", tmp_path / "x.rdp", "-o", tmp_path / name).exit_code == 0
+    assert frame_rate(tmp_path / name) == Fraction(30000, 1001)
+    assert read_luma(tmp_path / name).shape == luma.shape
+    measured = answer("measure", tmp_path / "in.mkv", tmp_path / name, "--plf", "JD")
+    assert measured[0]["plf"] == "JD"
+    slow = answer("encode", tmp_path / "in.mkv", "-o", tmp_path / "x.rdp", "--fps", "10")
+    assert slow["fps"] == 10
+    np.save(tmp_path / "in.npy", luma.astype(np.uint8))
+    assert frame_rate(tmp_path / "in.npy") is None
+    assert answer("encode", tmp_path / "in.npy", "-o", tmp_path / "x.rdp")["fps"] == 25
 
 
 def test_wrong_input_is_one_line(coded, tmp_path):

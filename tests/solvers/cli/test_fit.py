@@ -37,6 +37,28 @@ def test_fit_prints_a_report():
     assert f"{fit.rho[0]:.4f} +- {fit.rho_se[0]:.4f}" in result.stdout
 
 
+def test_a_model_that_does_not_hold_is_said_on_top(tmp_path):
+    first = run(*FIT).stdout.splitlines()[0]
+    assert first.startswith("warning: in ")
+    assert "are not Gaussian" in first
+    rng = np.random.default_rng(0)
+    scenes = [128 + 40 * rng.normal(size=(32, 32)) for _ in range(3)]
+    cut = np.repeat(scenes, 4, axis=0) + rng.normal(size=(12, 32, 32))
+    np.save(tmp_path / "cut.npy", cut.clip(0, 255).astype(np.uint8))
+    words = ["fit", tmp_path / "cut.npy", "--bpp", "1", "--horizon", "2"]
+    assert run(*words).stdout.startswith("warning: 2 of 12 frames begin a new scene")
+    assert answer(*words)["clip"]["warnings"][0].startswith("2 of 12 frames")
+
+
+def test_a_clip_of_the_model_has_no_warning(tmp_path):
+    rng, luma = np.random.default_rng(0), np.zeros((40, 32, 32))
+    for t in range(1, 40):
+        luma[t] = 0.9 * luma[t - 1] + 8 * rng.normal(size=(32, 32))
+    np.save(tmp_path / "model.npy", ((128 + luma[10:]) / 255).clip(0, 1))
+    words = ["fit", tmp_path / "model.npy", "--bpp", "1", "--horizon", "2"]
+    assert answer(*words)["clip"]["warnings"] == []
+
+
 def test_fit_of_a_clip_without_innovations_reports_null(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (1, 16, 16), dtype=np.uint8)
     np.save(tmp_path / "still.npy", np.repeat(picture, 3, axis=0))
@@ -56,6 +78,7 @@ def test_fit_writes_csv_and_plot(tmp_path):
         *("bits_per_pixel", "plf", "encoder", "frame", "rate", "mse", "psnr_db")
     }
     assert (tmp_path / "fit.svg").stat().st_size > 2000
+    assert "big_buck_bunny_320x180.mp4" in (tmp_path / "fit.svg").read_text()
 
 
 def test_fit_takes_a_range_of_rates_and_a_frame_transform():
