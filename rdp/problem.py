@@ -143,6 +143,12 @@ class Problem:
         """Whether the source is a GaussMarkov, which most methods need."""
         return isinstance(self.source, GaussMarkov)
 
+    @property
+    def markov(self) -> bool:
+        """Whether a frame says all about the later ones: a GaussMarkov, or one state."""
+        source: object = self.source
+        return not isinstance(source, LinearFrames) or source.order == 1
+
     def need_first_order(self, what: str) -> None:
         """Raise ValueError unless the source is a GaussMarkov.
 
@@ -157,11 +163,11 @@ class Problem:
     def scheme_and_bound(self) -> bool:
         """Whether what is best may lie between a scheme and a bound: the status "achievable".
 
-        So it is with limited common randomness, and for sources of higher order with weights and
-        the optimal encoder.
+        So it is with limited common randomness, and with weights and the optimal encoder for
+        sources of more than one state.
         """
         free = self.weights is not None and self.encoder == "optimal"
-        return self.limited or (free and not self.first_order)
+        return self.limited or (free and not self.markov)
 
     @property
     def limited(self) -> bool:

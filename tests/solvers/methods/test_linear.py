@@ -163,13 +163,10 @@ def test_what_needs_first_order_says_so_and_names_another_way():
     [
         ({"perception": CP(0.0)}, "PLF-CP with sources of higher order"),
         (
-            {"perception": JD(0.1)},
-            "positive thresholds of PLF-JD .* sequential objective; give",
+            {"perception": JD([0.1, 0.2, 0.1], window=2)},
+            r"thresholds of PLF-JD\(2\) .* that decrease, with the sequential objective",
         ),
-        ({"perception": SA(0.0), "weights": 1.0}, "PLF-SA .* encoder 'optimal'; take encoder"),
-        ({"perception": JD(0.0, window=2), "weights": 1.0}, r"PLF-JD\(2\) .* encoder 'optimal'"),
-        ({"perception": FMD(0.0), "weights": 1.0}, "PLF-FMD .* encoder 'optimal'; take encoder"),
-        ({"rates": [1.0, 0.0, 1.0], "weights": 1.0}, "at rates 0 or inf; take encoder 'mmse'"),
+        ({"rates": [np.inf, 1.0, 1.0], "weights": 1.0}, "at infinite rates; take encoder 'mmse'"),
         ({"rates": [1.0, np.inf, 1.0]}, "an infinite rate after a finite one"),
     ],
 )
