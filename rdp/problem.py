@@ -45,7 +45,8 @@ class Problem:
     encoder : {"optimal", "mmse"}
         Encoder designed for this problem, or the encoder designed for mean squared error alone.
         For sources of higher order "mmse" measures the frame itself, which gives the least m_1,
-        then the least m_2, and so on.
+        then the least m_2, and so on. The long run has another encoder of that name: that of the
+        least mean m_t (`solvers.steady_state`).
     common_randomness : float or (T,) array, >= 0, bits per frame
         Random bits that encoder and decoder share, for each frame. inf is no limit; a finite number
         is for scalar frames, PLF-FMD and PLF-JD, at threshold 0.

@@ -45,8 +45,8 @@ class SteadyState:
         MMSE distortion m_t, below which no D_t can be.
     method : str
         "closed-form", "fixed-point" (PLF-JD(w)), or "finite-horizon" (PLF-SA at P > 0). For sources
-        of higher order "filter", "matrix-inequality" (PLF-JD), "fixed-point" (PLF-SA) or
-        "finite-horizon" (PLF-JD(w)).
+        of higher order "filter", "matrix-inequality" (PLF-JD), "spectrum" (PLF-JD at P > 0),
+        "fixed-point" (PLF-SA), "bounds" (PLF-SA at P > 0) or "finite-horizon" (PLF-JD(w)).
     error : float
         Bound on the distance to the limit, relative to the variance: rounding for explicit values
         and fixed points, and what the last period changed, times what is left of it, for a finite
@@ -56,7 +56,8 @@ class SteadyState:
     lower_bound : float or None
         For sources of higher order at a constant rate, a certified bound of the mean: of all
         encoders without a loss, under PLF-FMD and CP, and under PLF-JD with the encoder "optimal";
-        of all decoders of this encoder under PLF-JD with "mmse" (at any rates). None elsewhere.
+        of all decoders of this encoder under PLF-JD with "mmse" (at any rates), and under PLF-SA at
+        P > 0. None elsewhere.
     measurement : (n,) array or None
         For sources of higher order, the direction of the state that the encoder measures.
     """
@@ -171,8 +172,10 @@ def steady_state(
         For JD at P = 0: number of consecutive frames that the loss sees, if the loss does not bring
         one. None is all.
     encoder : {"mmse", "optimal"}
-        Encoder of least mean squared error, or, for sources of higher order, the one made for
-        PLF-JD. For sources of first order both are the same.
+        Encoder of least mean squared error in the long run at the mean rate, or, for sources of
+        higher order, the one made for PLF-JD. For sources of first order both are the same. The
+        encoder "mmse" of a `Problem` is another one: it measures the frame itself, as its first
+        frames count first.
 
     Returns
     -------
@@ -184,8 +187,9 @@ def steady_state(
         The source is not stationary, bad rates, a window without JD, an unknown encoder.
     SolverError
         JD at P > 0 with rates that change, or a window; a horizon of 64 frames is too short for SA
-        at P > 0. For sources of higher order: JD or SA at P > 0, the encoder "optimal" for SA, a
-        window or rates that change, poles too near the circle for float64.
+        at P > 0. For sources of higher order: JD at P > 0 with a window, or with rates or
+        thresholds that change; the encoder "optimal" for SA, JD at P > 0, a window or rates that
+        change; poles too near the circle for float64.
 
     Notes
     -----
@@ -200,7 +204,8 @@ def steady_state(
     direction of the state, the best one for the mean squared error at the mean rate. No loss, FMD
     and CP at any P, SA and JD(w) at P = 0 have the decoder of the sequential objective. JD at P = 0
     is the decoder of least *mean* distortion, by a matrix inequality and its dual; a sequential
-    decoder may lose to it.
+    decoder may lose to it. So is JD at P > 0, from spectra (:mod:`solvers.linear.spectral_near`).
+    SA at P > 0 has a scheme and a lower bound, and what is between is open.
 
     Examples
     --------

@@ -147,8 +147,10 @@ def test_edges():
 
 def test_what_is_not_covered_is_refused_by_name():
     refused = [
-        (PAIR, 0.5, JD(0.1), {}, "PLF-JD at P > 0 needs a first-order source"),
-        (PAIR, 0.5, SA(0.1), {}, "PLF-SA at P > 0 needs a first-order source"),
+        (PAIR, [0.5, 1.0], JD(0.1), {}, "P > 0 with rates or thresholds that change is open"),
+        (PAIR, [0.5, 0.5], JD([0.1, 0.0]), {}, "P > 0 with rates or thresholds that change"),
+        (PAIR, 0.5, JD(0.1, window=2), {}, "P > 0 with a window is open"),
+        (PAIR, 0.5, JD(0.1), {"encoder": "optimal"}, "P > 0 with encoder 'optimal' is open"),
         (PAIR, 0.5, SA(0.0), {"encoder": "optimal"}, "'optimal' is not known for PLF-SA"),
         (PAIR, 0.5, JD(0.0, window=2), {"encoder": "optimal"}, r"not known for PLF-JD\(2\)"),
         (PAIR, [0.5, 1.0], None, {"encoder": "optimal"}, "not known for rates that change"),
