@@ -8,15 +8,15 @@ The threshold is on the rho-bar distance of the processes, which for stationary 
           \int (\sqrt S - \sqrt H)^2 \le P,
 
 means over frequency: convex in (K, H). **Bound** (derived in this project). For any strictly
-anticausal F let :math:`v = \Phi + F`; since :math:`\langle F, K \rangle = 0`, the minimum over K and
-H and the maximum over the multiplier are explicit,
+anticausal F let :math:`v = \Phi + F`; since :math:`\langle F, K \rangle = 0`, the minimum over K
+and H and the maximum over the multiplier are explicit,
 
 .. math:: D \ge \sigma^2 - \|v\|^2 + (W - \sqrt P)_+^2, \qquad W = \| |v| - \sqrt S \| .
 
 F = 0 is the formula of PLF-FMD with spectra in the place of variances. At the best F the filter
-:math:`K = (1 - \theta) v + \theta \sqrt S\, v / |v|`, :math:`\theta = 1 - \sqrt P / W`, is causal and
-reaches the bound. F is found by a quasi-Newton method; K is then made causal and its noise chosen so
-that the threshold is kept.
+:math:`K = (1 - \theta) v + \theta \sqrt S\, v / |v|`, with :math:`\theta = 1 - \sqrt P / W`, is
+causal and reaches the bound. F is found by a quasi-Newton method; K is then made causal and its
+noise chosen so that the threshold is kept.
 """
 
 from __future__ import annotations

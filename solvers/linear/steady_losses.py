@@ -11,8 +11,8 @@ The encoder measures one direction of the state; the Kalman filter settles to ga
         Q_t = A (Q_{t-1} - g_{t-1} g_{t-1}^T) A^T + \gamma_t \gamma_t^T,
 
 with the smallest deviation :math:`\hat s_t` that the threshold allows and :math:`g_t` along
-:math:`Q_t h`. PLF-JD takes the decoder of least mean distortion: at P = 0 `steady_decoder`, above it
-and at a constant rate `spectral_near`. PLF-JD(w) is the end of a long sequence of the sequential
+:math:`Q_t h`. PLF-JD takes the decoder of least mean distortion: at P = 0 `steady_decoder`, above
+it and at a constant rate `spectral_near`. PLF-JD(w) is the end of a long sequence of the sequential
 rule. PLF-SA at P = 0 is the sequential rule. Above it the value is that of a scheme: the mean given
 the past is kept and its deviation alone is smaller, which is within the threshold; the bound is
 PLF-FMD, whose constraint is a part of that of PLF-SA.

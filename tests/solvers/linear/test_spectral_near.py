@@ -49,7 +49,7 @@ def test_threshold_0_is_the_limit_and_the_matrix_inequality():
 
 
 def test_simulation_reaches_distortion_and_distance():
-    """Encoder and filter as a difference equation; the spectrum of what comes out by its moments."""
+    """Encoder and filter as a difference equation; what comes out has the power of its spectrum."""
     level, frames, n = 0.001, 400, 400
     found = spectral_near(PAIR, 0.5, level)
     state = steady_state(PAIR, 0.5, JD(level))
@@ -144,5 +144,5 @@ def test_edges():
     with pytest.raises(ValueError, match="level: expected"):
         spectral_near(PAIR, 0.5, 0.0)
     for loss in (JD(0.01), SA(0.01)):
-        with pytest.raises(SolverError, match=f"no closed form for PLF-{loss.name} at P > 0; solve"):
+        with pytest.raises(SolverError, match=f"form for PLF-{loss.name} at P > 0; solve a Pro"):
             steady_state(PAIR, 0.5, loss).approach(2)
