@@ -24,6 +24,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rdp.linear_source import LinearSource, scalar
+from solvers.linear._direction import settled
 from solvers.linear.measurement import Representation, represent
 
 Array = np.ndarray
@@ -31,7 +32,6 @@ Array = np.ndarray
 Cost = Callable[[Representation], tuple[float, Array, Array]]
 
 _FEW = 64  # unknowns of Newton's method
-_STEP = 1e-5  # of the differences that give its matrix
 
 
 def worth(sent: Representation, costs: Array, pulls: Array) -> tuple[Array, Array]:
@@ -111,27 +111,9 @@ def better_directions(source: LinearSource, rates: Array, start: Array, cost: Co
     options = {"maxiter": 300, "ftol": 1e-16, "gtol": 1e-12}
     found = minimize(loss, z, jac=True, method="L-BFGS-B", options=options)
     better = found.x if found.fun < loss(z)[0] else z
-    return at(_settled(lambda point: loss(point)[1], better)).measurement
-
-
-def _settled(gradient: Callable[[Array], Array], point: Array) -> Array:
-    """The point after some Newton steps that make its gradient smaller; few unknowns only."""
-    if point.size > _FEW:
-        return point
-    here = gradient(point)
-    for _ in range(4):
-        columns = [
-            gradient(point + _STEP * unit) - gradient(point - _STEP * unit)
-            for unit in np.eye(point.size)
-        ]
-        hessian = np.array(columns) / (2 * _STEP)
-        # the length of a direction has no meaning
-        step = np.linalg.lstsq(hessian + hessian.T, 2 * here, rcond=1e-9)[0]
-        there = gradient(point - step)
-        if not np.linalg.norm(there) < 0.5 * np.linalg.norm(here):
-            break
-        point, here = point - step, there
-    return point
+    if better.size <= _FEW:
+        better = settled(lambda point: loss(point)[1], better)
+    return at(better).measurement
 
 
 def _unit(ahead: Array) -> Array:

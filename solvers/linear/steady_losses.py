@@ -114,7 +114,7 @@ def steady_losses(
     if not variance > 0:
         raise ValueError("source: expected frames that vary in the long run, got variance 0")
     measurement, bound = _encoder(seen, rates, loss, encoder)
-    gains, errors = periodic_filter(seen, rates, measurement)
+    gains, errors = _filter(seen, tuple(rates.tolist()), tuple(measurement.tolist()))
     m = np.minimum(frame_errors(seen, rates, measurement, errors), variance)
     factor = _shrinkage(a, measurement, gains, rates)
     method, error = "filter", _ROUNDING
@@ -210,6 +210,14 @@ def _encoder(
 def _plain_encoder(source: LinearSource, rate: float) -> SteadyEncoder:
     """Encoder of least mean squared error, found once for all losses of one (frozen) source."""
     return steady_encoder(source, rate)
+
+
+@lru_cache(maxsize=32)
+def _filter(
+    source: LinearSource, rates: tuple[float, ...], measurement: tuple[float, ...]
+) -> tuple[Array, Array]:
+    """Gains and errors of the Kalman filter, found once for all losses."""
+    return periodic_filter(source, np.array(rates), np.array(measurement))
 
 
 def _explicit(loss: Perception | None, levels: Array, variance: float, m: Array) -> Array:
