@@ -110,4 +110,4 @@ def encoder_bound(
         size += scale + float((np.abs(later) * np.abs(noises[t])).sum())
         # rounding may leave a gradient that is negative; P_t is at most the covariance of the state
         slack += scale * largest[t]
-    return value - 64 * (n + 2) * _EPS * (size + slack)
+    return float(value - 64 * (n + 2) * _EPS * (size + slack))
