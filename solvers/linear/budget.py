@@ -109,8 +109,10 @@ def budget_encoder(
 
     >>> from rdp.autoregressive import AutoRegressive
     >>> answer = budget_encoder(AutoRegressive([0.9]), [0.5, 0.5], weights=[0.0, 1.0])
-    >>> bool(abs(answer.rate - [0, 1]).max() < 1e-3), answer.objective - answer.lower_bound < 1e-6
-    (True, True)
+    >>> bool(abs(answer.rate - [0, 1]).max() < 1e-3)
+    True
+    >>> bool(answer.objective - answer.lower_bound < 1e-6)
+    True
     """
     import cvxpy as cp
 

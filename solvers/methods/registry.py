@@ -307,7 +307,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "linear",
-            "sources of any order: losses at threshold 0; any thresholds with weights, few frames",
+            "sources of any order: losses at threshold 0; at any thresholds up to 12 frames",
             "O(T^3)",
             "solvers.methods.linear",
             "solve_linear",
