@@ -109,11 +109,13 @@ def better_directions(source: LinearSource, rates: Array, start: Array, cost: Co
     z = np.stack([np.linalg.solve(u, c) for u, c in zip(units, start, strict=True)])
     z = (z / np.linalg.norm(z, axis=1, keepdims=True)).ravel()
     options = {"maxiter": 300, "ftol": 1e-16, "gtol": 1e-12}
-    found = minimize(loss, z, jac=True, method="L-BFGS-B", options=options)
-    better = found.x if found.fun < loss(z)[0] else z
+    lowest = minimize(loss, z, jac=True, method="L-BFGS-B", options=options)
+    better = lowest.x if lowest.fun < loss(z)[0] else z
     if better.size <= _FEW:
         better = settled(lambda point: loss(point)[1], better)
-    return at(better).measurement
+    found = at(better)
+    _, _, h = scalar(source)
+    return found.measurement * np.where(found.gain @ h < 0, -1.0, 1.0)[:, None]
 
 
 def _unit(ahead: Array) -> Array:

@@ -126,8 +126,8 @@ def _responses(a: Array, h: Array, own: Array, gamma: Array) -> tuple[Array, Arr
         if length > 2**17:
             raise SolverError(
                 Status.UNSUPPORTED,
-                f"spectral_joint: a pole of modulus {radius:.6f} needs too many frequencies; use "
-                "'steady_distortion'",
+                f"spectra: a pole of modulus {radius:.6f} needs too many frequencies; at threshold "
+                "0, 'steady_distortion' needs none",
             )
     states = np.stack([own, gamma], axis=1)
     out = np.zeros((2, 2 * length))

@@ -116,16 +116,15 @@ def steady_losses(
     measurement, bound = _encoder(seen, rates, loss, encoder)
     gains, errors = _filter(seen, tuple(rates.tolist()), tuple(measurement.tolist()))
     m = np.minimum(frame_errors(seen, rates, measurement, errors), variance)
+    m = m if rates.any() else np.full(len(rates), variance)
     factor = _shrinkage(a, measurement, gains, rates)
     method, error = "filter", _ROUNDING
     if near and 0 < levels[0] and np.isfinite(rates[0]):
         answer = spectral_near(seen, float(rates[0]), float(levels[0]), measurement)
-        gap = answer.distortion - answer.lower_bound
-        _check_open(gap, answer.distortion, variance)
-        each = np.full(len(rates), answer.distortion)
-        return SteadyLosses(
-            each, m, measurement, "spectrum", gap / variance, factor, answer.lower_bound
-        )
+        value, least = answer.distortion, answer.lower_bound
+        _check_open(value - least, value, variance)
+        each, left = np.full(len(rates), value), (value - least) / variance
+        return SteadyLosses(each, m, measurement, "spectrum", left, factor, least)
     if isinstance(loss, JD) and loss.window not in (None, 1):
         found, error, factor = _windowed(seen, rates, measurement, int(loss.window), factor)
         return SteadyLosses(found, m, measurement, "finite-horizon", error / variance, factor)
@@ -146,9 +145,9 @@ def steady_losses(
         factor = max(factor, radius)
         if not levels.any():
             return SteadyLosses(found, m, measurement, "fixed-point", _ROUNDING, factor)
-        least = float(_explicit(FMD(levels), levels, variance, m).mean())
-        gap = float(found.mean()) - least
-        return SteadyLosses(found, m, measurement, "bounds", gap / variance, factor, least)
+        framewise = float(_explicit(FMD(levels), levels, variance, m).mean())
+        left = (float(found.mean()) - framewise) / variance
+        return SteadyLosses(found, m, measurement, "bounds", left, factor, framewise)
     found = _explicit(loss, levels, variance, m)
     lower = None
     if bound is not None:  # the distortion increases with the error

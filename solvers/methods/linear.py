@@ -48,7 +48,7 @@ from solvers.linear.decoder import Reconstruction, reconstruct
 from solvers.linear.lookahead import plan
 from solvers.linear.measurement import Representation, represent
 from solvers.linear.scheme import MeasuredScheme
-from solvers.methods.linear_program import decode_within
+from solvers.methods.linear_program import FEW_FRAMES, decode_many, decode_within
 from solvers.methods.linear_sequential import decode_in_turn
 from solvers.scheme import Scheme
 from solvers.ties import break_ties
@@ -145,7 +145,10 @@ def _weighted(problem: Problem, sent: Representation) -> tuple[Reconstruction, f
         if planned:
             answer = plan(sent, weights)
             return answer.reconstruction, answer.lower_bound
-        return decode_within(problem.with_(weights=weights), sent.factor)
+        weighed = problem.with_(weights=weights)
+        if problem.source.frames > FEW_FRAMES:
+            return decode_many(weighed, sent)
+        return decode_within(weighed, sent.factor)
 
     def again(weights: Array) -> Reconstruction | None:
         try:

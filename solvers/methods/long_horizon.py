@@ -25,7 +25,7 @@ from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.perception import JD, SA
 from rdp.problem import Problem
 from rdp.solution import Status
-from solvers._long_horizon.path import follow
+from solvers._long_horizon.path import Found, follow
 from solvers._long_horizon.program import Program, program_of, start
 from solvers._long_horizon.sequential import solve_frames
 from solvers._long_horizon.transport import squared_w2
@@ -139,15 +139,7 @@ def _weighted(problem: Problem) -> Scheme:
             gains[:n, :n], noise[:n, :n] = start(program, mmse[:n], 0.9)
             message = "no weight up to the last threshold"
         elif not _met(program, mmse):
-            for shrink, first in _STARTS:
-                found = follow(program, *start(program, mmse[:n], shrink), first)
-                solved = found.objective - found.bound <= (
-                    ACCEPTED * found.objective + _FLOOR * program.total
-                )
-                if solved:
-                    break
-            if not solved:
-                raise _uncertified(found.objective, found.bound)
+            found = follow_from_starts(program, mmse[:n])
             gains[:n, :n], noise[:n, :n] = found.gains, found.noise
             bound = found.bound + float(weights[n:] @ mmse[n:])
             message = f"{found.steps} Newton steps, {found.products} products"
@@ -158,6 +150,28 @@ def _weighted(problem: Problem) -> Scheme:
         lower_bound=bound,
         message=message,
     )
+
+
+def follow_from_starts(program: Program, mmse: Array) -> Found:
+    """Follow the central path from the nearer start, or from the other one.
+
+    Parameters
+    ----------
+    program : Program
+    mmse : (n,) array
+        m_t of its frames.
+
+    Raises
+    ------
+    SolverError
+        No certificate from either.
+    """
+    for shrink, first in _STARTS:
+        found = follow(program, *start(program, mmse, shrink), first)
+        allowed = ACCEPTED * found.objective + _FLOOR * program.total
+        if found.objective - found.bound <= allowed:
+            return found
+    raise _uncertified(found.objective, found.bound)
 
 
 def _met(program: Program, mmse: Array) -> bool:

@@ -246,6 +246,7 @@ def _needs_higher_order(problem: Problem, rates: Array, levels: Array) -> Refusa
     searched = problem.encoder == "optimal" and not problem.markov  # else "mmse" is optimal
     positive = (loss not in ("MMSE", "FMD")) & (bound > 0).any(axis=1) & ~free
     program = positive | (weighted & (loss == "SA" or window is not None) & ~free)
+    many = weighted & (loss == "JD") & (levels > 0).all(axis=1)  # without a window
     what = f"PLF-{loss} with sources of higher order"
     return {
         "PLF-CP with sources of higher order": (loss == "CP") & ~free,
@@ -253,7 +254,7 @@ def _needs_higher_order(problem: Problem, rates: Array, levels: Array) -> Refusa
             (window is not None and not weighted) & (levels[:, 1:] < levels[:, :-1]).any(axis=1)
         ),
         f"positive thresholds of {what} over more than {FEW_FRAMES} frames": (
-            positive & (loss != "CP") & (problem.source.frames > FEW_FRAMES)
+            positive & (loss != "CP") & (problem.source.frames > FEW_FRAMES) & ~many
         ),
         f"weights of {what} over more than {FEW_FRAMES} frames": (
             program & weighted & ~positive & (problem.source.frames > FEW_FRAMES)
