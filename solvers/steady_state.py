@@ -16,6 +16,7 @@ from rdp.steady_windowed import zero_perception_windowed
 from rdp.windowed import zero_perception_windowed as finite_windowed
 from solvers.errors import SolverError
 from solvers.linear import steady_losses
+from solvers.linear.measurement import represent
 
 Array = np.ndarray
 
@@ -46,7 +47,8 @@ class SteadyState:
     method : str
         "closed-form", "fixed-point" (PLF-JD(w)), or "finite-horizon" (PLF-SA at P > 0). For sources
         of higher order "filter", "matrix-inequality" (PLF-JD), "spectrum" (PLF-JD at P > 0),
-        "fixed-point" (PLF-SA), "bounds" (PLF-SA at P > 0) or "finite-horizon" (PLF-JD(w)).
+        "fixed-point" (PLF-SA), "finite-horizon" (PLF-JD(w), PLF-SA at P > 0) or "bounds" (PLF-SA at
+        P > 0 where 128 frames do not settle).
     error : float
         Bound on the distance to the limit, relative to the variance: rounding for explicit values
         and fixed points, and what the last period changed, times what is left of it, for a finite
@@ -57,7 +59,7 @@ class SteadyState:
         For sources of higher order at a constant rate, a certified bound of the mean: of all
         encoders without a loss, under PLF-FMD and CP, and under PLF-JD with the encoder "optimal";
         of all decoders of this encoder under PLF-JD with "mmse" (at any rates), and under PLF-SA at
-        P > 0. None elsewhere.
+        P > 0 by "bounds". None elsewhere.
     measurement : (n,) array or None
         For sources of higher order, the direction of the state that the encoder measures.
     """
@@ -205,7 +207,7 @@ def steady_state(
     and CP at any P, SA and JD(w) at P = 0 have the decoder of the sequential objective. JD at P = 0
     is the decoder of least *mean* distortion, by a matrix inequality and its dual; a sequential
     decoder may lose to it. So is JD at P > 0, from spectra (:mod:`solvers.linear.spectral_near`).
-    SA at P > 0 has a scheme and a lower bound, and what is between is open.
+    SA at P > 0 is the end of 128 frames; where they do not settle, a scheme and a lower bound.
 
     Examples
     --------
@@ -292,6 +294,8 @@ def _higher_order(
     period = len(bits)
     levels = np.full(period, np.inf) if perception is None else period_levels(perception, period)
     found = steady_losses.steady_losses(source, bits, perception, levels, encoder)
+    if found.method == "bounds":
+        found = _long_sequence(source, bits, levels, found)
     return SteadyState(
         source=source,
         rates=bits,
@@ -304,6 +308,32 @@ def _higher_order(
         contraction=found.contraction,
         lower_bound=found.lower_bound,
         measurement=_check.frozen(found.measurement),
+    )
+
+
+def _long_sequence(
+    source: LinearSource, bits: Array, levels: Array, found: steady_losses.SteadyLosses
+) -> steady_losses.SteadyLosses:
+    """End of a long sequence under PLF-SA above 0; what was found where it does not settle."""
+    from solvers.methods.linear_sequential import decode_in_turn
+
+    period, variance = len(bits), float(source.covariance(1)[0, 0])
+    periods = max(3, 2 * _HORIZON // period)
+    sent = represent(source, np.tile(bits, periods), found.measurement)
+    loss = SA(np.tile(levels, periods))
+    if (np.diag(sent.factor) < 0).any():
+        return found
+    try:
+        made, _ = decode_in_turn(Problem(source, sent.rates, loss, encoder="mmse"), sent)
+    except SolverError:
+        return found
+    *_, before, last = (sent.mmse + made.excess).reshape(periods, period)
+    change, factor = float(np.abs(last - before).max()) / variance, found.contraction
+    error = change * factor / (1 - factor) if factor < 1 else np.inf
+    if not error <= _FAR:
+        return found
+    return found._replace(
+        distortion=last, method="finite-horizon", error=error + _ROUNDING, lower_bound=None
     )
 
 

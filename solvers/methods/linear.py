@@ -105,7 +105,7 @@ def _scheme(sent: Representation, made: Reconstruction, bound: float, message: s
     return Scheme(
         made.cov_xhat,
         made.cross,
-        made.mmse,
+        sent.mmse,
         bound,
         message,
         distortion=sent.mmse + made.excess,  # without cancellation at high rates

@@ -1,12 +1,12 @@
 r"""Positive thresholds under the sequential objective, sources of any order: a program a frame.
 
-The programs are those of :mod:`solvers._sdp.sequential`, which need the covariance of the source
-and the estimate as forms of white variables, not the order of the source. Under PLF-JD the first
-frames may use up the threshold of the later ones; the coupling of a frame is written around that of
-the past, so that the program keeps an interior.
+Under PLF-JD and PLF-SA the frames are those of :mod:`solvers._long_horizon.sequential`, one number
+searched for each: they need the factors of the covariance and of the estimate, not the order of the
+source. PLF-JD(w), and up to 12 frames what has no certificate there, have the semidefinite programs
+of :mod:`solvers._sdp.sequential`, written around the coupling of the past, so that they keep an
+interior where the first frames use up the threshold of the later ones.
 
-**Certificate.** Each frame given the ones before, with a multiplier and a slope as in
-:mod:`solvers.certificate`, from second moments alone.
+**Certificate.** Each frame given the ones before, from second moments alone.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ from __future__ import annotations
 import numpy as np
 
 from rdp.gaussian import psd_cholesky
+from rdp.perception import JD
 from rdp.problem import Problem
+from solvers._long_horizon.sequential import solve_given
 from solvers._sdp.dual_bounds import LIFTS
 from solvers._sdp.sequential import Sequential
+from solvers._threads import one_thread
 from solvers.certificate import Given, frame_bound
+from solvers.errors import SolverError
 from solvers.linear.decoder import Reconstruction
 from solvers.linear.measurement import Representation
+from solvers.methods.linear_program import FEW_FRAMES
+from solvers.methods.long_horizon import check_frames_certified
 
 Array = np.ndarray
 
@@ -30,7 +36,7 @@ def decode_in_turn(problem: Problem, sent: Representation) -> tuple[Reconstructi
     Parameters
     ----------
     problem : Problem
-        PLF-JD or PLF-SA.
+        PLF-JD, with a window or not, or PLF-SA.
     sent : Representation
         What the decoder receives.
 
@@ -38,6 +44,48 @@ def decode_in_turn(problem: Problem, sent: Representation) -> tuple[Reconstructi
     ------
     SolverError
         The solver failed, or what it found exceeds the thresholds.
+    """
+    if isinstance(problem.perception, JD) and problem.perception.window is not None:
+        return by_programs(problem, sent)
+    try:
+        return by_multipliers(problem, sent)
+    except SolverError:
+        if problem.source.frames > FEW_FRAMES:
+            raise
+        return by_programs(problem, sent)
+
+
+def by_multipliers(problem: Problem, sent: Representation) -> tuple[Reconstruction, float]:
+    """One number searched for each frame; PLF-JD or PLF-SA.
+
+    Parameters
+    ----------
+    problem : Problem
+    sent : Representation
+    """
+    assert problem.perception is not None
+    covariance = problem.source.covariance()
+    unit = 2.0 ** np.round(0.5 * np.log2(problem.source.variance.max()))
+    scaled = problem.with_(perception=problem.perception.at(problem.thresholds / unit**2))
+    factors = sent.factor / unit, psd_cholesky(covariance) / unit, sent.mmse / unit**2
+    with one_thread():
+        found = solve_given(scaled, *factors)
+    check_frames_certified(found, problem.source.variance / unit**2)
+    informed = np.diag(sent.factor) > 0
+    decoder, noise = unit * found.root * informed, unit * found.root * ~informed
+    made = Reconstruction(covariance, sent.factor, decoder, noise)
+    bound = float(found.bounds.sum())
+    slip = 4 * (len(informed) + 2) * np.finfo(np.float64).eps * abs(bound)
+    return made, unit**2 * (bound - slip)
+
+
+def by_programs(problem: Problem, sent: Representation) -> tuple[Reconstruction, float]:
+    """A semidefinite program for each frame.
+
+    Parameters
+    ----------
+    problem : Problem
+    sent : Representation
     """
     frames = _AnyOrder(problem, sent)
     scheme = frames.solve()

@@ -27,7 +27,7 @@ from rdp.problem import Problem
 from rdp.solution import Status
 from solvers._long_horizon.path import Found, follow
 from solvers._long_horizon.program import Program, program_of, start
-from solvers._long_horizon.sequential import solve_frames
+from solvers._long_horizon.sequential import Outcome, solve_frames
 from solvers._long_horizon.transport import squared_w2
 from solvers._threads import one_thread
 from solvers.errors import SolverError
@@ -110,9 +110,8 @@ def solve_long_horizon(problem: Problem) -> Scheme:
 def _sequential(problem: Problem) -> Scheme:
     source = problem.source
     found = solve_frames(problem)
-    total, bound = float(found.distortion.sum()), float(found.bounds.sum())
-    if total - bound > ACCEPTED * total + _FLOOR * float(source.variance.sum()):
-        raise _uncertified(total, bound)
+    check_frames_certified(found, source.variance)
+    bound = float(found.bounds.sum())
     informed = np.diag(estimate_factor(source, problem.rates)) > 0
     gains = found.root * informed
     return Scheme(
@@ -122,6 +121,19 @@ def _sequential(problem: Problem) -> Scheme:
         lower_bound=bound,
         message=f"frame by frame, {found.tight} of {source.frames} continue the past",
     )
+
+
+def check_frames_certified(found: Outcome, variance: Array) -> None:
+    """Raise SolverError where the bounds of the frames do not add up to their distortions.
+
+    Parameters
+    ----------
+    found : Outcome
+    variance : (T,) array
+    """
+    total, bound = float(found.distortion.sum()), float(found.bounds.sum())
+    if total - bound > ACCEPTED * total + _FLOOR * float(variance.sum()):
+        raise _uncertified(total, bound)
 
 
 def _weighted(problem: Problem) -> Scheme:

@@ -246,7 +246,8 @@ def _needs_higher_order(problem: Problem, rates: Array, levels: Array) -> Refusa
     searched = problem.encoder == "optimal" and not problem.markov  # else "mmse" is optimal
     positive = (loss not in ("MMSE", "FMD")) & (bound > 0).any(axis=1) & ~free
     program = positive | (weighted & (loss == "SA" or window is not None) & ~free)
-    many = weighted & (loss == "JD") & (levels > 0).all(axis=1)  # without a window
+    # without a window, frame after frame or above threshold 0, the number of frames has no limit
+    many = (window is None) & ((not weighted) | ((loss == "JD") & (levels > 0).all(axis=1)))
     what = f"PLF-{loss} with sources of higher order"
     return {
         "PLF-CP with sources of higher order": (loss == "CP") & ~free,

@@ -10,6 +10,7 @@ from rdp import FMD, JD, SA, AutoRegressive, GaussMarkov, StateSpace
 from solvers import SolverError, steady_state
 from solvers.linear.measurement import represent
 from solvers.linear.spectral_near import spectral_near
+from solvers.linear.steady_losses import steady_losses
 
 PAIR = AutoRegressive.from_poles(0.95 * np.exp([0.3j, -0.3j]))
 
@@ -96,25 +97,45 @@ def test_no_filter_with_a_few_taps_is_better():
     assert found.lower_bound * 0.999 <= costs(taps, 0.0) <= 1.1 * found.distortion
 
 
-def test_self_adaptive_has_a_scheme_and_a_bound():
-    """For order 1 the value that long problems reach is between; at 0 and far away both meet it."""
+def between(source, rates, level):
+    """The scheme and the bound that stand where a long sequence does not settle."""
+    bits = np.atleast_1d(np.array(rates, dtype=float))
+    levels = np.broadcast_to(np.array(level, dtype=float), bits.shape)
+    return steady_losses(source, bits, SA(level), levels)
+
+
+def test_self_adaptive_is_between_a_scheme_and_a_bound():
     for level in (1e-4, 1e-3, 0.01):
         markov = steady_state(GaussMarkov.stationary(0.9, 2), 0.5, SA(level)).mean
         found = steady_state(AutoRegressive(0.9), 0.5, SA(level))
-        assert found.lower_bound <= markov <= found.mean + 1e-9 <= 1.015 * markov
+        assert found.method == "finite-horizon"
+        assert_allclose(found.mean, markov, rtol=1e-6)
+        for source, value in ((AutoRegressive(0.9), markov), (PAIR, None)):
+            ends = between(source, 0.5, level)
+            value = steady_state(source, 0.5, SA(level)).mean if value is None else value
+            assert ends.lower_bound - 1e-12 <= value <= ends.distortion[0] + 1e-9
+            assert ends.distortion[0] <= 1.04 * value
     exact, tiny, free = (steady_state(PAIR, 0.5, SA(level)) for level in (0.0, 1e-12, 1.0))
     assert_allclose(tiny.mean, exact.mean, rtol=1e-4)
-    assert_allclose(free.mean, free.mmse.mean(), rtol=1e-12)
-    assert free.method == "bounds"
-    changing = steady_state(PAIR, [0.2, 1.0], SA([0.0, 0.01]))
-    assert changing.lower_bound <= changing.mean
-    assert changing.mean <= steady_state(PAIR, [0.2, 1.0], SA(0.0)).mean
+    assert_allclose(free.mean, free.mmse.mean(), rtol=1e-9)
+    assert_allclose(between(PAIR, 0.5, 1e-14).distortion, exact.mean, rtol=1e-5)
+    rates, levels = [0.2, 1.0], [0.0, 0.01]
+    changing, ends = steady_state(PAIR, rates, SA(levels)), between(PAIR, rates, levels)
+    assert ends.lower_bound <= changing.mean
+    assert changing.mean <= steady_state(PAIR, rates, SA(0.0)).mean
+
+
+def test_slow_sources_keep_the_scheme_and_the_bound():
+    slow = AutoRegressive.from_poles(0.9999 * np.exp([0.01j, -0.01j]))
+    found = steady_state(slow, 0.001, SA(1e-4))
+    assert found.method == "bounds"
+    assert found.mmse.mean() <= found.lower_bound <= found.mean
 
 
 def test_simulation_of_the_self_adaptive_scheme():
     """The mean given the past, and a smaller innovation: by the recursion of its own moments."""
     level, frames, n = 0.005, 60, 20_000
-    found = steady_state(PAIR, 0.5, SA(level))
+    found = between(PAIR, 0.5, level)
     sent = represent(PAIR, np.full(frames, 0.5), found.measurement)
     x, u = sent.simulate(n, rng=3)
     estimate = u @ sent.factor.T
@@ -128,7 +149,7 @@ def test_simulation_of_the_self_adaptive_scheme():
         basis = np.vstack([basis, rest / spread])
     xhat = u @ np.array(rows).T
     error = (x[:, -1] - xhat[:, -1]) ** 2
-    assert abs(error.mean() - found.mean) < 4 * error.std() / n**0.5
+    assert abs(error.mean() - found.distortion[0]) < 4 * error.std() / n**0.5
     assert ((estimate - x)[:, -1] ** 2).mean() < error.mean()
 
 
