@@ -123,8 +123,8 @@ def steady_losses(
         answer = spectral_near(seen, float(rates[0]), float(levels[0]), measurement)
         value, least = answer.distortion, answer.lower_bound
         _check_open(value - least, value, variance)
-        each, left = np.full(len(rates), value), (value - least) / variance
-        return SteadyLosses(each, m, measurement, "spectrum", left, factor, least)
+        same, left = np.full(len(rates), value), (value - least) / variance
+        return SteadyLosses(same, m, measurement, "spectrum", left, factor, least)
     if isinstance(loss, JD) and loss.window not in (None, 1):
         found, error, factor = _windowed(seen, rates, measurement, int(loss.window), factor)
         return SteadyLosses(found, m, measurement, "finite-horizon", error / variance, factor)

@@ -2,7 +2,7 @@ r"""Method "linear": sources of any order, at the losses whose decoders are expl
 
 Covered are scalar frames with no loss and PLF-FMD at any thresholds; PLF-JD, PLF-JD(w) and PLF-SA
 at threshold 0; and these at any thresholds, with weights (`linear_program`) or without
-(`linear_sequential`), up to 12 frames.
+(`linear_sequential`), where semidefinite programs are needed up to 12 frames.
 
 **Sequential objective.** Frame t has at most R_t bits, so :math:`m_t \ge 2^{-2R_t} v_t`, and the
 measurement of the frame itself is the only one that reaches it. It gives the least :math:`D_1`,

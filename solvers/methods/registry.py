@@ -309,7 +309,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "linear",
-            "sources of any order: losses at threshold 0; at any thresholds up to 12 frames",
+            "sources of any order: any loss but CP; JD(w) above 0 and SA with weights: 12 frames",
             "O(T^3)",
             "solvers.methods.linear",
             "solve_linear",

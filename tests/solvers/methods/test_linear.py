@@ -22,7 +22,16 @@ from rdp import (
 from rdp.common_randomness import joint_scheme
 from rdp.conditional import posterior_sampling
 from rdp.windowed import zero_perception_windowed
-from solvers import SolverError, allocate, minimum_rate, solve, steady_rate, sweep, universality
+from solvers import (
+    SolverError,
+    allocate,
+    minimum_rate,
+    pareto,
+    solve,
+    steady_rate,
+    sweep,
+    universality,
+)
 from solvers.linear.lookahead import plan
 from solvers.linear.measurement import represent
 from solvers.methods.linear import frame_bounds, linear_frames
@@ -221,3 +230,16 @@ def test_a_program_that_fails_at_the_first_accuracy_is_asked_again():
     solution = solve(Problem(PAIR, [0.5] * 3, JD(0.0), weights=[0.0002, 0.9998, 0.0]))
     assert_allclose(solution.objective, 0.36, rtol=1e-3)
     assert solution.gap <= 1e-6
+
+
+def test_front_of_the_encoder_made_for_two_frames():
+    """The encoder trades one frame for the other; points are schemes, bounds are of all encoders."""
+    front = pareto(Problem(PAIR, [0.5] * 3, JD(0.0)), frames=(2, 3), points=3)
+    second, third = front.distortion[:, 1], front.distortion[:, 2]
+    assert (np.diff(second) > 0).all()
+    assert (np.diff(third) < 0).all()
+    objective = np.einsum("pt,pt->p", front.weights, front.distortion)
+    assert (front.lower_bound <= objective).all()
+    assert (objective - front.lower_bound <= 0.3 * objective).all()
+    plain = pareto(Problem(PAIR, [0.5] * 3, JD(0.0), encoder="mmse"), frames=(2, 3), points=3)
+    assert (objective <= np.einsum("pt,pt->p", front.weights, plain.distortion) + 1e-6).all()
