@@ -26,6 +26,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.linear_source import LinearSource, innovations, scalar
+from solvers.errors import SolverError
 from solvers.linear._directions import Cost, better_directions, worth
 from solvers.linear.encoder_bound import encoder_bound
 from solvers.linear.held_back import demand
@@ -100,8 +101,6 @@ def budget_encoder(
     ------
     ValueError
         Bad rates, weights or floors; a singular first state.
-    SolverError
-        The solver failed.
 
     Examples
     --------
@@ -121,7 +120,11 @@ def budget_encoder(
     goal = sum(
         weight * program.framewise(t, float(floor[t])) for t, weight in enumerate(program.weights)
     )
-    program.solve(cp.Minimize(goal), [], "budget_encoder")
+    try:
+        program.solve(cp.Minimize(goal), [], "budget_encoder")
+    except SolverError:  # the search alone, from the measurement of the frame itself
+        own = represent(source, program.bits).error
+        program.keep([program.back @ p @ program.back.T for p in own], [0.0] * len(own))
     return program.answer(floor)
 
 
@@ -270,9 +273,16 @@ class _Budget:
         import cvxpy as cp
 
         solve_program(cp.Problem(goal, self.constraints + more), name)
-        found = [_definite(np.asarray(error.value)) for error in self.errors]
+        self.keep(
+            [np.asarray(error.value) for error in self.errors],
+            [float(np.asarray(spent.dual_value)) for spent in self.sums],
+        )
+
+    def keep(self, errors: list[Array], prices: list[float]) -> None:
+        """Keep a point of the program, in the coordinates of the source."""
+        found = [_definite(error) for error in errors]
         self.found = np.array([self.root @ p @ self.root.T for p in found])
-        self.prices = self.unit * np.array([float(np.asarray(s.dual_value)) for s in self.sums])
+        self.prices = self.unit * np.array(prices)
         a, w = self.a, self.w
         self.ahead = np.concatenate([self.first[None], a @ self.found[:-1] @ a.T + w])
         self.measurement = [measured(p, q) for p, q in zip(self.found, self.ahead, strict=True)]

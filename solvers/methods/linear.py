@@ -245,10 +245,11 @@ def _whitened(factor: Array, columns: Array) -> Array:
 def _searched(problem: Problem, source: LinearFrames, plain: Representation) -> Scheme:
     """Better of two encoders, and the bound of all that spend the same bits or spend them later."""
     joint = _planned(problem)
-    if joint:
-        found = budget_joint_encoder(source.source, problem.rates, problem.weights)
-    else:
-        found = budget_encoder(source.source, problem.rates, problem.weights, _floors(problem))
+    given = source.source, problem.rates, problem.weights
+    try:
+        found = budget_joint_encoder(*given) if joint else budget_encoder(*given, _floors(problem))
+    except SolverError:  # the bound of PLF-FMD needs no solver
+        found, joint = budget_encoder(*given, _floors(problem)), False
     best: tuple[float, Representation, Reconstruction] | None = None
     for sent in (plain, represent(source.source, problem.rates, found.directions)):
         made, _, _ = _decoded(problem, sent)
@@ -259,9 +260,7 @@ def _searched(problem: Problem, source: LinearFrames, plain: Representation) -> 
     value, sent, made = best
     bound = found.lower_bound
     if joint and value - bound > _OPEN * value:  # at high rates that program has no digits left
-        floors = _floors(problem)
-        framewise = budget_encoder(source.source, problem.rates, problem.weights, floors)
-        bound = max(bound, framewise.lower_bound)
+        bound = max(bound, budget_encoder(*given, _floors(problem)).lower_bound)
     message = "best of the encoders tried; the bound holds for all, and lets bits wait"
     return _scheme(sent, made, min(bound, value), message)
 

@@ -49,7 +49,7 @@ def decode_in_turn(problem: Problem, sent: Representation) -> tuple[Reconstructi
         return by_programs(problem, sent)
     try:
         return by_multipliers(problem, sent)
-    except SolverError:
+    except (SolverError, np.linalg.LinAlgError):
         if problem.source.frames > FEW_FRAMES:
             raise
         return by_programs(problem, sent)

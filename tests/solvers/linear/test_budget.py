@@ -9,7 +9,9 @@ from numpy.testing import assert_allclose
 from rdp import FMD, JD, SA, AutoRegressive, Problem, StateSpace
 from rdp.closed_form import smallest_sd
 from rdp.linear_source import scalar
-from solvers import solve
+from rdp.solution import Status
+from solvers import SolverError, solve
+from solvers.linear import budget
 from solvers.linear._directions import better_directions, worth
 from solvers.linear.budget import budget_encoder, budget_joint_encoder
 from solvers.linear.decoder import reconstruct
@@ -20,15 +22,16 @@ from solvers.linear.measurement import represent
 PAIR = AutoRegressive.from_poles(0.95 * np.exp([0.3j, -0.3j]))
 THREE = AutoRegressive.from_poles([0.9, 0.5 * np.exp(1j), 0.5 * np.exp(-1j)], sigma=3.0)
 MOVING = StateSpace.arma([0.5], [0.5, 0.3])  # its transition and its noise are singular
-SOURCES = (PAIR, THREE, MOVING, StateSpace.constant_velocity(0.3, 1.0, 0.5))
+STRAIGHT = StateSpace.constant_velocity(0.0, 1.0, 0.5)  # no noise: two numbers say all frames
+SOURCES = (PAIR, THREE, MOVING, StateSpace.constant_velocity(0.3, 1.0, 0.5), STRAIGHT)
 
 
 def any_encoder(source, bits, rng):
     """Errors of an encoder that measures two directions a frame; bits may wait; (T, n, n)."""
     a, w, _ = scalar(source)
     ahead, saved, errors = source.realisation().initial, 0.0, []
-    for budget in bits:
-        saved += budget
+    for fresh in bits:
+        saved += fresh
         spent = saved * rng.uniform() ** rng.choice([0.0, 1.0])
         saved -= spent
         share = rng.uniform()
@@ -190,6 +193,20 @@ def test_rates_of_zero_and_high_rates():
         high = budget_encoder(PAIR, [bits] * 3)
         reached = represent(PAIR, [bits] * 3).mmse.sum()
         assert 0.9 * reached <= high.lower_bound <= reached
+
+
+def test_where_the_solver_fails_the_search_and_its_bound_stay(monkeypatch):
+    def fail(*args):
+        raise SolverError(Status.FAILED, "no answer")
+
+    monkeypatch.setattr(budget, "solve_program", fail)
+    found = budget_encoder(PAIR, [0.5] * 4)
+    reached = represent(PAIR, [0.5] * 4, found.directions).mmse.sum()
+    assert_allclose(found.lower_bound, reached, rtol=1e-8)
+    joint = solve(Problem(PAIR, [0.5] * 4, JD(0.0), weights=np.ones(4)))
+    assert joint.status == "achievable"
+    framewise = budget_encoder(PAIR, [0.5] * 4, floors=np.ones(4))
+    assert joint.lower_bound >= framewise.lower_bound - 1e-9
 
 
 def test_frames_without_weight_are_sensible():

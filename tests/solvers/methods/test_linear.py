@@ -233,7 +233,7 @@ def test_a_program_that_fails_at_the_first_accuracy_is_asked_again():
 
 
 def test_front_of_the_encoder_made_for_two_frames():
-    """The encoder trades one frame for the other; points are schemes, bounds are of all encoders."""
+    """The encoder trades one frame for the other; the bounds are those of all encoders."""
     front = pareto(Problem(PAIR, [0.5] * 3, JD(0.0)), frames=(2, 3), points=3)
     second, third = front.distortion[:, 1], front.distortion[:, 2]
     assert (np.diff(second) > 0).all()
