@@ -63,17 +63,33 @@ def by_multipliers(problem: Problem, sent: Representation) -> tuple[Reconstructi
     problem : Problem
     sent : Representation
     """
+    return decode_given(problem, sent.factor, problem.source.covariance(), sent.mmse)
+
+
+def decode_given(
+    problem: Problem, factor: Array, covariance: Array, mmse: Array
+) -> tuple[Reconstruction, float]:
+    """Decode an estimate of a source of any order, frame after frame.
+
+    Parameters
+    ----------
+    problem : Problem
+        PLF-JD or PLF-SA with its thresholds.
+    factor, covariance : (T, T) arrays
+        E with Xtil = E u, and the covariance of the source.
+    mmse : (T,) array
+        m_t.
+    """
     assert problem.perception is not None
-    covariance = problem.source.covariance()
-    unit = 2.0 ** np.round(0.5 * np.log2(problem.source.variance.max()))
+    variance = np.diag(covariance)
+    unit = 2.0 ** np.round(0.5 * np.log2(variance.max()))
     scaled = problem.with_(perception=problem.perception.at(problem.thresholds / unit**2))
-    factors = sent.factor / unit, psd_cholesky(covariance) / unit, sent.mmse / unit**2
     with one_thread():
-        found = solve_given(scaled, *factors)
-    check_frames_certified(found, problem.source.variance / unit**2)
-    informed = np.diag(sent.factor) > 0
+        found = solve_given(scaled, factor / unit, psd_cholesky(covariance) / unit, mmse / unit**2)
+    check_frames_certified(found, variance / unit**2)
+    informed = np.diag(factor) > 0
     decoder, noise = unit * found.root * informed, unit * found.root * ~informed
-    made = Reconstruction(covariance, sent.factor, decoder, noise)
+    made = Reconstruction(covariance, factor, decoder, noise)
     bound = float(found.bounds.sum())
     slip = 4 * (len(informed) + 2) * np.finfo(np.float64).eps * abs(bound)
     return made, unit**2 * (bound - slip)

@@ -13,10 +13,11 @@ after frame the best measurement is :math:`h^T \hat S_t`, which leaves :math:`m_
 least for every code, as there D_t increases with m_t.
 
 Under a loss the decoder's target is the distribution of X, not that of the estimate. The rules of
-`decoder` need the covariance of X and the factor of the decoder's estimate only, so they hold: each
-frame is the best one, given the ones before. With weights under PLF-JD, `held_back` gives the best
-decoder of this representation with its bound; other encoders, which might serve the weights better,
-are open, as are positive thresholds of PLF-JD and PLF-SA. Derived in this project.
+`solvers.linear.decoder`, and above threshold 0 those of `solvers.methods.linear_sequential`, need
+the covariance of X and the factor of the decoder's estimate only, so they hold: each frame is the
+best one, given the ones before. With weights under PLF-JD at threshold 0, `held_back` gives the
+best decoder of this representation with its bound. Open are other encoders, which might serve the
+weights better, and weights above threshold 0. Derived in this project.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ import numpy as np
 
 from rdp import _check
 from rdp.closed_form import smallest_sd
+from rdp.linear_source import LinearFrames
 from rdp.perception import CP, FMD, JD, Perception
 from rdp.perception import perception as as_perception
+from rdp.problem import Problem
 from solvers.linear.decoder import reconstruct
 from solvers.linear.held_back import demand, hold_back, innovations_of
 from solvers.linear.perceptual_filter import (
@@ -35,6 +38,7 @@ from solvers.linear.perceptual_filter import (
     block_factor,
     block_innovations,
 )
+from solvers.methods.linear_sequential import decode_given
 
 Array = np.ndarray
 
@@ -45,7 +49,7 @@ def coded_filter(
     perception: Perception | str | None = None,
     weights: object = None,
 ) -> PerceptualFilter:
-    r"""Code a noisily observed source at given rates, with any loss at zero perception loss.
+    r"""Code a noisily observed source at given rates.
 
     Minimise :math:`D_1`, then :math:`D_2` given that, and so on, or :math:`\sum_t w_t D_t`.
 
@@ -56,16 +60,18 @@ def coded_filter(
     rates : (T,) array, >= 0, bits per frame
         R_t; inf allowed.
     perception : FMD, JD, SA, str or None
-        The loss; JD and SA at threshold 0, JD with a window or not, FMD at any thresholds.
+        The loss, at any thresholds; JD with a window at threshold 0.
     weights : (T,) array, >= 0, or None
-        w_t, with no loss, FMD or JD without a window; None is the sequential objective.
+        w_t, with no loss, FMD, or JD without a window at threshold 0; None is the sequential
+        objective.
 
     Returns
     -------
     PerceptualFilter
-        `decoder` has the coefficients of the white variables that the encoder sends. For the
-        sequential objective, and with no loss or FMD, the bound is the objective itself; with
-        weights under JD it is that of all decoders of this representation.
+        `decoder` has the coefficients of the white variables that the encoder sends. With no loss
+        or FMD, and for the sequential objective at threshold 0, the bound is the objective itself;
+        above 0 it is the sum of the bounds of the frames given the ones before, and with weights
+        under JD that of all decoders of this representation.
 
     Raises
     ------
@@ -112,6 +118,12 @@ def coded_filter(
         lower = block_factor(source, own)
         decoder, noise = lower @ rows.from_estimate, lower @ rows.from_noise
         gap = 2 * max(answer.gap, 0.0)
+    elif levels.any():
+        made, bound = decode_given(
+            Problem(LinearFrames(source, count), bits, loss), factor, covariance, m
+        )
+        decoder, noise = made.decoder, made.noise
+        gap = max(float(made.excess.sum() + m.sum()) - bound, 0.0)
     else:
         window = loss.window if isinstance(loss, JD) else None
         made = reconstruct(covariance, factor, "JD" if isinstance(loss, JD) else "SA", window)
@@ -125,12 +137,15 @@ def _check_covered(loss: Perception | None, levels: Array, weighted: bool) -> No
     """Raise ValueError for a loss or thresholds without a rule."""
     if loss is None or isinstance(loss, FMD) or np.isinf(levels).all():
         return
-    if isinstance(loss, CP) or levels.any():
+    window = loss.window if isinstance(loss, JD) else None
+    if isinstance(loss, CP) or (window is not None and levels.any()):
         raise ValueError(
-            f"perception: expected FMD, or JD or SA at threshold 0, got PLF-{loss.name} at {levels}"
+            "perception: expected FMD, JD, SA, or JD with a window at threshold 0, got "
+            f"PLF-{loss.name} at {levels}"
         )
-    if weighted and not (isinstance(loss, JD) and loss.window is None):
-        raise ValueError(f"weights: expected None with PLF-{loss.name}")
+    if weighted and (levels.any() or not isinstance(loss, JD) or window is not None):
+        above = " above threshold 0" if levels.any() else ""
+        raise ValueError(f"weights: expected None with PLF-{loss.name}{above}")
 
 
 def _sent(observed: Observed, bits: Array) -> tuple[Array, Array]:

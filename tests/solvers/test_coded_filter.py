@@ -5,15 +5,19 @@ import pytest
 from numpy.testing import assert_allclose
 
 from rdp import CP, FMD, JD, SA, AutoRegressive, Problem, StateSpace
+from rdp.measure import perception_of
 from solvers import solve
-from solvers.linear.coded_filter import coded_filter
+from solvers.coded_filter import coded_filter
 from solvers.linear.observed_losses import framewise_filter, self_adaptive_filter
 from solvers.linear.perceptual_filter import Observed, perceptual_filter
 
 PAIR = StateSpace(*AutoRegressive.from_poles(0.95 * np.exp([0.3j, -0.3j])).realisation())
 SEEN = Observed(PAIR, [[1.0, -0.5]], [[0.3]])
 CLEAR = Observed(PAIR, np.eye(2), np.zeros((2, 2)))
-LOSSES = [None, FMD(0.0), FMD(0.02), JD(0.0), JD(0.0, window=2), SA(0.0)]
+LOSSES = [
+    None, FMD(0.0), FMD(0.02), JD(0.0), JD(0.0, window=2), SA(0.0), JD(0.05), SA(0.02),
+    JD([0.0, 0.1, 0.3, 0.2, 0.2]),
+]  # fmt: skip
 RATES = [0.5, 1.0, 0.0, 0.3, 2.0]
 
 
@@ -86,17 +90,20 @@ def test_simulation_of_observation_encoder_and_decoder(loss):
     xhat = u @ found.decoder.T + noise @ found.decoder_noise.T
     error = (x - xhat) ** 2
     assert (abs(error.mean(axis=0) - found.distortion) < 4 * error.std(axis=0) / n**0.5).all()
-    if isinstance(loss, JD) and loss.window is None:
-        assert_allclose(found.cov_xhat, PAIR.covariance(5), atol=1e-9)
+    if isinstance(loss, JD):
+        moved = perception_of(PAIR, found.cov_xhat, found.cov_xhat, loss)
+        assert (moved <= loss.thresholds(5) + 1e-9).all()
 
 
 def test_what_is_not_covered_is_refused():
     two = Observed(StateSpace(0.5 * np.eye(2), np.eye(2), np.eye(2)), np.eye(2), np.eye(2))
     with pytest.raises(ValueError, match="expected scalar frames, got 2 outputs"):
         coded_filter(two, [1.0])
-    for loss in (CP(0.0), JD(0.1), SA(0.1)):
-        with pytest.raises(ValueError, match="expected FMD, or JD or SA at threshold 0"):
-            coded_filter(SEEN, [1.0], loss)
+    for loss in (CP(0.0), JD(0.1, window=2)):
+        with pytest.raises(ValueError, match="expected FMD, JD, SA, or JD with a window at thr"):
+            coded_filter(SEEN, [1.0, 1.0], loss)
+    with pytest.raises(ValueError, match="weights: expected None with PLF-JD above threshold 0"):
+        coded_filter(SEEN, [1.0], JD(0.1), [1.0])
     with pytest.raises(ValueError, match="weights: expected None with PLF-SA"):
         coded_filter(SEEN, [1.0], SA(0.0), [1.0])
     with pytest.raises(ValueError, match=r"weights: expected shape \(1,\)"):
