@@ -13,8 +13,8 @@ the accuracy of either. Under PLF-FMD, :math:`D_t = \phi_t(m_t)` with :math:`\ph
 increasing, so its tangent keeps the bound. No other loss has less distortion than PLF-FMD at the
 same thresholds, as what it compares has the frame as a part.
 
-At high rates the solver has no digits left. Then the bound is
-:math:`m_t \ge 2^{-2R_t} \operatorname{Var}(X_t | S_{t-1})`, tight there.
+At high rates the solver has no digits left. Then the bound for encoders that spend R_t in frame t
+is :math:`m_t \ge 2^{-2R_t} \operatorname{Var}(X_t | S_{t-1})`, tight there.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class BudgetEncoder:
     objective : float
         sum_t w_t m_t, or sum_t w_t D_t under the loss.
     lower_bound : float
-        No encoder whose bits may wait has less, with any decoder that keeps the loss.
+        No encoder that spends at most R_t in frame t has less, with any decoder that keeps the
+        loss. Encoders whose bits wait may, and `objective`, where they may, may be less too.
     measurement : list of (r_t, n) arrays
         What is measured in each frame, with unit noise.
     directions : (T, n) array
