@@ -23,6 +23,7 @@ Array = np.ndarray
 _ROUNDING = 1e-15  # of the explicit states, relative to the variance
 _HORIZON = 64  # frames of the longest finite problem that is solved
 _AIM = 1e-10  # distance to the limit that a finite horizon aims at, relative to the variance
+_SLOW = 1e-3  # share of the distance that a horizon leaves above which it is not tried
 _FAR = 1e-6  # and the largest one that is returned
 
 
@@ -318,7 +319,9 @@ def _long_sequence(
     from solvers.methods.linear_sequential import decode_in_turn
 
     period, variance = len(bits), float(source.covariance(1)[0, 0])
-    periods = max(3, 2 * _HORIZON // period)
+    periods = _periods(period, found.contraction, 2 * _HORIZON)
+    if found.contraction**periods > _SLOW:
+        return found
     sent = represent(source, np.tile(bits, periods), found.measurement)
     loss = SA(np.tile(levels, periods))
     if (np.diag(sent.factor) < 0).any():
@@ -356,6 +359,12 @@ def period_levels(perception: Perception, period: int) -> Array:
     return np.broadcast_to(levels, (period,))
 
 
+def _periods(period: int, factor: float, longest: int) -> int:
+    """Periods after which little is left of the distance to the limit, within a longest horizon."""
+    needed = np.log(_AIM) / np.log(factor) if 0 < factor < 1 else 1.0
+    return int(np.clip(np.ceil(needed) + 3, 3, max(3, longest // period)))
+
+
 def _finite(
     rho: float, sigma: float, bits: Array, levels: Array, factor: float
 ) -> tuple[Array, float]:
@@ -363,8 +372,7 @@ def _finite(
     from solvers.solve import solve
 
     period = len(bits)
-    needed = np.log(_AIM) / np.log(factor) if 0 < factor < 1 else 1.0
-    periods = int(np.clip(np.ceil(needed) + 3, 3, max(3, _HORIZON // period)))
+    periods = _periods(period, factor, _HORIZON)
     long = GaussMarkov.stationary(rho=rho, frames=periods * period, sigma=sigma)
     problem = Problem(long, np.tile(bits, periods), SA(np.tile(levels, periods)))
     *_, before, last = solve(problem).distortion.reshape(periods, period)
