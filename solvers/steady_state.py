@@ -58,9 +58,9 @@ class SteadyState:
         Factor by which the distance to the limit shrinks in one period.
     lower_bound : float or None
         For sources of higher order at a constant rate, a certified bound of the mean: of all
-        encoders without a loss, under PLF-FMD and CP, and under PLF-JD with the encoder "optimal";
-        of all decoders of this encoder under PLF-JD with "mmse" (at any rates), and under PLF-SA at
-        P > 0 by "bounds". None elsewhere.
+        encoders without a loss, under PLF-FMD and CP, and with the encoder "optimal"; of all
+        decoders of this encoder under PLF-JD with "mmse" (at any rates), and under PLF-SA at P > 0
+        by "bounds". None elsewhere.
     measurement : (n,) array or None
         For sources of higher order, the direction of the state that the encoder measures.
     """
@@ -176,7 +176,9 @@ def steady_state(
         one. None is all.
     encoder : {"mmse", "optimal"}
         Encoder of least mean squared error in the long run at the mean rate, or, for sources of
-        higher order, the one made for PLF-JD. For sources of first order both are the same. The
+        higher order, the one made for PLF-JD at P = 0. For PLF-SA, JD(w) and JD at P > 0 "optimal"
+        is the better of both, with the bound of PLF-FMD. For sources of first order all are the
+        same. The
         encoder "mmse" of a `Problem` is another one: it measures the frame itself, as its first
         frames count first.
 
@@ -191,8 +193,8 @@ def steady_state(
     SolverError
         JD at P > 0 with rates that change, or a window; a horizon of 64 frames is too short for SA
         at P > 0. For sources of higher order: JD at P > 0 with a window, or with rates or
-        thresholds that change; the encoder "optimal" for SA, JD at P > 0, a window or rates that
-        change; poles too near the circle for float64.
+        thresholds that change; the encoder "optimal" for rates that change; poles too near the
+        circle for float64.
 
     Notes
     -----
@@ -296,7 +298,12 @@ def _higher_order(
     levels = np.full(period, np.inf) if perception is None else period_levels(perception, period)
     found = steady_losses.steady_losses(source, bits, perception, levels, encoder)
     if found.method == "bounds":
-        found = _long_sequence(source, bits, levels, found)
+        near = _long_sequence(source, bits, levels, found)
+        if encoder == "optimal":  # the bound is that of all encoders
+            variance = float(source.covariance(1)[0, 0])
+            gap = float(near.distortion.mean()) - float(found.lower_bound or 0.0)
+            near = near._replace(lower_bound=found.lower_bound, error=gap / variance)
+        found = near
     return SteadyState(
         source=source,
         rates=bits,

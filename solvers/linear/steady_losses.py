@@ -101,25 +101,52 @@ def steady_losses(
     ValueError
         Vector frames, poles on or outside the unit circle, frames without variance.
     SolverError
-        JD at P > 0 with a window, rates or thresholds that change; the encoder "optimal" for SA,
-        for JD with a window or at P > 0, or for rates that change; poles too near the circle.
+        JD at P > 0 with a window, rates or thresholds that change; the encoder "optimal" for rates
+        that change; poles too near the circle.
     """
     seen = source.observable() if isinstance(source, StateSpace) else source
     loss = None if np.isinf(levels).all() else perception
-    near = isinstance(loss, JD) and loss.window != 1 and bool(levels.any())
-    if near:
-        _check_near(loss, rates, levels, encoder)
+    if _near(loss, levels):
+        _check_near(loss, rates, levels)
     a, w, h = scalar(seen)
     variance = float(h @ lyapunov(a, w) @ h)
     if not variance > 0:
         raise ValueError("source: expected frames that vary in the long run, got variance 0")
-    measurement, bound = _encoder(seen, rates, loss, encoder)
+    plain, bound = _encoder(seen, rates, loss, levels, encoder)
+    if encoder == "mmse" or bound is not None or not 0 < rates[0] < np.inf:
+        return _with_measurement(seen, rates, loss, levels, plain, bound)
+    # no program for this loss: the better of two encoders, and the bound of PLF-FMD for all
+    made = joint_encoder(seen, float(rates[0])).measurement
+    tried = [_with_measurement(seen, rates, loss, levels, c, None) for c in (plain, made)]
+    best = min(tried, key=lambda one: float(one.distortion.mean()))
+    least = np.full(len(rates), _plain_encoder(seen, float(rates[0])).lower_bound)
+    mean = float(best.distortion.mean())
+    lowest = min(float(_explicit(FMD(levels), levels, variance, least).mean()), mean)
+    return best._replace(error=(mean - lowest) / variance, lower_bound=lowest)
+
+
+def _near(loss: Perception | None, levels: Array) -> bool:
+    """Whether the loss is PLF-JD above threshold 0, with a window or not."""
+    return isinstance(loss, JD) and loss.window != 1 and bool(levels.any())
+
+
+def _with_measurement(
+    seen: LinearSource,
+    rates: Array,
+    loss: Perception | None,
+    levels: Array,
+    measurement: Array,
+    bound: float | None,
+) -> SteadyLosses:
+    """Long run of one loss for one direction of measurement; `bound` is that of all encoders."""
+    a, w, h = scalar(seen)
+    variance = float(h @ lyapunov(a, w) @ h)
     gains, errors = _filter(seen, tuple(rates.tolist()), tuple(measurement.tolist()))
     m = np.minimum(frame_errors(seen, rates, measurement, errors), variance)
     m = m if rates.any() else np.full(len(rates), variance)
     factor = _shrinkage(a, measurement, gains, rates)
     method, error = "filter", _ROUNDING
-    if near and 0 < levels[0] and np.isfinite(rates[0]):
+    if _near(loss, levels) and np.isfinite(rates[0]):
         answer = spectral_near(seen, float(rates[0]), float(levels[0]), measurement)
         value, least = answer.distortion, answer.lower_bound
         _check_open(value - least, value, variance)
@@ -156,21 +183,20 @@ def steady_losses(
     return SteadyLosses(found, m, measurement, method, error, factor, lower)
 
 
-def _check_near(loss: Perception | None, rates: Array, levels: Array, encoder: str) -> None:
+def _check_near(loss: Perception | None, rates: Array, levels: Array) -> None:
     """Raise SolverError for what is open under PLF-JD above threshold 0."""
     assert isinstance(loss, JD)
     open_for = {
         "a window": loss.window is not None,
         "rates or thresholds that change": len(rates) > 1 and bool(np.ptp(rates) or np.ptp(levels)),
-        "encoder 'optimal'": encoder == "optimal",
     }
     for what, given in open_for.items():
         if given:
             raise SolverError(
                 Status.UNSUPPORTED,
                 f"steady_state: PLF-JD at P > 0 with {what} is open for sources of higher order; "
-                "known are a constant rate and threshold, no window and encoder 'mmse'; for a "
-                "finite horizon, solve a Problem",
+                "known are a constant rate and threshold, and no window; for a finite horizon, "
+                "solve a Problem",
             )
 
 
@@ -185,24 +211,29 @@ def _check_open(gap: float, distortion: float, variance: float) -> None:
 
 
 def _encoder(
-    source: LinearSource, rates: Array, loss: Perception | None, encoder: str
+    source: LinearSource, rates: Array, loss: Perception | None, levels: Array, encoder: str
 ) -> tuple[Array, float | None]:
-    """Direction of measurement, and the bound of all encoders where the rate is constant."""
+    """Direction of measurement, and the bound of all encoders where a program has one."""
     constant = bool(np.ptp(rates) == 0) if np.isfinite(rates).all() else len(rates) == 1
-    joint = isinstance(loss, JD) and loss.window is None
-    if encoder == "optimal" and (joint or isinstance(loss, (JD, SA)) or not constant):
-        if not (joint and constant):
-            what = "rates that change" if loss is None or not constant else f"PLF-{loss.name}"
+    joint = isinstance(loss, JD) and loss.window is None and not levels.any()
+    if encoder == "optimal":
+        if not constant:
             raise SolverError(
                 Status.UNSUPPORTED,
-                f"steady_state: encoder 'optimal' is not known for {what} with sources of higher "
-                "order; take encoder 'mmse'",
+                "steady_state: encoder 'optimal' is not known for rates that change with sources "
+                "of higher order; take encoder 'mmse'",
             )
-        if 0 < rates[0] < np.inf:
+        if joint and 0 < rates[0] < np.inf:
             made = joint_encoder(source, float(rates[0]))
             return made.measurement, made.lower_bound
     plain = _plain_encoder(source, float(rates.mean()))
-    return plain.measurement, None if joint or not constant else plain.lower_bound
+    explicit = loss is None or not isinstance(loss, (JD, SA)) or _one_frame(loss)
+    return plain.measurement, plain.lower_bound if constant and explicit else None
+
+
+def _one_frame(loss: Perception) -> bool:
+    """Whether the loss is PLF-JD with a window of one frame, which is PLF-FMD."""
+    return isinstance(loss, JD) and loss.window == 1
 
 
 @lru_cache(maxsize=32)
