@@ -49,7 +49,7 @@ class SteadyState:
         "closed-form", "fixed-point" (PLF-JD(w)), or "finite-horizon" (PLF-SA at P > 0). For sources
         of higher order "filter", "matrix-inequality" (PLF-JD), "spectrum" (PLF-JD at P > 0),
         "fixed-point" (PLF-SA), "finite-horizon" (PLF-JD(w), PLF-SA at P > 0) or "bounds" (PLF-SA at
-        P > 0 where 128 frames do not settle).
+        P > 0 where 64 frames do not settle).
     error : float
         Bound on the distance to the limit, relative to the variance: rounding for explicit values
         and fixed points, and what the last period changed, times what is left of it, for a finite
@@ -210,7 +210,7 @@ def steady_state(
     and CP at any P, SA and JD(w) at P = 0 have the decoder of the sequential objective. JD at P = 0
     is the decoder of least *mean* distortion, by a matrix inequality and its dual; a sequential
     decoder may lose to it. So is JD at P > 0, from spectra (:mod:`solvers.linear.spectral_near`).
-    SA at P > 0 is the end of 128 frames; where they do not settle, a scheme and a lower bound.
+    SA at P > 0 is the end of 64 frames; where they do not settle, a scheme and a lower bound.
 
     Examples
     --------
@@ -326,7 +326,7 @@ def _long_sequence(
     from solvers.methods.linear_sequential import decode_in_turn
 
     period, variance = len(bits), float(source.covariance(1)[0, 0])
-    periods = _periods(period, found.contraction, 2 * _HORIZON)
+    periods = _periods(period, found.contraction, _HORIZON)
     if found.contraction**periods > _SLOW:
         return found
     sent = represent(source, np.tile(bits, periods), found.measurement)

@@ -24,6 +24,7 @@ from rdp import _check
 from rdp.linear_source import LinearSource, lyapunov, scalar, steady_innovations
 from rdp.solution import Status
 from solvers.errors import SolverError
+from solvers.linear.measurement import frame_error
 from solvers.linear.steady_encoder import steady_encoder, steady_gain
 
 Array = np.ndarray
@@ -88,14 +89,31 @@ def spectral_joint(
     >>> round(spectral_joint(AutoRegressive.from_poles(poles), 0.5).distortion, 6)
     0.220218
     """
-    psi, phi, variance = spectra(source, rate, measurement)
+    psi, phi, variance, _ = spectra(source, rate, measurement)
     m = np.conj(psi) * phi / variance
     found, value, bound, steps = _nehari(m, gap / 2, max_steps)
     return SpectralJoint(2 * variance * (1 - value), 2 * variance * (1 - bound), found, steps)
 
 
-def spectra(source: LinearSource, rate: float, measurement: object) -> tuple[Array, Array, float]:
-    """Psi and Phi on a grid of frequencies, and the variance of a frame.
+class Spectra(NamedTuple):
+    """Source and estimate of a representation in the steady state.
+
+    Parameters
+    ----------
+    psi, phi : (N,) complex arrays
+        Transfer functions on the frequencies 2 pi k / N.
+    variance, mmse : float
+        Of a frame, and the error of its estimate.
+    """
+
+    psi: Array
+    phi: Array
+    variance: float
+    mmse: float
+
+
+def spectra(source: LinearSource, rate: float, measurement: object) -> Spectra:
+    """Psi and Phi on a grid of frequencies, the variance of a frame and its MMSE.
 
     Parameters
     ----------
@@ -108,11 +126,12 @@ def spectra(source: LinearSource, rate: float, measurement: object) -> tuple[Arr
     a, w, h = scalar(source)
     bits = float(_check.finite("rate", _check.nonnegative("rate", rate, ndim=0)))
     c = steady_encoder(source, bits).measurement if measurement is None else measurement
-    gamma, _ = steady_gain(source, bits, c)
+    gamma, error = steady_gain(source, bits, c)
     gamma = gamma if h @ gamma >= 0 else -gamma
     own, _ = steady_innovations(source)
     psi, phi = (np.fft.fft(row) for row in _responses(a, h, own, gamma))
-    return psi, phi, float(h @ lyapunov(a, w) @ h)
+    m = frame_error(h, a @ error @ a.T + w, np.asarray(c, dtype=np.float64), bits)
+    return Spectra(psi, phi, float(h @ lyapunov(a, w) @ h), m)
 
 
 def _responses(a: Array, h: Array, own: Array, gamma: Array) -> tuple[Array, Array]:

@@ -92,9 +92,10 @@ def spectral_near(
     [0.1197, 0.0734, 0.0558]
     """
     allowed = float(_check.positive("level", level, ndim=0))
-    psi, phi, variance = spectra(source, rate, measurement)
+    psi, phi, variance, error = spectra(source, rate, measurement)
     phi, root = phi / np.sqrt(variance), np.abs(psi) / np.sqrt(variance)
-    m = max(1.0 - float((np.abs(phi) ** 2).mean()), 0.0)
+    m = error / variance  # without the cancellation that a difference of variances has
+    apart = abs(m - 1.0 + float((np.abs(phi) ** 2).mean()))
     limit = np.sqrt(allowed / variance)
     value, slope = _dual(phi, root, limit)
     if _distance(phi, root) > limit:
@@ -104,7 +105,7 @@ def spectral_near(
     noise = np.maximum(spectrum - np.abs(made) ** 2, 0.0)
     reached = m + float((np.abs(phi - made) ** 2).mean()) + float(noise.mean())
     distance = float(((np.sqrt(spectrum) - root) ** 2).mean())
-    bound = value - 64 * np.finfo(np.float64).eps * len(phi) ** 0.5
+    bound = value - apart - 64 * np.finfo(np.float64).eps * len(phi) ** 0.5
     return SpectralNear(
         variance * reached,
         variance * min(bound, reached),
