@@ -156,6 +156,10 @@ def test_simulation_of_the_self_adaptive_scheme():
 def test_edges():
     for rate, value in ((0.0, 1.81), (np.inf, 0.0)):  # 1 + (1 - sqrt(P))^2 without bits
         assert_allclose(steady_state(PAIR, rate, JD(0.01)).mean, value, atol=1e-9)
+    stiff = AutoRegressive.from_poles(
+        [*(0.97 * np.exp([2.99j, -2.99j])), *(0.999 * np.exp([2.77j, -2.77j]))], sigma=0.01
+    )  # whose covariance rounding changes for ever
+    assert_allclose(steady_state(stiff, 0.0, SA(1e-10)).mean, 1.998e-4, rtol=1e-3)
     two = steady_state(PAIR, [0.5, 0.5], JD([0.001, 0.001]))
     assert_allclose(two.distortion, np.full(2, steady_state(PAIR, 0.5, JD(0.001)).mean))
     near = AutoRegressive.from_poles(0.999 * np.exp([0.05j, -0.05j]))
