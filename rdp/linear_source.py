@@ -229,21 +229,49 @@ def lyapunov(transition: Array, noise: Array) -> Array:
     >>> float(lyapunov(np.array([[0.6]]), np.array([[0.64]]))[0, 0])
     1.0
     """
+    return accumulated(doublings(transition), noise)
+
+
+def doublings(transition: Array) -> list[Array]:
+    """Powers A, A^2, A^4, .. as far as they matter to a covariance: for many calls with one A.
+
+    Parameters
+    ----------
+    transition : (n, n) array
+        A, eigenvalues inside the unit circle.
+    """
     if not stable(transition):
         radius = np.abs(np.linalg.eigvals(transition)).max()
         raise ValueError(
             f"transition: expected poles inside the unit circle, got one of modulus {radius:.9g}"
         )
-    total, power = np.array(noise, dtype=np.float64), np.array(transition, dtype=np.float64)
+    power = np.array(transition, dtype=np.float64)
+    powers = []
     for _ in range(64):
-        with np.errstate(over="ignore", invalid="ignore"):
-            added = power @ total @ power.T
-            total = total + added
-        if not np.isfinite(total).all():
-            raise ValueError("transition: poles too near the unit circle for float64")
-        if np.abs(added).max(initial=0.0) <= 1e-3 * _EPS * np.abs(total).max(initial=0.0):
+        powers.append(power)
+        if float((power**2).sum()) <= 1e-3 * _EPS:
             break
-        power = power @ power
+        with np.errstate(over="ignore", invalid="ignore"):
+            power = power @ power
+    return powers
+
+
+def accumulated(powers: list[Array], noise: Array) -> Array:
+    """Solution of X = A X A' + W from the powers of A, see `lyapunov`.
+
+    Parameters
+    ----------
+    powers : list of (n, n) arrays
+        Those of `doublings`.
+    noise : (n, n) array
+        W, symmetric.
+    """
+    total = np.array(noise, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for power in powers:
+            total = total + power @ total @ power.T
+    if not np.isfinite(total).all():
+        raise ValueError("transition: poles too near the unit circle for float64")
     return 0.5 * (total + total.T)
 
 

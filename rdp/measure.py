@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from rdp import gaussian
+from rdp.linear_source import LinearFrames, LinearSource, need_first_order
 from rdp.mmse import factor_from_mmse
 from rdp.perception import CP, FMD, JD, Perception
 from rdp.perception import perception as as_perception
@@ -18,13 +19,15 @@ from rdp.source import GaussMarkov
 Array = np.ndarray
 
 
-def distortion_of(source: GaussMarkov, mmse: Array, cov_xhat: Array, cross: Array) -> Array:
+def distortion_of(
+    source: GaussMarkov | LinearFrames | LinearSource, mmse: Array, cov_xhat: Array, cross: Array
+) -> Array:
     r"""Mean squared error of each frame: :math:`m_t + E(\tilde X_t - \hat X_t)^2`.
 
     Parameters
     ----------
-    source : GaussMarkov
-        T frames.
+    source : GaussMarkov, AutoRegressive or StateSpace
+        T frames; the moments give T for a source that has no number of frames.
     mmse : (T,) or (T, d) array
         Errors m_t of the representation.
     cov_xhat : (T, T) or (d, T, T) array
@@ -36,6 +39,7 @@ def distortion_of(source: GaussMarkov, mmse: Array, cov_xhat: Array, cross: Arra
     -------
     (T,) array, summed over modes
     """
+    source = _with_frames(source, cov_xhat)
     own = np.diagonal(cov_xhat, axis1=-2, axis2=-1) - 2 * np.diagonal(cross, axis1=-2, axis2=-1)
     excess = np.maximum(source.variance - mmse + np.moveaxis(own, -1, 0), 0.0)
     return (mmse + excess).reshape(source.frames, -1).sum(axis=1)
@@ -65,8 +69,17 @@ def reached_by(problem: Problem, mmse: Array, cov_xhat: Array, cross: Array) -> 
     return distortion, perception_of(source, cov_xhat, cross, loss, mmse)
 
 
+def _with_frames(
+    source: GaussMarkov | LinearFrames | LinearSource, cov_xhat: Array
+) -> GaussMarkov | LinearFrames:
+    """The source with as many frames as the moments have."""
+    if isinstance(source, (GaussMarkov, LinearFrames)):
+        return source
+    return LinearFrames(source, cov_xhat.shape[-1])
+
+
 def perception_of(
-    source: GaussMarkov,
+    source: GaussMarkov | LinearFrames | LinearSource,
     cov_xhat: Array,
     cross: Array,
     perception: Perception | str,
@@ -76,8 +89,8 @@ def perception_of(
 
     Parameters
     ----------
-    source : GaussMarkov
-        T frames.
+    source : GaussMarkov, AutoRegressive or StateSpace
+        T frames; the moments give T for a source that has no number of frames.
     cov_xhat : (T, T) or (d, T, T) array
         Covariance of the reconstruction.
     cross : (T, T) or (d, T, T) array
@@ -95,12 +108,15 @@ def perception_of(
     -----
     Definitions of Salehkalaibar et al., arXiv:2305.19301 (FMD, JD) and arXiv:2502.10628 (SA).
     """
+    source = _with_frames(source, cov_xhat)
     loss = as_perception(perception)
     if loss is None:
         raise ValueError(f"perception: expected FMD, JD or SA, got {perception!r}")
     if isinstance(loss, CP):
         if mmse is None:
             raise ValueError("mmse: expected the errors of the representation for CP, got none")
+        need_first_order("PLF-CP", source)
+        assert isinstance(source, GaussMarkov)
         return _conditional(source, mmse, cov_xhat, cross)
     h = cov_xhat if cov_xhat.ndim == 3 else cov_xhat[None]
     c = cross if cross.ndim == 3 else cross[None]

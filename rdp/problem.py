@@ -45,7 +45,8 @@ class Problem:
     encoder : {"optimal", "mmse"}
         Encoder designed for this problem, or the encoder designed for mean squared error alone.
         For sources of higher order "mmse" measures the frame itself, which gives the least m_1,
-        then the least m_2, and so on.
+        then the least m_2, and so on. The long run has another encoder of that name: that of the
+        least mean m_t (`solvers.steady_state`).
     common_randomness : float or (T,) array, >= 0, bits per frame
         Random bits that encoder and decoder share, for each frame. inf is no limit; a finite number
         is for scalar frames, PLF-FMD and PLF-JD, at threshold 0.
@@ -143,6 +144,12 @@ class Problem:
         """Whether the source is a GaussMarkov, which most methods need."""
         return isinstance(self.source, GaussMarkov)
 
+    @property
+    def markov(self) -> bool:
+        """Whether a frame says all about the later ones: a GaussMarkov, or one state."""
+        source: object = self.source
+        return not isinstance(source, LinearFrames) or source.order == 1
+
     def need_first_order(self, what: str) -> None:
         """Raise ValueError unless the source is a GaussMarkov.
 
@@ -157,11 +164,11 @@ class Problem:
     def scheme_and_bound(self) -> bool:
         """Whether what is best may lie between a scheme and a bound: the status "achievable".
 
-        So it is with limited common randomness, and for sources of higher order with weights and
-        the optimal encoder.
+        So it is with limited common randomness, and with weights and the optimal encoder for
+        sources of more than one state.
         """
         free = self.weights is not None and self.encoder == "optimal"
-        return self.limited or (free and not self.first_order)
+        return self.limited or (free and not self.markov)
 
     @property
     def limited(self) -> bool:

@@ -408,9 +408,9 @@ def pareto(
 
     Notes
     -----
-    The front is a single point without perception loss and under PLF-FMD, which leave no choice.
-    The weights are spaced evenly in the logarithm of the ratio of the weighted distortions, from
-    1e-4 to 1e4; at the ends the other frame still decides between equals.
+    Without perception loss and under PLF-FMD the front is a single point, but for sources of higher
+    order with the encoder "optimal". The weights are spaced evenly in the logarithm of the ratio of
+    the weighted distortions, 1e-4 to 1e4; at the ends the other frame decides between equals.
 
     Examples
     --------

@@ -25,6 +25,7 @@ same bound inside its search: the certificates of the other methods are a second
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
@@ -303,23 +304,62 @@ def _sequential_bound(
         target = covariance[seen, seen]
         if problem.plf == "SA":
             target = self_adaptive_target(cov_xhat[None], cross[None], source.sigma[None], t)[0]
-        given = cov_xhat[:t, :t], cross[:t, t], backbone.variance[t], source.variance[t]
-        best = float(backbone.mmse[t])
-        if np.isfinite(levels[t]) and mu[t] > 0:
-            bent = slope[t, seen, seen]
-            values = (
-                _frame_value(
-                    *given,
-                    target,
-                    mu[t] if np.isinf(mu[t]) else (1 - share) * mu[t] + share,
-                    (1 - share) * bent,
-                    levels[t],
-                )
-                for share in _SHARES
-            )
-            best = max(best, _best_on_the_way(values))
-        total += best
+        given = Given(cov_xhat[:t, :t], cross[:t, t], backbone.variance[t], source.variance[t])
+        least = float(backbone.mmse[t])
+        found = frame_bound(given, target, float(mu[t]), slope[t, seen, seen], float(levels[t]))
+        total += max(least, found)
     return total
+
+
+class Given(NamedTuple):
+    """What is fixed when a frame is reconstructed.
+
+    Parameters
+    ----------
+    past : (k, k) array
+        Covariance of the earlier reconstructions that are compared.
+    cross : (k,) array
+        Their correlation with the estimate Xtil_t of the frame.
+    known : float
+        Variance of Xtil_t.
+    variance : float
+        Variance of the frame.
+    """
+
+    past: Array
+    cross: Array
+    known: float
+    variance: float
+
+
+def frame_bound(given: Given, target: Array, mu: float, slope: Array, level: float) -> float:
+    """Best bound on D_t on the way from a dual point to 0; -inf without a finite threshold.
+
+    Parameters
+    ----------
+    given : Given
+        The scheme before the frame.
+    target : (k + 1, k + 1) array
+        Covariance that the reconstructions are compared with.
+    mu : float, >= 0
+        Multiplier; inf is allowed where the threshold is 0.
+    slope : (k + 1, k + 1) array
+        N.
+    level : float
+        P_t.
+    """
+    if not (np.isfinite(level) and mu > 0):
+        return -np.inf
+    return _best_on_the_way(
+        _frame_value(
+            *given,
+            target,
+            mu if np.isinf(mu) else (1 - share) * mu + share,
+            (1 - share) * slope,
+            level,
+        )
+        for share in _SHARES
+    )
 
 
 def _frame_value(

@@ -18,12 +18,14 @@ from solvers._steady.joint import steady_joint
 from solvers._steady.window import steady_window
 from solvers.errors import SolverError
 from solvers.linear import steady_losses
+from solvers.linear.measurement import represent
 
 Array = np.ndarray
 
 _ROUNDING = 1e-15  # of the explicit states, relative to the variance
 _HORIZON = 64  # frames of the longest finite problem that is solved
 _AIM = 1e-10  # distance to the limit that a finite horizon aims at, relative to the variance
+_SLOW = 1e-3  # share of the distance that a horizon leaves above which it is not tried
 _FAR = 1e-6  # and the largest one that is returned
 
 
@@ -47,9 +49,10 @@ class SteadyState:
         MMSE distortion m_t, below which no D_t can be.
     method : str
         "closed-form", "fixed-point" (PLF-JD(w)), "coupling" (PLF-JD and PLF-JD(w) at P > 0
-        and rates that change)
-        or "finite-horizon" (PLF-SA at P > 0). For sources of higher order "filter",
-        "matrix-inequality" (PLF-JD), "fixed-point" (PLF-SA) or "finite-horizon" (PLF-JD(w)).
+        and rates that change) or "finite-horizon" (PLF-SA at P > 0). For sources of higher order
+        "filter", "matrix-inequality" (PLF-JD), "spectrum" (PLF-JD at P > 0), "fixed-point"
+        (PLF-SA), "finite-horizon" (PLF-JD(w), PLF-SA at P > 0) or "bounds" (PLF-SA at P > 0
+        where 64 frames do not settle).
     error : float
         Bound on the distance to the limit, relative to the variance: rounding for explicit values
         and fixed points, and what the last period changed, times what is left of it, for a finite
@@ -59,8 +62,9 @@ class SteadyState:
     lower_bound : float or None
         With the method "coupling", no causal scheme has a smaller mean. For sources of higher order
         at a constant rate, a certified bound of the mean: of all
-        encoders without a loss, under PLF-FMD and CP, and under PLF-JD with the encoder "optimal";
-        of all decoders of this encoder under PLF-JD with "mmse" (at any rates). None elsewhere.
+        encoders without a loss, under PLF-FMD and CP, and with the encoder "optimal"; of all
+        decoders of this encoder under PLF-JD with "mmse" (at any rates), and under PLF-SA at P > 0
+        by "bounds". None elsewhere.
     measurement : (n,) array or None
         For sources of higher order, the direction of the state that the encoder measures.
     """
@@ -176,8 +180,12 @@ def steady_state(
         For JD: number of consecutive frames that the loss sees, if the loss does not bring
         one. None is all.
     encoder : {"mmse", "optimal"}
-        Encoder of least mean squared error, or, for sources of higher order, the one made for
-        PLF-JD. For sources of first order both are the same.
+        Encoder of least mean squared error in the long run at the mean rate, or, for sources of
+        higher order, the one made for PLF-JD at P = 0. For PLF-SA, JD(w) and JD at P > 0 "optimal"
+        is the better of both, with the bound of PLF-FMD. For sources of first order all are the
+        same. The
+        encoder "mmse" of a `Problem` is another one: it measures the frame itself, as its first
+        frames count first.
 
     Returns
     -------
@@ -189,9 +197,9 @@ def steady_state(
         The source is not stationary, bad rates, a window without JD, an unknown encoder.
     SolverError
         JD at P > 0 with \|rho\| = 1, or with rates that change and \|rho\| > .994; a horizon of 64
-        frames is too short for SA at P > 0. For sources of higher order: JD or SA at P > 0, the
-        encoder "optimal" for SA, a window or rates that change, poles too near the circle for
-        float64.
+        frames is too short for SA at P > 0. For sources of higher order: JD at P > 0 with a window,
+        or with rates or thresholds that change; the encoder "optimal" for rates that change; poles
+        too near the circle for float64.
 
     Notes
     -----
@@ -210,7 +218,8 @@ def steady_state(
     direction of the state, the best one for the mean squared error at the mean rate. No loss, FMD
     and CP at any P, SA and JD(w) at P = 0 have the decoder of the sequential objective. JD at P = 0
     is the decoder of least *mean* distortion, by a matrix inequality and its dual; a sequential
-    decoder may lose to it.
+    decoder may lose to it. So is JD at P > 0, from spectra (:mod:`solvers.linear.spectral_near`).
+    SA at P > 0 is the end of 64 frames; where they do not settle, a scheme and a lower bound.
 
     Examples
     --------
@@ -329,6 +338,13 @@ def _higher_order(
     period = len(bits)
     levels = np.full(period, np.inf) if perception is None else period_levels(perception, period)
     found = steady_losses.steady_losses(source, bits, perception, levels, encoder)
+    if found.method == "bounds":
+        near = _long_sequence(source, bits, levels, found)
+        if encoder == "optimal":  # the bound is that of all encoders
+            variance = float(source.covariance(1)[0, 0])
+            gap = float(near.distortion.mean()) - float(found.lower_bound or 0.0)
+            near = near._replace(lower_bound=found.lower_bound, error=gap / variance)
+        found = near
     return SteadyState(
         source=source,
         rates=bits,
@@ -341,6 +357,34 @@ def _higher_order(
         contraction=found.contraction,
         lower_bound=found.lower_bound,
         measurement=_check.frozen(found.measurement),
+    )
+
+
+def _long_sequence(
+    source: LinearSource, bits: Array, levels: Array, found: steady_losses.SteadyLosses
+) -> steady_losses.SteadyLosses:
+    """End of a long sequence under PLF-SA above 0; what was found where it does not settle."""
+    from solvers.methods.linear_sequential import decode_in_turn
+
+    period, variance = len(bits), float(source.covariance(1)[0, 0])
+    periods = _periods(period, found.contraction, _HORIZON)
+    if found.contraction**periods > _SLOW:
+        return found
+    sent = represent(source, np.tile(bits, periods), found.measurement)
+    loss = SA(np.tile(levels, periods))
+    if (np.diag(sent.factor) < 0).any():
+        return found
+    try:
+        made, _ = decode_in_turn(Problem(source, sent.rates, loss, encoder="mmse"), sent)
+    except SolverError:
+        return found
+    *_, before, last = (sent.mmse + made.excess).reshape(periods, period)
+    change, factor = float(np.abs(last - before).max()) / variance, found.contraction
+    error = change * factor / (1 - factor) if factor < 1 else np.inf
+    if not error <= _FAR:
+        return found
+    return found._replace(
+        distortion=last, method="finite-horizon", error=error + _ROUNDING, lower_bound=None
     )
 
 
@@ -363,6 +407,12 @@ def period_levels(perception: Perception, period: int) -> Array:
     return np.broadcast_to(levels, (period,))
 
 
+def _periods(period: int, factor: float, longest: int) -> int:
+    """Periods after which little is left of the distance to the limit, within a longest horizon."""
+    needed = np.log(_AIM) / np.log(factor) if 0 < factor < 1 else 1.0
+    return int(np.clip(np.ceil(needed) + 3, 3, max(3, longest // period)))
+
+
 def _finite(
     rho: float, sigma: float, bits: Array, levels: Array, factor: float
 ) -> tuple[Array, float]:
@@ -370,8 +420,7 @@ def _finite(
     from solvers.solve import solve
 
     period = len(bits)
-    needed = np.log(_AIM) / np.log(factor) if 0 < factor < 1 else 1.0
-    periods = int(np.clip(np.ceil(needed) + 3, 3, max(3, _HORIZON // period)))
+    periods = _periods(period, factor, _HORIZON)
     long = GaussMarkov.stationary(rho=rho, frames=periods * period, sigma=sigma)
     problem = Problem(long, np.tile(bits, periods), SA(np.tile(levels, periods)))
     *_, before, last = solve(problem).distortion.reshape(periods, period)

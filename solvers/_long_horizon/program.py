@@ -78,8 +78,7 @@ def program_of(problem: Problem) -> Program:
             "long horizon: a frame with neither weight nor threshold; use 'barrier'",
         )
     mmse = mmse_recursion(source, problem.rates).mmse
-    tail = np.minimum.accumulate(np.append(levels[1:n], np.inf)[::-1])[::-1]
-    compared = np.flatnonzero(bounded[:n] & ((levels[:n] < tail) | (not joint)))
+    compared = _compared(levels[:n], joint)
     transition = source.transition()[:n, :n]
     return Program(
         joint=joint,
@@ -94,6 +93,41 @@ def program_of(problem: Problem) -> Program:
     )
 
 
+def joint_program(
+    weights: Array, levels: Array, estimate: Array, root: Array, mmse: Array
+) -> Program:
+    """PLF-JD for a source of any order: the factors of its covariance and of its estimate enter.
+
+    Parameters
+    ----------
+    weights, mmse : (T,) arrays
+        w_t and m_t.
+    levels : (T,) array, > 0
+        Thresholds, not all inf.
+    estimate, root : (T, T) arrays, lower triangular
+        Factors of the covariances of the MMSE estimate and of the source; `root` has an inverse.
+    """
+    n = int(np.flatnonzero(np.isfinite(levels))[-1]) + 1
+    compared = _compared(levels[:n], joint=True)
+    return Program(
+        joint=True,
+        weights=np.array(weights[:n]),
+        estimate=estimate[:n, :n],
+        root=root[:n, :n],
+        transition=np.zeros((n, n)),  # PLF-SA alone reads it
+        variance=(root[:n, :n] ** 2).sum(axis=1),
+        constant=float(weights[:n] @ mmse[:n]),
+        compared=compared,
+        levels=np.array(levels[compared]),
+    )
+
+
+def _compared(levels: Array, joint: bool) -> Array:
+    """Frames with a threshold that no later one implies."""
+    tail = np.minimum.accumulate(np.append(levels[1:], np.inf)[::-1])[::-1]
+    return np.flatnonzero(np.isfinite(levels) & ((levels < tail) | (not joint)))
+
+
 def start(program: Program, mmse: Array, shrink: float) -> tuple[Array, Array]:
     """Gains and noise of an interior point: a perfect-realism decoder, its gains times `shrink`."""
     variance = program.variance
@@ -101,7 +135,7 @@ def start(program: Program, mmse: Array, shrink: float) -> tuple[Array, Array]:
         reference = np.cumsum(variance)[program.compared]
         room = min(0.1, 0.3 * float((program.levels / reference).min()))
         own = np.diag(program.root)
-        gains = shrink * program.root * (np.minimum(own, np.diag(program.estimate)) / own)
+        gains = shrink * program.root * (np.clip(np.diag(program.estimate), 0.0, own) / own)
         noise = program.root @ program.root.T - gains @ gains.T + room * np.diag(variance)
         return gains, noise
     gains = program.estimate.copy()

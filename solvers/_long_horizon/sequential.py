@@ -83,16 +83,36 @@ class Frame(NamedTuple):
 
 
 def solve_frames(problem: Problem) -> Outcome:
-    """Least D_1, then D_2 given that, and so on; JD or SA."""
-    source, joint = problem.source, problem.plf == "JD"
-    frames, variance = source.frames, source.variance
+    """Least D_1, then D_2 given that, and so on; JD or SA, a GaussMarkov."""
+    source = problem.source
+    return solve_given(
+        problem,
+        estimate_factor(source, problem.rates),
+        source.transition() * np.sqrt(source.innovation),
+        mmse_recursion(source, problem.rates).mmse,
+    )
+
+
+def solve_given(problem: Problem, estimate: Array, whole: Array, mmse: Array) -> Outcome:
+    """Solve the frames of any source: these factors say all about it.
+
+    Parameters
+    ----------
+    problem : Problem
+        PLF-JD or PLF-SA with its thresholds.
+    estimate, whole : (T, T) arrays, lower triangular
+        Factors of the covariances of the MMSE estimate and of the source. The diagonal of
+        `estimate` is not negative; a column is zero where a frame sends nothing.
+    mmse : (T,) array
+        m_t.
+    """
+    joint = problem.plf == "JD"
+    variance = (whole**2).sum(axis=1)
+    sigma, frames = np.sqrt(variance), len(whole)
     # under JD a past beyond a later threshold could not be continued
     levels = problem.thresholds
     if joint:
         levels = np.minimum.accumulate(levels[::-1])[::-1]
-    estimate = estimate_factor(source, problem.rates)
-    mmse = mmse_recursion(source, problem.rates).mmse
-    whole = source.transition() * np.sqrt(source.innovation)
     root = np.zeros((frames, frames))
     distortion, bounds = mmse.copy(), mmse.copy()
     tight, before = 0, 0.0
@@ -110,8 +130,8 @@ def solve_frames(problem: Problem) -> Outcome:
         if loss > levels[t] + 1e-15 * total:
             known = before if joint else 0.0
             own = goal.copy()
-            own[t] = max(goal[t], _NEWS * source.sigma[t])
-            frame = Frame(target, root[:t, :t], own, levels[t], known, source.sigma[t])
+            own[t] = max(goal[t], _NEWS * sigma[t])
+            frame = Frame(target, root[:t, :t], own, levels[t], known, sigma[t])
             if levels[t] - known <= ROOM * total:
                 root[t, : t + 1] = continuation(frame, goal)
                 distortion[t] = mmse[t] + float(((root[t, : t + 1] - goal) ** 2).sum())

@@ -35,11 +35,20 @@ _RANK = 1e-9  # singular values below it, relative to the first, belong to no di
 
 def solve_sequential(problem: Problem) -> Scheme:
     """Minimise D_1, then D_2 given that, and so on, under PLF-JD or PLF-SA."""
-    return _Sequential(problem).solve()
+    return Sequential(problem).solve()
 
 
-class _Sequential:
-    """The scheme so far, as forms of z: u_1, u_2, .. and then the noises of the decoder."""
+class Sequential:
+    """The scheme so far, as forms of z: u_1, u_2, .. and then the noises of the decoder.
+
+    A subclass for other sources says what a frame adds to the representation (`receive`), what the
+    factor of some frames is (`factor`), and what the bounds are (`bound`, `total_bound`).
+
+    Parameters
+    ----------
+    problem : Problem
+        PLF-JD or PLF-SA.
+    """
 
     def __init__(self, problem: Problem) -> None:
         frames = problem.source.frames
@@ -57,19 +66,19 @@ class _Sequential:
     def solve(self) -> Scheme:
         states = set()
         for t in range(self.frames):
-            self._receive(t)
+            self.receive(t)
             self.xhat[t] = self.known[t]
             if self.loss(t, self.known[t]) > self.levels[t]:
                 states.add(_Frame(self, t).solve())
         cov_xhat, cross = self.xhat @ self.xhat.T, self.xhat @ self.known.T
-        bound = best_bound(self._bound_problem(), self.mu, self.slope, cov_xhat, cross)
+        bound = self.total_bound(cov_xhat, cross)
         message = f"Clarabel: {', '.join(sorted(states))}" if states else "no threshold binds"
         scheme = Scheme(cov_xhat, cross, self.mmse, bound, message)
         check_thresholds(self.problem, scheme, self.asked, self.mu)
         return scheme
 
-    def _receive(self, t: int) -> None:
-        """What the MMSE encoder adds to the representation at frame t."""
+    def receive(self, t: int) -> None:
+        """Fill in what the MMSE encoder adds to the representation at frame t."""
         source, rate = self.problem.source, self.problem.rates[t]
         before = self.mmse[t - 1] if t else 0.0
         v = source.gain[t] ** 2 * before + source.innovation[t]
@@ -84,7 +93,7 @@ class _Sequential:
     def target(self, t: int) -> Array:
         """Factor of the covariance that frame t is compared with, in white variables."""
         if self.joint:
-            return self.problem.source.part(self.problem.first_seen(t), t + 1).factor()
+            return self.factor(self.problem.first_seen(t), t + 1)
         past, white = self.past(t)
         rank = len(white)
         out = np.zeros((t + 1, rank + 1))
@@ -94,6 +103,10 @@ class _Sequential:
             max(self.problem.source.variance[t] - out[t, :rank] @ out[t, :rank], 0.0)
         )
         return out
+
+    def factor(self, first: int, end: int) -> Array:
+        """Causal factor of the covariance of the frames from `first` to before `end`."""
+        return self.problem.source.part(first, end).factor()
 
     def past(self, t: int) -> tuple[Array, Array]:
         """Xhat of the past that is compared = factor @ zeta, and the white zeta as forms of z."""
@@ -116,6 +129,10 @@ class _Sequential:
         scheme = self.xhat @ self.xhat.T, self.xhat @ self.known.T
         return best_bound(self._bound_problem(), multipliers, slopes, *scheme)
 
+    def total_bound(self, cov_xhat: Array, cross: Array) -> float:
+        """Certified bound on the sum of the distortions, each frame given the ones before."""
+        return best_bound(self._bound_problem(), self.mu, self.slope, cov_xhat, cross)
+
     def _bound_problem(self) -> Problem:
         assert self.problem.perception is not None
         return self.problem.with_(perception=self.problem.perception.at(self.levels))
@@ -132,7 +149,7 @@ class _Sequential:
 class _Frame:
     """The program of frame t."""
 
-    def __init__(self, frames: _Sequential, t: int) -> None:
+    def __init__(self, frames: Sequential, t: int) -> None:
         self.frames, self.t = frames, t
         self.level = frames.levels[t]
         target = frames.target(t)

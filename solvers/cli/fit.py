@@ -128,6 +128,8 @@ def _long_run(found: ClipFit, orders: ModeOrders, rates: Any) -> dict[str, Stead
     pairs = zip(found.rho[used], [fit.source.sigma for fit in fits], strict=True)
     first = [GaussMarkov.stationary(rho, 2, sigma) for rho, sigma in pairs]
     bar = sys.stderr.isatty()
+    if not bar:
+        typer.echo(f"predicting the long run of {len(fits)} modes, order 1 and then p", err=True)
     return {
         "order 1": predict_steady(first, rates, found.modes, progress=bar),
         "chosen": predict_steady(orders.sources, rates, found.modes, progress=bar),

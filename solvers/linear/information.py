@@ -193,6 +193,8 @@ def rate_terms(a: Array, w: Array, p: Any) -> tuple[Any, list[Any], float]:
         raise ValueError("transition: expected an invertible matrix where the noise is singular")
     root = vectors[:, keep] * np.sqrt(values[keep])
     size = root.shape[1]
+    if size == 0:  # nothing is new: the next frame is determined up to the error of this one
+        return cp.Constant(np.eye(1)), [], 2 * float(np.log(singular).sum())
     shrink = cp.Variable((size, size), symmetric=True)
     block = cp.bmat([[np.eye(size) - shrink, root.T], [root, ahead]])
     return shrink, [block >> 0], 2 * float(np.log(singular).sum())
@@ -206,7 +208,8 @@ def solve_program(problem: Any, name: str) -> None:
     for accuracy in _ACCURACIES:
         tight = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), accuracy)
         try:
-            with warnings.catch_warnings():  # what comes back is recomputed from the matrices
+            # what comes back is recomputed from the matrices
+            with warnings.catch_warnings(), np.errstate(invalid="ignore"):
                 warnings.filterwarnings("ignore", "Solution may be inaccurate")
                 problem.solve(solver=cp.CLARABEL, **tight)
         except cp.SolverError:

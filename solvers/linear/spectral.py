@@ -24,6 +24,7 @@ from rdp import _check
 from rdp.linear_source import LinearSource, lyapunov, scalar, steady_innovations
 from rdp.solution import Status
 from solvers.errors import SolverError
+from solvers.linear.measurement import frame_error
 from solvers.linear.steady_encoder import steady_encoder, steady_gain
 
 Array = np.ndarray
@@ -88,17 +89,49 @@ def spectral_joint(
     >>> round(spectral_joint(AutoRegressive.from_poles(poles), 0.5).distortion, 6)
     0.220218
     """
-    a, w, h = scalar(source)
-    bits = float(_check.finite("rate", _check.nonnegative("rate", rate, ndim=0)))
-    c = steady_encoder(source, bits).measurement if measurement is None else measurement
-    gamma, _ = steady_gain(source, bits, c)
-    gamma = gamma if h @ gamma >= 0 else -gamma
-    variance = float(h @ lyapunov(a, w) @ h)
-    own, _ = steady_innovations(source)
-    psi, phi = (np.fft.fft(row) for row in _responses(a, h, own, gamma))
+    psi, phi, variance, _ = spectra(source, rate, measurement)
     m = np.conj(psi) * phi / variance
     found, value, bound, steps = _nehari(m, gap / 2, max_steps)
     return SpectralJoint(2 * variance * (1 - value), 2 * variance * (1 - bound), found, steps)
+
+
+class Spectra(NamedTuple):
+    """Source and estimate of a representation in the steady state.
+
+    Parameters
+    ----------
+    psi, phi : (N,) complex arrays
+        Transfer functions on the frequencies 2 pi k / N.
+    variance, mmse : float
+        Of a frame, and the error of its estimate.
+    """
+
+    psi: Array
+    phi: Array
+    variance: float
+    mmse: float
+
+
+def spectra(source: LinearSource, rate: float, measurement: object) -> Spectra:
+    """Psi and Phi on a grid of frequencies, the variance of a frame and its MMSE.
+
+    Parameters
+    ----------
+    source : LinearSource
+        Scalar frames, all poles inside the unit circle.
+    rate : float, >= 0, finite, bits per frame
+    measurement : (n,) array or None
+        Direction of the state that is measured; None is the one of the MMSE encoder.
+    """
+    a, w, h = scalar(source)
+    bits = float(_check.finite("rate", _check.nonnegative("rate", rate, ndim=0)))
+    c = steady_encoder(source, bits).measurement if measurement is None else measurement
+    gamma, error = steady_gain(source, bits, c)
+    gamma = gamma if h @ gamma >= 0 else -gamma
+    own, _ = steady_innovations(source)
+    psi, phi = (np.fft.fft(row) for row in _responses(a, h, own, gamma))
+    m = frame_error(h, a @ error @ a.T + w, np.asarray(c, dtype=np.float64), bits)
+    return Spectra(psi, phi, float(h @ lyapunov(a, w) @ h), m)
 
 
 def _responses(a: Array, h: Array, own: Array, gamma: Array) -> tuple[Array, Array]:
@@ -112,8 +145,8 @@ def _responses(a: Array, h: Array, own: Array, gamma: Array) -> tuple[Array, Arr
         if length > 2**17:
             raise SolverError(
                 Status.UNSUPPORTED,
-                f"spectral_joint: a pole of modulus {radius:.6f} needs too many frequencies; use "
-                "'steady_distortion'",
+                f"spectra: a pole of modulus {radius:.6f} needs too many frequencies; at threshold "
+                "0, 'steady_distortion' needs none",
             )
     states = np.stack([own, gamma], axis=1)
     out = np.zeros((2, 2 * length))
@@ -144,10 +177,10 @@ def _nehari(m: Array, gap: float, max_steps: int) -> tuple[Array, float, float, 
         size_of = np.abs(target)
         point = target * np.maximum(1 - 1 / (step * np.maximum(size_of, 1e-300)), 0.0)
         mixed = 1.6 * point + (1 - 1.6) * (m + slack)
-        slack = _anticausal(mixed + price / step - m)
+        slack = anticausal(mixed + price / step - m)
         price = price + step * (mixed - m - slack)
         if count % 10 == 9:
-            candidate = price - _anticausal(price)
+            candidate = price - anticausal(price)
             for sign in (1.0, -1.0):
                 unit = sign * candidate / max(float(np.abs(candidate).max()), 1.0)
                 reached = float((np.conj(unit) * m).real.mean())
@@ -159,8 +192,13 @@ def _nehari(m: Array, gap: float, max_steps: int) -> tuple[Array, float, float, 
     )
 
 
-def _anticausal(values: Array) -> Array:
-    """Strictly anticausal part of a function on the grid."""
+def anticausal(values: Array) -> Array:
+    """Strictly anticausal part of a function on the grid.
+
+    Parameters
+    ----------
+    values : (N,) complex array
+    """
     times = np.fft.ifft(values)
     times[: len(times) // 2] = 0.0
     return np.fft.fft(times)

@@ -28,6 +28,7 @@ proves its own optimum, over measurements of any rank.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -124,7 +125,7 @@ def steady_encoder(source: LinearSource, rate: float, weight: object = None) -> 
     values, vectors = np.linalg.eigh(observed)
     scale = max(float(values[-1]), 1e-300)
     # the innovation of the frame is nearly the best direction; the others are for the rest
-    starts = [np.linalg.pinv(root, rcond=1e-13) @ innovations(source, _SETTLED).gain[-1]]
+    starts = [np.linalg.pinv(root, rcond=1e-13) @ _late_gain(source)]
     starts += [root.T @ h, *(vectors * np.sqrt(np.maximum(values, 0.0))).T[::-1][:3]]
 
     def gained(d: Array) -> tuple[float, Array]:
@@ -152,6 +153,12 @@ def steady_encoder(source: LinearSource, rate: float, weight: object = None) -> 
     measured = measured_by(a, w, gain, error)
     gain = gain if h @ gain >= 0 else -gain
     return SteadyEncoder(measured, gain, error, float(h @ error @ h), bound, value)
+
+
+@lru_cache(maxsize=32)
+def _late_gain(source: LinearSource) -> Array:
+    """Gain of the innovations form after many frames; the same at each rate of a source."""
+    return innovations(source, _SETTLED).gain[-1]
 
 
 def _of_the_frame(source: LinearSource, bits: float, bound: float) -> SteadyEncoder:

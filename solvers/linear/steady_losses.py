@@ -6,13 +6,16 @@ The encoder measures one direction of the state; the Kalman filter settles to ga
 .. math::
     \text{FMD: } & D_t = m_t + (\hat s_t - \sqrt{\sigma^2 - m_t})_+^2, \\
     \text{CP: } & D_t = m_t + (\sqrt{m_t} - \sqrt{P_t})_+^2, \\
-    \text{SA, } P = 0: & D_t = 2\omega_t - 2 \sqrt{\omega_t\, h^T Q_t h}, \qquad
+    \text{SA: } & D_t = m_t + (\sqrt{\omega_t} - \sqrt{h^T Q_t h} - \sqrt{P_t})_+^2, \qquad
         \omega_t = h^T (P_t + Q_t) h, \quad
         Q_t = A (Q_{t-1} - g_{t-1} g_{t-1}^T) A^T + \gamma_t \gamma_t^T,
 
 with the smallest deviation :math:`\hat s_t` that the threshold allows and :math:`g_t` along
-:math:`Q_t h`. PLF-JD at P = 0 takes the decoder of least mean distortion (`steady_decoder`), and
-PLF-JD(w) the end of a long sequence of the sequential rule.
+:math:`Q_t h`. PLF-JD takes the decoder of least mean distortion: at P = 0 `steady_decoder`, above
+it and at a constant rate `spectral_near`. PLF-JD(w) is the end of a long sequence of the sequential
+rule. PLF-SA at P = 0 is the sequential rule. Above it the value is that of a scheme: the mean given
+the past is kept and its deviation alone is smaller, which is within the threshold; the bound is
+PLF-FMD, whose constraint is a part of that of PLF-SA.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from solvers.errors import SolverError
 from solvers.linear.decoder import reconstruct
 from solvers.linear.joint_encoder import joint_encoder
 from solvers.linear.measurement import represent
+from solvers.linear.spectral_near import spectral_near
 from solvers.linear.steady_decoder import best_decoder, frame_errors, periodic_filter
 from solvers.linear.steady_encoder import SteadyEncoder, steady_encoder
 
@@ -86,7 +90,7 @@ def steady_losses(
     rates : (N,) array, >= 0, bits per frame
         Rates of one period.
     perception : Perception or None
-        The loss; JD and SA at threshold 0.
+        The loss.
     levels : (N,) array
         Thresholds of the period.
     encoder : {"mmse", "optimal"}
@@ -97,25 +101,57 @@ def steady_losses(
     ValueError
         Vector frames, poles on or outside the unit circle, frames without variance.
     SolverError
-        JD or SA at P > 0; the encoder "optimal" for SA, for a window, or for rates that change;
-        poles too near the circle.
+        JD at P > 0 with a window, rates or thresholds that change; the encoder "optimal" for rates
+        that change; poles too near the circle.
     """
     seen = source.observable() if isinstance(source, StateSpace) else source
     loss = None if np.isinf(levels).all() else perception
-    if isinstance(loss, (JD, SA)) and levels.any():
-        raise SolverError(
-            Status.UNSUPPORTED,
-            f"steady_state: PLF-{loss.name} at P > 0 needs a first-order source (GaussMarkov)",
-        )
+    if _near(loss, levels):
+        _check_near(loss, rates, levels)
     a, w, h = scalar(seen)
     variance = float(h @ lyapunov(a, w) @ h)
     if not variance > 0:
         raise ValueError("source: expected frames that vary in the long run, got variance 0")
-    measurement, bound = _encoder(seen, rates, loss, encoder)
-    gains, errors = periodic_filter(seen, rates, measurement)
+    plain, bound = _encoder(seen, rates, loss, levels, encoder)
+    if encoder == "mmse" or bound is not None or not 0 < rates[0] < np.inf:
+        return _with_measurement(seen, rates, loss, levels, plain, bound)
+    # no program for this loss: the better of two encoders, and the bound of PLF-FMD for all
+    made = joint_encoder(seen, float(rates[0])).measurement
+    tried = [_with_measurement(seen, rates, loss, levels, c, None) for c in (plain, made)]
+    best = min(tried, key=lambda one: float(one.distortion.mean()))
+    least = np.full(len(rates), _plain_encoder(seen, float(rates[0])).lower_bound)
+    mean = float(best.distortion.mean())
+    lowest = min(float(_explicit(FMD(levels), levels, variance, least).mean()), mean)
+    return best._replace(error=(mean - lowest) / variance, lower_bound=lowest)
+
+
+def _near(loss: Perception | None, levels: Array) -> bool:
+    """Whether the loss is PLF-JD above threshold 0, with a window or not."""
+    return isinstance(loss, JD) and loss.window != 1 and bool(levels.any())
+
+
+def _with_measurement(
+    seen: LinearSource,
+    rates: Array,
+    loss: Perception | None,
+    levels: Array,
+    measurement: Array,
+    bound: float | None,
+) -> SteadyLosses:
+    """Long run of one loss for one direction of measurement; `bound` is that of all encoders."""
+    a, w, h = scalar(seen)
+    variance = float(h @ lyapunov(a, w) @ h)
+    gains, errors = _filter(seen, tuple(rates.tolist()), tuple(measurement.tolist()))
     m = np.minimum(frame_errors(seen, rates, measurement, errors), variance)
+    m = m if rates.any() else np.full(len(rates), variance)
     factor = _shrinkage(a, measurement, gains, rates)
     method, error = "filter", _ROUNDING
+    if _near(loss, levels) and np.isfinite(rates[0]):
+        answer = spectral_near(seen, float(rates[0]), float(levels[0]), measurement)
+        value, least = answer.distortion, answer.lower_bound
+        _check_open(value - least, value, variance)
+        same, left = np.full(len(rates), value), (value - least) / variance
+        return SteadyLosses(same, m, measurement, "spectrum", left, factor, least)
     if isinstance(loss, JD) and loss.window not in (None, 1):
         found, error, factor = _windowed(seen, rates, measurement, int(loss.window), factor)
         return SteadyLosses(found, m, measurement, "finite-horizon", error / variance, factor)
@@ -126,20 +162,19 @@ def steady_losses(
             each = float(_explicit(FMD(0.0), np.zeros(len(m)), variance, m).mean())
             lowest = min(max(best.lower_bound, each), float(best.distortion.mean()))
         gap = float(best.distortion.mean()) - lowest
-        if not gap <= _UNCERTAIN * (float(best.distortion.mean()) + 1e-6 * variance):
-            raise SolverError(
-                Status.INACCURATE,
-                f"steady_state: PLF-JD has distortion {best.distortion.mean():.3e} but bound "
-                f"{lowest:.3e}; poles too near the circle for float64",
-            )
+        _check_open(gap, float(best.distortion.mean()), variance)
         factor = max(factor, _radius(a) ** (2 * len(rates)))
         return SteadyLosses(
             best.distortion, m, measurement, "matrix-inequality", gap / variance, factor, lowest
         )
     if isinstance(loss, SA):
-        found, radius = _self_adaptive(a, h, gains, errors, m)
+        found, radius = _self_adaptive(a, h, gains, errors, m, levels)
         factor = max(factor, radius)
-        return SteadyLosses(found, m, measurement, "fixed-point", _ROUNDING, factor)
+        if not levels.any():
+            return SteadyLosses(found, m, measurement, "fixed-point", _ROUNDING, factor)
+        framewise = float(_explicit(FMD(levels), levels, variance, m).mean())
+        left = (float(found.mean()) - framewise) / variance
+        return SteadyLosses(found, m, measurement, "bounds", left, factor, framewise)
     found = _explicit(loss, levels, variance, m)
     lower = None
     if bound is not None:  # the distortion increases with the error
@@ -148,31 +183,71 @@ def steady_losses(
     return SteadyLosses(found, m, measurement, method, error, factor, lower)
 
 
-def _encoder(
-    source: LinearSource, rates: Array, loss: Perception | None, encoder: str
-) -> tuple[Array, float | None]:
-    """Direction of measurement, and the bound of all encoders where the rate is constant."""
-    constant = bool(np.ptp(rates) == 0) if np.isfinite(rates).all() else len(rates) == 1
-    joint = isinstance(loss, JD) and loss.window is None
-    if encoder == "optimal" and (joint or isinstance(loss, (JD, SA)) or not constant):
-        if not (joint and constant):
-            what = "rates that change" if loss is None or not constant else f"PLF-{loss.name}"
+def _check_near(loss: Perception | None, rates: Array, levels: Array) -> None:
+    """Raise SolverError for what is open under PLF-JD above threshold 0."""
+    assert isinstance(loss, JD)
+    open_for = {
+        "a window": loss.window is not None,
+        "rates or thresholds that change": len(rates) > 1 and bool(np.ptp(rates) or np.ptp(levels)),
+    }
+    for what, given in open_for.items():
+        if given:
             raise SolverError(
                 Status.UNSUPPORTED,
-                f"steady_state: encoder 'optimal' is not known for {what} with sources of higher "
-                "order; take encoder 'mmse'",
+                f"steady_state: PLF-JD at P > 0 with {what} is open for sources of higher order; "
+                "known are a constant rate and threshold, and no window; for a finite horizon, "
+                "solve a Problem",
             )
-        if 0 < rates[0] < np.inf:
+
+
+def _check_open(gap: float, distortion: float, variance: float) -> None:
+    """Raise SolverError where value and bound are too far apart."""
+    if not gap <= _UNCERTAIN * (distortion + 1e-6 * variance):
+        raise SolverError(
+            Status.INACCURATE,
+            f"steady_state: PLF-JD has distortion {distortion:.3e} but bound "
+            f"{distortion - gap:.3e}; poles too near the circle for float64",
+        )
+
+
+def _encoder(
+    source: LinearSource, rates: Array, loss: Perception | None, levels: Array, encoder: str
+) -> tuple[Array, float | None]:
+    """Direction of measurement, and the bound of all encoders where a program has one."""
+    constant = bool(np.ptp(rates) == 0) if np.isfinite(rates).all() else len(rates) == 1
+    joint = isinstance(loss, JD) and loss.window is None and not levels.any()
+    if encoder == "optimal":
+        if not constant:
+            raise SolverError(
+                Status.UNSUPPORTED,
+                "steady_state: encoder 'optimal' is not known for rates that change with sources "
+                "of higher order; take encoder 'mmse'",
+            )
+        if joint and 0 < rates[0] < np.inf:
             made = joint_encoder(source, float(rates[0]))
             return made.measurement, made.lower_bound
     plain = _plain_encoder(source, float(rates.mean()))
-    return plain.measurement, None if joint or not constant else plain.lower_bound
+    explicit = loss is None or not isinstance(loss, (JD, SA)) or _one_frame(loss)
+    return plain.measurement, plain.lower_bound if constant and explicit else None
+
+
+def _one_frame(loss: Perception) -> bool:
+    """Whether the loss is PLF-JD with a window of one frame, which is PLF-FMD."""
+    return isinstance(loss, JD) and loss.window == 1
 
 
 @lru_cache(maxsize=32)
 def _plain_encoder(source: LinearSource, rate: float) -> SteadyEncoder:
     """Encoder of least mean squared error, found once for all losses of one (frozen) source."""
     return steady_encoder(source, rate)
+
+
+@lru_cache(maxsize=32)
+def _filter(
+    source: LinearSource, rates: tuple[float, ...], measurement: tuple[float, ...]
+) -> tuple[Array, Array]:
+    """Gains and errors of the Kalman filter, found once for all losses."""
+    return periodic_filter(source, np.array(rates), np.array(measurement))
 
 
 def _explicit(loss: Perception | None, levels: Array, variance: float, m: Array) -> Array:
@@ -213,7 +288,7 @@ def _shrinkage(a: Array, measurement: Array, gains: Array, rates: Array) -> floa
 
 
 def _self_adaptive(
-    a: Array, h: Array, gains: Array, errors: Array, m: Array
+    a: Array, h: Array, gains: Array, errors: Array, m: Array, levels: Array
 ) -> tuple[Array, float]:
     """Distortions under PLF-SA, and the factor of what is known and not reconstructed."""
     scale = float(np.abs(errors).max()) + float(np.abs(gains).max()) ** 2
@@ -226,8 +301,9 @@ def _self_adaptive(
             column = known @ h
             spread = max(float(h @ column), 0.0)
             fresh = m[t] + spread
-            root = np.sqrt(fresh)  # the difference of the roots, without cancellation
-            out[t] = 2 * root * m[t] / (root + np.sqrt(spread)) if fresh > 0 else 0.0
+            root = np.sqrt(fresh) + np.sqrt(spread)
+            short = m[t] / root if root > 0 else 0.0  # difference, without cancellation
+            out[t] = m[t] + max(short - np.sqrt(levels[t]), 0.0) ** 2
             step = a
             if spread > 1e-15 * scale:
                 known = known - np.outer(column, column) / spread
@@ -282,11 +358,15 @@ def approach(
     measurement : (n,) array
         Direction of the state that the encoder measures.
     """
+    finite = levels[np.isfinite(levels)]
+    window = perception.window if isinstance(perception, JD) else None
+    if finite.any() and isinstance(perception, (JD, SA)) and window != 1:
+        what = f"no closed form for PLF-{perception.name} at P > 0"
+        raise SolverError(Status.UNSUPPORTED, f"approach: {what}; solve a Problem")
     seen = source.observable() if isinstance(source, StateSpace) else source
     sent = represent(seen, rates, measurement)
     frames = LinearFrames(seen, len(rates))
     if isinstance(perception, (JD, SA)) and not np.isinf(levels).all():
-        window = perception.window if isinstance(perception, JD) else None
         name = "JD" if isinstance(perception, JD) else "SA"
         width = None if window is None else min(window, len(rates))
         return sent.mmse + reconstruct(frames.covariance(), sent.factor, name, width).excess

@@ -1,8 +1,8 @@
 r"""Method "linear": sources of any order, at the losses whose decoders are explicit or a chain.
 
-Covered are scalar frames with no loss, PLF-FMD at any thresholds, and PLF-JD, PLF-JD(w) and PLF-SA
-at threshold 0; and at any thresholds with weights, the encoder "mmse" and up to 12 frames
-(`linear_program`), PLF-SA without weights too (`linear_sequential`).
+Covered are scalar frames with no loss and PLF-FMD at any thresholds; PLF-JD, PLF-JD(w) and PLF-SA
+at threshold 0; and these at any thresholds, with weights (`linear_program`) or without
+(`linear_sequential`), where semidefinite programs are needed up to 12 frames.
 
 **Sequential objective.** Frame t has at most R_t bits, so :math:`m_t \ge 2^{-2R_t} v_t`, and the
 measurement of the frame itself is the only one that reaches it. It gives the least :math:`D_1`,
@@ -20,12 +20,14 @@ the best decoder of `solvers.linear.lookahead` with the bound of its dual progra
 thresholds, PLF-JD(w) and PLF-SA take a semidefinite program; the other decoders serve all weights
 at once.
 
-With the encoder "optimal", the program of `solvers.linear.budget` bounds every encoder whose bits
-may also wait for later frames. The bound is the value that its solver reports, less 1e-7 of the
-variance for the solver's accuracy; unlike the other bounds it is not rebuilt from multipliers. Its
-directions of measurement, the frame itself, and the best decoder of each make the scheme. What is
-left between the two is open, and the status of the solution is "achievable". The encoder sees the
-state: for an autoregressive source, the last p frames, those before the first one too.
+With the encoder "optimal", the programs of `solvers.linear.budget` bound every encoder whose bits
+may also wait for later frames: with no loss, under PLF-FMD, and under PLF-JD at threshold 0
+together with the decoder. PLF-SA, PLF-JD(w) and positive thresholds have the bound of PLF-FMD at
+the same thresholds, whose program is convex where theirs is not. The scheme is the best of two: the
+frame itself is measured, or the directions that the program leads to, each with its best decoder.
+What is left between scheme and bound is open, and the status of the solution is then "achievable".
+The encoder sees the state: for an autoregressive source, the last p frames, those before the first
+one too. Of first order no encoder is better than "mmse", and there is nothing to search.
 """
 
 from __future__ import annotations
@@ -34,39 +36,50 @@ import numpy as np
 
 from rdp.closed_form import smallest_sd
 from rdp.gaussian import psd_cholesky
-from rdp.linear_source import LinearFrames, scalar
+from rdp.linear_source import LinearFrames
+from rdp.measure import perception_of
 from rdp.perception import JD
 from rdp.problem import Problem
 from rdp.solution import Status
+from rdp.state_space import StateSpace
 from solvers.errors import SolverError
 from solvers.linear.budget import budget_encoder, budget_joint_encoder
 from solvers.linear.decoder import Reconstruction, reconstruct
 from solvers.linear.lookahead import plan
 from solvers.linear.measurement import Representation, represent
 from solvers.linear.scheme import MeasuredScheme
-from solvers.methods.linear_program import decode_within
+from solvers.methods.linear_program import FEW_FRAMES, decode_many, decode_within
 from solvers.methods.linear_sequential import decode_in_turn
 from solvers.scheme import Scheme
+from solvers.ties import break_ties
 
 Array = np.ndarray
 
+_OPEN = 1e-3  # relative gap that is worth another bound
 _ROUNDING = 1e-9  # by which an estimate may exceed the variance of its frame
-_PROGRAM = 1e-7  # accuracy of the budget programs, relative to the weighted variance
 
 
 def solve_linear(problem: Problem) -> Scheme:
     """Scheme and bound of a problem whose source has any order."""
-    source = linear_frames(problem)
+    source = _observable(linear_frames(problem))
     sent = represent(source.source, problem.rates)
     known = (sent.factor**2).sum(axis=1)
     if (known > source.variance * (1 + _ROUNDING)).any():
         raise SolverError(
             Status.INACCURATE, "linear: poles too near the unit circle for float64 at these rates"
         )
-    if problem.weights is None or problem.encoder == "mmse":
+    if problem.weights is None or problem.encoder == "mmse" or source.order == 1:
         made, bound, message = _decoded(problem, sent)
         return _scheme(sent, made, bound, message)
     return _searched(problem, source, sent)
+
+
+def _observable(frames: LinearFrames) -> LinearFrames:
+    """The same frames, without directions of the state that none of them shows."""
+    source = frames.source
+    if isinstance(source, StateSpace) and source.observable() is not source:
+        return LinearFrames(source.observable(), frames.frames)
+    return frames
 
 
 def linear_frames(problem: Problem) -> LinearFrames:
@@ -92,7 +105,7 @@ def _scheme(sent: Representation, made: Reconstruction, bound: float, message: s
     return Scheme(
         made.cov_xhat,
         made.cross,
-        made.mmse,
+        sent.mmse,
         bound,
         message,
         distortion=sent.mmse + made.excess,  # without cancellation at high rates
@@ -103,7 +116,7 @@ def _scheme(sent: Representation, made: Reconstruction, bound: float, message: s
 def _decoded(problem: Problem, sent: Representation) -> tuple[Reconstruction, float, str]:
     """Best decoder of a representation, its bound, and what it is."""
     source, perception = problem.source, problem.perception
-    if perception is None or np.isinf(problem.thresholds).all():
+    if perception is None or _within(problem, sent):
         cov, factor = source.covariance(), sent.factor
         made = Reconstruction(cov, factor, factor, np.zeros_like(factor))
         return made, _bound_of(problem, made.mmse), "the MMSE estimate"
@@ -113,19 +126,50 @@ def _decoded(problem: Problem, sent: Representation) -> tuple[Reconstruction, fl
         spread = np.sqrt((sent.factor**2).sum(axis=1))
         lowest = made.mmse + np.maximum(floor - spread, 0.0) ** 2
         return made, _bound_of(problem, lowest), "the MMSE estimate, scaled"
-    if problem.weights is not None and not _planned(problem):
-        made, bound = decode_within(problem, sent.factor)
-        return made, bound, "semidefinite program"
     if problem.weights is not None:
-        found = plan(sent, problem.weights)
-        return found.reconstruction, found.lower_bound, "chain of matrix inequalities"
+        return _weighted(problem, sent)
     if (problem.thresholds > 0).any() and not _planned(problem):
-        made, bound = decode_in_turn(problem, sent.factor)
+        made, bound = decode_in_turn(problem, sent)
         return made, bound, "a program for each frame"
     window = perception.window if isinstance(perception, JD) else None
     name = "JD" if isinstance(perception, JD) else perception.name
     made = reconstruct(source.covariance(), sent.factor, name, window)
     return made, _bound_of(problem, frame_bounds(problem, made)), "sequential rule"
+
+
+def _weighted(problem: Problem, sent: Representation) -> tuple[Reconstruction, float, str]:
+    """Best decoder at weights, its bound and what it is; ties are broken (`solvers.ties`)."""
+    planned = _planned(problem)
+
+    def found(weights: Array) -> tuple[Reconstruction, float]:
+        if planned:
+            answer = plan(sent, weights)
+            return answer.reconstruction, answer.lower_bound
+        weighed = problem.with_(weights=weights)
+        if problem.source.frames > FEW_FRAMES:
+            return decode_many(weighed, sent)
+        return decode_within(weighed, sent.factor)
+
+    def again(weights: Array) -> Reconstruction | None:
+        try:
+            return found(weights)[0]
+        except SolverError:
+            return None  # the answer that was found stays
+
+    made, bound = found(problem.frame_weights)
+    made = break_ties(problem.frame_weights, made.mmse, made, bound, again)
+    return made, bound, "chain of matrix inequalities" if planned else "semidefinite program"
+
+
+def _within(problem: Problem, sent: Representation) -> bool:
+    """Whether the MMSE estimate keeps all thresholds."""
+    levels, loss = problem.thresholds, problem.perception
+    if loss is None or np.isinf(levels).all():
+        return True
+    if not (levels > 0).all():
+        return False
+    moments = sent.factor @ sent.factor.T
+    return bool((perception_of(problem.source, moments, moments, loss) <= levels).all())
 
 
 def _planned(problem: Problem) -> bool:
@@ -199,23 +243,32 @@ def _whitened(factor: Array, columns: Array) -> Array:
 
 
 def _searched(problem: Problem, source: LinearFrames, plain: Representation) -> Scheme:
-    """Best of some encoders, and the bound of all that spend the same bits or spend them later."""
-    joint = problem.plf == "JD" and not np.isinf(problem.thresholds).all()
-    program = budget_joint_encoder if joint else budget_encoder
-    found = program(source.source, problem.rates, problem.weights)
-    spare = _PROGRAM * float(problem.frame_weights @ source.variance)
-    bound = found.objective - spare
-    h = scalar(source.source)[2]
-    rows = np.array([row[0] if len(row) else h for row in found.measurement])
+    """Better of two encoders, and the bound of all that spend the same bits or spend them later."""
+    joint = _planned(problem)
+    given = source.source, problem.rates, problem.weights
+    try:
+        found = budget_joint_encoder(*given) if joint else budget_encoder(*given, _floors(problem))
+    except SolverError:  # the bound of PLF-FMD needs no solver
+        found, joint = budget_encoder(*given, _floors(problem)), False
     best: tuple[float, Representation, Reconstruction] | None = None
-    for sent in (plain, represent(source.source, problem.rates, rows)):
-        made, own, _ = _decoded(problem, sent)
-        value = float(problem.frame_weights @ made.distortion)
+    for sent in (plain, represent(source.source, problem.rates, found.directions)):
+        made, _, _ = _decoded(problem, sent)
+        value = float(problem.frame_weights @ (sent.mmse + made.excess))
         if best is None or value < best[0]:
             best = value, sent, made
-        if sent is plain and source.order == 1:
-            bound = max(bound, own)  # of first order no encoder is better than this one
     assert best is not None
-    _, sent, made = best
+    value, sent, made = best
+    bound = found.lower_bound
+    if joint and value - bound > _OPEN * value:  # at high rates that program has no digits left
+        bound = max(bound, budget_encoder(*given, _floors(problem)).lower_bound)
     message = "best of the encoders tried; the bound holds for all, and lets bits wait"
-    return _scheme(sent, made, min(bound, best[0]), message)
+    return _scheme(sent, made, min(bound, value), message)
+
+
+def _floors(problem: Problem) -> Array:
+    """Smallest deviations that PLF-FMD allows at these thresholds; 0 where there is none."""
+    if problem.perception is None:
+        return np.zeros(len(problem.thresholds))
+    return np.asarray(
+        smallest_sd(problem.source.sigma, problem.thresholds, problem.perception.metric)
+    )

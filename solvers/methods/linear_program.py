@@ -32,12 +32,20 @@ import numpy as np
 from rdp.gaussian import psd_cholesky
 from rdp.perception import JD
 from rdp.problem import Problem
+from rdp.solution import Status
+from solvers._long_horizon.program import joint_program
+from solvers._threads import one_thread
+from solvers.errors import SolverError
 from solvers.linear.decoder import Reconstruction
 from solvers.linear.information import solve_program
+from solvers.linear.measurement import Representation
+from solvers.methods.long_horizon import follow_from_starts
 
 Array = np.ndarray
 
 _SHARES = (0.0, *(10.0**power for power in range(-12, 0)))
+FEW_FRAMES = 12  # of the semidefinite program
+_SINGULAR = 1e-10  # innovation, relative to the variance, below which a frame has none
 _SHRINK = 1e-9  # of a threshold, so that what the solver leaves does not exceed it
 
 
@@ -102,6 +110,45 @@ def _binding(problem: Problem) -> list[int]:
     if problem.plf == "JD":
         found = [t for t in found if not (levels[t + 1 :] <= levels[t]).any()]
     return found
+
+
+def decode_many(problem: Problem, sent: Representation) -> tuple[Reconstruction, float]:
+    """Best decoder under PLF-JD at positive thresholds with weights, over tens of frames.
+
+    The Newton steps of :mod:`solvers.methods.long_horizon`: under PLF-JD they need the factors of
+    the covariance and of the estimate only, not the order of the source.
+
+    Parameters
+    ----------
+    problem : Problem
+        PLF-JD, weights, positive thresholds.
+    sent : Representation
+
+    Raises
+    ------
+    SolverError
+        A frame without innovation, no weight up to the last threshold, or no certificate.
+    """
+    unit = 2.0 ** np.round(0.5 * np.log2(problem.source.variance.max()))
+    covariance, m = problem.source.covariance(), sent.mmse / unit**2
+    root = psd_cholesky(covariance) / unit
+    estimate, weights = sent.factor / unit, problem.frame_weights
+    program = joint_program(weights, problem.thresholds / unit**2, estimate, root, m)
+    n = program.frames
+    if (np.diag(root)[:n] ** 2 <= _SINGULAR * program.variance).any() or program.total == 0:
+        raise SolverError(
+            Status.UNSUPPORTED,
+            "linear: expected frames with innovations, and a weight up to the last threshold, over "
+            f"more than {FEW_FRAMES} frames",
+        )
+    with one_thread():
+        found = follow_from_starts(program, m[:n])
+    decoder, noise = estimate.copy(), np.zeros_like(estimate)
+    decoder[:n, :n], noise[:n, :n] = found.gains, psd_cholesky(found.noise)
+    slip = 4 * (len(m) + 2) * np.finfo(np.float64).eps * abs(found.bound)
+    bound = found.bound - slip + float(weights[n:] @ m[n:])
+    made = Reconstruction(covariance, sent.factor, unit * decoder, unit * noise)
+    return made, unit**2 * bound
 
 
 class _Near:

@@ -1,167 +1,146 @@
-r"""Thresholds of PLF-SA under the sequential objective, sources of any order: a program a frame.
+r"""Positive thresholds under the sequential objective, sources of any order: a program a frame.
 
-The earlier reconstructions are given as linear forms of the estimate and the decoder's noise. The
-new one, :math:`\hat X_t`, is a form v of both and fresh noise of variance s:
+Under PLF-JD and PLF-SA the frames are those of :mod:`solvers._long_horizon.sequential`, one number
+searched for each: they need the factors of the covariance and of the estimate, not the order of the
+source. PLF-JD(w), and up to 12 frames what has no certificate there, have the semidefinite programs
+of :mod:`solvers._sdp.sequential`, written around the coupling of the past, so that they keep an
+interior where the first frames use up the threshold of the later ones.
 
-.. math:: \min_{v,\, s \ge 0} \sigma_t^2 + E \hat X_t^2 - 2 E[\tilde X_t \hat X_t]
-          \quad\text{s.t.}\quad W_2^2(A_t, B_t) \le P_t .
-
-:math:`A_t`, the covariance of the earlier reconstructions and :math:`X_t`, is known. A threshold 0
-has the explicit rule of `solvers.linear.decoder`. Under PLF-JD the first frames may use up the
-threshold of the later ones, so that a program of one frame has no interior; it is not covered.
-
-**Certificate.** With a multiplier :math:`\mu` and a slope :math:`N = [[N', y], [y^T, \kappa - 1]]`,
-
-.. math:: D_t \ge \sigma_t^2 + \operatorname{tr} A_t L + \operatorname{tr} H N' - \mu P_t
-          - E(\tilde X_t - y^T \hat X^{t-1})^2 / \kappa, \qquad L = -N (I - N/\mu)^{-1},
-
-H the covariance of the earlier reconstructions: the bound of `solvers.certificate` for any source.
+**Certificate.** Each frame given the ones before, from second moments alone.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from rdp import gaussian
+from rdp.gaussian import psd_cholesky
+from rdp.perception import JD
 from rdp.problem import Problem
+from solvers._long_horizon.sequential import solve_given
+from solvers._sdp.dual_bounds import LIFTS
+from solvers._sdp.sequential import Sequential
+from solvers._threads import one_thread
+from solvers.certificate import Given, frame_bound
+from solvers.errors import SolverError
 from solvers.linear.decoder import Reconstruction
-from solvers.linear.information import solve_program
+from solvers.linear.measurement import Representation
+from solvers.methods.linear_program import FEW_FRAMES
+from solvers.methods.long_horizon import check_frames_certified
 
 Array = np.ndarray
 
-_SHARES = (0.0, *(10.0**power for power in range(-12, 0)))
-_SHRINK = 1e-9  # of a threshold, so that what the solver leaves does not exceed it
-_NOTHING = 1e-12  # length that rounding alone explains, units of the largest deviation
 
-
-def decode_in_turn(problem: Problem, factor: Array) -> tuple[Reconstruction, float]:
+def decode_in_turn(problem: Problem, sent: Representation) -> tuple[Reconstruction, float]:
     """Best frame after frame within the thresholds, and the sum of the bounds of the frames.
 
     Parameters
     ----------
     problem : Problem
-        PLF-SA.
-    factor : (T, T) array
-        E, with Xtil = E u.
+        PLF-JD, with a window or not, or PLF-SA.
+    sent : Representation
+        What the decoder receives.
 
     Raises
     ------
     SolverError
-        The solver failed.
+        The solver failed, or what it found exceeds the thresholds.
     """
-    scale = float(problem.source.variance.max())
-    cov, estimate = problem.source.covariance() / scale, factor / np.sqrt(scale)
-    frames = len(cov)
-    levels = problem.thresholds / scale
-    given = np.hstack([estimate, np.zeros((frames, frames))])
-    rows, bound = np.zeros((frames, 2 * frames)), 0.0
-    for t in range(frames):
-        past = rows[:t]
-        along = past @ given[t]  # E[Xhat_s X_t]
-        target = np.block([[past @ past.T, along[:, None]], [along[None], cov[t, t]]])
-        rows[t], least = _frame(past, given[t], target, float(levels[t]), frames + t)
-        bound += least
-    made = Reconstruction(
-        cov * scale, factor, rows[:, :frames] * np.sqrt(scale), rows[:, frames:] * np.sqrt(scale)
-    )
-    return made, bound * scale
+    if isinstance(problem.perception, JD) and problem.perception.window is not None:
+        return by_programs(problem, sent)
+    try:
+        return by_multipliers(problem, sent)
+    except (SolverError, np.linalg.LinAlgError):
+        if problem.source.frames > FEW_FRAMES:
+            raise
+        return by_programs(problem, sent)
 
 
-def _frame(past: Array, new: Array, target: Array, level: float, noise: int) -> tuple[Array, float]:
-    """Row of the best reconstruction of one frame, and the least distortion of that frame.
+def by_multipliers(problem: Problem, sent: Representation) -> tuple[Reconstruction, float]:
+    """One number searched for each frame; PLF-JD or PLF-SA.
 
-    `past` are the rows of the earlier frames, `new` is that of the estimate of this one, and
-    `noise` the column of its own noise.
+    Parameters
+    ----------
+    problem : Problem
+    sent : Representation
     """
-    variance, power = float(target[-1, -1]), float(new @ new)
-    if np.isinf(level) or _distance(past, new, target) <= level:
-        return new, variance - power
-    basis = _orthonormal(past)
-    if level == 0:
-        return _exact(past, basis, new, target, noise)
-    # nothing outside the span of the past and the estimate helps, but noise
-    directions = _orthonormal(np.vstack([basis, new]))
-    row, slope, mu = _program(past, new, target, level, directions, noise)
-    best = -np.inf
-    for share in _SHARES:
-        moved = (1 - share) * slope
-        best = max(best, _bound(past, new, target, level, (1 - share) * mu + share, moved))
-    return row, best
+    return decode_given(problem, sent.factor, problem.source.covariance(), sent.mmse)
 
 
-def _distance(past: Array, row: Array, target: Array) -> float:
-    rows = np.vstack([past, row])
-    return float(gaussian.bures(target, rows @ rows.T))
+def decode_given(
+    problem: Problem, factor: Array, covariance: Array, mmse: Array
+) -> tuple[Reconstruction, float]:
+    """Decode an estimate of a source of any order, frame after frame.
+
+    Parameters
+    ----------
+    problem : Problem
+        PLF-JD or PLF-SA with its thresholds.
+    factor, covariance : (T, T) arrays
+        E with Xtil = E u, and the covariance of the source.
+    mmse : (T,) array
+        m_t.
+    """
+    assert problem.perception is not None
+    variance = np.diag(covariance)
+    unit = 2.0 ** np.round(0.5 * np.log2(variance.max()))
+    scaled = problem.with_(perception=problem.perception.at(problem.thresholds / unit**2))
+    with one_thread():
+        found = solve_given(scaled, factor / unit, psd_cholesky(covariance) / unit, mmse / unit**2)
+    check_frames_certified(found, variance / unit**2)
+    informed = np.diag(factor) > 0
+    decoder, noise = unit * found.root * informed, unit * found.root * ~informed
+    made = Reconstruction(covariance, factor, decoder, noise)
+    bound = float(found.bounds.sum())
+    slip = 4 * (len(informed) + 2) * np.finfo(np.float64).eps * abs(bound)
+    return made, unit**2 * (bound - slip)
 
 
-def _orthonormal(rows: Array) -> Array:
-    """Orthonormal basis of the span of some rows."""
-    _, values, right = np.linalg.svd(rows, full_matrices=False)
-    return right[values > _NOTHING * max(float(values.max(initial=0.0)), 1.0)]
+def by_programs(problem: Problem, sent: Representation) -> tuple[Reconstruction, float]:
+    """A semidefinite program for each frame.
+
+    Parameters
+    ----------
+    problem : Problem
+    sent : Representation
+    """
+    frames = _AnyOrder(problem, sent)
+    scheme = frames.solve()
+    count = frames.frames
+    decoder, noise = frames.xhat[:, :count], frames.xhat[:, count:]
+    return Reconstruction(frames.covariance, sent.factor, decoder, noise), scheme.lower_bound
 
 
-def _exact(past: Array, basis: Array, new: Array, target: Array, noise: int) -> tuple[Array, float]:
-    """Threshold 0: the row of the target is met, and the rest follows the estimate."""
-    wanted = target[-1, :-1]
-    mean = np.linalg.lstsq(past, wanted, rcond=1e-13)[0] if len(past) else np.zeros_like(new)
-    left = max(float(target[-1, -1] - mean @ mean), 0.0)
-    rest = new - (basis @ new) @ basis
-    length = float(np.linalg.norm(rest))
-    row = mean.copy()
-    if length > _NOTHING:
-        row += np.sqrt(left) / length * rest
-    else:
-        row[noise] += np.sqrt(left)
-        length = 0.0
-    variance = float(target[-1, -1])
-    return row, 2 * (variance - float(mean @ new) - np.sqrt(left) * length)
+class _AnyOrder(Sequential):
+    """Frames whose representation is given."""
 
+    def __init__(self, problem: Problem, sent: Representation) -> None:
+        super().__init__(problem.with_(encoder="mmse"))
+        self.sent, self.least = sent, sent.mmse
+        self.covariance = problem.source.covariance()
 
-def _program(
-    past: Array, new: Array, target: Array, level: float, directions: Array, noise: int
-) -> tuple[Array, Array, float]:
-    """Row of the solver, with the slope and the multiplier of the threshold."""
-    import cvxpy as cp
+    def receive(self, t: int) -> None:
+        self.mmse[t] = self.least[t]
+        self.known[t, : self.frames] = self.sent.factor[t]
 
-    size, t = len(directions), len(past)
-    v, s = cp.Variable(size), cp.Variable()
-    y = cp.Variable((t + 1, t + 1))
-    along = (past @ directions.T) @ v
-    spread = cp.Variable()
-    below = cp.reshape(along, (1, t), order="C")
-    given: Any = cp.reshape(spread, (1, 1), order="C")
-    if t:
-        side = cp.reshape(along, (t, 1), order="C")
-        given = cp.bmat([[past @ past.T, side], [below, given]])
-    near = cp.bmat([[target, y], [y.T, given]]) >> 0
-    total = float(np.trace(target) + (past**2).sum())
-    cost = total + spread - 2 * cp.trace(y) <= level * (1 - _SHRINK)
-    goal = cp.Minimize(spread - 2 * (directions @ new) @ v)
-    constraints = [near, cost, spread >= cp.sum_squares(v) + s, s >= 0]
-    solve_program(cp.Problem(goal, constraints), "linear")
-    row = np.asarray(v.value) @ directions
-    row[noise] += np.sqrt(max(float(np.asarray(spread.value)) - float(row @ row), 0.0))
-    mu = max(float(cost.dual_value), 0.0)
-    low = np.asarray(near.dual_value)[t + 1 :, t + 1 :]
-    return row, mu * np.eye(t + 1) - 0.5 * (low + low.T), mu
+    def factor(self, first: int, end: int) -> Array:
+        return psd_cholesky(self.covariance[first:end, first:end])
 
+    def bound(self, t: int, mu: float, slope: Array) -> float:
+        seen, target = self.seen(t), self.target(t)
+        past, known = self.xhat[seen], self.known[t]
+        variance = float(self.covariance[t, t])
+        given = Given(past @ past.T, past @ known, float(known @ known), variance)
+        against = target @ target.T, float(self.levels[t])
+        top = float(np.linalg.eigvalsh(slope)[-1])
+        return max(
+            frame_bound(given, against[0], max(mu, (1 + lift) * top), slope, against[1])
+            for lift in LIFTS
+        )
 
-def _bound(past: Array, new: Array, target: Array, level: float, mu: float, slope: Array) -> float:
-    """Least distortion of the frame at a dual point; -inf where it is not feasible."""
-    kappa = 1.0 + float(slope[-1, -1])
-    inner = np.eye(len(slope)) - slope / mu
-    if not kappa > 0 or not np.linalg.eigvalsh(inner)[0] > 0:
-        return -np.inf
-    conjugate = -np.linalg.solve(inner, slope)
-    residual = new - slope[-1, :-1] @ past
-    terms = [
-        float(target[-1, -1]),
-        float((target * conjugate).sum()),
-        float((past @ past.T * slope[:-1, :-1]).sum()),
-        -mu * level,
-        -float(residual @ residual) / kappa,
-    ]
-    size = sum(map(abs, terms)) + float(np.abs(target * conjugate).sum())
-    return sum(terms) - 64 * (len(slope) + 2) * np.finfo(np.float64).eps * size
+    def total_bound(self, cov_xhat: Array, cross: Array) -> float:
+        total = 0.0
+        for t in range(self.frames):
+            block = slice(self.problem.first_seen(t), t + 1)
+            found = self.bound(t, float(self.mu[t]), self.slope[t, block, block])
+            total += max(found, float(self.least[t]) * (1 - 1e-12))
+        return total

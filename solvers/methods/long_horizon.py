@@ -25,9 +25,9 @@ from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.perception import JD, SA
 from rdp.problem import Problem
 from rdp.solution import Status
-from solvers._long_horizon.path import follow
+from solvers._long_horizon.path import Found, follow
 from solvers._long_horizon.program import Program, program_of, start
-from solvers._long_horizon.sequential import solve_frames
+from solvers._long_horizon.sequential import Outcome, solve_frames
 from solvers._long_horizon.transport import squared_w2
 from solvers._threads import one_thread
 from solvers.errors import SolverError
@@ -110,9 +110,8 @@ def solve_long_horizon(problem: Problem) -> Scheme:
 def _sequential(problem: Problem) -> Scheme:
     source = problem.source
     found = solve_frames(problem)
-    total, bound = float(found.distortion.sum()), float(found.bounds.sum())
-    if total - bound > ACCEPTED * total + _FLOOR * float(source.variance.sum()):
-        raise _uncertified(total, bound)
+    check_frames_certified(found, source.variance)
+    bound = float(found.bounds.sum())
     informed = np.diag(estimate_factor(source, problem.rates)) > 0
     gains = found.root * informed
     return Scheme(
@@ -122,6 +121,19 @@ def _sequential(problem: Problem) -> Scheme:
         lower_bound=bound,
         message=f"frame by frame, {found.tight} of {source.frames} continue the past",
     )
+
+
+def check_frames_certified(found: Outcome, variance: Array) -> None:
+    """Raise SolverError where the bounds of the frames do not add up to their distortions.
+
+    Parameters
+    ----------
+    found : Outcome
+    variance : (T,) array
+    """
+    total, bound = float(found.distortion.sum()), float(found.bounds.sum())
+    if total - bound > ACCEPTED * total + _FLOOR * float(variance.sum()):
+        raise _uncertified(total, bound)
 
 
 def _weighted(problem: Problem) -> Scheme:
@@ -139,15 +151,7 @@ def _weighted(problem: Problem) -> Scheme:
             gains[:n, :n], noise[:n, :n] = start(program, mmse[:n], 0.9)
             message = "no weight up to the last threshold"
         elif not _met(program, mmse):
-            for shrink, first in _STARTS:
-                found = follow(program, *start(program, mmse[:n], shrink), first)
-                solved = found.objective - found.bound <= (
-                    ACCEPTED * found.objective + _FLOOR * program.total
-                )
-                if solved:
-                    break
-            if not solved:
-                raise _uncertified(found.objective, found.bound)
+            found = follow_from_starts(program, mmse[:n])
             gains[:n, :n], noise[:n, :n] = found.gains, found.noise
             bound = found.bound + float(weights[n:] @ mmse[n:])
             message = f"{found.steps} Newton steps, {found.products} products"
@@ -158,6 +162,28 @@ def _weighted(problem: Problem) -> Scheme:
         lower_bound=bound,
         message=message,
     )
+
+
+def follow_from_starts(program: Program, mmse: Array) -> Found:
+    """Follow the central path from the nearer start, or from the other one.
+
+    Parameters
+    ----------
+    program : Program
+    mmse : (n,) array
+        m_t of its frames.
+
+    Raises
+    ------
+    SolverError
+        No certificate from either.
+    """
+    for shrink, first in _STARTS:
+        found = follow(program, *start(program, mmse, shrink), first)
+        allowed = ACCEPTED * found.objective + _FLOOR * program.total
+        if found.objective - found.bound <= allowed:
+            return found
+    raise _uncertified(found.objective, found.bound)
 
 
 def _met(program: Program, mmse: Array) -> bool:

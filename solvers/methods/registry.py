@@ -243,29 +243,29 @@ def _needs_higher_order(problem: Problem, rates: Array, levels: Array) -> Refusa
     free = np.isinf(levels).all(axis=1)
     later = np.isinf(rates[:, 1:]) & np.isfinite(rates[:, :-1])
     weighted = problem.weights is not None
-    searched = weighted and problem.encoder == "optimal"
+    searched = problem.encoder == "optimal" and not problem.markov  # else "mmse" is optimal
     positive = (loss not in ("MMSE", "FMD")) & (bound > 0).any(axis=1) & ~free
     program = positive | (weighted & (loss == "SA" or window is not None) & ~free)
+    # without a window, frame after frame or above threshold 0, the number of frames has no limit
+    many = (window is None) & ((not weighted) | ((loss == "JD") & (levels > 0).all(axis=1)))
     what = f"PLF-{loss} with sources of higher order"
     return {
         "PLF-CP with sources of higher order": (loss == "CP") & ~free,
-        f"positive thresholds of {what} and the sequential objective; give weights and "
-        "encoder 'mmse'": (positive & (not weighted) & (loss not in ("SA", "CP"))),
+        f"thresholds of {what} that decrease, with the sequential objective": (
+            (window is not None and not weighted) & (levels[:, 1:] < levels[:, :-1]).any(axis=1)
+        ),
         f"positive thresholds of {what} over more than {FEW_FRAMES} frames": (
-            positive & (loss != "CP") & (problem.source.frames > FEW_FRAMES)
+            positive & (loss != "CP") & (problem.source.frames > FEW_FRAMES) & ~many
         ),
         f"weights of {what} over more than {FEW_FRAMES} frames": (
             program & weighted & ~positive & (problem.source.frames > FEW_FRAMES)
         ),
-        f"weights of {what} and encoder 'optimal'; take encoder 'mmse'": (
-            searched & (program | (loss not in ("MMSE", "JD"))) & ~free
-        ),
-        "weights with encoder 'optimal' at rates 0 or inf; take encoder 'mmse'": (
-            searched & ((rates == 0) | np.isinf(rates)).any(axis=1)
+        "weights with encoder 'optimal' at infinite rates; take encoder 'mmse'": (
+            (searched and weighted) & np.isinf(rates).any(axis=1)
         ),
         # that frame could make good all earlier ones, which no measurement of one direction does
         "an infinite rate after a finite one with encoder 'optimal'; take encoder 'mmse'": (
-            (problem.encoder == "optimal") & later.any(axis=1)
+            searched & later.any(axis=1)
         ),
     }
 
@@ -309,7 +309,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "linear",
-            "sources of any order: losses at threshold 0; any thresholds with weights, few frames",
+            "sources of any order: any loss but CP; JD(w) above 0 and SA with weights: 12 frames",
             "O(T^3)",
             "solvers.methods.linear",
             "solve_linear",

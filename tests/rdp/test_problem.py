@@ -6,8 +6,9 @@ import pickle
 import numpy as np
 import pytest
 from hypothesis import given
+from numpy.testing import assert_allclose
 
-from rdp import FMD, JD, GaussMarkov, Problem
+from rdp import FMD, JD, AutoRegressive, GaussMarkov, LinearFrames, Problem, measure
 from tests.strategies import problems
 
 SOURCE = GaussMarkov.stationary(0.9, 3)
@@ -93,3 +94,14 @@ BAD = [
 def test_bad_input_is_named(change, message):
     with pytest.raises(ValueError, match=message):
         Problem(**{"source": SOURCE, "rates": 0.5, **change})
+
+
+def test_moments_give_the_number_of_frames_of_a_source_without_one():
+    pair = AutoRegressive.from_poles(0.95 * np.exp([0.3j, -0.3j]))
+    cov = pair.covariance(3)
+    m = np.array([0.5, 0.3, 0.2])
+    for source in (pair, LinearFrames(pair, 3)):
+        assert_allclose(measure.distortion_of(source, m, cov, 0.5 * cov), [1.0, 1.0, 1.0])
+        assert_allclose(measure.perception_of(source, cov, cov, "JD"), 0.0)
+        with pytest.raises(ValueError, match="PLF-CP needs a first-order source"):
+            measure.perception_of(source, cov, cov, "CP", m)

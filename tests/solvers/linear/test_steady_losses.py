@@ -113,6 +113,21 @@ def test_an_encoder_made_for_the_loss():
         assert_allclose(edge.mean, 2.0 if rate == 0 else 0.0, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "loss", [SA(0.0), SA(0.001), JD(0.0, window=2), JD(1e-5), JD(0.001), JD(0.1)], ids=repr
+)
+def test_the_better_of_two_encoders_where_no_program_is_known(loss):
+    found, plain = steady_state(PAIR, 0.5, loss, encoder="optimal"), steady_state(PAIR, 0.5, loss)
+    assert found.lower_bound <= found.mean <= plain.mean * (1 + 1e-12)
+    assert_allclose(found.error, found.mean - found.lower_bound, atol=1e-12)
+    framewise = steady_state(PAIR, 0.5, FMD(loss.levels))
+    assert_allclose(found.lower_bound, framewise.lower_bound, rtol=1e-9)
+    if loss.name.startswith("JD") and np.all(loss.levels < 1e-4):
+        assert found.mean < 0.9 * plain.mean  # measured for JD
+    if np.all(loss.levels == 0.1):
+        assert found.error <= 1e-6  # the threshold does not bind
+
+
 def test_simulation_of_the_self_adaptive_limit():
     frames, n = 40, 20_000
     found = steady_state(OTHER, 0.5, SA(0.0))
@@ -147,10 +162,9 @@ def test_edges():
 
 def test_what_is_not_covered_is_refused_by_name():
     refused = [
-        (PAIR, 0.5, JD(0.1), {}, "PLF-JD at P > 0 needs a first-order source"),
-        (PAIR, 0.5, SA(0.1), {}, "PLF-SA at P > 0 needs a first-order source"),
-        (PAIR, 0.5, SA(0.0), {"encoder": "optimal"}, "'optimal' is not known for PLF-SA"),
-        (PAIR, 0.5, JD(0.0, window=2), {"encoder": "optimal"}, r"not known for PLF-JD\(2\)"),
+        (PAIR, [0.5, 1.0], JD(0.1), {}, "P > 0 with rates or thresholds that change is open"),
+        (PAIR, [0.5, 0.5], JD([0.1, 0.0]), {}, "P > 0 with rates or thresholds that change"),
+        (PAIR, 0.5, JD(0.1, window=2), {}, "P > 0 with a window is open"),
         (PAIR, [0.5, 1.0], None, {"encoder": "optimal"}, "not known for rates that change"),
     ]
     for source, rates, loss, options, message in refused:

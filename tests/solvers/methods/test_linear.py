@@ -22,7 +22,16 @@ from rdp import (
 from rdp.common_randomness import joint_scheme
 from rdp.conditional import posterior_sampling
 from rdp.windowed import zero_perception_windowed
-from solvers import SolverError, allocate, minimum_rate, solve, steady_rate, sweep, universality
+from solvers import (
+    SolverError,
+    allocate,
+    minimum_rate,
+    pareto,
+    solve,
+    steady_rate,
+    sweep,
+    universality,
+)
 from solvers.linear.lookahead import plan
 from solvers.linear.measurement import represent
 from solvers.methods.linear import frame_bounds, linear_frames
@@ -163,13 +172,10 @@ def test_what_needs_first_order_says_so_and_names_another_way():
     [
         ({"perception": CP(0.0)}, "PLF-CP with sources of higher order"),
         (
-            {"perception": JD(0.1)},
-            "positive thresholds of PLF-JD .* sequential objective; give",
+            {"perception": JD([0.1, 0.2, 0.1], window=2)},
+            r"thresholds of PLF-JD\(2\) .* that decrease, with the sequential objective",
         ),
-        ({"perception": SA(0.0), "weights": 1.0}, "PLF-SA .* encoder 'optimal'; take encoder"),
-        ({"perception": JD(0.0, window=2), "weights": 1.0}, r"PLF-JD\(2\) .* encoder 'optimal'"),
-        ({"perception": FMD(0.0), "weights": 1.0}, "PLF-FMD .* encoder 'optimal'; take encoder"),
-        ({"rates": [1.0, 0.0, 1.0], "weights": 1.0}, "at rates 0 or inf; take encoder 'mmse'"),
+        ({"rates": [np.inf, 1.0, 1.0], "weights": 1.0}, "at infinite rates; take encoder 'mmse'"),
         ({"rates": [1.0, np.inf, 1.0]}, "an infinite rate after a finite one"),
     ],
 )
@@ -224,3 +230,16 @@ def test_a_program_that_fails_at_the_first_accuracy_is_asked_again():
     solution = solve(Problem(PAIR, [0.5] * 3, JD(0.0), weights=[0.0002, 0.9998, 0.0]))
     assert_allclose(solution.objective, 0.36, rtol=1e-3)
     assert solution.gap <= 1e-6
+
+
+def test_front_of_the_encoder_made_for_two_frames():
+    """The encoder trades one frame for the other; the bounds are those of all encoders."""
+    front = pareto(Problem(PAIR, [0.5] * 3, JD(0.0)), frames=(2, 3), points=3)
+    second, third = front.distortion[:, 1], front.distortion[:, 2]
+    assert (np.diff(second) > 0).all()
+    assert (np.diff(third) < 0).all()
+    objective = np.einsum("pt,pt->p", front.weights, front.distortion)
+    assert (front.lower_bound <= objective).all()
+    assert (objective - front.lower_bound <= 0.3 * objective).all()
+    plain = pareto(Problem(PAIR, [0.5] * 3, JD(0.0), encoder="mmse"), frames=(2, 3), points=3)
+    assert (objective <= np.einsum("pt,pt->p", front.weights, plain.distortion) + 1e-6).all()

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from rdp import JD, SA, AutoRegressive, GaussMarkov, Problem, StateSpace
-from solvers import solve
+from solvers import SolverError, solve
 from solvers.certificate import lower_bound
 from solvers.linear.lookahead import plan
 from solvers.linear.measurement import represent
-from solvers.methods.linear_program import Bound, decode_within, dual_value
+from solvers.methods.linear_program import Bound, decode_many, decode_within, dual_value
 
 PAIR = AutoRegressive.from_poles(0.95 * np.exp([0.3j, -0.3j]))
 RATES, WEIGHTS = np.array([0.3, 0.9, 0.1, 2.0]), np.array([1.0, 0.5, 2.0, 1.0])
@@ -107,3 +107,36 @@ def test_points_that_are_not_feasible_bound_nothing():
     assert dual_value([falling], np.ones(2), cov, cov, own=False) == -np.inf
     idle = falling._replace(mu=0.0)
     assert_allclose(dual_value([idle], np.ones(2), cov, cov, own=False), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("level", [0.01, 0.05, 0.2])
+def test_newton_steps_and_the_semidefinite_program_agree(level):
+    """Two routes at frames that both reach; and first order at more of them."""
+    problem = Problem(PAIR, RATES, JD(level), weights=WEIGHTS, encoder="mmse")
+    sent = represent(PAIR, problem.rates)
+    made, bound = decode_many(problem, sent)
+    other, least = decode_within(problem, sent.factor)
+    value, same = (problem.frame_weights @ one.distortion for one in (made, other))
+    assert_allclose(value, same, rtol=1e-6)
+    assert bound <= value * (1 + 1e-12)
+    assert_allclose(bound, least, rtol=1e-6)
+
+
+def test_many_frames_above_threshold_0():
+    markov = GaussMarkov.stationary(0.9, 20, 3.0)
+    problem = Problem(markov, 0.5, JD(0.9), weights=np.linspace(1, 2, 20))
+    found = solve(problem.with_(source=AutoRegressive(0.9, 3.0), rates=[0.5] * 20))
+    assert_allclose(found.objective, solve(problem, "long-horizon").objective, rtol=1e-9)
+    levels = np.full(40, np.inf)
+    levels[[9, 19]] = [0.02, 0.1]
+    weights = np.append(np.ones(30), np.zeros(10))
+    for encoder in ("mmse", "optimal"):
+        found = solve(Problem(PAIR, [0.5] * 40, JD(levels), weights=weights, encoder=encoder))
+        assert (found.perception[[9, 19]] <= np.array([0.02, 0.1]) + 1e-7).all()
+        assert_allclose(found.distortion[30:], found.mmse[30:], atol=1e-9)
+        if encoder == "mmse":
+            assert found.gap <= 1e-6 * found.objective
+    free = Problem(PAIR, [0.5] * 20, JD(np.append(0.01, np.full(19, np.inf))),
+                   weights=np.append(0.0, np.ones(19)), encoder="mmse")  # fmt: skip
+    with pytest.raises(SolverError, match="a weight up to the last threshold"):
+        solve(free)
