@@ -19,8 +19,8 @@ Array = np.ndarray
 
 RESIDUAL = 1e-6  # of any constraint, relative to the variance of the source
 GAP = 1e-5  # of the objective, relative to it
-SHARP = 1e-6  # sequential gap, relative to the objective, below which no other method is asked
-SHARP_FROM = 8  # frames; with fewer, another method costs much more and gains next to nothing
+SHARP = 1e-6  # gap, relative to the objective, below which no other method is asked
+BELOW = 1e-7  # of the objective: what it may be below its bound, by the tolerance of thresholds
 GAP_FLOOR = 1e-13  # relative to the weighted variance: what double precision resolves
 MOMENTS = 1e-12  # rounding of second moments, relative to the largest variance
 SQUARED_W2 = 1e-14  # rounding of squared W2, relative to the variance of all frames
@@ -39,13 +39,13 @@ def gap_allowed(problem: Problem, objective: Array | float) -> Array | float:
 
 def certified(problem: Problem, objective: Array | float, bound: Array | float) -> Array:
     """Whether objectives and bounds (n,) are as near to each other as solved problems are."""
-    return np.asarray(np.abs(objective - bound) <= gap_allowed(problem, objective))
+    gap = objective - bound
+    below = gap_allowed(problem, 0.0) + BELOW * np.abs(objective)
+    return np.asarray((gap <= gap_allowed(problem, objective)) & (gap >= -below))
 
 
 def sharp(problem: Problem, objective: Array | float, bound: Array | float) -> Array:
     """Whether points are certified, and no other method need be asked for a better bound."""
-    if problem.weights is not None or problem.source.frames < SHARP_FROM:
-        return np.asarray(certified(problem, objective, bound))
     floor = gap_allowed(problem, 0.0)
     return np.asarray(np.abs(objective - bound) <= SHARP * np.abs(objective) + floor)
 
@@ -126,8 +126,8 @@ def check_gap(solution: Solution) -> None:
     """Raise SolverError for a solution whose certified gap is too large, or negative."""
     if solution.status == Status.ACHIEVABLE:
         return
-    allowed = float(gap_allowed(solution.problem, solution.objective))
-    if not -allowed <= solution.gap <= allowed:
+    if not certified(solution.problem, solution.objective, solution.lower_bound):
+        allowed = float(gap_allowed(solution.problem, solution.objective))
         raise SolverError(
             Status.INACCURATE,
             f"{solution.method}: certified gap is {solution.gap:.2e}, tolerance {allowed:.2e}"
