@@ -78,7 +78,8 @@ def solve_positive(matrix: Array, right: Array) -> Array | None:
     factor = cholesky(matrix / np.outer(unit, unit))
     if factor is None:
         return None
-    return solve_upper(factor, solve_lower(factor, right / unit)) / unit
+    scale = unit if right.ndim == 1 else unit[:, None]
+    return np.asarray(solve_upper(factor, solve_lower(factor, right / scale)) / scale)
 
 
 def eigen(matrix: Array) -> tuple[Array, Array]:
@@ -98,11 +99,10 @@ def eigen(matrix: Array) -> tuple[Array, Array]:
             tangent = 1 / (ratio + root) if ratio >= 0 else 1 / (ratio - root)
             cosine = 1 / (1 + tangent * tangent).sqrt()
             sine = tangent * cosine
-            for array in (out, vectors):
-                left, right = array[:, p].copy(), array[:, q].copy()
-                array[:, p], array[:, q] = cosine * left - sine * right, sine * left + cosine * right
-            left, right = out[p].copy(), out[q].copy()
-            out[p], out[q] = cosine * left - sine * right, sine * left + cosine * right
+            for columns in (out.T, vectors.T, out):
+                left, right = columns[p].copy(), columns[q].copy()
+                columns[p] = cosine * left - sine * right
+                columns[q] = sine * left + cosine * right
             out[p, q] = out[q, p] = Decimal(0)
         if not turned:
             break

@@ -16,7 +16,7 @@ Array = np.ndarray
 
 GROWTH = Decimal(100)  # of the weight of the objective, from one centre to the next
 CENTRED = Decimal("0.1")  # squared Newton decrement at which a point is near its centre
-AT_CENTRE = Decimal("1e-24")  # of the last point: its multipliers are that near to the best
+AT_CENTRE = Decimal("1e-40")  # of the last point: its multipliers are that near to the best
 _SLOPE = Decimal("0.1")  # of the decrease that a step must reach
 STEPS = 400  # in all
 HALVINGS = 60
@@ -36,7 +36,7 @@ class Barrier(Protocol):
         """What is computed at a point; None outside the domain."""
 
     def value(self, point: Array, state: Any, s: Decimal) -> Decimal:
-        """s times the objective, plus the barrier."""
+        """S times the objective, plus the barrier."""
 
     def derivatives(self, point: Array, state: Any, s: Decimal) -> Derivatives:
         """Derivatives of `value`."""

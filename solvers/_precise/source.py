@@ -19,9 +19,11 @@ NOISE = Decimal("1e-48")
 
 
 class Exact(NamedTuple):
-    """Variance, errors m_t, ratios phi(t, s), the factor of the estimate, thresholds."""
+    """Variance, a_t^2, q_t, errors m_t, phi(t, s), the factor of the estimate, thresholds."""
 
     variance: Array
+    squared_gain: Array
+    innovation: Array
     mmse: Array
     phi: Array
     estimate: Array  # Xtil = estimate u
@@ -64,7 +66,7 @@ def exact_problem(problem: Problem) -> Exact:
             covariance[t, t] += NOISE * least
             added += NOISE * least
         levels[t] = _raised(problem.thresholds[t], least, added)
-    return Exact(variance, mmse, phi, phi * root, covariance, levels)
+    return Exact(variance, gain * gain, fresh, mmse, phi, phi * root, covariance, levels)
 
 
 def _raised(level: float, least: Decimal, added: Decimal) -> Decimal | None:

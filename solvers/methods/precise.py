@@ -1,9 +1,9 @@
-"""Method "precise": the barrier method with 110 decimal digits, for what double precision leaves.
+"""Method "precise": the barrier method with 140 decimal digits, for what double precision leaves.
 
 Variances 24 orders apart, thresholds of 1e-14 of the variance, frames that repeat one another and
 30 bits have optima that double precision does not resolve. Here thresholds 0 and sources of lower
-rank are problems with an interior like the others: a threshold 0 stands for 1e-44 of the smallest
-variance, and noise of 1e-56 of it for an innovation of 0. Both make the problem easier, so that the
+rank are problems with an interior like the others: a threshold 0 stands for 1e-38 of the smallest
+variance, and noise of 1e-48 of it for an innovation of 0. Both make the problem easier, so that the
 bound holds for the problem itself. Nothing is chosen by the kind of problem.
 
 The weighted objective is one barrier problem (:mod:`solvers._precise.weighted`), the sequential
@@ -13,6 +13,8 @@ objective one for each frame (:mod:`solvers._precise.sequential`).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 
 import numpy as np
@@ -20,10 +22,11 @@ import numpy as np
 from rdp.mmse import mmse_recursion
 from rdp.problem import Problem
 from rdp.solution import Status
-from solvers._precise import sequential, weighted
+from solvers._precise import free_rates, sequential, weighted
 from solvers._precise.arithmetic import Array, many_digits
 from solvers._precise.source import exact_problem
 from solvers.errors import SolverError
+from solvers.methods.registry import METHODS
 from solvers.scheme import Scheme
 
 
@@ -49,11 +52,49 @@ def solve_precise(problem: Problem) -> Scheme:
     >>> bool(found.gap <= 1e-12 * found.objective)
     True
     """
+    with _arithmetic():
+        return _sequential(problem) if problem.weights is None else _weighted(problem)
+
+
+def covers_rates(problem: Problem) -> bool:
+    """Whether :func:`solve_rates` covers a problem whose rates are free."""
+    levels = problem.thresholds
+    given = problem.with_(weights=problem.frame_weights)
+    reasons = METHODS["precise"].refusals(given, problem.rates[None], levels[None])
+    return not any(np.any(refused) for refused in reasons.values())
+
+
+def solve_rates(
+    problem: Problem, targets: Array | None
+) -> tuple[Scheme, Array, float]:
+    """Return scheme, rates and bound of the least total rate, or of the best split.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its rates are the budget where there are no targets.
+    targets : (T,) array or None
+        Distortions that are allowed, inf included.
+    """
+    with _arithmetic():
+        found = free_rates.free_rates(problem, targets)
+        scheme = Scheme(
+            cov_xhat=found.cov.astype(np.float64),
+            cross=found.cross.astype(np.float64),
+            mmse=found.mmse.astype(np.float64),
+            lower_bound=math.nextafter(float(found.bound), -math.inf),
+            message="barrier in decimal arithmetic",
+            distortion=found.distortion.astype(np.float64),
+        )
+    return scheme, found.rates.astype(np.float64), scheme.lower_bound
+
+
+@contextmanager
+def _arithmetic() -> Iterator[None]:
+    """Many digits; numbers that leave their range are a failure of the method."""
     try:
         with many_digits():
-            if problem.weights is None:
-                return _sequential(problem)
-            return _weighted(problem)
+            yield
     except ArithmeticError as error:
         reason = f"precise: {type(error).__name__} {error}"
         raise SolverError(Status.FAILED, reason) from error

@@ -117,7 +117,7 @@ def methods_for(problem: Problem) -> tuple[Method, ...]:
     >>> from rdp import JD, GaussMarkov
     >>> problem = Problem(GaussMarkov.stationary(rho=0.9, frames=2), 0.5, JD(0.0), weights=[1, 2])
     >>> [method.name for method in methods_for(problem)]
-    ['lookahead', 'barrier', 'sdp']
+    ['lookahead', 'barrier', 'precise', 'sdp']
     """
     return tuple(method for method in _in_turn(problem) if method.covers(problem))
 
@@ -364,7 +364,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "precise",
-            "PLF-JD and PLF-SA, few frames: what the others do not certify to 1e-6; 110 digits",
+            "PLF-JD and PLF-SA, few frames: what the others do not certify to 1e-6; 140 digits",
             "about O(T^7), seconds",
             "solvers.methods.precise",
             "solve_precise",
