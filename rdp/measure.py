@@ -135,7 +135,7 @@ def losses(
     whole = np.broadcast_to(covariance, cov_xhat.shape)
     out = np.empty(cov_xhat.shape[:2])
     plain = isinstance(perception, JD) and perception.window is None
-    if plain and out.shape[1] >= _MANY_FRAMES:
+    if plain and len(out.T) >= _MANY_FRAMES:
         return _all_prefixes(whole, cov_xhat)
     for t in range(len(out.T)):
         seen = slice(perception.first_seen(t), t + 1)

@@ -364,7 +364,9 @@ def allocate(
     shares = 1.0 if weights is None else _check.array("weights", weights)
     problem = Problem(source, total / source.frames, perception, shares)
     try:
-        return _best_split(problem, _by_program(problem, None))
+        found = _best_split(problem, _by_program(problem, None))
+        if found.gap >= 0 or not covers_rates(problem):
+            return found
     except SolverError:
         if not covers_rates(problem):
             raise
@@ -373,5 +375,10 @@ def allocate(
 
 def _best_split(problem: Problem, found: _Split) -> RateAllocation:
     """The answer of a method, checked."""
-    solution = finish(problem.with_(rates=found.rates), found.scheme, "sdp")
+    fixed = problem.with_(rates=found.rates)
+    solution = finish(fixed, found.scheme, "sdp")
+    if solution.gap < 0 and not covers_rates(problem):  # thresholds are kept to some digits only
+        solution = solve(fixed)
+        bound = min(found.lower_bound, solution.objective)
+        return RateAllocation(found.rates, solution.objective, bound, solution)
     return RateAllocation(found.rates, solution.objective, solution.lower_bound, solution)

@@ -26,9 +26,13 @@ def many_digits() -> Iterator[None]:
 def exact(values: object) -> Array:
     """Return numbers as decimals, without rounding."""
     given = np.asarray(values, dtype=np.float64)
-    out = np.empty(given.shape, dtype=object)
-    out.flat = [Decimal(value) for value in given.ravel().tolist()]
-    return out
+    decimals = [Decimal(value) for value in given.ravel().tolist()]
+    return np.array(decimals, dtype=object).reshape(given.shape)
+
+
+def joined(*parts: Array | Decimal) -> Array:
+    """Return decimals and vectors of decimals as one vector."""
+    return np.concatenate([np.array(part, dtype=object).ravel() for part in parts])
 
 
 def zeros(*shape: int) -> Array:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rdp.problem import Problem
-from solvers._precise.arithmetic import cholesky, exact, solve_lower, solve_positive, zeros
+from solvers._precise.arithmetic import cholesky, exact, joined, solve_lower, solve_positive, zeros
 from solvers._precise.newton import Derivatives, follow
 from solvers._precise.program import LITTLE, SMALLEST, Program
 from solvers._precise.rate_terms import RateTerms
@@ -88,7 +88,7 @@ class _FreeRates(Program):
         two = 2 * Decimal(2).ln()
         self.two = two
         self.budget = two * sum(exact(self.problem.rates), Decimal(0))
-        self.linear = np.append(self.linear, zeros(len(self.columns)))
+        self.linear = joined(self.linear, zeros(len(self.columns)))
         self.capped = [
             i for i, t in enumerate(self.rows) if self.targets is not None and self.felt[t]
         ]
@@ -145,7 +145,7 @@ class _FreeRates(Program):
         return self._point(errors, self.estimate * self._added(errors), errors)
 
     def _added(self, errors: Array) -> Array:
-        before = np.append(Decimal(0), errors[:-1])
+        before = joined(Decimal(0), errors[:-1])
         return np.asarray(self.a2 * before + self.q - errors)
 
     def _point(self, errors: Array, gains: Array, known: Array | None) -> Array:
@@ -214,8 +214,8 @@ class _FreeRates(Program):
             hessian = hessian + bent @ bent.T / room + np.outer(slope, slope) / room**2
         m = state.errors
         inner = self.next_a2 * m + self.next_q
-        first = np.append(zeros(len(point) - count), self.next_a2 / inner - 1 / m)
-        second = np.append(zeros(len(point) - count), 1 / m**2 - (self.next_a2 / inner) ** 2)
+        first = joined(zeros(len(point) - count), self.next_a2 / inner - 1 / m)
+        second = joined(zeros(len(point) - count), 1 / m**2 - (self.next_a2 / inner) ** 2)
         scale = s if self.targets is not None else 1 / state.spare[0]
         gradient = gradient + scale * first
         hessian = hessian + np.diag(scale * second)
@@ -296,10 +296,9 @@ class _FreeRates(Program):
     def _moments(self, state: _State, mmse: Array) -> tuple[Array, Array, Array]:
         """Covariance of Xhat, E[Xhat_t Xtil_s] and distortions of all frames."""
         frames, given = self.problem.source.frames, self.given
-        rows = np.array(self.rows)
         cov, gains = zeros(frames, frames), zeros(frames, frames)
-        cov[np.ix_(rows, rows)] = state.cov
-        gains[np.ix_(rows, self.columns)] = state.gains
+        cov[np.ix_(self.rows, self.rows)] = state.cov
+        gains[np.ix_(self.rows, self.columns)] = state.gains
         cross = gains @ given.phi.T
         distortion = given.variance + np.diagonal(cov) - 2 * np.diagonal(cross)
         return cov, cross, distortion

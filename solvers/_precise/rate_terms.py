@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from solvers._precise.arithmetic import joined
 from solvers._precise.source import Exact
 
 Array = np.ndarray
@@ -27,8 +28,8 @@ class RateTerms(NamedTuple):
     def of(cls, given: Exact, frames: int) -> RateTerms:
         """Return the terms of the first frames of a source."""
         return cls(
-            np.append(given.squared_gain[1:frames], Decimal(0)),
-            np.append(given.innovation[1:frames], Decimal(1)),
+            joined(given.squared_gain[1:frames], Decimal(0)),
+            joined(given.innovation[1:frames], Decimal(1)),
             given.variance[:frames],
         )
 
@@ -42,7 +43,7 @@ class RateTerms(NamedTuple):
 
         Each term is least at slope m (a^2 m + q) = q, or at an end.
         """
-        slope = (gain - self.squared_gain * np.append(gain[1:], Decimal(0))) / price
+        slope = (gain - self.squared_gain * joined(gain[1:], Decimal(0))) / price
         least = self.variance[0].ln()
         for k, a2, q, most in zip(slope, *self, strict=True):
             if q == 0:

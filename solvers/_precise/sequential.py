@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rdp.problem import Problem
-from solvers._precise.arithmetic import exact, solve_lower, zeros
+from solvers._precise.arithmetic import exact, joined, solve_lower, zeros
 from solvers._precise.newton import Derivatives, follow
 from solvers._precise.source import exact_problem
 from solvers._precise.transport import Transport, pairs, transport
@@ -73,12 +73,12 @@ class _Frames:
         power = given.variance[t] - given.mmse[t]
         rest = power - x0 @ x0
         r0 = rest.sqrt() if rest > power * Decimal("1e-70") else Decimal(0)
-        program = _Frame(self, t, past, x0, r0, level)
         x, b = x0, max(r0, FRESH * given.variance[t].sqrt())
-        row = np.append(past @ x, x @ x + b * b)
         bound = given.mmse[t]
-        if level is not None and not program.within(row[:-1], row[-1]):
-            x, b, bound = program.solve()
+        if level is not None:
+            program = _Frame(self, t, past, x0, r0, level)
+            if not program.within(past @ x, x @ x + b * b):
+                x, b, bound = program.solve()
         news = zeros(self.frames)
         if r0 > 0:
             news = (given.estimate[t] - x0 @ self.known[:t]) / r0
@@ -94,7 +94,7 @@ class _Frame:
     """The program of one frame, in the unknowns (x, h)."""
 
     def __init__(
-        self, frames: _Frames, t: int, past: Array, x0: Array, r0: Decimal, level: Decimal | None
+        self, frames: _Frames, t: int, past: Array, x0: Array, r0: Decimal, level: Decimal
     ) -> None:
         given = frames.given
         self.t, self.past, self.x0, self.r0, self.level = t, past, x0, r0, level
@@ -115,7 +115,6 @@ class _Frame:
     def within(self, cross: Array, own: Decimal) -> bool:
         """Whether a reconstruction with these second moments keeps the threshold."""
         found = transport(self.target, self._covariance(cross, own))
-        assert self.level is not None
         return found is not None and found.distance <= self.level
 
     def solve(self) -> tuple[Array, Decimal, Decimal]:
@@ -141,7 +140,7 @@ class _Frame:
             if found is None:
                 raise ArithmeticError("precise: a covariance of the past is singular")
             cross = found.root @ (found.root.T @ cross)
-        return np.append(solve_lower(self.past, cross), self.target[-1, -1])
+        return joined(solve_lower(self.past, cross), self.target[-1, -1])
 
     def distortion(self, point: Array) -> Decimal:
         """D_t of (x, h)."""
@@ -170,13 +169,13 @@ class _Frame:
         """Gradient and matrix of second derivatives of the barrier function."""
         x, h = point[:-1], point[-1]
         left = h - x @ x
-        inner = np.append(-2 * x, Decimal(1))
-        bend = exact(np.diag(np.append(np.full(self.t, -2.0), 0.0)))
+        inner = joined(-2 * x, Decimal(1))
+        bend = exact(np.diag([-2.0] * self.t + [0.0]))
         root = left.sqrt()
         # of -2 s r0 left^(1/2) - ln left
         first = -s * self.r0 / root - 1 / left
         second = s * self.r0 / (2 * root * left) + 1 / left**2
-        linear = np.append(-2 * self.x0, Decimal(1))
+        linear = joined(-2 * self.x0, Decimal(1))
         slope, bent = self.loss_derivatives(state)
         room = self.level - state.distance
         gradient = s * linear + first * inner + slope / room

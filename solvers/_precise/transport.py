@@ -16,6 +16,7 @@ S^{-1} B)`.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ class Transport(NamedTuple):
     root: Array
     inverse: Array
     values: Array
-    distance: object
+    distance: Decimal
 
     @property
     def weight(self) -> Array:

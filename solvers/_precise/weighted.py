@@ -63,10 +63,9 @@ class Weighted(Program):
         size = len(self.rows)
         start = zeros(len(self.of_gains) + len(self.of_cov))
         for k, (i, j) in enumerate(self.of_cov, start=len(self.of_gains)):
-            s, t = self.rows[j], self.rows[i]
             if self.joint or i == j:
-                start[k] = self.given.covariance[t, s]
-        first = (size + len(self.bound)) / self.base
+                start[k] = self.given.covariance[self.rows[i], self.rows[j]]
+        first = Decimal(size + len(self.bound)) / self.base
 
         def enough(point: Array, s: Decimal) -> bool:
             objective = self.base + self.linear @ point
