@@ -3,6 +3,7 @@
 from solvers.allocation import MinimumRate, RateAllocation, allocate, minimum_rate
 from solvers.discounted import Discounted, discounted
 from solvers.errors import SolverError
+from solvers.frame_bounds import FrameBounds, frame_bounds
 from solvers.schedule import PatternCost, Schedule, pattern_cost, schedule
 from solvers.solve import solve
 from solvers.steady_rate import steady_rate
@@ -15,6 +16,7 @@ from solvers.validation import Check, Validation, validate
 __all__ = [
     "Check",
     "Discounted",
+    "FrameBounds",
     "MinimumRate",
     "Pareto",
     "PatternCost",
@@ -27,6 +29,7 @@ __all__ = [
     "Validation",
     "allocate",
     "discounted",
+    "frame_bounds",
     "minimum_rate",
     "pareto",
     "pattern_cost",

@@ -234,7 +234,7 @@ def _frame_by_frame(
         short = Problem(
             GaussMarkov(source.sigma[first], source.rho[:t]),
             rates[first],
-            _first_frames(loss, source.frames, t + 1),
+            first_frames(loss, source.frames, t + 1),
         )
         least = least_rate(_Excess(short, targets[t], method))
         if least is None:
@@ -272,7 +272,7 @@ class _Excess:
         return float(solution.distortion[-1]) - self.target
 
 
-def _first_frames(loss: Perception | None, frames: int, kept: int) -> Perception | None:
+def first_frames(loss: Perception | None, frames: int, kept: int) -> Perception | None:
     """The loss on the first frames, with the thresholds that later frames put on them."""
     if loss is None:
         return None

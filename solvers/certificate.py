@@ -144,7 +144,7 @@ def lower_bound(
         raise ValueError("cov_xhat, cross: expected the scheme for the sequential objective")
     cov_xhat = _shaped("cov_xhat", cov_xhat, (frames, frames))
     cross = _shaped("cross", cross, (frames, frames))
-    return _sequential_bound(problem, mu, slope, cov_xhat, cross)
+    return float(sequential_bounds(problem, mu, slope, cov_xhat, cross).sum())
 
 
 def _shaped(name: str, value: Array, shape: tuple[int, ...]) -> Array:
@@ -271,13 +271,13 @@ def _lift_of_frames_without_weight(problem: Problem, weights: Array) -> Array:
     return lift
 
 
-def _sequential_bound(
+def sequential_bounds(
     problem: Problem, mu: Array, slope: Array, cov_xhat: Array, cross: Array
-) -> float:
-    """Sum of the bounds of the frames, each given the frames before it."""
+) -> Array:
+    """Bounds of the frames, each given the frames before it, (T,) array."""
     source, levels = problem.source, problem.thresholds
     backbone = mmse_recursion(source, problem.rates)
-    total = 0.0
+    out = np.empty(source.frames)
     for t in range(source.frames):
         seen = slice(t + 1)
         target = source.covariance()[seen, seen]
@@ -289,8 +289,8 @@ def _sequential_bound(
             lifted = mu[t] if np.isinf(mu[t]) else (1 - share) * mu[t] + share
             at = (1 - share) * slope[t, seen, seen]
             values.append(_frame_value(*given, target, lifted, at, levels[t]))
-        total += max(values)
-    return total
+        out[t] = max(values)
+    return out
 
 
 def _frame_value(

@@ -149,6 +149,11 @@ def finish(problem: Problem, scheme: Scheme, method: str) -> Solution:
         return _finished(problem, scheme, method)
 
 
+def _frame_bounds(distortion: Array, bounds: Array | None) -> Array | None:
+    """Bounds of the frames, rounded outward."""
+    return None if bounds is None else acceptance.outward(distortion, bounds)
+
+
 def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
     source = problem.source
     moments, perception = reached_by(problem, scheme.mmse, scheme.cov_xhat, scheme.cross)
@@ -173,6 +178,7 @@ def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
         mode_mmse=None if source.modes is None else scheme.mmse,
         mode_rates=scheme.mode_rates,
         coefficients=scheme.coefficients,
+        frame_bounds=_frame_bounds(distortion, scheme.frame_bounds),
     )
     acceptance.check_gap(solution)
     return solution

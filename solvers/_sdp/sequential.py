@@ -19,7 +19,7 @@ import numpy as np
 from rdp.gaussian import bures
 from rdp.perception import JD
 from rdp.problem import Problem
-from solvers._sdp.dual_bounds import best_bound, check_thresholds
+from solvers._sdp.dual_bounds import best_bounds, check_thresholds
 from solvers._sdp.moments import Answer, Moments
 from solvers.certificate import slope_of
 from solvers.scheme import Scheme
@@ -62,9 +62,11 @@ class _Sequential:
             if self.loss(t, self.known[t]) > self.levels[t]:
                 states.add(_Frame(self, t).solve())
         cov_xhat, cross = self.xhat @ self.xhat.T, self.xhat @ self.known.T
-        bound = best_bound(self._bound_problem(), self.mu, self.slope, cov_xhat, cross)
+        bounds = best_bounds(self._bound_problem(), self.mu, self.slope, cov_xhat, cross)
         message = f"Clarabel: {', '.join(sorted(states))}" if states else "no threshold binds"
-        scheme = Scheme(cov_xhat, cross, self.mmse, bound, message)
+        scheme = Scheme(
+            cov_xhat, cross, self.mmse, float(bounds.sum()), message, frame_bounds=bounds
+        )
         check_thresholds(self.problem, scheme, self.asked, self.mu)
         return scheme
 
@@ -114,7 +116,7 @@ class _Sequential:
         block = slice(self.problem.first_seen(t), t + 1)
         multipliers[t], slopes[t, block, block] = mu, slope
         scheme = self.xhat @ self.xhat.T, self.xhat @ self.known.T
-        return best_bound(self._bound_problem(), multipliers, slopes, *scheme)
+        return float(best_bounds(self._bound_problem(), multipliers, slopes, *scheme).sum())
 
     def _bound_problem(self) -> Problem:
         assert self.problem.perception is not None

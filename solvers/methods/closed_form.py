@@ -67,6 +67,7 @@ def solve_closed_form(problem: Problem) -> Scheme:
         lower_bound=float(problem.frame_weights @ built.distortion[0]),
         message=f"closed form of {form}",
         distortion=built.distortion[0],
+        frame_bounds=None if problem.weights is not None else built.distortion[0],
     )
 
 

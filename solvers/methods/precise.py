@@ -103,7 +103,8 @@ def _arithmetic() -> Iterator[None]:
 def _sequential(problem: Problem) -> Scheme:
     found = sequential.solve_sequential(problem)
     total = sum(found.bound, Decimal(0))
-    return _scheme(problem, found.gains, found.factor @ found.factor.T, found.distortion, total)
+    scheme = _scheme(problem, found.gains, found.factor @ found.factor.T, found.distortion, total)
+    return scheme._replace(frame_bounds=found.bound.astype(np.float64))
 
 
 def _weighted(problem: Problem) -> Scheme:
