@@ -33,15 +33,24 @@ AGREEMENT = 1e-12  # of a distortion and the moments it belongs to, relative to 
 
 def gap_allowed(problem: Problem, objective: Array | float) -> Array | float:
     """Return the certified gap that counts as solved, at one objective or several."""
+    return GAP * objective + GAP_FLOOR * _weighted_variance(problem)
+
+
+def _weighted_variance(problem: Problem) -> float:
     variance = problem.source.variance.reshape(problem.source.frames, -1).sum(axis=1)
-    return GAP * objective + GAP_FLOOR * float(problem.frame_weights @ variance)
+    return float(problem.frame_weights @ variance)
 
 
 def certified(problem: Problem, objective: Array | float, bound: Array | float) -> Array:
     """Whether objectives and bounds (n,) are as near to each other as solved problems are."""
-    gap = objective - bound
-    below = gap_allowed(problem, 0.0) + BELOW * np.abs(objective)
-    return np.asarray((gap <= gap_allowed(problem, objective)) & (gap >= -below))
+    return _near(objective, bound, _weighted_variance(problem))
+
+
+def _near(objective: Array | float, bound: Array | float, variance: float) -> Array:
+    """Whether objectives are near their bounds, and next to never below them."""
+    gap, floor = objective - bound, GAP_FLOOR * variance
+    above = gap <= GAP * np.abs(objective) + floor
+    return np.asarray(above & (gap >= -BELOW * np.abs(objective) - floor))
 
 
 def sharp(problem: Problem, objective: Array | float, bound: Array | float) -> Array:
@@ -106,20 +115,50 @@ def check_scheme(
     else:
         beyond = excess_perception(problem, perception)
         residuals = {**scheme.coefficients.residuals(), "perception": beyond}
-    for constraint, value in residuals.items():
-        allowed = RESIDUAL if constraint == "perception" else moments
-        if not value <= allowed:  # nan counts as a failure too
-            raise SolverError(
-                Status.INACCURATE,
-                f"{name}: residual of {constraint} is {value:.2e}, tolerance {allowed:.0e}"
-                f" ({scheme.message})",
-            )
+    allowed = {key: RESIDUAL if key == "perception" else moments for key in residuals}
+    _check_residuals(name, residuals, allowed, f" ({scheme.message})")
     if not within_thresholds(problem, distortion, perception, problem.thresholds):
         raise SolverError(
             Status.INACCURATE,
             f"{name}: perception {perception} is beyond {problem.thresholds} by more than "
             f"distortions {distortion} leave room for ({scheme.message})",
         )
+
+
+def _check_residuals(
+    name: str, residuals: dict[str, float], allowed: dict[str, float], message: str = ""
+) -> None:
+    for constraint, value in residuals.items():
+        if not value <= allowed[constraint]:  # nan counts as a failure too
+            raise SolverError(
+                Status.INACCURATE,
+                f"{name}: residual of {constraint} is {value:.2e}, "
+                f"tolerance {allowed[constraint]:.0e}{message}",
+            )
+
+
+def check_block(
+    name: str, residuals: dict[str, float], objective: float, bound: float, variance: float
+) -> float:
+    """Return the bound of a program, rounded outward; SolverError where its answer is off.
+
+    Parameters
+    ----------
+    name : str
+        What the error is about.
+    residuals : dict
+        Violation of each constraint, relative to the variance or in bits.
+    objective, bound : float
+        Weighted distortion, and what no scheme is below.
+    variance : float
+        Weighted variance of the source.
+    """
+    _check_residuals(name, residuals, dict.fromkeys(residuals, RESIDUAL))
+    if not _near(objective, bound, variance):
+        raise SolverError(
+            Status.INACCURATE, f"{name}: objective {objective:.9g}, certified bound {bound:.9g}"
+        )
+    return min(bound, objective)
 
 
 def check_gap(solution: Solution) -> None:

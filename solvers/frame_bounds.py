@@ -85,7 +85,8 @@ def frame_bounds(solution: Solution, lost: float = 1e-6) -> FrameBounds:
 
     Notes
     -----
-    It solves some 25 weighted problems for each pair of frames: a second for four frames. Derived in this project.
+    It solves some 25 weighted problems for each pair of frames: a second for four frames. Derived
+    in this project.
 
     Examples
     --------
