@@ -1,4 +1,4 @@
-"""The barrier method in decimal arithmetic, compared with the other methods and with differences."""
+"""The method in decimal arithmetic, compared with the other methods and with differences."""
 
 from decimal import Decimal
 
