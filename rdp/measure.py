@@ -144,11 +144,26 @@ def losses(
             if isinstance(perception, JD)
             else self_adaptive_target(cov_xhat, cross, sigma, t)
         )
-        reconstruction = cov_xhat[:, seen, seen]
-        out[:, t] = 0.0
-        apart = _apart(target, reconstruction)
-        if apart.any():
-            out[apart, t] = gaussian.bures(target[apart], reconstruction[apart])
+        out[:, t] = distance(target, cov_xhat[:, seen, seen])
+    return out
+
+
+def distance(target: Array, reconstruction: Array) -> Array:
+    """Squared W2 of covariances, exactly 0 where they differ by rounding only.
+
+    Parameters
+    ----------
+    target, reconstruction : (n, k, k) arrays
+        Covariances.
+
+    Returns
+    -------
+    (n,) array
+    """
+    out = np.zeros(len(target))
+    apart = _apart(target, reconstruction)
+    if apart.any():
+        out[apart] = gaussian.bures(target[apart], reconstruction[apart])
     return out
 
 
