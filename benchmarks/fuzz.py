@@ -5,12 +5,12 @@
 Each problem is one of `FAMILIES`. An answer is wrong if it beats the MMSE, exceeds a threshold, has
 its bound above itself, is worse than the answer of a problem that asks for more, or, for a sample
 of the weighted problems, is below the bound of decimal arithmetic or has its own bound above the
-answer of decimal arithmetic. An exception
-other than ValueError and SolverError is an error of the package. The table counts both, the
-problems that no method certifies, and answers whose certified gap is above 1e-6 of the objective
-(`solve` accepts 1e-5 of it, and 1e-13 of the variance, so that the largest relative gap means little
-where an objective is next to 0); ``--examples`` prints some of each. `--families` and `--name` run the
-families one by one, each into a table of its own.
+answer of decimal arithmetic. An exception other than ValueError and SolverError is an error of the
+package. The table counts both, the problems that no method certifies, and answers whose certified
+gap is above 1e-6 of the objective and 1e-12 of the variance. `solve` accepts 1e-5 of the objective
+and 1e-13 of the variance, so that the largest relative gap means little where an objective is next
+to 0. ``--examples`` prints some of each; ``--families`` and ``--name`` run the families one by one,
+each into a table of its own.
 """
 
 from __future__ import annotations
