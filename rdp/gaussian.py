@@ -125,6 +125,43 @@ def bures(cov_a: object, cov_b: object) -> Array:
     return np.maximum(_traces(a, b) - 2 * fidelity, 0.0)
 
 
+def bures_of_prefixes(cov_a: object, cov_b: object) -> Array:
+    r"""Squared Wasserstein-2 distances of the first variable, of the first two, and so on.
+
+    Parameters
+    ----------
+    cov_a, cov_b : (..., k, k) arrays
+        Covariances, singular ones included; leading axes broadcast.
+
+    Returns
+    -------
+    (..., k) array, >= 0, squared units
+        Entry t - 1 is :func:`bures` of the first t variables.
+
+    Notes
+    -----
+    The triangular factor of the first t variables is the leading block of the whole factor, and
+    :math:`L_A^T L_B` of t variables is that of t - 1 plus one product of rows. So no prefix is
+    factored, and only its singular values are computed.
+
+    Examples
+    --------
+    >>> bures_of_prefixes([[4.0, 0.0], [0.0, 9.0]], [[1.0, 0.0], [0.0, 1.0]])
+    array([1., 5.])
+    """
+    a, b = _pair(cov_a, cov_b)
+    a, b = np.broadcast_arrays(a, b)
+    left, right = psd_cholesky(a), psd_cholesky(b)
+    product = np.zeros_like(left)
+    fidelity = np.empty(left.shape[:-1])
+    for t in range(left.shape[-1]):
+        product += left[..., t, :, None] * right[..., t, None, :]
+        seen = product[..., : t + 1, : t + 1]
+        fidelity[..., t] = np.linalg.svd(seen, compute_uv=False).sum(axis=-1)
+    own = np.diagonal(a, axis1=-2, axis2=-1) + np.diagonal(b, axis1=-2, axis2=-1)
+    return np.maximum(own.cumsum(axis=-1) - 2 * fidelity, 0.0)
+
+
 def gelbrich(mean_a: object, cov_a: object, mean_b: object, cov_b: object) -> Array:
     r"""Gelbrich's lower bound on squared W2, exact for Gaussian distributions.
 

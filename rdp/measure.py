@@ -18,6 +18,8 @@ from rdp.source import GaussMarkov
 
 Array = np.ndarray
 
+_MANY_FRAMES = 16  # from here on, PLF-JD of all frames is measured from one factor
+
 
 def distortion_of(
     source: GaussMarkov | LinearFrames | LinearSource, mmse: Array, cov_xhat: Array, cross: Array
@@ -148,6 +150,9 @@ def losses(
         return _framewise(sigma, cov_xhat, perception.metric)
     whole = np.broadcast_to(covariance, cov_xhat.shape)
     out = np.empty(cov_xhat.shape[:2])
+    plain = isinstance(perception, JD) and perception.window is None
+    if plain and len(out.T) >= _MANY_FRAMES:
+        return _all_prefixes(whole, cov_xhat)
     for t in range(len(out.T)):
         seen = slice(perception.first_seen(t), t + 1)
         target = (
@@ -155,15 +160,48 @@ def losses(
             if isinstance(perception, JD)
             else self_adaptive_target(cov_xhat, cross, sigma, t)
         )
-        reconstruction = cov_xhat[:, seen, seen]
-        # The same matrix, to rounding, is at distance zero, without decomposing every frame:
-        # squared W2 is at most the nuclear norm of the difference.
-        out[:, t] = 0.0
-        rounding = 8 * np.finfo(float).eps * np.abs(target).max(axis=(1, 2), keepdims=True)
-        apart = (np.abs(target - reconstruction) > rounding).any(axis=(1, 2))
-        if apart.any():
-            out[apart, t] = gaussian.bures(target[apart], reconstruction[apart])
+        out[:, t] = distance(target, cov_xhat[:, seen, seen])
     return out
+
+
+def distance(target: Array, reconstruction: Array) -> Array:
+    """Squared W2 of covariances, exactly 0 where they differ by rounding only.
+
+    Parameters
+    ----------
+    target, reconstruction : (n, k, k) arrays
+        Covariances.
+
+    Returns
+    -------
+    (n,) array
+    """
+    out = np.zeros(len(target))
+    apart = _apart(target, reconstruction)
+    if apart.any():
+        out[apart] = gaussian.bures(target[apart], reconstruction[apart])
+    return out
+
+
+def _all_prefixes(target: Array, reconstruction: Array) -> Array:
+    """Loss PLF-JD of all frames (n, T), from one factor of each covariance."""
+    frames = target.shape[-1]
+    out = gaussian.bures_of_prefixes(target, reconstruction)
+    for t in range(frames):
+        seen = slice(t + 1)
+        apart = _apart(target[:, seen, seen], reconstruction[:, seen, seen])
+        out[~apart, t] = 0.0
+    return out
+
+
+def _apart(target: Array, reconstruction: Array) -> Array:
+    """Whether covariances (n, k, k) differ by more than rounding, (n,) bool array.
+
+    The same matrix, to rounding, is at distance zero, without decomposing it: squared W2 is at
+    most the nuclear norm of the difference.
+    """
+    rounding = 8 * np.finfo(float).eps * np.abs(target).max(axis=(1, 2), keepdims=True)
+    return np.asarray((np.abs(target - reconstruction) > rounding).any(axis=(1, 2)))
 
 
 def _conditional(source: GaussMarkov, mmse: Array, cov_xhat: Array, cross: Array) -> Array:

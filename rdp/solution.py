@@ -106,6 +106,10 @@ class Solution:
         m_t of each mode, for vector frames.
     mode_rates : (T, d) array or None
         Bits of each mode, for vector frames.
+    frame_bounds : (T,) array or None
+        Sequential objective: no scheme with the same earlier frames has a smaller D_t. None under
+        weights, and where a method has one bound for all frames. See `solvers.frame_bounds` for
+        what changes if the earlier frames do.
     coefficients : solvers.linear.scheme.MeasuredScheme or None
         Encoder and decoder, for sources of higher order.
     """
@@ -126,6 +130,7 @@ class Solution:
     mode_mmse: Array | None = None
     mode_rates: Array | None = None
     coefficients: Coefficients | None = None
+    frame_bounds: Array | None = None
 
     def __repr__(self) -> str:
         kind = "without perception loss"

@@ -19,8 +19,8 @@ Array = np.ndarray
 
 RESIDUAL = 1e-6  # of any constraint, relative to the variance of the source
 GAP = 1e-5  # of the objective, relative to it
-SHARP = 1e-6  # sequential gap, relative to the objective, below which no other method is asked
-SHARP_FROM = 8  # frames; with fewer, another method costs much more and gains next to nothing
+SHARP = 1e-6  # gap, relative to the objective, below which no other method is asked
+BELOW = 1e-7  # of the objective: what it may be below its bound, by the tolerance of thresholds
 GAP_FLOOR = 1e-13  # relative to the weighted variance: what double precision resolves
 MOMENTS = 1e-12  # rounding of second moments, relative to the largest variance
 SQUARED_W2 = 1e-14  # rounding of squared W2, relative to the variance of all frames
@@ -33,19 +33,28 @@ AGREEMENT = 1e-12  # of a distortion and the moments it belongs to, relative to 
 
 def gap_allowed(problem: Problem, objective: Array | float) -> Array | float:
     """Return the certified gap that counts as solved, at one objective or several."""
+    return GAP * objective + GAP_FLOOR * _weighted_variance(problem)
+
+
+def _weighted_variance(problem: Problem) -> float:
     variance = problem.source.variance.reshape(problem.source.frames, -1).sum(axis=1)
-    return GAP * objective + GAP_FLOOR * float(problem.frame_weights @ variance)
+    return float(problem.frame_weights @ variance)
 
 
 def certified(problem: Problem, objective: Array | float, bound: Array | float) -> Array:
     """Whether objectives and bounds (n,) are as near to each other as solved problems are."""
-    return np.asarray(np.abs(objective - bound) <= gap_allowed(problem, objective))
+    return _near(objective, bound, _weighted_variance(problem))
+
+
+def _near(objective: Array | float, bound: Array | float, variance: float) -> Array:
+    """Whether objectives are near their bounds, and next to never below them."""
+    gap, floor = objective - bound, GAP_FLOOR * variance
+    above = gap <= GAP * np.abs(objective) + floor
+    return np.asarray(above & (gap >= -BELOW * np.abs(objective) - floor))
 
 
 def sharp(problem: Problem, objective: Array | float, bound: Array | float) -> Array:
     """Whether points are certified, and no other method need be asked for a better bound."""
-    if problem.weights is not None or problem.source.frames < SHARP_FROM:
-        return np.asarray(certified(problem, objective, bound))
     floor = gap_allowed(problem, 0.0)
     return np.asarray(np.abs(objective - bound) <= SHARP * np.abs(objective) + floor)
 
@@ -106,14 +115,8 @@ def check_scheme(
     else:
         beyond = excess_perception(problem, perception)
         residuals = {**scheme.coefficients.residuals(), "perception": beyond}
-    for constraint, value in residuals.items():
-        allowed = RESIDUAL if constraint == "perception" else moments
-        if not value <= allowed:  # nan counts as a failure too
-            raise SolverError(
-                Status.INACCURATE,
-                f"{name}: residual of {constraint} is {value:.2e}, tolerance {allowed:.0e}"
-                f" ({scheme.message})",
-            )
+    allowed = {key: RESIDUAL if key == "perception" else moments for key in residuals}
+    _check_residuals(name, residuals, allowed, f" ({scheme.message})")
     if not within_thresholds(problem, distortion, perception, problem.thresholds):
         raise SolverError(
             Status.INACCURATE,
@@ -122,12 +125,48 @@ def check_scheme(
         )
 
 
+def _check_residuals(
+    name: str, residuals: dict[str, float], allowed: dict[str, float], message: str = ""
+) -> None:
+    for constraint, value in residuals.items():
+        if not value <= allowed[constraint]:  # nan counts as a failure too
+            raise SolverError(
+                Status.INACCURATE,
+                f"{name}: residual of {constraint} is {value:.2e}, "
+                f"tolerance {allowed[constraint]:.0e}{message}",
+            )
+
+
+def check_block(
+    name: str, residuals: dict[str, float], objective: float, bound: float, variance: float
+) -> float:
+    """Return the bound of a program, rounded outward; SolverError where its answer is off.
+
+    Parameters
+    ----------
+    name : str
+        What the error is about.
+    residuals : dict
+        Violation of each constraint, relative to the variance or in bits.
+    objective, bound : float
+        Weighted distortion, and what no scheme is below.
+    variance : float
+        Weighted variance of the source.
+    """
+    _check_residuals(name, residuals, dict.fromkeys(residuals, RESIDUAL))
+    if not _near(objective, bound, variance):
+        raise SolverError(
+            Status.INACCURATE, f"{name}: objective {objective:.9g}, certified bound {bound:.9g}"
+        )
+    return min(bound, objective)
+
+
 def check_gap(solution: Solution) -> None:
     """Raise SolverError for a solution whose certified gap is too large, or negative."""
     if solution.status == Status.ACHIEVABLE:
         return
-    allowed = float(gap_allowed(solution.problem, solution.objective))
-    if not -allowed <= solution.gap <= allowed:
+    if not certified(solution.problem, solution.objective, solution.lower_bound):
+        allowed = float(gap_allowed(solution.problem, solution.objective))
         raise SolverError(
             Status.INACCURATE,
             f"{solution.method}: certified gap is {solution.gap:.2e}, tolerance {allowed:.2e}"

@@ -1,4 +1,4 @@
-"""Least rates for given distortions, best split of a bit budget, trade-off between two frames.
+"""Least rates for given distortions, best split of a bit budget.
 
 For scalar frames the least total rate and the best split of a budget are convex programs in the
 errors of the representation, under every loss function: both come with a certified bound.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +20,10 @@ from rdp.perception import perception as as_perception
 from rdp.problem import Problem
 from rdp.solution import Solution, Status
 from rdp.source import GaussMarkov
-from solvers.acceptance import check_bits, check_reached, check_scheme
+from solvers.acceptance import check_bits, check_reached, check_scheme, precise_distortion
 from solvers.errors import SolverError
+from solvers.methods.precise import covers_rates
+from solvers.scheme import Scheme
 from solvers.solve import finish, solve
 
 Array = np.ndarray
@@ -94,41 +97,6 @@ class RateAllocation:
         return self.objective - self.lower_bound
 
 
-@dataclass(frozen=True, eq=False)
-class Pareto:
-    """Trade-off between the distortions of two frames.
-
-    Parameters
-    ----------
-    weights : (n, T) array
-        Weights of the frames at each point of the front.
-    distortion : (n, T) array
-        Distortions at each point; the two frames asked for form the front.
-    lower_bound : (n,) array
-        Every scheme has weights . D at least this: with the weights, a supporting line.
-    frames : (int, int)
-        The two frames, from 1.
-    problem : Problem
-        Source, rates and loss function of all points.
-    """
-
-    weights: Array
-    distortion: Array
-    lower_bound: Array
-    frames: tuple[int, int]
-    problem: Problem
-
-    @property
-    def objective(self) -> Array:
-        """Weighted distortion of each point, (n,) array."""
-        return np.asarray((self.weights * self.distortion).sum(axis=1))
-
-    @property
-    def gap(self) -> Array:
-        """Objective minus lower bound, (n,) array."""
-        return self.objective - self.lower_bound
-
-
 def minimum_rate(
     source: GaussMarkov,
     distortion: object,
@@ -196,13 +164,43 @@ def minimum_rate(
         raise SolverError(Status.UNSUPPORTED, "minimum_rate: the least total rate under CP")
     if objective == "sequential":
         return _frame_by_frame(source, targets, loss, method)
-    from solvers._sdp.free_rates import least_total_rate
+    problem = Problem(source, 0.0, loss, weights=1.0)
+    try:
+        return _least_total(problem, targets, _by_program(problem, targets))
+    except SolverError:
+        if not covers_rates(problem):
+            raise
+    return _least_total(problem, targets, _by_decimals(problem, targets))
 
-    found = least_total_rate(Problem(source, 0.0, loss, weights=1.0), targets)
-    scheme, problem = found.scheme, Problem(source, found.rates, loss, weights=1.0)
-    reached, kept = reached_by(problem, scheme.mmse, scheme.cov_xhat, scheme.cross)
+
+class _Split(NamedTuple):
+    """A scheme, its rates, and a bound: on the total rate (bits), or on the weighted distortion."""
+
+    scheme: Scheme
+    rates: Array
+    lower_bound: float
+
+
+def _by_program(problem: Problem, targets: Array | None) -> _Split:
+    from solvers._sdp.free_rates import best_split, least_total_rate
+
+    found = best_split(problem) if targets is None else least_total_rate(problem, targets)
+    return _Split(*found)
+
+
+def _by_decimals(problem: Problem, targets: Array | None) -> _Split:
+    from solvers.methods.precise import solve_rates
+
+    return _Split(*solve_rates(problem, targets))
+
+
+def _least_total(problem: Problem, targets: Array, found: _Split) -> MinimumRate:
+    """The answer of a method, checked."""
+    scheme, fixed = found.scheme, problem.with_(rates=found.rates)
+    moments, kept = reached_by(fixed, scheme.mmse, scheme.cov_xhat, scheme.cross)
+    reached = precise_distortion(fixed, scheme.distortion, moments)
     check_reached("minimum_rate", reached, targets)
-    check_scheme("minimum_rate", problem, scheme, reached, kept)
+    check_scheme("minimum_rate", fixed, scheme, reached, kept)
     total = float(found.rates.sum())
     check_bits("minimum_rate", total, found.lower_bound)
     return MinimumRate(
@@ -212,9 +210,9 @@ def minimum_rate(
         lower_bound=min(total, float(found.lower_bound)),
         distortion=reached,
         perception=kept,
-        source=source,
+        source=problem.source,
         allowed=targets,
-        loss=loss,
+        loss=problem.perception,
     )
 
 
@@ -236,7 +234,7 @@ def _frame_by_frame(
         short = Problem(
             GaussMarkov(source.sigma[first], source.rho[:t]),
             rates[first],
-            _first_frames(loss, source.frames, t + 1),
+            first_frames(loss, source.frames, t + 1),
         )
         least = least_rate(_Excess(short, targets[t], method))
         if least is None:
@@ -274,7 +272,7 @@ class _Excess:
         return float(solution.distortion[-1]) - self.target
 
 
-def _first_frames(loss: Perception | None, frames: int, kept: int) -> Perception | None:
+def first_frames(loss: Perception | None, frames: int, kept: int) -> Perception | None:
     """The loss on the first frames, with the thresholds that later frames put on them."""
     if loss is None:
         return None
@@ -365,86 +363,22 @@ def allocate(
     total = float(_check.positive("total_rate", total_rate, ndim=0))
     shares = 1.0 if weights is None else _check.array("weights", weights)
     problem = Problem(source, total / source.frames, perception, shares)
-    from solvers._sdp.free_rates import best_split
+    try:
+        found = _best_split(problem, _by_program(problem, None))
+        if found.gap >= 0 or not covers_rates(problem):
+            return found
+    except SolverError:
+        if not covers_rates(problem):
+            raise
+    return _best_split(problem, _by_decimals(problem, None))
 
-    found = best_split(problem)
+
+def _best_split(problem: Problem, found: _Split) -> RateAllocation:
+    """The answer of a method, checked."""
     fixed = problem.with_(rates=found.rates)
     solution = finish(fixed, found.scheme, "sdp")
-    if found.lower_bound > solution.objective:  # the program keeps thresholds to its digits only
+    if solution.gap < 0 and not covers_rates(problem):  # thresholds are kept to some digits only
         solution = solve(fixed)
-    bound = min(float(found.lower_bound), solution.objective)
-    return RateAllocation(found.rates, solution.objective, bound, solution)
-
-
-def pareto(
-    problem: Problem, frames: tuple[int, int], points: int = 33, method: str = "auto"
-) -> Pareto:
-    r"""Trade-off between the distortions of two frames at given rates and thresholds.
-
-    For weights from one frame to the other, minimise :math:`w D_i + (1 - w) D_j`; the front is the
-    lower left boundary of the convex set of all :math:`(D_i, D_j)`.
-
-    Parameters
-    ----------
-    problem : Problem
-        Source, rates and loss function; its weights play no role.
-    frames : (int, int)
-        Numbers i and j of two frames, from 1.
-    points : int
-        Number of points, at least 2.
-    method : str
-        Solver, see :func:`solvers.solve`.
-
-    Returns
-    -------
-    Pareto
-
-    Raises
-    ------
-    ValueError
-        Numbers that are not two frames of the source, fewer than two points.
-    SolverError
-        A point was not solved to tolerance.
-
-    Notes
-    -----
-    Without perception loss and under PLF-FMD the front is a single point, but for sources of higher
-    order with the encoder "optimal". The weights are spaced evenly in the logarithm of the ratio of
-    the weighted distortions, 1e-4 to 1e4; at the ends the other frame decides between equals.
-
-    Examples
-    --------
-    At perfect joint realism error permanence is partly a choice of the decoder:
-
-    >>> from rdp import JD
-    >>> problem = Problem(GaussMarkov.stationary(rho=0.9, frames=3), [0.05, 8, 8], JD(0.0))
-    >>> pareto(problem, frames=(2, 3), points=2).distortion.round(3)[:, 1:]
-    array([[0.733, 0.594],
-           [0.947, 0.514]])
-    """
-    _check.instance("problem", problem, Problem)
-    count = problem.source.frames
-    if np.shape(frames) != (2,):
-        raise ValueError(f"frames: expected two numbers, got {frames!r}")
-    first, second = (_check.count("frames", frame) for frame in frames)
-    if first == second or max(first, second) > count:
-        raise ValueError(f"frames: expected two different frames, 1 to {count}, got {frames}")
-    i, j = first - 1, second - 1
-    if _check.count("points", points) < 2:
-        raise ValueError(f"points: expected at least 2, got {points}")
-    equal = np.zeros(count)
-    equal[[i, j]] = 1.0
-    middle = solve(problem.with_(weights=equal), method).distortion
-    ratios = np.logspace(4, -4, points)
-    weights = np.zeros((points, count))
-    weights[:, i] = ratios / (1 + ratios) * middle[j]
-    weights[:, j] = 1 / (1 + ratios) * middle[i]
-    weights /= weights.sum(axis=1, keepdims=True)
-    found = [solve(problem.with_(weights=row), method) for row in weights]
-    return Pareto(
-        weights=weights,
-        distortion=np.array([solution.distortion for solution in found]),
-        lower_bound=np.array([solution.lower_bound for solution in found]),
-        frames=(first, second),
-        problem=problem,
-    )
+        bound = min(found.lower_bound, solution.objective)
+        return RateAllocation(found.rates, solution.objective, bound, solution)
+    return RateAllocation(found.rates, solution.objective, solution.lower_bound, solution)

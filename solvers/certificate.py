@@ -147,7 +147,7 @@ def lower_bound(
         raise ValueError("cov_xhat, cross: expected the scheme for the sequential objective")
     cov_xhat = _shaped("cov_xhat", cov_xhat, (frames, frames))
     cross = _shaped("cross", cross, (frames, frames))
-    return _sequential_bound(problem, mu, slope, cov_xhat, cross)
+    return float(sequential_bounds(problem, mu, slope, cov_xhat, cross).sum())
 
 
 def _shaped(name: str, value: Array, shape: tuple[int, ...]) -> Array:
@@ -292,13 +292,13 @@ def _lift_of_frames_without_weight(problem: Problem, weights: Array) -> Array:
     return lift
 
 
-def _sequential_bound(
+def sequential_bounds(
     problem: Problem, mu: Array, slope: Array, cov_xhat: Array, cross: Array
-) -> float:
-    """Sum of the bounds of the frames, each given the frames before it."""
+) -> Array:
+    """Bounds of the frames, each given the frames before it, (T,) array."""
     source, levels = problem.source, problem.thresholds
     backbone = mmse_recursion(source, problem.rates)
-    covariance, total = source.covariance(), 0.0
+    covariance, out = source.covariance(), np.empty(source.frames)
     for t in range(source.frames):
         seen = slice(t + 1)
         target = covariance[seen, seen]
@@ -307,8 +307,8 @@ def _sequential_bound(
         given = Given(cov_xhat[:t, :t], cross[:t, t], backbone.variance[t], source.variance[t])
         least = float(backbone.mmse[t])
         found = frame_bound(given, target, float(mu[t]), slope[t, seen, seen], float(levels[t]))
-        total += max(least, found)
-    return total
+        out[t] = max(least, found)
+    return out
 
 
 class Given(NamedTuple):

@@ -17,6 +17,7 @@ class Scheme(NamedTuple):
     Fields mean what they mean in :class:`rdp.Solution`; `mmse` has an axis of modes for vector
     frames, and `message` says how the method got there. `distortion` is D_t, (T,), where a method
     computes it without cancellation: at high rates the second moments do not hold its digits.
+    `frame_bounds` are those of the sequential objective, (T,), each given the frames before.
     `coefficients` is the encoder and decoder of a source of higher order.
     """
 
@@ -28,3 +29,4 @@ class Scheme(NamedTuple):
     mode_rates: Array | None = None
     distortion: Array | None = None
     coefficients: Coefficients | None = None
+    frame_bounds: Array | None = None

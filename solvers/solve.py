@@ -35,13 +35,14 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
         Source, rates, perception loss, objective.
     method : "auto", or a name in `solvers.methods.registry.METHODS`
         "closed-form", "shared-bits", "linear", "waterfilling", "lookahead", "long-horizon",
-        "barrier", "sdp".
+        "barrier", "precise", "sdp".
         "auto" takes the cheapest that covers the problem (:mod:`solvers.methods.registry`): the
         closed form where there is one, "shared-bits" for limited common randomness, "linear" for
         sources of higher order, "waterfilling"
         for vector frames, "lookahead" for perfect joint or self-adaptive realism, "long-horizon"
         for many frames, else "barrier" or, for a window, "sdp". If one cannot certify its answer,
-        the next one that covers the problem is asked, and the message of the solution says so.
+        or only with a gap above 1e-6 of it, the next one that covers the problem is asked, and the
+        message of the solution says so ("precise" computes with 140 digits).
         "barrier" is compiled. Until it is, others stand in (:mod:`solvers.methods.waiting`).
 
     Returns
@@ -148,6 +149,11 @@ def finish(problem: Problem, scheme: Scheme, method: str) -> Solution:
         return _finished(problem, scheme, method)
 
 
+def _frame_bounds(distortion: Array, bounds: Array | None) -> Array | None:
+    """Bounds of the frames, rounded outward."""
+    return None if bounds is None else acceptance.outward(distortion, bounds)
+
+
 def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
     source = problem.source
     moments, perception = reached_by(problem, scheme.mmse, scheme.cov_xhat, scheme.cross)
@@ -172,6 +178,7 @@ def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
         mode_mmse=None if source.modes is None else scheme.mmse,
         mode_rates=scheme.mode_rates,
         coefficients=scheme.coefficients,
+        frame_bounds=_frame_bounds(distortion, scheme.frame_bounds),
     )
     acceptance.check_gap(solution)
     return solution

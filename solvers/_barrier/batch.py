@@ -27,6 +27,7 @@ class Points(NamedTuple):
     distortion: Array  # (N, T)
     perception: Array  # (N, T)
     bound: Array  # (N,)
+    frame_bounds: Array  # (N, T), of the sequential objective
     status: Array  # (N,)
     scheme: Array  # (2, T, T)
 
@@ -40,8 +41,9 @@ def sequential_points(
     for i in range(len(rates)):
         set_backbone(source, rates[i], mats, vecs)
         distortion, perception = points.distortion[i], points.perception[i]
+        bounds = points.frame_bounds[i]
         points.bound[i], points.status[i] = solve_sequential(
-            source, levels[i], distortion, perception, ints, mats, vecs, big
+            source, levels[i], distortion, perception, bounds, ints, mats, vecs, big
         )
     store_scheme(mats, points)
 

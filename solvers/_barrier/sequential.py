@@ -30,6 +30,7 @@ def solve_sequential(
     levels: Array,
     distortion: Array,
     perception: Array,
+    bounds: Array,
     ints: Array,
     mats: Array,
     vecs: Array,
@@ -37,7 +38,7 @@ def solve_sequential(
 ) -> tuple[float, int]:
     """Least D_1, then least D_2 given frame 1, ...; the sum of the bounds and a status.
 
-    Fills FULL_GAINS K, FULL_FACTOR G and the losses.
+    Fills FULL_GAINS K, FULL_FACTOR G, the losses and the bound of each frame.
     """
     frames, is_jd = len(levels), source.plf == JD
     unspanned, bound, total, weight = 0.0, 0.0, 0.0, 0.0
@@ -82,7 +83,8 @@ def solve_sequential(
         for i in range(rank):
             distortion[t] += (vecs[Vector.X, i] - vecs[Vector.X0, i]) ** 2
         perception[t] = loss
-        bound += min(least, distortion[t])
+        bounds[t] = min(least, distortion[t])
+        bound += bounds[t]
         total += distortion[t]
         weight += source.variance[t]
         # 6. gains in u; y_new joins the past

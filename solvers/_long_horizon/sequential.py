@@ -255,6 +255,8 @@ def with_room(frame: Frame) -> tuple[Point, float]:
 def bound_at(frame: Frame, point: Point, mu: float) -> float:
     """Lower bound on D_t - m_t from a point and a multiplier; -inf where it gives none."""
     own = point.z[-1]
+    if not own > 0:
+        return -np.inf
     curvature = float((point.singular * point.right[-1] ** 2).sum()) / own**2
     kappa = 1 + mu - mu * curvature
     if not kappa > 0:

@@ -7,7 +7,7 @@ import numpy as np
 from rdp.measure import distortion_of, perception_of
 from rdp.problem import Problem
 from rdp.solution import Status
-from solvers.certificate import lower_bound
+from solvers.certificate import lower_bound, sequential_bounds
 from solvers.errors import SolverError
 from solvers.scheme import Scheme
 
@@ -19,14 +19,28 @@ _PRICE = 1e-6  # of the objective: what a violation of the thresholds may be wor
 LIFTS = (1e-9, 1e-7, 1e-5, 1e-2, 1.0, 1e3)
 
 
-def best_bound(problem: Problem, mu: Array, slope: Array, *scheme: Array) -> float:
+def best_bound(problem: Problem, mu: Array, slope: Array) -> float:
     """Best certified bound of a few multipliers, lifted so that I - N / mu > 0.
 
     Where the target covariance is singular the optimal multiplier leaves I - N / mu singular.
     """
+    return max(lower_bound(problem, values, slope) for values in _lifted(mu, slope))
+
+
+def best_bounds(
+    problem: Problem, mu: Array, slope: Array, cov_xhat: Array, cross: Array
+) -> Array:
+    """Best certified bounds of the frames under the sequential objective, (T,) array."""
+    found = [
+        sequential_bounds(problem, values, slope, cov_xhat, cross)
+        for values in _lifted(mu, slope)
+    ]
+    return np.max(found, axis=0)
+
+
+def _lifted(mu: Array, slope: Array) -> list[Array]:
     top = np.linalg.eigvalsh(slope)[:, -1]
-    lifted = np.unique([np.maximum(mu, (1 + lift) * top) for lift in LIFTS], axis=0)
-    return max(lower_bound(problem, values, slope, *scheme) for values in lifted)
+    return list(np.unique([np.maximum(mu, (1 + lift) * top) for lift in LIFTS], axis=0))
 
 
 def check_thresholds(problem: Problem, scheme: Scheme, levels: Array, mu: Array) -> None:

@@ -26,6 +26,7 @@ from rdp.perception import FMD
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
 from solvers._sdp.dual_bounds import LIFTS
+from solvers._sdp.exact_bound import DualPoint, exact_bound
 from solvers._sdp.moments import Moments
 from solvers._sdp.weighted import Encoder, Weighted
 from solvers.scheme import Scheme
@@ -86,11 +87,13 @@ def _in_squared_distance(problem: Problem) -> Problem:
 
 
 class _Bound(NamedTuple):
-    """A dual value, and the dual point without its price: constant - sum_s d_s gain_s."""
+    """A dual value, constant - sum_s d_s gain_s without its price, and mu and slopes behind it."""
 
     value: float
     constant: float
     gain: Array
+    mu: Array
+    slope: Array
 
 
 def _value(bound: _Bound) -> float:
@@ -181,7 +184,7 @@ class _FreeRates(Weighted):
         scheme = self._scheme(answer, -np.inf)
         unfelt = self._value_of_errors(price, scheme.mmse)
         rates = spent(self.problem.source, scheme.mmse)
-        best = _Bound(-np.inf, -np.inf, np.zeros(self.frames))
+        best = self._no_bound()
         for mu, slope in self._duals(rows, multipliers):
             for point in _without_idle_thresholds(mu, slope):
                 best = max(best, self._bound(weights, price, *point, unfelt), key=_value)
@@ -218,13 +221,24 @@ class _FreeRates(Weighted):
             return -self._least(weights, price * np.exp(log), found.constant, found.gain)
 
         best = minimize_scalar(loss, bounds=(-0.01, 0.01), method="bounded", options=_FINE)
-        return float(max(found.value, -best.fun))
+        exact = -np.inf
+        for at in (price * np.exp(best.x), price):
+            gain = self._with_idle_frames(found.gain, at)
+            point = DualPoint(weights, found.mu, found.slope, gain, float(at))
+            budget = self.budget if self.targets is None else 0.0
+            value = exact_bound(self.problem, self.levels, point, self.targets, budget)
+            exact = max(exact, value)
+        return exact
+
+    def _no_bound(self) -> _Bound:
+        nothing = np.zeros(self.frames)
+        return _Bound(-np.inf, -np.inf, nothing, nothing, np.zeros((self.frames,) * 3))
 
     def _bound(
         self, weights: Array, price: float, mu: Array, slope: Array, unfelt: Array
     ) -> _Bound:
         """Dual value: bits of least total rate, or least weighted distortion."""
-        best, size = _Bound(-np.inf, -np.inf, np.zeros(self.frames)), float(np.abs(slope).max())
+        best, size = self._no_bound(), float(np.abs(slope).max())
         asked = (np.isfinite(self.levels) | (mu > 0))[:, None, None]
         curvature = size * asked * np.tril(np.ones_like(slope[0]))[:, :, None] * np.eye(self.frames)
         # frames of no weight may leave Q singular; the multipliers of thresholds can be raised
@@ -238,7 +252,8 @@ class _FreeRates(Weighted):
                     constant, gain = self._linear(weights, lifted, (1 - shrink) * moved)
                     for priced in (gain, np.maximum(gain, unfelt)):
                         value = self._least(weights, price, constant, priced)
-                        best = max(best, _Bound(value, constant, priced), key=_value)
+                        point = lifted, (1 - shrink) * moved
+                        best = max(best, _Bound(value, constant, priced, *point), key=_value)
             if np.isfinite(before) and best.value == before:
                 break
         return best

@@ -19,7 +19,7 @@ import numpy as np
 from rdp.gaussian import bures
 from rdp.perception import JD
 from rdp.problem import Problem
-from solvers._sdp.dual_bounds import best_bound, check_thresholds
+from solvers._sdp.dual_bounds import best_bounds, check_thresholds
 from solvers._sdp.moments import Answer, Moments
 from solvers.certificate import slope_of
 from solvers.scheme import Scheme
@@ -42,7 +42,7 @@ class Sequential:
     """The scheme so far, as forms of z: u_1, u_2, .. and then the noises of the decoder.
 
     A subclass for other sources says what a frame adds to the representation (`receive`), what the
-    factor of some frames is (`factor`), and what the bounds are (`bound`, `total_bound`).
+    factor of some frames is (`factor`), and what the bounds are (`bound`, `frame_bounds`).
 
     Parameters
     ----------
@@ -71,9 +71,11 @@ class Sequential:
             if self.loss(t, self.known[t]) > self.levels[t]:
                 states.add(_Frame(self, t).solve())
         cov_xhat, cross = self.xhat @ self.xhat.T, self.xhat @ self.known.T
-        bound = self.total_bound(cov_xhat, cross)
+        bounds = self.frame_bounds(cov_xhat, cross)
         message = f"Clarabel: {', '.join(sorted(states))}" if states else "no threshold binds"
-        scheme = Scheme(cov_xhat, cross, self.mmse, bound, message)
+        scheme = Scheme(
+            cov_xhat, cross, self.mmse, float(bounds.sum()), message, frame_bounds=bounds
+        )
         check_thresholds(self.problem, scheme, self.asked, self.mu)
         return scheme
 
@@ -127,11 +129,11 @@ class Sequential:
         block = slice(self.problem.first_seen(t), t + 1)
         multipliers[t], slopes[t, block, block] = mu, slope
         scheme = self.xhat @ self.xhat.T, self.xhat @ self.known.T
-        return best_bound(self._bound_problem(), multipliers, slopes, *scheme)
+        return float(best_bounds(self._bound_problem(), multipliers, slopes, *scheme).sum())
 
-    def total_bound(self, cov_xhat: Array, cross: Array) -> float:
-        """Certified bound on the sum of the distortions, each frame given the ones before."""
-        return best_bound(self._bound_problem(), self.mu, self.slope, cov_xhat, cross)
+    def frame_bounds(self, cov_xhat: Array, cross: Array) -> Array:
+        """Certified bounds on the distortions, each frame given the ones before, (T,) array."""
+        return best_bounds(self._bound_problem(), self.mu, self.slope, cov_xhat, cross)
 
     def _bound_problem(self) -> Problem:
         assert self.problem.perception is not None

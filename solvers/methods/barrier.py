@@ -112,6 +112,7 @@ def solve_barrier(problem: Problem) -> Scheme:
         lower_bound=bound,
         message="primal-dual barrier",
         distortion=points.distortion[0],
+        frame_bounds=points.frame_bounds[0] if problem.weights is None else None,
     )
 
 
@@ -208,6 +209,7 @@ def _run(
         distortion=np.zeros((count, frames)),
         perception=np.zeros((count, frames)),
         bound=np.zeros(count),
+        frame_bounds=np.zeros((count, frames)),
         status=np.zeros(count, np.int64),
         scheme=np.zeros((2, frames, frames)),
     )
@@ -218,11 +220,12 @@ def _run(
             points.distortion[span],
             points.perception[span],
             points.bound[span],
+            points.frame_bounds[span],
             points.status[span],
             np.empty_like(points.scheme),
         )
         kernel(*given, rates[span], levels[span], part)
-        for values, found in zip(points[:4], part[:4], strict=True):
+        for values, found in zip(points[:5], part[:5], strict=True):
             values[span] = found
         if chosen[-1] == len(rates) - 1:  # the scheme is that of the last point
             points.scheme[:] = part.scheme
@@ -248,7 +251,7 @@ def _run(
     if weights is not None:
         least = mmse_recursion(source, rates).mmse / unit**2
         _break_ties(given, rates, levels, least, points)
-    for values, power in zip(points, (2, 2, 2, 0, 1), strict=True):
+    for values, power in zip(points, (2, 2, 2, 2, 0, 1), strict=True):
         if power:
             values *= unit**power
     return points
@@ -291,6 +294,7 @@ def _break_ties(
                 np.empty_like(points.distortion[:1]),
                 np.empty_like(points.perception[:1]),
                 np.empty_like(points.bound[:1]),
+                np.empty_like(points.frame_bounds[:1]),
                 np.empty_like(points.status[:1]),
                 np.empty_like(points.scheme),
             )

@@ -15,7 +15,7 @@ import numpy as np
 
 from rdp import closed_form as formulas
 from rdp.conditional import conditional
-from rdp.measure import losses
+from rdp.measure import distance, losses
 from rdp.mmse import Backbone, estimate_factor, mmse_recursion
 from rdp.perception import FMD, JD
 from rdp.problem import Problem
@@ -67,6 +67,7 @@ def solve_closed_form(problem: Problem) -> Scheme:
         lower_bound=float(problem.frame_weights @ built.distortion[0]),
         message=f"closed form of {form}",
         distortion=built.distortion[0],
+        frame_bounds=None if problem.weights is not None else built.distortion[0],
     )
 
 
@@ -247,11 +248,30 @@ def _estimate_meets(problem: Problem, rates: Array, levels: Array) -> Array:
     source, loss = problem.source, problem.perception
     factor = estimate_factor(source, rates)
     cov = _squared(factor)
-    met = np.ones(len(rates), dtype=bool)
     assert loss is not None
     # the marginal loss of a frame is part of every other, and quickly computed
-    for part in (FMD(), loss):
-        near = cov[met]
-        found = losses(source.sigma[None], source.covariance(), near, near, part)
-        met[met] = (found <= levels[met]).all(axis=1)
+    found = losses(source.sigma[None], source.covariance(), cov, cov, FMD())
+    met = np.asarray((found <= levels).all(axis=1))
+    if isinstance(loss, JD) and loss.window is None:
+        return _joint_loss_met(source.covariance(), cov, levels, met)
+    near = cov[met]
+    found = losses(source.sigma[None], source.covariance(), near, near, loss)
+    met[met] = (found <= levels[met]).all(axis=1)
+    return met
+
+
+def _joint_loss_met(covariance: Array, cov: Array, levels: Array, met: Array) -> Array:
+    """Which of the points `met` keep PLF-JD, which grows with the frames.
+
+    A threshold that a later one implies need not be measured; with one threshold for all frames a
+    single distance is.
+    """
+    later = np.full(len(levels), np.inf)
+    for t in reversed(range(levels.shape[1])):
+        asked = np.flatnonzero(met & (levels[:, t] < later))
+        if asked.size:
+            near = cov[asked, : t + 1, : t + 1]
+            target = np.broadcast_to(covariance[: t + 1, : t + 1], near.shape)
+            met[asked] = distance(target, near) <= levels[asked, t]
+        later = np.minimum(later, levels[:, t])
     return met

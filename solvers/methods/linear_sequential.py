@@ -137,10 +137,10 @@ class _AnyOrder(Sequential):
             for lift in LIFTS
         )
 
-    def total_bound(self, cov_xhat: Array, cross: Array) -> float:
-        total = 0.0
+    def frame_bounds(self, cov_xhat: Array, cross: Array) -> Array:
+        bounds = np.empty(self.frames)
         for t in range(self.frames):
             block = slice(self.problem.first_seen(t), t + 1)
             found = self.bound(t, float(self.mu[t]), self.slope[t, block, block])
-            total += max(found, float(self.least[t]) * (1 - 1e-12))
-        return total
+            bounds[t] = max(found, float(self.least[t]) * (1 - 1e-12))
+        return bounds

@@ -104,6 +104,7 @@ def solve_long_horizon(problem: Problem) -> Scheme:
         cross=made.cross * unit**2,
         mmse=mmse_recursion(source, problem.rates).mmse,
         lower_bound=float((made.lower_bound - slip) * unit**2),
+        frame_bounds=None if made.frame_bounds is None else made.frame_bounds * unit**2,
     )
 
 
@@ -120,6 +121,7 @@ def _sequential(problem: Problem) -> Scheme:
         mmse=found.distortion,
         lower_bound=bound,
         message=f"frame by frame, {found.tight} of {source.frames} continue the past",
+        frame_bounds=found.bounds,
     )
 
 

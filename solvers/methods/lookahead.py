@@ -203,4 +203,5 @@ def solve_lookahead(problem: Problem) -> Scheme:
         found.lower_bound,
         message,
         distortion=found.distortion,
+        frame_bounds=found.distortion if problem.weights is None else None,
     )

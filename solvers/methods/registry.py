@@ -117,7 +117,7 @@ def methods_for(problem: Problem) -> tuple[Method, ...]:
     >>> from rdp import JD, GaussMarkov
     >>> problem = Problem(GaussMarkov.stationary(rho=0.9, frames=2), 0.5, JD(0.0), weights=[1, 2])
     >>> [method.name for method in methods_for(problem)]
-    ['lookahead', 'barrier', 'sdp']
+    ['lookahead', 'barrier', 'precise', 'sdp']
     """
     return tuple(method for method in _in_turn(problem) if method.covers(problem))
 
@@ -235,6 +235,17 @@ def _needs_bound_frames(problem: Problem, rates: Array, levels: Array) -> Refusa
     }
 
 
+def _needs_few_frames(problem: Problem, rates: Array, levels: Array) -> Refusals:
+    few = FEW_SEQUENTIAL if problem.weights is None else FEW_WEIGHTED
+    return {
+        "vector frames": problem.source.modes is not None,
+        "a loss other than PLF-JD and PLF-SA": problem.plf not in ("JD", "SA"),
+        f"the window of PLF-{problem.plf}": _window(problem) is not None,
+        f"more than {few} frames": problem.source.frames > few,
+        "problems without thresholds": np.isinf(levels).all(axis=1),
+    }
+
+
 def _needs_higher_order(problem: Problem, rates: Array, levels: Array) -> Refusals:
     if problem.first_order:
         return {_FIRST_ORDER: True}
@@ -285,7 +296,10 @@ def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
 
 
 FEW_FRAMES = 12  # of the semidefinite program for sources of higher order
+FEW_WEIGHTED, FEW_SEQUENTIAL = 5, 8  # frames for which decimal arithmetic takes seconds
 MANY_FRAMES = 16  # from here on, products with the Newton matrix cost less than the matrix
+
+NEVER = 1_000_000  # frames
 
 # The cheapest first.
 METHODS: dict[str, Method] = {
@@ -347,6 +361,15 @@ METHODS: dict[str, Method] = {
             "solvers.methods.barrier",
             "solve_barrier",
             _needs_frames_that_the_loss_sees,
+        ),
+        Method(
+            "precise",
+            "PLF-JD and PLF-SA, few frames: what the others do not certify to 1e-6; 140 digits",
+            "about O(T^7), seconds",
+            "solvers.methods.precise",
+            "solve_precise",
+            _needs_few_frames,
+            preferred_from=NEVER,
         ),
         Method(
             "sdp",

@@ -192,6 +192,7 @@ def solve_waterfilling(problem: Problem) -> Scheme:
         message=f"water-filling for {problem.plf}, encoder {problem.encoder}",
         mode_rates=found.mode_rates,
         distortion=found.distortion,
+        frame_bounds=found.lower_bound,
     )
 
 

@@ -211,3 +211,15 @@ BAD = [
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@given(SEEDS, st.integers(1, 6))
+def test_distances_of_prefixes_are_those_of_the_leading_blocks(seed, size):
+    rng = np.random.default_rng(seed)
+    a, b = (random_covariance(rng, size) + 1e-3 * np.eye(size) for _ in range(2))
+    pairs = np.stack([a, b]), np.stack([b, random_singular(rng, size)])
+    found = gaussian.bures_of_prefixes(*pairs)
+    for t in range(size):
+        block = (slice(None), slice(t + 1), slice(t + 1))
+        expected = gaussian.bures(pairs[0][block], pairs[1][block])
+        assert_allclose(found[:, t], expected, atol=1e-6 * np.trace(a + b))

@@ -272,3 +272,27 @@ def test_rates_at_the_edge_of_numbers_are_no_rates(plf):
     found = solve(Problem(stationary(0.9, 3), [1e-308, 1.0, 5e-324], plf, weights))
     none = solve(Problem(stationary(0.9, 3), [0.0, 1.0, 0.0], plf, weights))
     assert_allclose(found.distortion, none.distortion, rtol=1e-9)
+
+
+def test_an_objective_below_its_bound_is_refused_sooner_than_a_gap():
+    problem = Problem(stationary(0.9, 2), 1.0, JD(0.1), [1.0, 1.0])
+    assert acceptance.certified(problem, 1.0, 1 - 9e-6)
+    assert acceptance.certified(problem, 1.0, 1 + 9e-8)
+    assert not acceptance.certified(problem, 1.0, 1 + 9e-7)
+    assert acceptance.sharp(problem, 1.0, 1 - 9e-7)
+    assert not acceptance.sharp(problem, 1.0, 1 - 9e-6)
+
+
+def test_programs_of_vector_frames_pass_the_same_checks():
+    fine = {"moments": 1e-9, "rate": 0.0}
+    assert acceptance.check_block("made up", fine, 1.0, 1 + 5e-8, 2.0) == 1.0
+    assert acceptance.check_block("made up", fine, 1.0, 1 - 5e-6, 2.0) == 1 - 5e-6
+    for residuals, bound, reason in (
+        (fine, 1 - 2e-5, "certified bound"),
+        (fine, 1 + 5e-7, "certified bound"),
+        (fine, np.nan, "certified bound"),
+        ({"moments": 1e-5}, 1.0, "residual of moments"),
+        ({"rate": np.nan}, 1.0, "residual of rate"),
+    ):
+        with pytest.raises(SolverError, match=f"made up: .*{reason}"):
+            acceptance.check_block("made up", residuals, 1.0, bound, 2.0)

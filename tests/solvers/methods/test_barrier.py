@@ -297,7 +297,8 @@ def test_the_two_frame_kernel_alone_certifies_ordinary_points():
     given = Source(constants.JD, *arrays, phi, phi * np.sqrt(source.innovation))
     status = np.full(200, -1)
     losses, scheme = np.zeros((2, 200, 2)), np.zeros((2, 2, 2))
-    points = batch.Points(losses[0], losses[1], np.zeros(200), status, scheme)
+    bounds = np.zeros(200), np.zeros((200, 2))
+    points = batch.Points(losses[0], losses[1], *bounds, status, scheme)
     batch.two_frame_points(given, np.ones(2), rates, levels, points)
     assert (status == constants.SOLVED).all()
     for parallel in (False, True):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form
+from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form, gaussian
 from rdp.mmse import estimate_factor, mmse_recursion
 from solvers import SolverError, solve
 from solvers.methods.closed_form import forms
@@ -142,3 +142,23 @@ def test_what_is_not_covered_names_the_method_that_covers_it(problem, method):
     with pytest.raises(SolverError, match=message) as info:
         solve(problem, method="closed-form")
     assert info.value.status == "unsupported"
+
+
+def test_many_frames_meet_their_thresholds_as_each_frame_says():
+    """From 16 frames on, one factor serves all frames, and implied thresholds are not measured."""
+    source, rng = GaussMarkov.stationary(0.9, 20), np.random.default_rng(0)
+    rates = rng.uniform(0.3, 2.0, 20)
+    factor = estimate_factor(source, rates)
+    cov, target = factor @ factor.T, source.covariance()
+    each = np.array([gaussian.bures(target[:k, :k], cov[:k, :k]) for k in range(1, 21)])
+    for levels, met in (
+        (1.001 * each, True),
+        (np.full(20, 1.001 * each[-1]), True),
+        (np.full(20, 0.999 * each[-1]), False),
+        (np.where(np.arange(20) == 7, 0.999 * each, np.inf), False),
+        (np.where(np.arange(20) == 7, 1.001 * each, np.inf), True),
+    ):
+        problem = Problem(source, rates, JD(levels), np.ones(20))
+        assert bool(form(problem)) == met
+        if met:
+            np.testing.assert_allclose(solve(problem).perception, each, rtol=1e-9)

@@ -209,7 +209,7 @@ def test_where_the_barrier_stalls_another_method_answers(problem):
         solve(problem, "barrier")
     solution = solve(problem)
     # the recursion of the sequential objective is exact; weights with zeros are not covered by it
-    assert solution.method == ("long-horizon" if problem.weights is None else "sdp")
+    assert solution.method == ("long-horizon" if problem.weights is None else "precise")
     assert "barrier: objective" in solution.message
     assert solution.gap <= 1e-6 * solution.objective
     found = sweep(problem)

@@ -1,0 +1,1 @@
+"""The method "precise": a barrier method in decimal arithmetic, for few frames."""

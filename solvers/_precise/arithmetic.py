@@ -1,0 +1,113 @@
+"""Linear algebra on small arrays of decimal numbers, as many digits as the context has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal, localcontext
+
+import numpy as np
+
+Array = np.ndarray
+
+DIGITS = 140
+_SWEEPS = 60  # of Jacobi rotations at most; ten are usual
+_OFF = Decimal(10) ** -(2 * DIGITS - 10)  # square of what is left beside the diagonal, relative
+
+
+@contextmanager
+def many_digits() -> Iterator[None]:
+    """Compute with `DIGITS` decimal digits."""
+    with localcontext() as context:
+        context.prec = DIGITS
+        yield
+
+
+def exact(values: object) -> Array:
+    """Return numbers as decimals, without rounding."""
+    given = np.asarray(values, dtype=np.float64)
+    decimals = [Decimal(value) for value in given.ravel().tolist()]
+    return np.array(decimals, dtype=object).reshape(given.shape)
+
+
+def joined(*parts: Array | Decimal) -> Array:
+    """Return decimals and vectors of decimals as one vector."""
+    return np.concatenate([np.array(part, dtype=object).ravel() for part in parts])
+
+
+def zeros(*shape: int) -> Array:
+    """Return an array of decimal zeros."""
+    return np.full(shape, Decimal(0), dtype=object)
+
+
+def cholesky(matrix: Array) -> Array | None:
+    """Return the lower triangular factor; None where the matrix is not positive definite."""
+    rest, size = matrix.copy(), len(matrix)
+    out = zeros(size, size)
+    for j in range(size):
+        if not rest[j, j] > 0:
+            return None
+        column = rest[j:, j] / rest[j, j].sqrt()
+        out[j:, j] = column
+        rest[j:, j:] -= np.outer(column, column)
+    return out
+
+
+def solve_lower(factor: Array, right: Array) -> Array:
+    """Solve factor @ x = right for a lower triangular factor."""
+    out = right.copy()
+    for i in range(len(factor)):
+        if i:
+            out[i] = out[i] - factor[i, :i] @ out[:i]
+        out[i] = out[i] / factor[i, i]
+    return out
+
+
+def solve_upper(factor: Array, right: Array) -> Array:
+    """Solve factor.T @ x = right for a lower triangular factor."""
+    out = right.copy()
+    for i in reversed(range(len(factor))):
+        if i + 1 < len(factor):
+            out[i] = out[i] - factor[i + 1 :, i] @ out[i + 1 :]
+        out[i] = out[i] / factor[i, i]
+    return out
+
+
+def solve_positive(matrix: Array, right: Array) -> Array | None:
+    """Solve matrix @ x = right; None where the matrix is not positive definite."""
+    # in units of the diagonal, so that unknowns of any size meet the same arithmetic
+    if not all(value > 0 for value in np.diagonal(matrix)):
+        return None
+    unit = np.array([value.sqrt() for value in np.diagonal(matrix)], dtype=object)
+    factor = cholesky(matrix / np.outer(unit, unit))
+    if factor is None:
+        return None
+    scale = unit if right.ndim == 1 else unit[:, None]
+    return np.asarray(solve_upper(factor, solve_lower(factor, right / scale)) / scale)
+
+
+def eigen(matrix: Array) -> tuple[Array, Array]:
+    """Return eigenvalues and vectors of a symmetric matrix, by Jacobi rotations."""
+    out, size = matrix.copy(), len(matrix)
+    vectors = exact(np.eye(size))
+    pairs = [(p, q) for q in range(size) for p in range(q)]
+    for _ in range(_SWEEPS):
+        turned = False
+        for p, q in pairs:
+            off = out[p, q]
+            if off * off <= _OFF * abs(out[p, p] * out[q, q]):
+                continue
+            turned = True
+            ratio = (out[q, q] - out[p, p]) / (2 * off)
+            root = (1 + ratio * ratio).sqrt()
+            tangent = 1 / (ratio + root) if ratio >= 0 else 1 / (ratio - root)
+            cosine = 1 / (1 + tangent * tangent).sqrt()
+            sine = tangent * cosine
+            for columns in (out.T, vectors.T, out):
+                left, right = columns[p].copy(), columns[q].copy()
+                columns[p] = cosine * left - sine * right
+                columns[q] = sine * left + cosine * right
+            out[p, q] = out[q, p] = Decimal(0)
+        if not turned:
+            break
+    return np.diagonal(out).copy(), vectors

@@ -1,0 +1,143 @@
+"""The frames of a problem and what their thresholds ask for, in decimal arithmetic."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+
+from rdp.problem import Problem
+from solvers._precise.arithmetic import exact, zeros
+from solvers._precise.source import exact_problem
+from solvers._precise.transport import Transport, pairs, transport
+
+Array = np.ndarray
+
+SHARE = Decimal("2e-8")  # of the objective: what a frame that it does not feel is worth
+LITTLE = Decimal("1e-24")  # of the weighted variance: what an objective of 0 counts as
+SMALLEST = Decimal("1e-26")  # gap, relative to the weighted variance
+
+
+class Program:
+    """Gains K and H = Cov Xhat as unknowns, weights, and thresholds.
+
+    `rows` are the frames that the program reconstructs, `columns` the bits they depend on, and
+    E[Xhat_s X_t] is the product of row s of K and row t of `estimate`.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.given = problem, exact_problem(problem)
+        given, weights = self.given, problem.frame_weights
+        bound = [t for t, level in enumerate(given.levels) if level is not None]
+        self.joint = problem.plf == "JD"
+        self._choose(bound, weights)
+        self.bound = [t for t in bound if not self.joint or self._is_least(t)]
+        self.levels = given.levels[self.bound]
+        self.places = [self.rows.index(t) for t in self.bound]
+        size = len(self.rows)
+        self.of_gains = [
+            (i, c) for i in range(size) for c, u in enumerate(self.columns) if u <= self.rows[i]
+        ]
+        self.of_cov = [(i, j) for i in range(size) for j in range(i + 1)]
+        self._weights()
+
+    def _choose(self, bound: list[int], weights: Array) -> None:
+        """Frames that are reconstructed, bits that they know, and how: rows, columns, estimate."""
+        # SA: a frame with neither weight nor threshold is reconstructed by zero
+        self.rows = [
+            t for t in range(bound[-1] + 1) if self.joint or weights[t] > 0 or t in bound
+        ]
+        self.columns = [c for c in range(bound[-1] + 1) if self.given.estimate[c, c] > 0]
+        self.estimate = self.given.estimate[np.ix_(self.rows, self.columns)]
+
+    def _is_least(self, t: int) -> bool:
+        """Whether no later threshold of PLF-JD implies that of frame t."""
+        levels = self.given.levels
+        return all(level is None or level > levels[t] for level in levels[t + 1 :])
+
+    def _weights(self) -> None:
+        """Weights, raised a little where the objective does not feel a frame, and what it costs."""
+        given = self.given
+        variance = given.variance[self.rows]
+        weights = exact(self.problem.frame_weights)[self.rows]
+        self.scale = weights @ variance
+        worth = self._worth(weights)
+        self.weights, self.cost = weights.copy(), Decimal(0)
+        for i, t in enumerate(self.rows):
+            seen = [self.given.levels[s] for s in self.bound if self._sees(s, t)]
+            if not seen:
+                continue
+            most = (2 * variance[i].sqrt() + min(seen).sqrt()) ** 2  # of its distortion
+            raised = SHARE * worth / most
+            if raised > weights[i]:
+                self.weights[i] = raised
+                self.cost += (raised - weights[i]) * most
+        self.base = self.weights @ variance
+        self.linear = np.array(
+            [-2 * self.weights[i] * self.estimate[i, c] for i, c in self.of_gains]
+            + [self.weights[i] if i == j else Decimal(0) for i, j in self.of_cov],
+            dtype=object,
+        )
+
+    def _worth(self, weights: Array) -> Decimal:
+        """What the objective is at least, or next to nothing."""
+        return Decimal(max(weights @ self.given.mmse[self.rows], self.scale * LITTLE))
+
+    def _sees(self, s: int, t: int) -> bool:
+        """Whether the threshold of frame s bounds the reconstruction of frame t."""
+        return s >= t if self.joint else s == t
+
+    def matrices(self, point: Array) -> tuple[Array, Array]:
+        """K and H of the unknowns."""
+        size, split = len(self.rows), len(self.of_gains)
+        gains, cov = zeros(size, len(self.columns)), zeros(size, size)
+        for value, (i, c) in zip(point[:split], self.of_gains, strict=True):
+            gains[i, c] = value
+        for value, (i, j) in zip(point[split:], self.of_cov, strict=True):
+            cov[i, j] = cov[j, i] = value
+        return gains, cov
+
+    def target(self, place: int, gains: Array, cov: Array) -> Array:
+        """The covariance that the reconstruction of a frame is compared with."""
+        t = self.rows[place]
+        if self.joint:
+            return self.given.covariance[: t + 1, : t + 1]
+        out = cov[: place + 1, : place + 1].copy()
+        out[:place, place] = out[place, :place] = gains[:place] @ self.estimate[place]
+        out[place, place] = self.given.variance[t]
+        return out
+
+    def measured(self, gains: Array, cov: Array) -> tuple[list[Transport], Array] | None:
+        """Transport and what is left of each threshold; None where one is exceeded."""
+        maps, room = [], []
+        for place, level in zip(self.places, self.levels, strict=True):
+            seen = slice(place + 1)
+            found = transport(self.target(place, gains, cov), cov[seen, seen])
+            if found is None or not found.distance < level:
+                return None
+            maps.append(found)
+            room.append(level - found.distance)
+        return maps, np.array(room, dtype=object)
+
+    def loss_derivatives(self, place: int, found: Transport) -> tuple[Array, Array]:
+        """Gradient of squared W2 of a frame, and rows whose products are second derivatives."""
+        count, split, last = len(self.linear), len(self.of_gains), place
+        slope, bent = zeros(count), zeros(count, (place + 1) ** 2)
+        of_xhat, of_target = pairs(found.inverse.T), pairs(found.root)
+        weight = found.weight
+        for k, (i, j) in enumerate(self.of_cov, start=split):
+            if i > last:
+                break
+            moved = -of_xhat[i, j]
+            slope[k] = np.trace(moved) + (1 if i == j else 0)
+            if not self.joint and i < last:
+                slope[k] += (1 if i == j else 0) - np.trace(of_target[i, j])
+                moved = moved + of_target[i, j]
+            bent[k] = (moved * weight).ravel()
+        if not self.joint:
+            for k, (i, c) in enumerate(self.of_gains):
+                if i < last:
+                    share = self.estimate[last, c]
+                    slope[k] = -share * np.trace(of_target[i, last])
+                    bent[k] = share * (of_target[i, last] * weight).ravel()
+        return slope, bent

@@ -1,0 +1,207 @@
+r"""Sequential objective in decimal arithmetic: one frame after the other, the past given.
+
+The past is :math:`\hat X^{t-1} = G y` with white y. Frame t is :math:`x^T y + b\,y_t`, where
+:math:`y_t` is the innovation of the estimate given y, of variance :math:`r_0^2`. In the unknowns x
+and :math:`h = |x|^2 + b^2 = E \hat X_t^2` the covariance of :math:`\hat X^t` is linear and
+
+.. math:: D_t = m_t + E \tilde X_t^2 - 2 x^T x_0 - 2 r_0 \sqrt{h - |x|^2} + h
+
+is convex. The bound of a frame replaces squared W2 by its tangent plane, as in
+:mod:`solvers._precise.weighted`, and its minimum over x and b is explicit.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+import numpy as np
+
+from rdp.problem import Problem
+from solvers._precise.arithmetic import exact, joined, solve_lower, zeros
+from solvers._precise.newton import Derivatives, follow
+from solvers._precise.source import exact_problem
+from solvers._precise.transport import Transport, pairs, transport
+
+Array = np.ndarray
+
+# Gap relative to the distortion. A frame that meets its threshold leaves a room of this order to
+# the next, whose distortion depends on its root.
+GAP = Decimal("1e-22")
+SMALLEST = Decimal("1e-30")  # gap, relative to the variance
+FRESH = Decimal("1e-30")  # least deviation of what a frame adds to the past, relative to its own
+
+
+class Found(NamedTuple):
+    """Distortions and bounds of the frames, gains K, G with Cov Xhat = G G^T."""
+
+    distortion: Array
+    bound: Array
+    gains: Array
+    factor: Array
+
+
+def solve_sequential(problem: Problem) -> Found:
+    """Return the least D_1, then the least D_2 given frame 1, and so on; PLF-JD or PLF-SA."""
+    return _Frames(problem).solve()
+
+
+class _Frames:
+    def __init__(self, problem: Problem) -> None:
+        self.given, self.joint = exact_problem(problem), problem.plf == "JD"
+        frames = self.frames = problem.source.frames
+        self.factor, self.gains = zeros(frames, frames), zeros(frames, frames)
+        self.known = zeros(frames, frames)  # E[y_i u_j]
+        self.cross = zeros(frames)  # E[Xhat_s Xtil_s]
+
+    def solve(self) -> Found:
+        distortion, bound = zeros(self.frames), zeros(self.frames)
+        for t in range(self.frames):
+            distortion[t], bound[t] = self._add(t)
+        return Found(distortion, bound, self.gains, self.factor)
+
+    def _level(self, t: int) -> Decimal | None:
+        """Threshold; under PLF-JD a past beyond a later one could not be continued."""
+        levels = self.given.levels[t : None if self.joint else t + 1]
+        return min((level for level in levels if level is not None), default=None)
+
+    def _add(self, t: int) -> tuple[Decimal, Decimal]:
+        given, level = self.given, self._level(t)
+        past = self.factor[:t, :t]
+        ahead = given.phi[t, :t] * self.cross[:t]  # E[Xhat_s Xtil_t]
+        x0 = solve_lower(past, ahead) if t else zeros(0)
+        power = given.variance[t] - given.mmse[t]
+        rest = power - x0 @ x0
+        r0 = rest.sqrt() if rest > power * Decimal("1e-70") else Decimal(0)
+        x, b = x0, max(r0, FRESH * given.variance[t].sqrt())
+        bound = given.mmse[t]
+        if level is not None:
+            program = _Frame(self, t, past, x0, r0, level)
+            if not program.within(past @ x, x @ x + b * b):
+                x, b, bound = program.solve()
+        news = zeros(self.frames)
+        if r0 > 0:
+            news = (given.estimate[t] - x0 @ self.known[:t]) / r0
+        self.known[t] = news
+        self.factor[t, :t], self.factor[t, t] = x, b
+        self.gains[t] = x @ self.known[:t] + b * news
+        self.cross[t] = x @ x0 + b * r0
+        apart = x - x0
+        return given.mmse[t] + apart @ apart + (b - r0) ** 2, bound
+
+
+class _Frame:
+    """The program of one frame, in the unknowns (x, h)."""
+
+    def __init__(
+        self, frames: _Frames, t: int, past: Array, x0: Array, r0: Decimal, level: Decimal
+    ) -> None:
+        given = frames.given
+        self.t, self.past, self.x0, self.r0, self.level = t, past, x0, r0, level
+        self.cov = past @ past.T
+        self.variance, self.mmse = given.variance[t], given.mmse[t]
+        self.joint = frames.joint
+        self.target = given.covariance[: t + 1, : t + 1]
+        if not self.joint:
+            self.target = self._covariance(past @ x0, self.variance)
+
+    def _covariance(self, cross: Array, own: Decimal) -> Array:
+        out = zeros(self.t + 1, self.t + 1)
+        out[:-1, :-1] = self.cov
+        out[-1, :-1] = out[:-1, -1] = cross
+        out[-1, -1] = own
+        return out
+
+    def within(self, cross: Array, own: Decimal) -> bool:
+        """Whether a reconstruction with these second moments keeps the threshold."""
+        found = transport(self.target, self._covariance(cross, own))
+        return found is not None and found.distance <= self.level
+
+    def solve(self) -> tuple[Array, Decimal, Decimal]:
+        """Return x, b and the bound on the distortion."""
+        start = self._continuation()
+        first = 2 / self.variance
+
+        def enough(point: Array, s: Decimal) -> bool:
+            return 2 / s <= max(GAP * self.distortion(point), SMALLEST * self.variance)
+
+        point, s = follow(self, start, first, enough)
+        x = point[:-1]
+        return x, (point[-1] - x @ x).sqrt(), self._bound(point, s)
+
+    def _continuation(self) -> Array:
+        """The frame that adds nothing to the distance: X_t, given what the past is coupled to."""
+        t = self.t
+        if t == 0:
+            return np.array([self.target[0, 0]], dtype=object)
+        cross = self.target[:-1, -1]
+        if self.joint:
+            found = transport(self.target[:-1, :-1], self.cov)
+            if found is None:
+                raise ArithmeticError("precise: a covariance of the past is singular")
+            cross = found.root @ (found.root.T @ cross)
+        return joined(solve_lower(self.past, cross), self.target[-1, -1])
+
+    def distortion(self, point: Array) -> Decimal:
+        """D_t of (x, h)."""
+        x, h = point[:-1], point[-1]
+        root = (h - x @ x).sqrt()
+        apart = x - self.x0
+        return Decimal(self.mmse + apart @ apart + (root - self.r0) ** 2)
+
+    # -- the barrier function --------------------------------------------------------------------
+
+    def state(self, point: Array) -> Transport | None:
+        """Transport of a point; None outside the interior."""
+        x, h = point[:-1], point[-1]
+        if not h > x @ x:
+            return None
+        found = transport(self.target, self._covariance(self.past @ x, h))
+        return found if found is not None and found.distance < self.level else None
+
+    def value(self, point: Array, state: Transport, s: Decimal) -> Decimal:
+        """The barrier function."""
+        x, h = point[:-1], point[-1]
+        logs = (h - x @ x).ln() + (self.level - state.distance).ln()
+        return Decimal(s * self.distortion(point) - logs)
+
+    def derivatives(self, point: Array, state: Transport, s: Decimal) -> Derivatives:
+        """Gradient and matrix of second derivatives of the barrier function."""
+        x, h = point[:-1], point[-1]
+        left = h - x @ x
+        inner = joined(-2 * x, Decimal(1))
+        bend = exact(np.diag([-2.0] * self.t + [0.0]))
+        root = left.sqrt()
+        # of -2 s r0 left^(1/2) - ln left
+        first = -s * self.r0 / root - 1 / left
+        second = s * self.r0 / (2 * root * left) + 1 / left**2
+        linear = joined(-2 * self.x0, Decimal(1))
+        slope, bent = self.loss_derivatives(state)
+        room = self.level - state.distance
+        gradient = s * linear + first * inner + slope / room
+        hessian = second * np.outer(inner, inner) + first * bend
+        hessian = hessian + bent @ bent.T / room + np.outer(slope, slope) / room**2
+        return Derivatives(gradient, hessian)
+
+    def loss_derivatives(self, found: Transport) -> tuple[Array, Array]:
+        """Gradient of squared W2, and rows whose products are its second derivatives."""
+        t, of_xhat = self.t, pairs(found.inverse.T)
+        moved = np.concatenate([np.tensordot(self.past.T, -of_xhat[t, :t], 1), -of_xhat[t:, t]])
+        slope = np.trace(moved, axis1=1, axis2=2)
+        slope[-1] += 1
+        return slope, (moved * found.weight).reshape(t + 1, -1)
+
+    def _bound(self, point: Array, s: Decimal) -> Decimal:
+        state = self.state(point)
+        assert state is not None
+        slope, _ = self.loss_derivatives(state)
+        room = self.level - state.distance
+        mu = 1 / (s * room)
+        kappa = 1 + mu * slope[-1]
+        if not kappa > 0:
+            return self.mmse
+        bent = self.x0 - mu * slope[:-1] / 2
+        constant = self.variance - mu * (room + slope @ point)
+        return Decimal(constant - (bent @ bent + self.r0**2) / kappa)
+
+

@@ -1,0 +1,68 @@
+r"""Squared W2 of two covariances, and its first and second derivatives in both.
+
+With :math:`S A S = B`, the map of the optimal coupling, and any R with :math:`R R^T = S`,
+:math:`R^T A R = R^{-1} B R^{-T}`; R is chosen so that both are a diagonal matrix
+:math:`\Lambda`. Then, for changes :math:`\tilde A = R^T\,dA\,R` and
+:math:`\tilde B = R^{-1}\,dB\,R^{-T}`,
+
+.. math::
+    W_2^2 = \operatorname{tr}(A + B) - 2\operatorname{tr}\Lambda, \quad
+    dW_2^2 = \operatorname{tr}(dA + dB - \tilde A - \tilde B), \quad
+    d^2W_2^2 = \sum_{ij} \frac{(\tilde A - \tilde B)_{ij}^2}{\lambda_i + \lambda_j}.
+
+Derived in this project, from :math:`2\operatorname{tr}\Lambda = \min_S \operatorname{tr}(S A +
+S^{-1} B)`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+import numpy as np
+
+from solvers._precise.arithmetic import cholesky, eigen, solve_upper
+
+Array = np.ndarray
+
+
+class Transport(NamedTuple):
+    """R, its inverse, the diagonal of Lambda, and squared W2."""
+
+    root: Array
+    inverse: Array
+    values: Array
+    distance: Decimal
+
+    @property
+    def weight(self) -> Array:
+        """Roots of 1 / (lambda_i + lambda_j)."""
+        size = len(self.values)
+        sums = self.values[:, None] + self.values
+        out = [1 / value.sqrt() for value in sums.ravel()]
+        return np.array(out, dtype=object).reshape(size, size)
+
+
+def transport(a: Array, b: Array) -> Transport | None:
+    """Return the optimal map of two covariances; None unless both are positive definite."""
+    left = cholesky(a)
+    if left is None:
+        return None
+    values, vectors = eigen(left.T @ b @ left)
+    if not all(value > 0 for value in values):
+        return None
+    size = np.array([value.sqrt() for value in values], dtype=object)
+    unit = np.array([value.sqrt() for value in size], dtype=object)
+    distance = np.trace(a) + np.trace(b) - 2 * size.sum()
+    return Transport(
+        solve_upper(left, vectors * unit), (vectors / unit).T @ left.T, size, distance
+    )
+
+
+def pairs(rows: Array) -> Array:
+    """Return the products r_i r_j^T + r_j r_i^T of rows, (k, k, n, n); r_i r_i^T where i = j."""
+    outer = rows[:, None, :, None] * rows[None, :, None, :]
+    out = outer + outer.transpose(0, 1, 3, 2)
+    for i in range(len(rows)):
+        out[i, i] = outer[i, i]
+    return out

@@ -1,0 +1,127 @@
+"""Method "precise": the barrier method with 140 decimal digits, for what double precision leaves.
+
+Variances 24 orders apart, thresholds of 1e-14 of the variance, frames that repeat one another and
+30 bits have optima that double precision does not resolve. Here thresholds 0 and sources of lower
+rank are problems with an interior like the others: a threshold 0 stands for 1e-38 of the smallest
+variance, and noise of 1e-48 of it for an innovation of 0. Both make the problem easier, so that the
+bound holds for the problem itself. Nothing is chosen by the kind of problem.
+
+The weighted objective is one barrier problem (:mod:`solvers._precise.weighted`), the sequential
+objective one for each frame (:mod:`solvers._precise.sequential`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+
+import numpy as np
+
+from rdp.mmse import mmse_recursion
+from rdp.problem import Problem
+from rdp.solution import Status
+from solvers._precise import free_rates, sequential, weighted
+from solvers._precise.arithmetic import Array, many_digits
+from solvers._precise.source import exact_problem
+from solvers.errors import SolverError
+from solvers.methods.registry import METHODS
+from solvers.scheme import Scheme
+
+
+def solve_precise(problem: Problem) -> Scheme:
+    """Return the scheme of a problem with few scalar frames, PLF-JD or PLF-SA.
+
+    Parameters
+    ----------
+    problem : Problem
+        At least one threshold is finite.
+
+    Raises
+    ------
+    SolverError
+        The path does not end, or the numbers leave the range of this arithmetic.
+
+    Examples
+    --------
+    >>> from rdp import JD, GaussMarkov
+    >>> from solvers import solve
+    >>> problem = Problem(GaussMarkov([1e5, 1e-4], [-1.0]), 0.5, JD([np.inf, 1e-12]))
+    >>> found = solve(problem, method="precise")
+    >>> bool(found.gap <= 1e-12 * found.objective)
+    True
+    """
+    with _arithmetic():
+        return _sequential(problem) if problem.weights is None else _weighted(problem)
+
+
+def covers_rates(problem: Problem) -> bool:
+    """Whether :func:`solve_rates` covers a problem whose rates are free."""
+    levels = problem.thresholds
+    given = problem.with_(weights=problem.frame_weights)
+    reasons = METHODS["precise"].refusals(given, problem.rates[None], levels[None])
+    return not any(np.any(refused) for refused in reasons.values())
+
+
+def solve_rates(
+    problem: Problem, targets: Array | None
+) -> tuple[Scheme, Array, float]:
+    """Return scheme, rates and bound of the least total rate, or of the best split.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its rates are the budget where there are no targets.
+    targets : (T,) array or None
+        Distortions that are allowed, inf included.
+    """
+    with _arithmetic():
+        found = free_rates.free_rates(problem, targets)
+        scheme = Scheme(
+            cov_xhat=found.cov.astype(np.float64),
+            cross=found.cross.astype(np.float64),
+            mmse=found.mmse.astype(np.float64),
+            lower_bound=math.nextafter(float(found.bound), -math.inf),
+            message="barrier in decimal arithmetic",
+            distortion=found.distortion.astype(np.float64),
+        )
+    return scheme, found.rates.astype(np.float64), scheme.lower_bound
+
+
+@contextmanager
+def _arithmetic() -> Iterator[None]:
+    """Many digits; numbers that leave their range are a failure of the method."""
+    try:
+        with many_digits():
+            yield
+    except ArithmeticError as error:
+        reason = f"precise: {type(error).__name__} {error}"
+        raise SolverError(Status.FAILED, reason) from error
+
+
+def _sequential(problem: Problem) -> Scheme:
+    found = sequential.solve_sequential(problem)
+    total = sum(found.bound, Decimal(0))
+    scheme = _scheme(problem, found.gains, found.factor @ found.factor.T, found.distortion, total)
+    return scheme._replace(frame_bounds=found.bound.astype(np.float64))
+
+
+def _weighted(problem: Problem) -> Scheme:
+    found = weighted.solve_weighted(problem)
+    cov = found.gains @ found.gains.T + found.noise @ found.noise.T
+    return _scheme(problem, found.gains, cov, found.distortion, found.bound)
+
+
+def _scheme(
+    problem: Problem, gains: Array, cov: Array, distortion: Array, bound: Decimal
+) -> Scheme:
+    estimate = exact_problem(problem).estimate
+    return Scheme(
+        cov_xhat=cov.astype(np.float64),
+        cross=(gains @ estimate.T).astype(np.float64),
+        mmse=mmse_recursion(problem.source, problem.rates).mmse,
+        lower_bound=math.nextafter(float(bound), -math.inf),
+        message="barrier in decimal arithmetic",
+        distortion=distortion.astype(np.float64),
+    )

@@ -1,0 +1,182 @@
+"""The method in decimal arithmetic, compared with the other methods and with differences."""
+
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from rdp import FMD, JD, SA, GaussMarkov, Problem, gaussian
+from solvers import SolverError, allocate, minimum_rate, solve, sweep
+from solvers._precise import arithmetic
+from solvers._precise.transport import transport
+
+INF = np.inf
+SEEDS = st.integers(0, 2**32 - 1)
+
+# What no method in double precision certified: variances far apart, frames that repeat, thresholds
+# that are tiny next to other frames, high rates.
+HARD = (
+    Problem(GaussMarkov([2.2e5, 2.6e-4], [-1.0]), [0.68, 1e-3], JD([INF, 2e-7]), [0.06, 0.06]),
+    Problem(
+        GaussMarkov([1485.0, 21.0, 2.8e-5], [1.0, -0.43]),
+        [0.0, 0.97, 1e-9],
+        SA([6.6e6, 4.4e-7, 2.1e-11]),
+        [0.885, 0.885, 0.05],
+    ),
+    Problem(
+        GaussMarkov([56.0, 0.122, 0.00975], [-0.482, -1.0]),
+        [0.988, 1e-9, INF],
+        JD([9500.0, INF, 9.5e-14]),
+        [0.283, 0.0, 0.05],
+    ),
+    Problem(
+        GaussMarkov(np.ones(3), [-1 + 1e-7, 1 - 1e-7]), [12.0, 1e-9, INF], JD([INF, 1e-6, 1e-9])
+    ),
+    Problem(GaussMarkov.stationary(1.0, 2), [6.090681, 4.699609], JD([2e-6, 1e-9])),
+    Problem(
+        GaussMarkov.stationary(-1.0, 3), [14.0, 5.7, 21.6], JD([0.53, 2e-14, 5e-10])
+    ),
+)
+
+
+@pytest.mark.parametrize("problem", HARD, ids=lambda p: f"{p.plf}-{p.source.sigma[0]:g}")
+def test_problems_beyond_double_precision_are_certified(problem):
+    found = solve(problem)
+    assert found.method == "precise"
+    assert 0 <= found.gap <= 1e-6 * found.objective
+    assert sweep(problem).status == 0
+
+
+@settings(max_examples=8)
+@given(SEEDS)
+def test_agrees_with_the_other_methods(seed):
+    rng = np.random.default_rng(seed)
+    frames = int(rng.integers(2, 4))
+    source = GaussMarkov(rng.uniform(0.5, 2, frames), rng.uniform(-0.95, 0.95, frames - 1))
+    loss = rng.choice([JD, SA])(rng.uniform(0.01, 0.3, frames))
+    weights = rng.uniform(0.2, 1, frames) if rng.random() < 0.5 else None
+    problem = Problem(source, rng.uniform(0.1, 3, frames), loss, weights)
+    precise, other = solve(problem, "precise"), solve(problem)
+    assert_allclose(precise.distortion, other.distortion, rtol=1e-3)
+    if weights is not None:
+        assert_allclose(precise.objective, other.objective, rtol=2e-6)
+    assert 0 <= precise.gap <= 1e-7 * precise.objective
+
+
+@pytest.mark.parametrize("loss", [JD, SA])
+def test_a_threshold_of_zero_is_that_of_the_exact_method(loss):
+    source = GaussMarkov([1.0, 2.0, 0.5], [0.9, 0.5])
+    problem = Problem(source, [0.5, 2.0, 1.0], loss(0.0), [1.0, 0.2, 1.0])
+    exact, precise = solve(problem, "lookahead"), solve(problem, "precise")
+    assert_allclose(precise.objective, exact.objective, rtol=1e-8)
+    sequential = problem.with_(weights=None)
+    found = solve(sequential, "precise").distortion
+    assert_allclose(found, solve(sequential, "closed-form").distortion, rtol=1e-12)
+
+
+def test_what_it_does_not_cover():
+    source = GaussMarkov.stationary(0.9, 9)
+    for problem, reason in (
+        (Problem(source, 1.0, JD(0.1)), "more than 8 frames"),
+        (Problem(source, 1.0, JD(0.1), np.ones(9)), "more than 5 frames"),
+        (Problem(GaussMarkov([1.0, 1.0], [0.5]), 1.0, FMD(0.1)), "a loss other than"),
+        (Problem(GaussMarkov([1.0, 1.0], [0.5]), 1.0, JD([0.1, INF], window=1)), "a loss other"),
+        (Problem(GaussMarkov.stationary(0.5, 3), 1.0, JD(0.1, window=2)), "the window"),
+        (Problem(GaussMarkov.stationary(0.5, 3), 1.0, JD(INF)), "without thresholds"),
+    ):
+        with pytest.raises(SolverError, match=reason):
+            solve(problem, "precise")
+
+
+def test_a_path_that_does_not_end_is_a_failure(monkeypatch):
+    from solvers._precise import newton
+
+    monkeypatch.setattr(newton, "STEPS", 3)
+    problem = Problem(GaussMarkov.stationary(0.9, 2), 0.5, JD([0.1, 0.01]), [1.0, 1.0])
+    with pytest.raises(SolverError, match="not solved in 3 steps"):
+        solve(problem, "precise")
+
+
+# -- least rates and splits ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rho", "targets", "loss"),
+    [
+        (0.999, [1.3204, 1.8154e-6], JD([0.0, 0.0114347])),
+        (0.999999, [0.1354, 1e-6, 1e-6], JD([0.0172054, 0.0, 0.02073481])),
+    ],
+)
+def test_least_rates_that_the_program_does_not_find(rho, targets, loss):
+    source = GaussMarkov.stationary(rho, len(targets))
+    found = minimum_rate(source, targets, loss)
+    assert 0 <= found.gap <= 1e-6
+    assert (found.distortion <= np.array(targets) * (1 + 1e-9)).all()
+    fixed = Problem(source, found.rates, loss, weights=1 / np.array(targets))
+    assert solve(fixed).objective <= len(targets) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(("rho", "frames"), [(1.0, 4), (-1.0, 2)])
+def test_the_bound_of_a_split_never_exceeds_the_best_split(rho, frames):
+    """In double precision it was one per cent too high, and 1e-5 for the second."""
+    source, total = GaussMarkov.stationary(rho, frames), 12.0
+    found = allocate(source, total, JD(0.0))
+    exact = frames * (2 - 2 * np.sqrt(1 - 4.0**-total))  # all bits for frame 1
+    assert found.lower_bound <= exact * (1 + 1e-9)
+    assert 0 <= found.gap <= 1e-6 * found.objective
+    assert_allclose(found.objective, exact, rtol=1e-6)
+
+
+# -- arithmetic ----------------------------------------------------------------------------------
+
+
+def covariance(rng, size):
+    root = rng.normal(size=(size, size))
+    return root @ root.T + 0.1 * np.eye(size)
+
+
+@given(SEEDS, st.integers(1, 4))
+def test_linear_algebra_has_all_digits(seed, size):
+    rng = np.random.default_rng(seed)
+    with arithmetic.many_digits():
+        matrix = arithmetic.exact(covariance(rng, size))
+        root = arithmetic.cholesky(matrix)
+        values, vectors = arithmetic.eigen(matrix)
+        right = arithmetic.exact(rng.normal(size=size))
+        tiny = Decimal(10) ** (-arithmetic.DIGITS + 20)
+        assert abs(root @ root.T - matrix).max() < tiny
+        assert abs(vectors * values @ vectors.T - matrix).max() < tiny
+        assert abs(matrix @ arithmetic.solve_positive(matrix, right) - right).max() < tiny
+        assert arithmetic.cholesky(-matrix) is None
+        assert arithmetic.solve_positive(-matrix, right) is None
+
+
+@given(SEEDS, st.integers(1, 3))
+def test_the_distance_and_its_derivatives(seed, size):
+    """Compared with `gaussian.bures`, and with differences in both covariances."""
+    rng = np.random.default_rng(seed)
+    a, b, da, db = (covariance(rng, size) for _ in range(4))
+    with arithmetic.many_digits():
+        exact = [arithmetic.exact(matrix) for matrix in (a, b, da, db)]
+        h = Decimal("1e-30")
+        low, here, high = (
+            transport(exact[0] + k * h * exact[2], exact[1] + k * h * exact[3]) for k in (-1, 0, 1)
+        )
+        assert_allclose(float(here.distance), gaussian.bures(a, b), atol=1e-12 * np.trace(a + b))
+        moved = here.root.T @ exact[2] @ here.root, here.inverse @ exact[3] @ here.inverse.T
+        slope = np.trace(exact[2] + exact[3]) - np.trace(moved[0] + moved[1])
+        bend = ((moved[0] - moved[1]) * here.weight) ** 2
+        assert_allclose(float((high.distance - low.distance) / (2 * h)), float(slope), rtol=1e-12)
+        second = (high.distance - 2 * here.distance + low.distance) / h**2
+        assert_allclose(float(second), float(bend.sum()), rtol=1e-12, atol=1e-12)
+
+
+def test_singular_covariances_have_no_transport():
+    with arithmetic.many_digits():
+        one = arithmetic.exact(np.eye(2))
+        singular = arithmetic.exact(np.ones((2, 2)))
+        assert transport(singular, one) is None
+        assert transport(one, singular) is None
