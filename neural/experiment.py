@@ -14,7 +14,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,11 +26,11 @@ from neural.evaluation.options import BlockEvaluation, ClipEvaluation, read_opti
 from neural.evaluation.record import Record, Training
 from neural.interfaces import Codec, Task
 from neural.model_files import TASKS, export_codec, load_model, save_model
-from neural.training.checkpoint import load
+from neural.progress import MODEL, Progress, found
 from neural.training.distributed import barrier, is_first_process
 from neural.training.interrupt import asked
 from neural.training.log import Line, last_step, read_log, trained_seconds
-from neural.training.loop import CHECKPOINT, train
+from neural.training.loop import train
 from neural.training.stage import Stage, check_name
 from rdp._check import one_line
 from rdp.operating_point import OperatingPoint, environment
@@ -39,7 +39,6 @@ EVALUATORS: dict[str, Callable[..., Any]] = {"blocks": blocks.evaluate, "clips":
 EVALUATIONS: dict[str, type] = {"blocks": BlockEvaluation, "clips": ClipEvaluation}
 Array = np.ndarray
 LIBRARIES = ("numpy", "torch", "constriction")
-MODEL = "model.pt"  # of a finished stage
 
 
 @dataclass(frozen=True)
@@ -346,13 +345,13 @@ class Experiment:
 
     def progress(self, root: Path) -> list[Progress]:
         """Return how far each stage is, once for the cells that share it."""
-        found = []
+        stages = []
         for folder, (rates, stage) in self._folders(root).items():
-            state, step = _found(folder, stage)
+            state, step = found(folder, stage)
             log = [line for line in read_log(folder) if line["step"] <= step]
             seconds = trained_seconds(log)
-            found.append(Progress(cell_name(rates), stage.name, state, step, stage.steps, seconds))
-        return found
+            stages.append(Progress(cell_name(rates), stage.name, state, step, stage.steps, seconds))
+        return stages
 
     def logs(self, root: Path) -> Iterator[tuple[tuple[float, ...], Stage, list[Line]]]:
         """Yield rates, stage and lines of the log for every stage that training has begun."""
@@ -367,50 +366,6 @@ class Experiment:
             for stage in self.stages
             for cell in range(len(self.cells))
         }
-
-
-class Progress(NamedTuple):
-    """How far a stage is.
-
-    Parameters
-    ----------
-    rates : str
-        Rates of the frames that it depends on, as in the name of its folder.
-    stage : str
-    state : {"done", "under way", "missing", "damaged", "changed"}
-        A stage is under way once there is a checkpoint, even if no process is running. Training
-        refuses a damaged checkpoint, and a model after another number of steps than the file asks
-        for now.
-    step, steps : int
-        The step from which training goes on, or of the model; and steps in all.
-    seconds : float
-        Time of these steps.
-    """
-
-    rates: str
-    stage: str
-    state: str
-    step: int
-    steps: int
-    seconds: float
-
-
-def _found(folder: Path, stage: Stage) -> tuple[str, int]:
-    """State of a stage and its step, as training would find them."""
-    if (folder / MODEL).exists():
-        try:
-            step = last_step(folder)
-        except ValueError:
-            return "damaged", 0
-        return ("done" if step == stage.steps else "changed"), step
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return "missing", 0
-    try:
-        step = load(path)["step"]
-    except (KeyError, ValueError):
-        return "damaged", 0
-    return "under way", step
 
 
 def cell_name(rates: Sequence[float]) -> str:
