@@ -15,7 +15,7 @@ import numpy as np
 from solvers._barrier.linear_algebra import cholesky, multiply, solve_lower_transposed
 from solvers._barrier.newton_matrix import assemble
 from solvers._barrier.slots import threshold_slot, tie_slot, tied_slot
-from solvers._barrier.workspace import Big, Dim, Entry, Index, Matrix, Number, PerThreshold, Vector
+from solvers._barrier.workspace import Big, Dim, Entry, Index, Matrix, PerThreshold, Vector
 from solvers._compiled import njit
 
 Array = np.ndarray
@@ -40,7 +40,7 @@ def newton_direction(ints: Array, mats: Array, vecs: Array, big: Array, tau: flo
                 big[Big.SYSTEM, i, j] = value * vecs[Vector.DIAGONAL, i] * vecs[Vector.DIAGONAL, j]
             big[Big.SYSTEM, i, i] = 1.0 + lift
             big[Big.SYSTEM, count, i] = -vecs[Vector.GRADIENT, at] * vecs[Vector.DIAGONAL, i]
-        if cholesky(big, Big.SYSTEM, count, Number.ONE):
+        if cholesky(big, Big.SYSTEM, count, 1):
             break
         lift = 1e-15 if lift == 0.0 else 100.0 * lift
         if not lift < 1e-6:
