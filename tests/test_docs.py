@@ -133,12 +133,13 @@ def test_the_site_builds_without_a_warning(tmp_path):
 # the width of the page in a theme, and the first box that shines on a dark page
 LOOK = """
 document.body.dataset.theme = arguments[0];
+if (!arguments[1]) return [document.documentElement.scrollWidth, ""];
 const bright = [...document.querySelectorAll("body *")].filter(element => {
   const box = element.getBoundingClientRect();
   const [r, g, b, a = 1] = getComputedStyle(element).backgroundColor.match(/[\\d.]+/g).map(Number);
   return box.width * box.height > 100 && a > 0.5 && Math.min(r, g, b) > 160;
 });
-const first = bright.length && arguments[0] === "dark" ? bright[0].outerHTML.slice(0, 80) : "";
+const first = bright.length ? bright[0].outerHTML.slice(0, 80) : "";
 return [document.documentElement.scrollWidth, first];
 """
 
@@ -152,7 +153,8 @@ def bad_pages(site):
             for page in sorted(site.rglob("*.html")):
                 browser.open(page.as_uri())
                 for theme in ("light", "dark"):
-                    wide, bright = browser.run(LOOK, theme)
+                    dark = theme == "dark" and width == 1366  # colours do not depend on the width
+                    wide, bright = browser.run(LOOK, theme, dark)
                     where = f"{page.relative_to(site)} at {width} pixels, {theme}"
                     found += [f"{where}: {wide} wide"] * (wide > width)
                     found += [f"{where}: {bright}"] * bool(bright)
