@@ -68,7 +68,7 @@ audit:  ## ask for known weaknesses of the pinned versions; fails where one cann
 
 sbom: full  ## list what is installed, with licences, in build/sbom.json (CycloneDX)
 	$(PYTHON) -m venv --clear build/sbom
-	build/sbom/bin/python -m pip install -qq cyclonedx-bom==7.3.1
+	build/sbom/bin/python -m pip install -qq cyclonedx-bom==7.5.0
 	build/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml -o build/sbom.json $(RUN)
 
 hashes:  ## write the digests of all files of the pinned versions to constraints-hashed.txt
