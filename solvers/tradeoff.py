@@ -88,7 +88,7 @@ def pareto(
     --------
     At perfect joint realism error permanence is partly a choice of the decoder:
 
-    >>> from rdp import JD
+    >>> from rdp import JD, GaussMarkov
     >>> problem = Problem(GaussMarkov.stationary(rho=0.9, frames=3), [0.05, 8, 8], JD(0.0))
     >>> pareto(problem, frames=(2, 3), points=2).distortion.round(3)[:, 1:]
     array([[0.733, 0.594],

@@ -31,6 +31,14 @@ def interrupting(at):
     return batch
 
 
+@pytest.fixture
+def ctrl_c_is_heard():
+    """Shells let processes in the background ignore Ctrl-C, the tests among them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_the_step_ends_and_training_goes_on_from_it(tmp_path):
     stage, before = STAGES["joint"], signal.getsignal(signal.SIGINT)
     whole = go(stage, tmp_path / "whole")
@@ -60,6 +68,7 @@ def test_other_threads_get_no_signals():
     assert seen == [signal.getsignal(signal.SIGINT)]
 
 
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no masks")
 def test_ctrl_c_waits_while_workers_are_started():
     done = []
