@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from figures.build import MissingResults
+from solvers.plotting import STYLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,11 +20,12 @@ SIZE = (7.0, 2.9)
 
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "long_horizon.json"
 FITTED = 16  # frames from which on the exponent is fitted
+# The colour is that of the loss; kinds of JD problems differ in shade, dashes and marker.
 STYLE = {
-    "JD growing": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    "SA": {"color": "#CC79A7", "marker": "^", "linestyle": "-."},
-    "JD": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-    "JD sequential": {"color": "#009E73", "marker": "v", "linestyle": ":"},
+    "JD growing": STYLES["JD"] | {"color": "#7A3600", "marker": "s", "linestyle": "-"},
+    "SA": STYLES["SA"],
+    "JD": STYLES["JD"],
+    "JD sequential": STYLES["JD"] | {"color": "#F0A46B", "marker": "v", "linestyle": ":"},
 }
 NAMES = {
     "JD": "JD, one threshold",

@@ -322,7 +322,8 @@ def _joint(
     else:
         found = steady_joint(source, bits, float(levels.mean()))
     if found is None:
-        what = what or f"with rates that change and rho {rho:g}, too near to 1,"
+        long = " or a window that is too long" if window is not None else ""
+        what = what or f"with rates that change and rho {rho:g}, too near to 1{long},"
         raise SolverError(Status.UNSUPPORTED, f"steady_state: PLF-JD at P > 0 {what} is not known")
     error = found.change * sigma**2
     return found.distortion * sigma**2, found.lower_bound * sigma**2 - error

@@ -34,6 +34,7 @@ def generate() -> None:
     figures()
     (PARTS / "which_plf.md").write_text(which_plf())
     (PARTS / "solver_benchmarks.md").write_text("\n".join(benchmarks(SOLVER_BENCHMARKS)))
+    (PARTS / "window_benchmark.md").write_text("\n".join(benchmarks(["window"])))
     (PARTS / "clip_codec.md").write_text("\n".join(benchmarks(["clip_codec"])))
     (PARTS / "clip_schemes.md").write_text("\n".join(benchmarks(["clip_schemes"])))
     (PARTS / "coding_benchmark.md").write_text("\n".join(benchmarks(["coding"])))

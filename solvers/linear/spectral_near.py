@@ -108,7 +108,7 @@ def spectral_near(
     bound = value - apart - 64 * np.finfo(np.float64).eps * len(phi) ** 0.5
     return SpectralNear(
         variance * reached,
-        variance * min(bound, reached),
+        variance * bound,
         variance * distance,
         made * np.sqrt(variance),
         noise * variance,

@@ -89,7 +89,9 @@ def half_of_joint_support():
 def test_jd_comes_down_to_the_bound_of_joint_support(joint):
     """The bound takes the shift nearest to the source, which few bits do not name."""
     jd = joint[joint.plf == "JD"]
-    assert (jd.distortion / jd.joint_support).between(1, 1.11).all()
+    ratio = jd.distortion / jd.joint_support
+    assert ratio[jd.rate_bits >= 12].between(0.975, 1.09).all()
+    assert ratio.between(1, 1.11).all()  # 8 bits name the nearest shift more rarely
     high = jd[jd.rate_bits >= 16]
     assert (high.distortion < 1.06 * high.joint_support).all()
     limit = high.rate_bits.map(half_of_joint_support()) + high.joint_support

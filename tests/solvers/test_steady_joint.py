@@ -1,4 +1,4 @@
-"""PLF-JD and PLF-JD(w) at P > 0 and rates that repeat: limits of long problems, and their laws."""
+"""PLF-JD and PLF-JD(w) at P > 0 and rates that repeat: limits of long problems, orders, scaling."""
 
 import numpy as np
 import pytest

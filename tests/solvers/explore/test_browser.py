@@ -17,29 +17,6 @@ pytest.importorskip("waitress")
 pytestmark = pytest.mark.skipif(driver.missing() is not None, reason=str(driver.missing()))
 
 
-@pytest.fixture(scope="module")
-def url():
-    from solvers.explore.app import Server
-
-    server = Server()
-    yield server.url
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with driver.browsing() as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(browser, url):
-    """Return the page, freshly loaded, all plots drawn."""
-    browser.open(url)
-    browser.wait(f"{UPDATES} > 0", 300)  # compiles the solvers where they are not yet
-    return browser
-
-
 def test_the_page_draws_without_errors(page):
     assert page.complaints() == []
     for plot in ("rate", "perception", "frames"):

@@ -19,30 +19,6 @@ pytestmark = pytest.mark.skipif(driver.missing() is not None, reason=str(driver.
 OWN = "#own-text"
 
 
-@pytest.fixture(scope="module")
-def url():
-    from solvers.explore.app import Server
-
-    server = Server()
-    yield server.url
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with driver.browsing() as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(browser, url):
-    """Return the page, freshly loaded, all plots drawn."""
-    browser.open("about:blank")
-    browser.open(url)
-    browser.wait(f"{UPDATES} > 0", 300)
-    return browser
-
-
 def text(page, selector):
     return page.run("return document.querySelector(arguments[0]).textContent", selector)
 
