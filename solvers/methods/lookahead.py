@@ -174,9 +174,9 @@ def _best_decoder(problem: Problem, frames: Frames) -> Decoder:
         found = break_ties(
             weights, frames.mmse, found, bound, again, lost=_LOST, shares=SHARES[-1:]
         )
-        sequential = self_adaptive.sequential_self_adaptive(frames)
-        if weights @ sequential.distortion <= weights @ found.distortion:
-            found = sequential  # there is nothing to plan for, and it is explicit
+        at_once = self_adaptive.sequential_self_adaptive(frames)
+        if weights @ at_once.distortion <= weights @ found.distortion:
+            found = at_once  # there is nothing to plan for, and it is explicit
         found = found._replace(lower_bound=bound)
     return found._replace(lower_bound=found.lower_bound * scale)
 
