@@ -258,7 +258,8 @@ def _estimate_meets(problem: Problem, rates: Array, levels: Array) -> Array:
     assert loss is not None
     factor = estimate_factor(source, rates)
     cov = _squared(factor)
-    met = (_short(source, mmse_recursion(source, rates)) ** 2 <= _felt(problem, levels)).all(axis=1)
+    short = _short(source, mmse_recursion(source, rates))
+    met: Array = np.all(short**2 <= _felt(problem, levels), axis=1)
     if isinstance(loss, JD) and loss.window is None:
         return _joint_loss_met(source.covariance(), cov, levels, met)
     near = cov[met]
