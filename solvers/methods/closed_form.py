@@ -245,7 +245,7 @@ def _framewise_loss(problem: Problem, backbone: Backbone, levels: Array) -> Arra
 
 def _short(source: GaussMarkov, backbone: Backbone) -> Array:
     """What the deviation of the MMSE estimate is short of sigma (N, T), without cancellation."""
-    return np.asarray(backbone.mmse / (source.sigma + np.sqrt(backbone.variance)))
+    return backbone.mmse / (source.sigma + np.sqrt(backbone.variance))
 
 
 def _estimate_meets(problem: Problem, rates: Array, levels: Array) -> Array:
@@ -258,8 +258,8 @@ def _estimate_meets(problem: Problem, rates: Array, levels: Array) -> Array:
     assert loss is not None
     factor = estimate_factor(source, rates)
     cov = _squared(factor)
-    least = _short(source, mmse_recursion(source, rates)) ** 2
-    met = np.asarray((least <= _felt(problem, levels)).all(axis=1))
+    short = _short(source, mmse_recursion(source, rates))
+    met: Array = np.all(short**2 <= _felt(problem, levels), axis=1)
     if isinstance(loss, JD) and loss.window is None:
         return _joint_loss_met(source.covariance(), cov, levels, met)
     near = cov[met]
