@@ -12,7 +12,7 @@ from rdp import steady_state as formulas
 from rdp.conditional import conditional
 from rdp.linear_source import LinearFrames, LinearSource
 from rdp.solution import Status
-from rdp.steady_windowed import zero_perception_windowed
+from rdp.steady_windowed import WindowedState, zero_perception_windowed
 from rdp.windowed import zero_perception_windowed as finite_windowed
 from solvers._steady.joint import steady_joint
 from solvers._steady.window import steady_window
@@ -57,8 +57,9 @@ class SteadyState:
         Bound on the distance to the limit, relative to the variance: rounding for explicit values
         and fixed points, and what the last period changed, times what is left of it, for a finite
         horizon. Where there is a `lower_bound`, the mean minus it.
-    contraction : float
-        Factor by which the distance to the limit shrinks in one period.
+    contraction : float or None
+        Factor by which the distance of the first frames to the limit shrinks in one period. None
+        for PLF-JD at P > 0, whose limit no recursion approaches.
     lower_bound : float or None
         With the method "coupling", no causal scheme has a smaller mean. For sources of higher order
         at a constant rate, a certified bound of the mean: of all
@@ -77,7 +78,7 @@ class SteadyState:
     mmse: Array
     method: str
     error: float
-    contraction: float
+    contraction: float | None
     lower_bound: float | None = None
     measurement: Array | None = None
 
@@ -261,7 +262,8 @@ def steady_state(
     levels = np.zeros(len(bits)) if perception is None else period_levels(perception, len(bits))
     m = formulas.mmse(source, bits)
     method, error, lower_bound = "closed-form", _ROUNDING, None
-    factor = formulas.contraction(source, bits)
+    backbone = formulas.contraction(source, bits)
+    factor: float | None = backbone
     if perception is None or np.isinf(levels).all():
         found = m
     elif isinstance(perception, FMD):
@@ -273,18 +275,19 @@ def steady_state(
             found = formulas.zero_perception_joint(source, bits)
             factor = formulas.contraction(source, bits, joint=True)
         else:
-            state = zero_perception_windowed(source, bits, window)
+            state = _windowed(source, bits, window)
             found, factor, method = state.distortion, state.contraction, "fixed-point"
-            error += state.change / (1 - factor) if factor < 1 else 0.0
+            slowest = max(factor, formulas.contraction(source, bits, joint=True))
+            error += state.change / (1 - slowest) if slowest < 1 else 0.0
     elif isinstance(perception, JD):
         found, lower_bound = _joint(source, bits, levels, window)
-        factor = formulas.contraction(source, bits, joint=True)
+        factor = None
         if lower_bound is not None:
             method, error = "coupling", (found.mean() - lower_bound) / sigma**2
     elif not levels.any():
         found = formulas.zero_perception_self_adaptive(source, bits)
     else:
-        found, error = _finite(rho, sigma, bits, levels, factor)
+        found, error = _finite(rho, sigma, bits, levels, backbone)
         method = "finite-horizon"
     distortion, m = _check.frozen(found), _check.frozen(m)
     return SteadyState(
@@ -299,6 +302,14 @@ def steady_state(
         contraction=factor,
         lower_bound=lower_bound,
     )
+
+
+def _windowed(source: GaussMarkov, bits: Array, window: int) -> WindowedState:
+    """PLF-JD(w) at P = 0."""
+    try:
+        return zero_perception_windowed(source, bits, window)
+    except ArithmeticError as error:
+        raise SolverError(Status.INACCURATE, f"steady_state: PLF-JD({window}): {error}") from None
 
 
 def _joint(

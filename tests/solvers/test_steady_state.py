@@ -91,6 +91,8 @@ def test_the_contraction_is_how_fast_the_first_frames_get_there():
         found = steady_state(SOURCE, [0.4, 1.0], perception)
         near = np.abs(found.approach(12) - found.distortion).max(axis=1)
         assert_allclose(near[9] / near[8], found.contraction, rtol=0.1)
+    for loss in (JD(0.01), JD(0.01, window=2)):
+        assert steady_state(SOURCE, [0.4, 1.0], loss).contraction is None
 
 
 def test_no_threshold_is_no_loss():
