@@ -14,11 +14,10 @@ from rdp.linear_source import LinearFrames, LinearSource
 from rdp.solution import Status
 from rdp.steady_windowed import WindowedState, zero_perception_windowed
 from rdp.windowed import zero_perception_windowed as finite_windowed
-from solvers._steady.joint import steady_joint
-from solvers._steady.window import steady_window
 from solvers.errors import SolverError
 from solvers.linear import steady_losses
 from solvers.linear.measurement import represent
+from solvers.steady_threshold import joint_above_zero
 
 Array = np.ndarray
 
@@ -176,7 +175,8 @@ def steady_state(
         The loss; a name is the loss at threshold 0. `levels` is one number, or has one for each
         frame of the period. For JD, P is the distance per frame: :math:`W_2^2` of the first t
         frames is at most t P, and in the limit the rho-bar distance of the processes is at most P
-        (the mean of several levels). With a window, P is the distance of w frames together.
+        (the mean of several levels, so that one level of inf frees all frames). With a window, P is
+        the distance of w frames together.
     window : int or None
         For JD: number of consecutive frames that the loss sees, if the loss does not bring
         one. None is all.
@@ -197,10 +197,10 @@ def steady_state(
     ValueError
         The source is not stationary, bad rates, a window without JD, an unknown encoder.
     SolverError
-        JD at P > 0 with \|rho\| = 1, or with rates that change and \|rho\| > .994; a horizon of 64
-        frames is too short for SA at P > 0. For sources of higher order: JD at P > 0 with a window,
-        or with rates or thresholds that change; the encoder "optimal" for rates that change; poles
-        too near the circle for float64.
+        JD at P > 0 that binds, with rates that change and \|rho\| > .9992; with a window, levels of
+        which some are 0 and others not; a horizon of 64 frames is too short for SA at P > 0. For
+        sources of higher order: JD at P > 0 with a window, or with rates or thresholds that change;
+        the encoder "optimal" for rates that change; poles too near the circle for float64.
 
     Notes
     -----
@@ -280,7 +280,7 @@ def steady_state(
             slowest = max(factor, formulas.contraction(source, bits, joint=True))
             error += state.change / (1 - slowest) if slowest < 1 else 0.0
     elif isinstance(perception, JD):
-        found, lower_bound = _joint(source, bits, levels, window)
+        found, lower_bound = joint_above_zero(source, bits, levels, window)
         factor = None
         if lower_bound is not None:
             method, error = "coupling", (found.mean() - lower_bound) / sigma**2
@@ -310,34 +310,6 @@ def _windowed(source: GaussMarkov, bits: Array, window: int) -> WindowedState:
         return zero_perception_windowed(source, bits, window)
     except ArithmeticError as error:
         raise SolverError(Status.INACCURATE, f"steady_state: PLF-JD({window}): {error}") from None
-
-
-def _joint(
-    source: GaussMarkov, bits: Array, levels: Array, window: int | None
-) -> tuple[Array, float | None]:
-    """PLF-JD at P > 0: distortion, and a bound of its mean unless the value is explicit."""
-    rho, sigma = formulas.parameters(source)
-    if np.ptp(bits) == 0 and np.ptp(levels) == 0 and abs(rho) < 1:
-        return formulas.framewise(source, bits, levels / (window or 1)), None
-    what, found = None, None
-    if abs(rho) == 1:
-        what = "with |rho| = 1"
-    elif window is None and np.isinf(levels).any():
-        what = "with thresholds of which some are inf"
-    elif window is not None and not levels.all():
-        what = "with a window and thresholds of which some are 0"
-    elif window is not None:
-        found = steady_window(source, bits, levels, window)
-    elif np.ptp(bits) == 0:  # the frames share the distance
-        return formulas.framewise(source, bits, levels.mean()), None
-    else:
-        found = steady_joint(source, bits, float(levels.mean()))
-    if found is None:
-        long = " or a window that is too long" if window is not None else ""
-        what = what or f"with rates that change and rho {rho:g}, too near to 1{long},"
-        raise SolverError(Status.UNSUPPORTED, f"steady_state: PLF-JD at P > 0 {what} is not known")
-    error = found.change * sigma**2
-    return found.distortion * sigma**2, found.lower_bound * sigma**2 - error
 
 
 def _higher_order(
