@@ -159,8 +159,8 @@ def _show_orders(orders: ModeOrders, long_run: dict[str, SteadyPrediction]) -> N
         for plf in losses
     }
     typer.echo(
-        f"These orders leave {orders.innovation:.0%} of the innovation variance of order 1. Order 1 "
-        "misjudges the long run by up to "
+        f"These orders leave {orders.innovation:.0%} of the innovation variance of order 1. "
+        "Order 1 misjudges the long run by up to "
         + ", ".join(f"{decibels:.2f} dB ({plf})" for plf, decibels in apart.items())
     )
 
