@@ -165,7 +165,7 @@ def shades(plf: str, count: int) -> list[str]:
     Examples
     --------
     >>> shades("JD", 3)
-    ['#ed9d66', '#d55e00', '#753400']
+    ['#e8a673', '#d55e00', '#753400']
     """
     from matplotlib.colors import to_hex, to_rgb
 
