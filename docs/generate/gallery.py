@@ -21,9 +21,9 @@ def gallery(folder: Path) -> str:
         "# Gallery\n",
         "All figures of the package, each from one module. `python -m figures NAME` makes one, "
         "with the numbers behind it as CSV; `make figures` makes all. `--rho` and `--rates` "
-        "give a figure that has them other values. Each says below for which width it is made: there "
-        "its text has 6 to 8 points. For a figure of your own, with your points laid "
-        "over, take `rdp curve` or "
+        "give a figure that has them other values. Each says below for which width it is made: "
+        "there its text has 6 to 8 points. For a figure of your own, with your points laid over, "
+        "take `rdp curve` or "
         "{py:mod}`solvers.plotting` ({doc}`/your_figure`).\n",
     ]
     for name in names():
