@@ -9,17 +9,24 @@ answer of decimal arithmetic. An exception other than ValueError and SolverError
 package. The table counts both, the problems that no method certifies, and answers whose certified
 gap is above 1e-6 of the objective and 1e-12 of the variance. `solve` accepts 1e-5 of the objective
 and 1e-13 of the variance, so that the largest relative gap means little where an objective is next
-to 0. ``--examples`` prints some of each; ``--families`` and ``--name`` run the families one by one,
-each into a table of its own.
+to 0. ``--examples`` prints some of each.
+
+    python -m benchmarks.fuzz --seconds 3600 --parts build/fuzz.jsonl
+
+works in parts of `PART` problems, each with a seed of its own, and adds what each part found to the
+file. A run that was stopped goes on with the next part; the table sums all parts of the file.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated
+from itertools import cycle
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -42,6 +49,7 @@ DECIMALS = 16  # one in so many weighted problems is solved in decimal arithmeti
 KEPT = 5  # problems that are kept of each kind of failure
 GRID = 64  # points of a sweep
 SWEEP_EACH = 2  # problems, one of which is the template of a sweep
+PART = {"usual": 64, "extreme": 64, "sequential": 8}  # problems of a part
 
 
 @dataclass
@@ -56,17 +64,44 @@ class Tally:
     slowest: float = 0.0
     kept: dict[str, list[str]] = field(default_factory=dict)
 
-    @property
-    def tried(self) -> int:
-        """Problems and points of sweeps."""
-        return self.solves + self.points
-
     def note(self, what: str, problem: object) -> None:
         """Count one failure, and keep its problem."""
         self.counts[what] += 1
         examples = self.kept.setdefault(what, [])
         if len(examples) < KEPT:
             examples.append(repr(problem))
+
+    def add(self, part: Tally) -> None:
+        """Add what happened in another part of the family."""
+        self.solves += part.solves
+        self.points += part.points
+        self.compared += part.compared
+        self.counts.update(part.counts)
+        self.worst_gap = max(self.worst_gap, part.worst_gap)
+        self.slowest = max(self.slowest, part.slowest)
+        for what, examples in part.kept.items():
+            kept = self.kept.setdefault(what, [])
+            kept.extend(examples[: KEPT - len(kept)])
+
+    def row(self, family: str) -> dict[str, Any]:
+        """Return the line of a family in the table."""
+        counts = Counter(self.counts)
+        unsolved, wide = counts.pop("unsolved", 0), counts.pop("bound far below", 0)
+        refused = sum(n for what, n in counts.items() if what.startswith("refused"))
+        errors = sum(n for what, n in counts.items() if what.startswith("error"))
+        return {
+            "family": family,
+            "solves": self.solves,
+            "sweep points": self.points,
+            "in decimals too": self.compared,
+            "unsolved": unsolved,
+            "gap above 1e-6": wide,
+            "refused": refused,
+            "wrong": sum(counts.values()) - refused - errors,
+            "errors": errors,
+            "largest relative gap": self.worst_gap,
+            "slowest (s)": self.slowest,
+        }
 
 
 # -- problems ------------------------------------------------------------------------------------
@@ -230,11 +265,11 @@ def check_least_rate(problem: Problem, tally: Tally) -> None:
 # -- the run -------------------------------------------------------------------------------------
 
 
-def fuzz(family: str, count: int | None, seconds: float, seed: int) -> Tally:
-    """Check problems of one family until the count or the time is reached."""
-    tally, rng = Tally(), np.random.default_rng([seed, list(FAMILIES).index(family)])
+def fuzz(family: str, count: int | None, seconds: float, seed: int, part: int = 0) -> Tally:
+    """Check problems of one family until the count of problems or the time is reached."""
+    tally, rng = Tally(), np.random.default_rng([seed, list(FAMILIES).index(family), part])
     stop = time.perf_counter() + seconds
-    while time.perf_counter() < stop and (count is None or tally.tried < count):
+    while time.perf_counter() < stop and (count is None or tally.solves < count):
         problem = FAMILIES[family](rng)
         with np.errstate(all="ignore"):
             check(problem, rng, tally)
@@ -248,43 +283,56 @@ def fuzz(family: str, count: int | None, seconds: float, seed: int) -> Tally:
     return tally
 
 
+def read_parts(path: Path) -> tuple[dict[str, Tally], Counter[str]]:
+    """Sum the parts of a file; return the sums and the number of parts of each family."""
+    sums: dict[str, Tally] = {}
+    parts: Counter[str] = Counter()
+    for line in path.read_text().splitlines() if path.exists() else []:
+        stored = json.loads(line)
+        family = stored.pop("family")
+        stored["counts"] = Counter(stored["counts"])
+        sums.setdefault(family, Tally()).add(Tally(**stored))
+        parts[family] += 1
+    return sums, parts
+
+
+def fuzz_in_parts(path: Path, families: list[str], seconds: float, seed: int) -> dict[str, Tally]:
+    """Check part after part until the time is over, and return the sums of the whole file."""
+    _, parts = read_parts(path)
+    stop = time.perf_counter() + seconds
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for family in cycle(families):
+        if time.perf_counter() >= stop:
+            break
+        found = fuzz(family, PART[family], np.inf, seed, parts[family])
+        parts[family] += 1
+        with path.open("a") as file:
+            file.write(json.dumps({"family": family, **vars(found)}) + "\n")
+    return read_parts(path)[0]
+
+
 def main(
     seconds: Annotated[float, typer.Option(help="Time for all families.")] = 300.0,
     count: Annotated[int | None, typer.Option(help="Problems of each family at most.")] = None,
     name: Annotated[str, typer.Option(help="Name of the table.")] = "fuzz",
     seed: Annotated[int, typer.Option(help="Seed of the problems.")] = 0,
     families: Annotated[str, typer.Option(help="Which, with commas.")] = ",".join(FAMILIES),
+    parts: Annotated[Path | None, typer.Option(help="File that keeps what was done.")] = None,
     examples: Annotated[bool, typer.Option(help="Print problems that failed.")] = False,
 ) -> None:
     """Check random problems and write the table of what was found."""
-    rows = []
     chosen = families.split(",")
-    for family in chosen:
-        tally = fuzz(family, count, seconds / len(chosen), seed)
-        unsolved = tally.counts.pop("unsolved", 0)
-        wide = tally.counts.pop("bound far below", 0)
-        refused = sum(n for what, n in tally.counts.items() if what.startswith("refused"))
-        errors = sum(n for what, n in tally.counts.items() if what.startswith("error"))
-        rows.append(
-            {
-                "family": family,
-                "solves": tally.solves,
-                "sweep points": tally.points,
-                "in decimals too": tally.compared,
-                "unsolved": unsolved,
-                "gap above 1e-6": wide,
-                "refused": refused,
-                "wrong": sum(tally.counts.values()) - refused - errors,
-                "errors": errors,
-                "largest relative gap": tally.worst_gap,
-                "slowest (s)": tally.slowest,
-            }
-        )
-        if examples:
+    if parts is None:
+        share = seconds / len(chosen)
+        tallies = {family: fuzz(family, count, share, seed) for family in chosen}
+    else:
+        tallies = fuzz_in_parts(parts, chosen, seconds, seed)
+    if examples:
+        for family, tally in tallies.items():
             for what, kept in tally.kept.items():
                 typer.echo(f"{family}: {what}")
                 typer.echo("\n".join(f"  {text}" for text in kept))
-    report(name, rows, ("scipy", "numba"))
+    report(name, [tally.row(family) for family, tally in tallies.items()], ("scipy", "numba"))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rdp.clip import fit_clip, sample_clip
-from solvers.plotting import predicted_frames, predicted_rates
+from solvers.clip_plots import predicted_frames, predicted_rates
 from solvers.prediction import predict
 
 if TYPE_CHECKING:

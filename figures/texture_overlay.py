@@ -43,13 +43,11 @@ def points() -> list[OperatingPoint]:
 
 def compute() -> pd.DataFrame:
     """Distortion of the last frame against rate, and distances of what each decoder makes."""
-    try:
-        from neural.datasets.textures import Textures
-        from neural.evaluation.record import record_of
-    except ModuleNotFoundError as error:  # torch is optional
-        raise MissingResults(f"textures need {error.name}") from None
+    from neural.datasets.texture_source import spectrum, texture_model
+    from neural.evaluation.record import record_of
+
     found = points()
-    source = Textures(frames=found[0].frames).model()
+    source = texture_model(*spectrum(), found[0].frames)
     rows = list(_exact(source))
     for point in found:
         end = point.intervals["distortion"][LAST - 1]

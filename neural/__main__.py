@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neural import NEEDS_TORCH
+from rdp._busy import never_silent
 from rdp._check import one_line
 from rdp._files import locked, read_arrays, replacing
 from rdp.operating_point import OperatingPoint, load_points, save_points
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, that of the process if None; returns the exit status."""
     given = _parser().parse_args(arguments)
     try:
-        return _run(given)
+        with never_silent(f"python -m neural {given.command}"):
+            return _run(given)
     except KeyboardInterrupt:
         again = list(sys.argv[1:] if arguments is None else arguments)
         if given.command == "overlay" and given.fresh:

@@ -13,14 +13,22 @@ from typing import NamedTuple
 import numpy as np
 
 from rdp import _check
+from rdp.closed_form import rate_for_distortion
 from rdp.linear_source import need_first_order
 from rdp.measure import reached_by
-from rdp.perception import Perception, loss_name
+from rdp.perception import FMD, Perception, loss_name
 from rdp.perception import perception as as_perception
 from rdp.problem import Problem
+from rdp.scalar import scalar_rate
 from rdp.solution import Solution, Status
 from rdp.source import GaussMarkov
-from solvers.acceptance import check_bits, check_reached, check_scheme, precise_distortion
+from solvers.acceptance import (
+    ROUNDING,
+    check_bits,
+    check_reached,
+    check_scheme,
+    precise_distortion,
+)
 from solvers.errors import SolverError
 from solvers.methods.precise import covers_rates
 from solvers.scheme import Scheme
@@ -164,7 +172,10 @@ def minimum_rate(
         raise SolverError(Status.UNSUPPORTED, "minimum_rate: the least total rate under CP")
     if objective == "sequential":
         return _frame_by_frame(source, targets, loss, method)
-    problem = Problem(source, 0.0, loss, weights=1.0)
+    problem = Problem(source, 0.0, loss, weights=1.0).simplest()
+    alone = FMD(np.inf) if np.isinf(problem.thresholds).all() else problem.perception
+    if isinstance(alone, FMD):
+        return _frames_alone(source, targets, loss, alone)
     try:
         return _least_total(problem, targets, _by_program(problem, targets))
     except SolverError:
@@ -213,6 +224,32 @@ def _least_total(problem: Problem, targets: Array, found: _Split) -> MinimumRate
         source=problem.source,
         allowed=targets,
         loss=problem.perception,
+    )
+
+
+def _frames_alone(
+    source: GaussMarkov, targets: Array, loss: Perception | None, alone: FMD
+) -> MinimumRate:
+    """Least rates where each frame is bound alone, in closed form.
+
+    D_t increases with m_t, and each term of the total rate falls with it. So every m_t is as large
+    as D_t and the prediction error allow.
+    """
+    levels = alone.thresholds(source.frames)
+    bits = scalar_rate(targets, levels, source.sigma, alone.metric)
+    rates = rate_for_distortion(source, source.variance * np.exp2(-2 * bits))
+    solution = solve(Problem(source, rates, loss))
+    check_reached("minimum_rate", solution.distortion, targets)
+    total = float(rates.sum())
+    return MinimumRate(
+        rates=rates,
+        total=total,
+        lower_bound=max(total - ROUNDING * (1 + total), 0.0),
+        distortion=solution.distortion,
+        perception=solution.perception,
+        source=source,
+        allowed=targets,
+        loss=loss,
     )
 
 

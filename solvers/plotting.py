@@ -2,7 +2,8 @@
 
 The colours are safe for colour-blind readers. Line style and marker differ too, for print in grey.
 :func:`panels` draws a whole figure: tables of :func:`solvers.curves.sweep_table`, one for each
-panel; :func:`measured` and :func:`bounds` lay points and curves of your own over one of them.
+panel; :func:`measured` and :func:`bounds` lay points and curves of your own over one of them, and
+:func:`legend` names all. The predictions of a clip are drawn by :mod:`solvers.clip_plots`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from rdp.operating_point import OperatingPoint
 from rdp.perception import CP, JD, perception
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -29,6 +31,11 @@ STYLES: dict[str, dict[str, Any]] = {
 
 # CP is drawn where it is asked for; it is not among the losses of every figure.
 CONDITIONAL: dict[str, Any] = {"color": "#E69F00", "linestyle": (0, (5, 1)), "marker": "P"}
+
+MOST_INSIDE = 5  # entries of a legend inside the axes
+
+# How the markers of the first, second, ... label are filled; None is white.
+FILLINGS = (None, "full", "left", "bottom", "right", "top")
 
 # Settings for the column of a paper; used in a context, never set globally.
 RC: dict[str, Any] = {
@@ -48,6 +55,8 @@ RC: dict[str, Any] = {
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 200,
+    "pdf.fonttype": 42,  # publishers refuse the bitmap fonts of type 3
+    "ps.fonttype": 42,
     "svg.hashsalt": "gauss-markov-rdp",
 }
 
@@ -282,8 +291,11 @@ def measured(
     swept: Any,
     against: str = "rate",
     root: bool = False,
+    labels: Sequence[str] = (),
 ) -> None:
-    """Draw operating points over curves, with the marker of their loss and their intervals.
+    """Draw operating points over curves, with their intervals.
+
+    Colour and marker are those of the loss; the filling of the marker says which label it is.
 
     Parameters
     ----------
@@ -299,6 +311,8 @@ def measured(
         Quantity of the x axis.
     root : bool
         Draw against the root of the mean.
+    labels : sequence of str
+        Labels that are first in the order of fillings, for panels that have one legend.
 
     Examples
     --------
@@ -320,15 +334,57 @@ def measured(
         low, high = (y, y) if ends is None else ends[frame - 1]
         row = (x**0.5 if root else x, y, max(y - low, 0.0), max(high - y, 0.0))
         series.setdefault((point.label, point.plf), []).append(row)
+    order = list(dict.fromkeys([*labels, *(label for label, _ in series)]))
     for (label, plf), rows in series.items():
         x, y, below, above = np.array(sorted(rows)).T
         style = line(plf, marker=True)
+        filled = FILLINGS[order.index(label) % len(FILLINGS)]
         ax.plot(
             x, y, linestyle="none", marker=style.get("marker", "v"), color=style["color"],
-            markerfacecolor="white", label=f"{label} ({loss_label(plf)})", zorder=4,
+            fillstyle=filled or "full", markerfacecolor=style["color"] if filled else "white",
+            markerfacecoloralt="white", label=f"{label} ({loss_label(plf)})", zorder=4,
         )  # fmt: skip
         if below.any() or above.any():
             ax.errorbar(x, y, [below, above], fmt="none", ecolor=style["color"], capsize=1.5)
+
+
+def legend(axes: Sequence[Axes], grow: bool = True) -> None:
+    """Draw one legend for all axes: inside, or below them if it would cover what is drawn.
+
+    Parameters
+    ----------
+    axes : sequence of matplotlib Axes
+        Axes of one figure, with constrained layout where the legend goes below.
+    grow : bool
+        Make the figure as much higher as a legend below it takes.
+
+    Examples
+    --------
+    >>> ax = new_figure().subplots()
+    >>> for number in range(8):
+    ...     _ = ax.plot([0, 1], [number, 0], label=f"curve {number}")
+    >>> legend([ax])
+    >>> len(ax.figure.legends[0].texts), ax.get_legend()
+    (8, None)
+    """
+    entries: dict[str, Artist] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if len(entries) <= MOST_INSIDE:
+        max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1])).legend()
+        return
+    import matplotlib as mpl
+
+    figure = axes[0].get_figure(root=True)
+    assert figure is not None
+    width, height = figure.get_size_inches()
+    row = 1.5 * float(mpl.rcParams["font.size"]) / 72
+    columns = max(1, int(width / (18 * row)) + 1)
+    if grow:
+        figure.set_size_inches(width, height + row * (-(-len(entries) // columns)))
+    handles, labels = list(entries.values()), list(entries)
+    figure.legend(handles=handles, labels=labels, loc="outside lower center", ncols=columns)
 
 
 def bounds(ax: Axes, table: Any, root: bool = False) -> None:
@@ -366,75 +422,3 @@ def bounds(ax: Axes, table: Any, root: bool = False) -> None:
             part.x**0.5 if root else part.x, part.distortion, color="black", linewidth=0.8,
             linestyle=dashes[index % len(dashes)], label=str(label),
         )  # fmt: skip
-
-
-def predicted_rates(table: Any, ax: Axes | None = None) -> Axes:
-    """Draw predicted PSNR, of the mean error over the frames, against bits per pixel.
-
-    Thin curves are those of the encoder designed for mean squared error, the only one of PLF-JD(w).
-
-    Parameters
-    ----------
-    table, ax
-        As in :func:`predicted_frames`.
-    """
-    from solvers.prediction import decibels
-
-    mean = table.groupby(["encoder", "plf", "bits_per_pixel"], sort=False).mse.mean().reset_index()
-    mean["psnr_db"] = decibels(mean.mse, table.attrs["peak"])
-    ax = curves(mean[mean.encoder == "optimal"], "bits_per_pixel", "psnr_db", ax)
-    for plf, curve in mean[mean.encoder == "mmse"].groupby("plf", sort=False):
-        if plf != "MMSE":
-            thin = line(str(plf)) | {"linewidth": 0.6}
-            if plf in STYLES:
-                thin["label"] = "_nolegend_"
-            ax.plot(curve.bits_per_pixel, curve.psnr_db, **thin)
-    ax.set(xscale="log", xlabel="rate (bits per pixel)", ylabel="PSNR (dB)")
-    ax.xaxis.set_major_formatter("{x:g}")
-    return ax
-
-
-def predicted_frames(table: Any, ax: Axes | None = None) -> Axes:
-    """Draw predicted PSNR of each frame at the middle one of the rates.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Table of :meth:`solvers.prediction.Prediction.to_dataframe`.
-    ax : matplotlib Axes or None
-        Axes to draw on; None makes a figure.
-
-    Returns
-    -------
-    matplotlib Axes
-    """
-    rates = sorted(set(table.bits_per_pixel))
-    rate = rates[len(rates) // 2]
-    chosen = table[(table.bits_per_pixel == rate) & (table.encoder == "optimal")]
-    ax = curves(chosen, "frame", "psnr_db", ax)
-    ax.set(xlabel="frame", ylabel="PSNR (dB)", title=f"{rate:.3g} bits per pixel")
-    return ax
-
-
-def predicted_losses(table: Any, ax: Axes | None = None) -> Axes:
-    """Draw what each perception loss costs: dB below MMSE, against bits per pixel.
-
-    Thin curves are those of the encoder designed for mean squared error.
-
-    Parameters
-    ----------
-    table, ax
-        As in :func:`predicted_frames`.
-    """
-    mean = table.groupby(["encoder", "plf", "bits_per_pixel"], sort=False).mse.mean()
-    mean = mean.reset_index()
-    best = mean[(mean.encoder == "optimal") & (mean.plf == "MMSE")].set_index("bits_per_pixel").mse
-    mean["below"] = 10 * np.log10(mean.mse / best.loc[mean.bits_per_pixel].to_numpy())
-    lossy = mean[mean.plf != "MMSE"]
-    ax = curves(lossy[lossy.encoder == "optimal"], "bits_per_pixel", "below", ax)
-    for plf, curve in lossy[lossy.encoder == "mmse"].groupby("plf", sort=False):
-        thin = line(str(plf)) | {"linewidth": 0.6, "label": "_nolegend_"}
-        ax.plot(curve.bits_per_pixel, curve.below, **thin)
-    ax.set(xscale="log", xlabel="rate (bits per pixel)", ylabel="dB below MMSE")
-    ax.xaxis.set_major_formatter("{x:g}")
-    return ax

@@ -342,7 +342,7 @@ def _higher_order(
     if found.method == "bounds":
         near = _long_sequence(source, bits, levels, found)
         if encoder == "optimal":  # the bound is that of all encoders
-            variance = float(source.covariance(1)[0, 0])
+            variance = float(steady_losses.settled(source).covariance(1)[0, 0])
             gap = float(near.distortion.mean()) - float(found.lower_bound or 0.0)
             near = near._replace(lower_bound=found.lower_bound, error=gap / variance)
         found = near
@@ -367,6 +367,7 @@ def _long_sequence(
     """End of a long sequence under PLF-SA above 0; what was found where it does not settle."""
     from solvers.methods.linear_sequential import decode_in_turn
 
+    source = steady_losses.settled(source)  # that of the measurement that was found
     period, variance = len(bits), float(source.covariance(1)[0, 0])
     periods = _periods(period, found.contraction, _HORIZON)
     if found.contraction**periods > _SLOW:

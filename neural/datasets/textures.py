@@ -1,31 +1,22 @@
-r"""Textures: clips of a vector Gauss-Markov source, whose curves are known exactly.
+"""Textures: clips of a vector Gauss-Markov source, whose curves are known exactly.
 
-The 4096 modes of the orthonormal DCT of 64 x 64 pixels are independent. Mode (u, v) has the
-frequency :math:`f = \max(1, \sqrt{u^2 + v^2})` and is a stationary Gauss-Markov process:
-
-.. math:: x_t = \rho x_{t-1} + w_t, \qquad
-          \sigma \propto f^{-\text{exponent}}, \qquad \rho = e^{-f / \text{decay}}.
-
-So the amplitudes fall as 1/f, as in pictures of nature, and fine structure changes faster than
-coarse structure. Pixels have mean 1/2 and standard deviation ``deviation`` on average. They are not
-clipped, so that the distribution is exactly Gaussian: with the deviation 0.1 about one pixel in
-80,000 is outside [0, 1].
+Pixels have mean 1/2 and standard deviation ``deviation`` on average. They are not clipped, so that
+the distribution is exactly Gaussian: with the deviation 0.1 about one pixel in 80,000 is outside
+[0, 1]. The source is that of `neural.datasets.texture_source`.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import torch
 
 from neural.datasets.clips import Clips, ClipSource
+from neural.datasets.texture_source import FIELD, spectrum, texture_model
 from rdp.source import GaussMarkov
 
 Array = np.ndarray
 Tensor = torch.Tensor
 
-FIELD = 64
 MEAN = 0.5
 
 
@@ -67,17 +58,8 @@ class Textures(ClipSource):
     ) -> None:
         if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
             raise ValueError(f"frames: expected an integer of at least 1, got {frames!r}")
-        for name, value in (("deviation", deviation), ("decay", decay)):
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name}: expected a positive number, got {value!r}")
-        if not 0 <= exponent < math.inf:
-            raise ValueError(f"exponent: expected a number of at least 0, got {exponent!r}")
         self.frames, self.device = frames, torch.device(device)
-        row = np.arange(FIELD)
-        frequency = np.maximum(1.0, np.hypot(row[:, None], row))
-        amplitude = frequency**-exponent
-        self.sigma: Array = deviation * FIELD * amplitude / np.sqrt((amplitude**2).sum())
-        self.rho: Array = np.exp(-frequency / decay)
+        self.sigma, self.rho = spectrum(deviation, exponent, decay)
         innovation = np.sqrt(1 - self.rho**2)
         self._sigma, self._rho, self._innovation, self._waves = (
             torch.from_numpy(value).float().to(self.device)
@@ -95,12 +77,8 @@ class Textures(ClipSource):
         return Clips(MEAN + self._waves.T @ scaled @ self._waves)
 
     def model(self) -> GaussMarkov:
-        """Return the exact source: 4096 modes, row by row.
-
-        Its units are such that the variances of the modes add up to the variance of a pixel, and
-        the distortions of the modes to the mean squared error of a pixel.
-        """
-        return GaussMarkov.stationary(self.rho.ravel(), self.frames, self.sigma.ravel() / FIELD)
+        """Return the exact source, of one mode for each frequency."""
+        return texture_model(self.sigma, self.rho, self.frames)
 
 
 def _waves() -> Array:

@@ -244,7 +244,7 @@ def _plot(
     sigma: str,
 ) -> None:
     """Draw the distortion of one frame against the rates or the levels, and print a caption."""
-    from solvers.plotting import PLACES, panels, rows_and_columns, settings
+    from solvers.plotting import PLACES, legend, panels, rows_and_columns, settings
 
     settings(style)  # refuses an unknown one
     frames = drawn[0].source.frames
@@ -258,7 +258,11 @@ def _plot(
         xlabel = rf"$W_2$ threshold of {which}" if root else rf"$W_2^2$ threshold of {which}"
     unit = " / variance" if sigma == "1" else ""
     titles = [_title(panel, name, sigma, mathematics=True) for panel in drawn]
-    shared = len(drawn) == 1
+    points = [
+        laid.belonging(panel.templates[0], mask, name)
+        for panel, mask in zip(drawn, masks, strict=True)
+    ]
+    laid.say_left_out(points, name)
 
     def draw(figure: Any) -> None:
         named = [(title.replace(", R", "\nR", 1), panel.table)
@@ -266,9 +270,9 @@ def _plot(
         axes = panels(
             named, figure, f"distortion_{frame}", xlabel, rf"$D_{{{frame}}}${unit}", root, log
         )
-        for ax, panel, mask in zip(axes, drawn, masks, strict=True):
-            laid.draw(ax, panel.templates[0], mask, frame, name, root, shared)
-        max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1])).legend()
+        for ax, own, mask in zip(axes, points, masks, strict=True):
+            laid.draw(ax, own, mask, frame, name, root)
+        legend(axes, grow=inches is None)
 
     width, height = PLACES[style][1]
     down, across = rows_and_columns(len(drawn))

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 from typer.core import TyperGroup
 
+from rdp._busy import never_silent
 from rdp._check import one_line
 from solvers.errors import SolverError
 
@@ -23,8 +24,9 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that `ctx`, the parsed command line, names."""
         try:
-            found = super().invoke(ctx)
-            sys.stdout.flush()
+            with never_silent("rdp"):
+                found = super().invoke(ctx)
+                sys.stdout.flush()
             return found
         except BrokenPipeError:  # as in `rdp sweep --csv - | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

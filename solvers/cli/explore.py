@@ -22,12 +22,14 @@ def explore(
 
     It needs the extra explore: pip install '.\[explore]'
     """
+    from rdp._busy import rest
     from solvers.explore.app import Server
     from solvers.methods.waiting import compiling_beside
 
     server = Server(host, port)
     with compiling_beside():
         typer.echo(f"{server.url} (Ctrl-C stops it)", err=True)
+        rest()
         if browser:
             import webbrowser
 

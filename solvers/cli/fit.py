@@ -284,7 +284,7 @@ def _predicted(prediction: Prediction) -> None:
 
 
 def _draw(figure: Any, found: ClipFit, prediction: Prediction) -> None:
-    from solvers.plotting import predicted_frames, predicted_losses, predicted_rates
+    from solvers.clip_plots import predicted_frames, predicted_losses, predicted_rates
 
     table = prediction.to_dataframe()
     left, middle, right = figure.subplots(1, 3)

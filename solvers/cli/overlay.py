@@ -65,41 +65,43 @@ class Overlay(NamedTuple):
                 raise ValueError(f"{bounds}: expected a CSV file, got {error}") from error
         return cls(points, table)
 
-    def draw(
-        self,
-        ax: Any,
-        problem: Problem,
-        mask: Array,
-        frame: int,
-        name: str,
-        root: bool,
-        alone: bool,
-    ) -> None:
-        """Draw over one panel what belongs to it; say on stderr what is left out.
+    def belonging(self, problem: Problem, mask: Array, name: str) -> list[OperatingPoint]:
+        """Return the points that belong to the panel of a problem.
 
         A point belongs to a panel if its source, where it names one, and its rates at the frames
         that the x axis leaves alone are those of the panel.
         """
-        from solvers.plotting import bounds, measured
-
-        against = "rate" if name == "rates" else "perception"
         fixed = ~mask if name == "rates" else np.ones_like(mask)
-        kept = [
+        return [
             point
             for point in self.points
             if point.frames == len(mask)
             and _same(point.source, problem.source)
             and np.allclose(point.rate[fixed], problem.rates[fixed], rtol=0, atol=NEAR)
-            and (against == "rate" or point.perception is not None)
+            and (name == "rates" or point.perception is not None)
         ]
-        if self.points and alone and len(kept) < len(self.points):
+
+    def say_left_out(self, drawn: Sequence[Sequence[OperatingPoint]], name: str) -> None:
+        """Say on stderr how many points no panel has."""
+        kept = {id(point) for points in drawn for point in points}
+        if len(kept) < len(self.points):
             typer.echo(
                 f"points: {len(self.points) - len(kept)} of {len(self.points)} are not drawn: they "
                 f"have another source, other rates at the frames without x"
-                f"{'' if against == 'rate' else ', no perception loss'} or other frames",
+                f"{'' if name == 'rates' else ', no perception loss'} or other frames",
                 err=True,
             )
-        measured(ax, kept, frame, mask, against, root)
+
+    def draw(
+        self, ax: Any, points: Sequence[OperatingPoint], mask: Array, frame: int, name: str,
+        root: bool,
+    ) -> None:  # fmt: skip
+        """Draw points, and the curves, over one panel."""
+        from solvers.plotting import bounds, measured
+
+        against = "rate" if name == "rates" else "perception"
+        labels = list(dict.fromkeys(point.label for point in self.points))
+        measured(ax, points, frame, mask, against, root, labels)
         if self.bounds is not None:
             bounds(ax, self.bounds, root)
 

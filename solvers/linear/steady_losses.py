@@ -104,7 +104,7 @@ def steady_losses(
         JD at P > 0 with a window, rates or thresholds that change; the encoder "optimal" for rates
         that change; poles too near the circle.
     """
-    seen = source.observable() if isinstance(source, StateSpace) else source
+    seen = settled(source)
     loss = None if np.isinf(levels).all() else perception
     if _near(loss, levels):
         _check_near(loss, rates, levels)
@@ -123,6 +123,27 @@ def steady_losses(
     mean = float(best.distortion.mean())
     lowest = min(float(_explicit(FMD(levels), levels, variance, least).mean()), mean)
     return best._replace(error=(mean - lowest) / variance, lower_bound=lowest)
+
+
+@lru_cache(maxsize=32)
+def settled(source: LinearSource) -> LinearSource:
+    """Return a source in its long run: no state that no frame shows, and a stationary start.
+
+    Parameters
+    ----------
+    source : LinearSource
+        All poles that the frames show are inside the unit circle.
+
+    Examples
+    --------
+    >>> start = StateSpace([[0.5]], [[0.75]], [1.0], initial=[[0.0]])
+    >>> float(settled(start).covariance(frames=1)[0, 0])
+    1.0
+    """
+    if not isinstance(source, StateSpace):
+        return source
+    seen = source.observable()
+    return StateSpace(seen.transition, seen.noise, seen.output)
 
 
 def _near(loss: Perception | None, levels: Array) -> bool:
@@ -259,7 +280,8 @@ def _explicit(loss: Perception | None, levels: Array, variance: float, m: Array)
     metric = loss.metric if isinstance(loss, FMD) else "w2"
     sigma = np.sqrt(variance)
     # sigma - sd without cancellation at high rates
-    short = m / (sigma + np.sqrt(np.maximum(variance - m, 0.0)))
+    both = sigma + np.sqrt(np.maximum(variance - m, 0.0))
+    short = np.divide(m, both, out=np.zeros_like(m), where=both > 0)
     spare = sigma - smallest_sd(sigma, levels, metric)
     return np.asarray(m + np.maximum(short - spare, 0.0) ** 2)
 

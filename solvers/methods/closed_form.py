@@ -19,6 +19,7 @@ from rdp.measure import distance, losses
 from rdp.mmse import Backbone, estimate_factor, mmse_recursion
 from rdp.perception import FMD, JD
 from rdp.problem import Problem
+from rdp.source import GaussMarkov
 from rdp.windowed import windowed_scheme, zero_perception_windowed
 from solvers.scheme import Scheme
 
@@ -236,28 +237,45 @@ def _framewise_loss(problem: Problem, backbone: Backbone, levels: Array) -> Arra
     sigma, known = problem.source.sigma, np.sqrt(backbone.variance)
     least = formulas.smallest_sd(sigma, levels, _metric(problem))
     if _metric(problem) == "w2":
-        short = backbone.mmse / (sigma + known)  # sigma - known, without cancellation
-        return np.minimum(short, sigma - least) ** 2
+        return np.minimum(_short(problem.source, backbone), sigma - least) ** 2
     ratio = (np.maximum(least, known) / sigma) ** 2
     with np.errstate(divide="ignore"):  # a constant frame is infinitely far in KL
         return np.asarray(0.5 * (ratio - 1 - np.log(ratio)))
 
 
+def _short(source: GaussMarkov, backbone: Backbone) -> Array:
+    """What the deviation of the MMSE estimate is short of sigma (N, T), without cancellation."""
+    return backbone.mmse / (source.sigma + np.sqrt(backbone.variance))
+
+
 def _estimate_meets(problem: Problem, rates: Array, levels: Array) -> Array:
-    """Whether the MMSE estimate meets the thresholds of each point, (N,) bool array."""
+    """Whether the MMSE estimate meets the thresholds of each point, (N,) bool array.
+
+    The marginal loss of a frame is part of every other. It is quickly computed, and with all its
+    digits, where a difference of covariances is 0 by rounding: at threshold 0 it says no.
+    """
     source, loss = problem.source, problem.perception
+    assert loss is not None
     factor = estimate_factor(source, rates)
     cov = _squared(factor)
-    assert loss is not None
-    # the marginal loss of a frame is part of every other, and quickly computed
-    found = losses(source.sigma[None], source.covariance(), cov, cov, FMD())
-    met = np.asarray((found <= levels).all(axis=1))
+    short = _short(source, mmse_recursion(source, rates))
+    met: Array = np.all(short**2 <= _felt(problem, levels), axis=1)
     if isinstance(loss, JD) and loss.window is None:
         return _joint_loss_met(source.covariance(), cov, levels, met)
     near = cov[met]
     found = losses(source.sigma[None], source.covariance(), near, near, loss)
     met[met] = (found <= levels[met]).all(axis=1)
     return met
+
+
+def _felt(problem: Problem, levels: Array) -> Array:
+    """Least threshold (N, T) of the losses that the distribution of each frame is a part of."""
+    out = levels.copy()
+    if isinstance(problem.perception, JD):
+        for t in range(levels.shape[1]):
+            seen = slice(problem.first_seen(t), t)
+            out[:, seen] = np.minimum(out[:, seen], levels[:, t : t + 1])
+    return out
 
 
 def _joint_loss_met(covariance: Array, cov: Array, levels: Array, met: Array) -> Array:

@@ -1,20 +1,21 @@
 """`texture_overlay`: what it draws of theory, and measured points beside it."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-
 from figures import texture_overlay
 from figures.build import MissingResults
-from neural.datasets.textures import Textures
+from neural.datasets.texture_source import spectrum, texture_model
 from neural.evaluation.record import Distance, Record, to_provenance
 from rdp.operating_point import OperatingPoint
 from solvers.methods.waterfilling import waterfill
 
 
 def test_distance_of_the_best_mmse_decoder_mode_by_mode():
-    source = Textures(frames=2).model()
+    source = texture_model(*spectrum(), frames=2)
     rates = (16.0, 8.0)
     sigma = source.sigma[1].reshape(64, 64)
     kept = sigma**2 - waterfill(source, rates, "MMSE").mode_mmse[1].reshape(64, 64)
@@ -51,3 +52,22 @@ def test_without_results_nothing_is_drawn(monkeypatch):
     monkeypatch.setattr(texture_overlay, "RESULTS", ("nothing",))
     with pytest.raises(MissingResults, match="no results of codecs of textures"):
         texture_overlay.compute()
+
+
+def test_the_figures_of_codecs_need_no_torch():
+    """`make docs` draws them where torch is not installed."""
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name.partition('.')[0] == 'torch':\n"
+        "            raise ModuleNotFoundError(name, name='torch')\n"
+        "sys.meta_path.insert(0, Absent)\n"
+        "from importlib import import_module\n"
+        "for name in ('texture_overlay', 'codec_overlay', 'video_joint', 'video_samples'):\n"
+        "    module = import_module(f'figures.{name}')\n"
+        "    if hasattr(module, 'RATES'):\n"
+        "        module.RATES = module.RATES[:1]\n"
+        "    assert len(module.compute()), name\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

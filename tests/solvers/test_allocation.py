@@ -15,6 +15,7 @@ from rdp.closed_form import (
     zero_perception_self_adaptive,
 )
 from solvers import SolverError, allocate, minimum_rate, pareto, solve, universality
+from solvers._sdp.free_rates import least_total_rate
 from solvers.methods.waterfilling import waterfill
 from tests.strategies import sources
 
@@ -34,6 +35,34 @@ def test_least_rate_without_perception_loss_is_the_closed_form(source, shares):
         # a frame may spend more than it has to where that spares the next one as much
         assert found.total == pytest.approx(expected.sum(), abs=1e-6)
     np.testing.assert_allclose(found.rates, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [1e-15, 1e-30, 1e-300])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e12])
+def test_least_rate_of_frames_that_are_bound_alone_keeps_its_digits(scale, share):
+    """At any rate: the errors are as large as the distortions allow, frame after frame."""
+    source = GaussMarkov([scale, 2 * scale, scale], [0.9, 1.0])
+    if (share * source.variance < 1e-300).any():
+        share *= 1e6
+    targets = share * source.variance
+    expected = [
+        -0.5 * np.log2(share),
+        0.5 * np.log2((0.81 * share + 0.19) / share),
+        0.0,  # the frame before says all
+    ]
+    for loss in (None, FMD(0.0), FMD(np.inf), JD(np.inf), JD(0.0, window=1)):
+        found = minimum_rate(source, targets, loss)
+        np.testing.assert_allclose(found.rates, expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(found.distortion, targets, rtol=1e-12)
+        assert 0 <= found.gap <= 1e-9
+
+
+@pytest.mark.parametrize("loss", [None, FMD(0.0), FMD([0.3, 0.0, 0.01]), FMD(0.1, metric="kl")])
+def test_least_rate_of_frames_that_are_bound_alone_is_that_of_the_program(loss):
+    for targets in ([0.3, 0.25, 0.2], [0.9, 1e-3, 5.0], [2.5, 0.7, 1e-3]):
+        found = minimum_rate(SOURCE, targets, loss)
+        program = least_total_rate(Problem(SOURCE, 0.0, loss, weights=1.0), np.array(targets))
+        assert program.lower_bound - 1e-9 <= found.total <= program.rates.sum() + 1e-9
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)

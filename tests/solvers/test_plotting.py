@@ -1,12 +1,16 @@
 """Plots have the numbers of their table, in the style of each loss."""
 
+import io
+
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 
-from rdp import GaussMarkov
+from rdp import GaussMarkov, OperatingPoint
 from rdp.perception import LOSSES
-from solvers.plotting import STYLES, curves, predicted_frames, predicted_losses, predicted_rates
+from solvers.clip_plots import predicted_frames, predicted_losses, predicted_rates
+from solvers.plotting import FILLINGS, STYLES, curves, legend, measured, new_figure, settings
 from solvers.prediction import predict
 
 
@@ -30,6 +34,55 @@ def test_curves_hold_the_table_and_take_axes():
     np.testing.assert_array_equal(adaptive.get_ydata(), [5, 4])
     assert joint.get_label() == "PLF-JD"
     assert joint.get_color() == STYLES["JD"]["color"]
+
+
+def test_codecs_of_one_loss_differ_in_the_filling_of_their_markers():
+    points = [
+        OperatingPoint(label, plf, rate=[1], distortion=[0.5])
+        for label in ("a", "b")
+        for plf in ("FMD", "JD")
+    ]
+    ax, other = new_figure().subplots(1, 2)
+    measured(ax, points, 1, [True])
+    looks = [(drawn.get_color(), drawn.get_fillstyle(), drawn.get_markerfacecolor())
+             for drawn in ax.lines]  # fmt: skip
+    assert len(set(looks)) == 4
+    measured(other, points[2:], 1, [True], labels=["a", "b"])  # as in the panel beside it
+    assert [drawn.get_markerfacecolor() for drawn in other.lines] == [look[2] for look in looks[2:]]
+    assert len(set(FILLINGS)) == len(FILLINGS)
+
+
+@pytest.mark.parametrize("count", [5, 6])
+def test_a_long_legend_is_below_the_axes_and_covers_nothing(count):
+    with mpl.rc_context(settings()):
+        figure = new_figure(3.5, 2.6)
+        axes = figure.subplots(1, 2)
+        for number in range(count):
+            axes[number % 2].plot([0, 1], [0, number], label=f"a long label of codec {number}")
+        legend(axes)
+        figure.draw_without_rendering()
+    if count == 5:
+        assert axes[0].get_legend() is not None
+        assert figure.get_figheight() == 2.6
+        return
+    [below] = figure.legends
+    assert len(below.get_texts()) == count
+    box = below.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
+    for ax in axes:
+        assert ax.get_tightbbox().y0 >= box.y1 - 1
+        assert ax.get_window_extent().height > 1.5 * figure.dpi
+
+
+def test_a_pdf_has_no_bitmap_fonts():
+    with mpl.rc_context(settings()):
+        figure = new_figure()
+        figure.subplots().set_title("text")
+        file = io.BytesIO()
+        figure.savefig(file, format="pdf")
+    assert b"/Type3" not in file.getvalue()
+    assert b"/CIDFontType2" in file.getvalue() or b"/TrueType" in file.getvalue()
 
 
 def test_predicted_rates_are_those_of_the_prediction(prediction):

@@ -174,6 +174,17 @@ def test_points_and_bounds_lie_over_the_curves(tmp_path, points, axes):
     assert "elsewhere (PLF-JD)" not in lines
 
 
+def test_points_that_no_panel_has_are_counted(tmp_path, points, axes):
+    result = run(
+        *("curve", "--rates", "0.25,x,x", "--rho", "0.5", "--rho", "0.9", "--plf", "JD"),
+        *("--points", points, "--points", "3", "--plot", tmp_path / "fig.png"),
+    )
+    assert "points: 1 of 3 are not drawn" in result.stderr
+    other, own = ([drawn.get_label() for drawn in ax.lines] for ax in axes)
+    assert "mine (PLF-JD)" not in other
+    assert "mine (PLF-JD)" in own
+
+
 def test_several_sources_and_rates_make_panels(tmp_path, axes):
     arguments = ["curve", "--rho", "0.5", "--rho", "0.9", "--rates", "x,x", "--rates", "1,x"]
     path = tmp_path / "fig.svg"

@@ -128,6 +128,27 @@ def test_the_better_of_two_encoders_where_no_program_is_known(loss):
         assert found.error <= 1e-6  # the threshold does not bind
 
 
+@pytest.mark.parametrize("encoder", ["mmse", "optimal"])
+@pytest.mark.parametrize("loss", [FMD(0.0), JD(0.0), JD(0.0, window=2), SA(0.005)], ids=repr)
+def test_the_start_and_what_no_frame_shows_do_not_matter(loss, encoder):
+    a, w, h, first = PAIR.realisation()
+    hidden = np.pad(first, (0, 1))
+    hidden[2, 2] = 1 / (1 - 0.4**2)
+    wide, noise = np.pad(a, (0, 1)), np.pad(w, (0, 1))
+    wide[2, 2], noise[2, 2] = 0.4, 1.0
+    same = steady_state(PAIR, 0.5, loss, encoder=encoder)
+    for source in (StateSpace(a, w, h, np.zeros((2, 2))), StateSpace(a, w, h, 30 * first),
+                   StateSpace(wide, noise, np.pad(h, ((0, 0), (0, 1))), hidden)):  # fmt: skip
+        found = steady_state(source, 0.5, loss, encoder=encoder)
+        assert_allclose(found.distortion, same.distortion, rtol=1e-8)
+        assert_allclose(found.error, same.error, atol=1e-9)
+        if not (loss is not None and np.any(loss.levels) and loss.name in ("SA", "JD")):
+            first_frames = found.approach(2)  # from the start that the source has
+            assert np.isfinite(first_frames).all()
+            if not source.initial.any():
+                assert first_frames[0, 0] == 0.0
+
+
 def test_simulation_of_the_self_adaptive_limit():
     frames, n = 40, 20_000
     found = steady_state(OTHER, 0.5, SA(0.0))

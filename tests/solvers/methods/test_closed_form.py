@@ -162,3 +162,18 @@ def test_many_frames_meet_their_thresholds_as_each_frame_says():
         assert bool(form(problem)) == met
         if met:
             np.testing.assert_allclose(solve(problem).perception, each, rtol=1e-9)
+
+
+@pytest.mark.parametrize("rates", [[30, 30], [50, 4], [50, 50]])
+@pytest.mark.parametrize("rho", [1.0, -1.0])
+@pytest.mark.parametrize("levels", [[0, 0], [np.inf, 0]])
+def test_perfect_joint_realism_of_repeated_frames_holds_at_any_rate(rates, rho, levels):
+    """Both frames have the same reconstruction, so that the second is no better than the first.
+
+    In second moments the MMSE estimate differs from the source by rounding only.
+    """
+    source = GaussMarkov([1.0, 2.0], [rho])
+    solution = solve(Problem(source, rates, JD(levels)))
+    first = 2 * -np.expm1(0.5 * np.log1p(-(2.0 ** (-2 * rates[0]))))
+    np.testing.assert_allclose(solution.distortion, [first, 4 * first], rtol=1e-12)
+    assert solution.frame_bounds == pytest.approx([first, 4 * first], rel=1e-12)
