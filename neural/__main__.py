@@ -96,8 +96,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m neural")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
-        ("train", "train all stages and cells; continue where training was interrupted"),
-        ("status", "list which stages are done, under way or missing, and how long they took"),
+        ("train", "train all stages and cells; Ctrl-C keeps what was trained, and the same command "
+         "goes on from there"),
+        ("status", "list which stages are done, under way or missing, and how long they took; the "
+         "exit status is 1 until all are done"),
         ("evaluate", "measure the trained codecs and write operating points"),
         ("learning", "write a table of the progress that training still made when it ended"),
         ("export", "write a trained codec as one file; reading that file runs no code"),

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 SILENCE = 2.0  # seconds without output before the line comes
-ERASE = "\r\x1b[K"
 
 _resting = threading.Event()  # the command waits for its user, and has nothing more to say
 
@@ -54,7 +53,7 @@ def never_silent(name: str, silence: float = SILENCE) -> Iterator[None]:
 
 
 def _is_terminal(stream: Any) -> bool:
-    return stream is not None and not stream.closed and stream.isatty()
+    return hasattr(stream, "__dict__") and not stream.closed and bool(stream.isatty())
 
 
 class _Line:
@@ -63,7 +62,7 @@ class _Line:
     def __init__(self, name: str, silence: float) -> None:
         self.name, self.silence = name, silence
         self.began = self.last = time.monotonic()
-        self.told = False  # the line is on the screen
+        self.width = 0  # of the line on the screen
         self.free = True  # nothing else is on the line of the cursor
         self.lock = threading.RLock()  # again from a signal handler that writes
         self.write, self.flush = sys.stderr.write, sys.stderr.flush
@@ -86,14 +85,15 @@ class _Line:
             with self.lock:
                 now = time.monotonic()
                 if self.free and now - self.last >= self.silence:
-                    self.write(f"{ERASE}{self.name}: at work for {now - self.began:.0f} s")
+                    text = f"{self.name}: at work for {now - self.began:.0f} s"
+                    self.write(f"\r{text}")
                     self.flush()
-                    self.told = True
+                    self.width = len(text)
         with self.lock:
             self._erase()
 
     def _erase(self) -> None:
-        if self.told:
-            self.write(ERASE)
+        if self.width:
+            self.write("\r" + self.width * " " + "\r")  # as every terminal understands it
             self.flush()
-            self.told = False
+            self.width = 0
