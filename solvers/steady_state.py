@@ -51,8 +51,9 @@ class SteadyState:
         and rates that change) or "finite-horizon" (PLF-SA at P > 0). For sources of higher order
         "filter", "matrix-inequality" (PLF-JD), "spectrum" (PLF-JD at P > 0), "fixed-point"
         (PLF-SA), "finite-horizon" (PLF-JD(w), PLF-SA at P > 0) or "bounds" (PLF-SA at P > 0
-        where 64 frames do not settle; PLF-JD at P > 0 with a window, or with rates or thresholds
-        that change): the distortion of a scheme, whose bound may be far below.
+        where 64 frames do not settle; PLF-JD at P > 0 with a window, with rates or thresholds that
+        change, or with poles of modulus .9999): the distortion of a scheme, whose bound may be far
+        below.
     error : float
         Bound on the distance to the limit, relative to the variance: rounding for explicit values
         and fixed points, and what the last period changed, times what is left of it, for a finite

@@ -17,7 +17,8 @@ rule. PLF-SA at P = 0 is the sequential rule. Above it the value is that of a sc
 the past is kept and its deviation alone is smaller, which is within the threshold; the bound is
 PLF-FMD, whose constraint is a part of that of PLF-SA.
 
-**PLF-JD above 0 with a window, or at rates or thresholds that change**: a scheme too. With
+**PLF-JD above 0 with a window, at rates or thresholds that change, or with poles too near the circle
+for spectra**: a scheme too. With
 :math:`\hat X^0` of threshold 0, :math:`\hat X = (1 - \theta) \tilde X + \theta \hat X^0` has the
 distance :math:`(1 - \theta)^2 E(\tilde X - \hat X^0)^2` at most, and
 
@@ -194,7 +195,10 @@ def _with_measurement(
     if isinstance(loss, JD) and _near(loss, levels) and np.isfinite(rates).any():
         if loss.window is not None or not _constant(rates) or not _constant(levels):
             return _nearly(seen, rates, loss, levels, measurement)
-        answer = spectral_near(seen, float(rates[0]), float(levels[0]), measurement)
+        try:
+            answer = spectral_near(seen, float(rates[0]), float(levels[0]), measurement)
+        except SolverError:  # poles too near the circle
+            return _nearly(seen, rates, loss, levels, measurement)
         value, least = answer.distortion, answer.lower_bound
         _check_open(value - least, value, variance)
         same, left = np.full(len(rates), value), (value - least) / variance

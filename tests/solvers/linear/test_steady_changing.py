@@ -93,3 +93,16 @@ def test_a_window_at_a_constant_rate_shares_its_distance():
         assert found.lower_bound <= steady_state(PAIR, 0.5, FMD(0.002 / window)).mean * (1 + 1e-9)
     everything = steady_state(PAIR, 0.5, JD(1.0, window=2))
     assert_allclose(everything.mean, steady_state(PAIR, 0.5).mean, rtol=1e-9)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.1, 1.0])
+def test_poles_too_near_the_circle_for_spectra(angle):
+    poles = 0.9999 * np.exp([1j * angle, -1j * angle]) if angle else [0.9999, -0.9999]
+    source = AutoRegressive.from_poles(poles)
+    plain, exact = steady_state(source, 0.5), steady_state(source, 0.5, JD(0.0))
+    for level in (1e-7, 1e-5, 0.01):
+        found = steady_state(source, 0.5, JD(level))
+        assert found.method == "bounds"
+        assert plain.mean * (1 - 1e-9) <= found.lower_bound <= found.mean <= exact.mean
+    assert_allclose(found.mean, plain.mean, rtol=1e-9)  # more than perfect realism needs
+    assert_allclose(found.lower_bound, found.mean, rtol=1e-9)
