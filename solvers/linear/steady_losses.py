@@ -17,9 +17,9 @@ rule. PLF-SA at P = 0 is the sequential rule. Above it the value is that of a sc
 the past is kept and its deviation alone is smaller, which is within the threshold; the bound is
 PLF-FMD, whose constraint is a part of that of PLF-SA.
 
-**PLF-JD above 0 with a window, at rates or thresholds that change, or with poles too near the circle
-for spectra**: a scheme too. With
-:math:`\hat X^0` of threshold 0, :math:`\hat X = (1 - \theta) \tilde X + \theta \hat X^0` has the
+**PLF-JD above 0 with a window, at rates or thresholds that change, or with poles too near the
+circle for spectra**: a scheme too. With :math:`\hat X^0` of threshold 0,
+:math:`\hat X = (1 - \theta) \tilde X + \theta \hat X^0` has the
 distance :math:`(1 - \theta)^2 E(\tilde X - \hat X^0)^2` at most, and
 
 .. math:: D_t = m_t + \theta^2 (D^0_t - m_t) .
