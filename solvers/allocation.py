@@ -24,10 +24,13 @@ from rdp.solution import Solution, Status
 from rdp.source import GaussMarkov
 from solvers.acceptance import (
     ROUNDING,
+    SHARP,
     check_bits,
+    check_block,
     check_reached,
     check_scheme,
     precise_distortion,
+    within_budget,
 )
 from solvers.errors import SolverError
 from solvers.methods.precise import covers_rates
@@ -37,6 +40,7 @@ from solvers.solve import finish, solve
 Array = np.ndarray
 
 _MOST_BITS = 512.0  # per frame; beyond it a distortion is out of reach
+_MEAN_BITS = 128.0  # per frame of a split; beyond it squares of errors are no numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -400,22 +404,34 @@ def allocate(
     total = float(_check.positive("total_rate", total_rate, ndim=0))
     shares = 1.0 if weights is None else _check.array("weights", weights)
     problem = Problem(source, total / source.frames, perception, shares)
+    if total / source.frames > _MEAN_BITS:
+        reason = f"allocate: more than {_MEAN_BITS:.0f} bits a frame leave distortions next to 0"
+        raise SolverError(Status.UNSUPPORTED, reason)
+    best, failure = None, None
     try:
-        found = _best_split(problem, _by_program(problem, None))
-        if found.gap >= 0 or not covers_rates(problem):
-            return found
-    except SolverError:
-        if not covers_rates(problem):
-            raise
-    return _best_split(problem, _by_decimals(problem, None))
+        best = _best_split(problem, total, _by_program(problem, None))
+    except SolverError as error:
+        failure = error
+    if covers_rates(problem) and (best is None or not 0 <= best.gap <= SHARP * best.objective):
+        try:
+            exact = _best_split(problem, total, _by_decimals(problem, None))
+            return exact if best is None or abs(exact.gap) < abs(best.gap) else best
+        except SolverError as error:
+            failure = error
+    if best is None:
+        assert failure is not None
+        raise failure
+    return best
 
 
-def _best_split(problem: Problem, found: _Split) -> RateAllocation:
+def _best_split(problem: Problem, total: float, found: _Split) -> RateAllocation:
     """The answer of a method, checked."""
-    fixed = problem.with_(rates=found.rates)
+    rates = within_budget("allocate", found.rates, total)
+    fixed = problem.with_(rates=rates)
     solution = finish(fixed, found.scheme, "sdp")
+    bound = solution.lower_bound
     if solution.gap < 0 and not covers_rates(problem):  # thresholds are kept to some digits only
         solution = solve(fixed)
-        bound = min(found.lower_bound, solution.objective)
-        return RateAllocation(found.rates, solution.objective, bound, solution)
-    return RateAllocation(found.rates, solution.objective, solution.lower_bound, solution)
+        variance = float(fixed.frame_weights @ fixed.source.variance)
+        bound = check_block("allocate", {}, solution.objective, found.lower_bound, variance)
+    return RateAllocation(rates, solution.objective, bound, solution)

@@ -32,7 +32,7 @@ from rdp.solution import Status
 from rdp.state_space import StateSpace
 from solvers.errors import SolverError
 from solvers.linear.decoder import reconstruct
-from solvers.linear.joint_encoder import joint_encoder
+from solvers.linear.joint_encoder import JointEncoder, joint_encoder
 from solvers.linear.measurement import represent
 from solvers.linear.spectral_near import spectral_near
 from solvers.linear.steady_decoder import best_decoder, frame_errors, periodic_filter
@@ -116,8 +116,9 @@ def steady_losses(
     if encoder == "mmse" or bound is not None or not 0 < rates[0] < np.inf:
         return _with_measurement(seen, rates, loss, levels, plain, bound)
     # no program for this loss: the better of two encoders, and the bound of PLF-FMD for all
-    made = joint_encoder(seen, float(rates[0])).measurement
-    tried = [_with_measurement(seen, rates, loss, levels, c, None) for c in (plain, made)]
+    made = _joint_encoder(seen, float(rates[0]))
+    others = [] if made is None else [made.measurement]
+    tried = [_with_measurement(seen, rates, loss, levels, c, None) for c in (plain, *others)]
     best = min(tried, key=lambda one: float(one.distortion.mean()))
     least = np.full(len(rates), _plain_encoder(seen, float(rates[0])).lower_bound)
     mean = float(best.distortion.mean())
@@ -245,9 +246,15 @@ def _encoder(
                 "of higher order; take encoder 'mmse'",
             )
         if joint and 0 < rates[0] < np.inf:
-            made = joint_encoder(source, float(rates[0]))
-            return made.measurement, made.lower_bound
+            made = _joint_encoder(source, float(rates[0]))
+            if made is not None:
+                return made.measurement, made.lower_bound
     plain = _plain_encoder(source, float(rates.mean()))
+    if encoder == "optimal" and joint and 0 < rates[0] < np.inf:
+        # what keeps the motion keeps each frame, and at high rates costs no more
+        variance = float(source.covariance(1)[0, 0])
+        least = _explicit(FMD(0.0), np.zeros(1), variance, np.full(1, plain.lower_bound))
+        return plain.measurement, float(least[0])
     explicit = loss is None or not isinstance(loss, (JD, SA)) or _one_frame(loss)
     return plain.measurement, plain.lower_bound if constant and explicit else None
 
@@ -261,6 +268,15 @@ def _one_frame(loss: Perception) -> bool:
 def _plain_encoder(source: LinearSource, rate: float) -> SteadyEncoder:
     """Encoder of least mean squared error, found once for all losses of one (frozen) source."""
     return steady_encoder(source, rate)
+
+
+@lru_cache(maxsize=32)
+def _joint_encoder(source: LinearSource, rate: float) -> JointEncoder | None:
+    """Encoder made for PLF-JD; None where float64 does not resolve it, as at high rates."""
+    try:
+        return joint_encoder(source, rate)
+    except SolverError:
+        return None
 
 
 @lru_cache(maxsize=32)
