@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, that of the process if None; returns the exit status."""
     given = _parser().parse_args(arguments)
     try:
-        with never_silent(f"python -m neural {given.command}"):
+        with never_silent(f"python -m neural {given.command}", before=time.process_time()):
             return _run(given)
     except KeyboardInterrupt:
         again = list(sys.argv[1:] if arguments is None else arguments)
