@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, that of the process if None; returns the exit status."""
     given = _parser().parse_args(arguments)
     try:
-        with never_silent(f"python -m neural {given.command}"):
+        with never_silent(f"python -m neural {given.command}", before=time.process_time()):
             return _run(given)
     except KeyboardInterrupt:
         again = list(sys.argv[1:] if arguments is None else arguments)
@@ -57,7 +58,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(NEEDS_TORCH, file=sys.stderr)
     except (ValueError, OSError, BrokenProcessPool) as error:
         print(one_line(error), file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_lack_of_memory(error):
+            raise
+        print("not enough memory: take a smaller width, batch or number of clips", file=sys.stderr)
+        return 1
     return 2
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory is missing, as torch says it for each device."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    return "MemoryError" in names or "OutOfMemoryError" in names or "allocate memory" in str(error)
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -96,8 +108,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m neural")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
-        ("train", "train all stages and cells; continue where training was interrupted"),
-        ("status", "list which stages are done, under way or missing, and how long they took"),
+        ("train", "train all stages and cells; Ctrl-C keeps what was trained, and the same command "
+         "goes on from there"),
+        ("status", "list which stages are done, under way or missing, and how long they took; the "
+         "exit status is 1 until all are done"),
         ("evaluate", "measure the trained codecs and write operating points"),
         ("learning", "write a table of the progress that training still made when it ended"),
         ("export", "write a trained codec as one file; reading that file runs no code"),

@@ -125,13 +125,15 @@ def bures(cov_a: object, cov_b: object) -> Array:
     return np.maximum(_traces(a, b) - 2 * fidelity, 0.0)
 
 
-def bures_of_prefixes(cov_a: object, cov_b: object) -> Array:
+def bures_of_prefixes(cov_a: object, cov_b: object, apart: Array | None = None) -> Array:
     r"""Squared Wasserstein-2 distances of the first variable, of the first two, and so on.
 
     Parameters
     ----------
     cov_a, cov_b : (..., k, k) arrays
         Covariances, singular ones included; leading axes broadcast.
+    apart : (..., k) bool array, or None
+        Entries to compute; the others are known to be 0. None computes all.
 
     Returns
     -------
@@ -151,15 +153,22 @@ def bures_of_prefixes(cov_a: object, cov_b: object) -> Array:
     """
     a, b = _pair(cov_a, cov_b)
     a, b = np.broadcast_arrays(a, b)
+    wanted = np.ones(a.shape[:-1], bool) if apart is None else np.asarray(apart, dtype=bool)
+    out = np.zeros(a.shape[:-1])
+    if not wanted.any():
+        return out
     left, right = psd_cholesky(a), psd_cholesky(b)
     product = np.zeros_like(left)
-    fidelity = np.empty(left.shape[:-1])
+    own = np.diagonal(a, axis1=-2, axis2=-1) + np.diagonal(b, axis1=-2, axis2=-1)
+    traces = own.cumsum(axis=-1)
     for t in range(left.shape[-1]):
         product += left[..., t, :, None] * right[..., t, None, :]
-        seen = product[..., : t + 1, : t + 1]
-        fidelity[..., t] = np.linalg.svd(seen, compute_uv=False).sum(axis=-1)
-    own = np.diagonal(a, axis1=-2, axis2=-1) + np.diagonal(b, axis1=-2, axis2=-1)
-    return np.maximum(own.cumsum(axis=-1) - 2 * fidelity, 0.0)
+        chosen = wanted[..., t]
+        if chosen.any():
+            seen = product[chosen, : t + 1, : t + 1]
+            fidelity = np.linalg.svd(seen, compute_uv=False).sum(axis=-1)
+            out[chosen, t] = np.maximum(traces[chosen, t] - 2 * fidelity, 0.0)
+    return out
 
 
 def gelbrich(mean_a: object, cov_a: object, mean_b: object, cov_b: object) -> Array:

@@ -185,13 +185,15 @@ def distance(target: Array, reconstruction: Array) -> Array:
 
 def _all_prefixes(target: Array, reconstruction: Array) -> Array:
     """Loss PLF-JD of all frames (n, T), from one factor of each covariance."""
-    frames = target.shape[-1]
-    out = gaussian.bures_of_prefixes(target, reconstruction)
-    for t in range(frames):
-        seen = slice(t + 1)
-        apart = _apart(target[:, seen, seen], reconstruction[:, seen, seen])
-        out[~apart, t] = 0.0
-    return out
+    rounding = 8 * np.finfo(float).eps * _largest_of_prefixes(np.abs(target))
+    apart = _largest_of_prefixes(np.abs(target - reconstruction)) > rounding
+    return gaussian.bures_of_prefixes(target, reconstruction, apart)
+
+
+def _largest_of_prefixes(values: Array) -> Array:
+    """Largest entry of each leading block of (n, T, T) arrays, (n, T)."""
+    below = np.maximum.accumulate(np.maximum.accumulate(values, axis=1), axis=2)
+    return np.diagonal(below, axis1=1, axis2=2)
 
 
 def _apart(target: Array, reconstruction: Array) -> Array:

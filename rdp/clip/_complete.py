@@ -1,4 +1,4 @@
-"""Finds what FFmpeg does not report: files that end too early, and files that list other files.
+"""Finds what FFmpeg does not report: files that end too early.
 
 A container says in its own way where it ends. Each kind has its check:
 
@@ -7,32 +7,31 @@ A container says in its own way where it ends. Each kind has its check:
 | Matroska, WebM | the segment fits in the file, and frames last as long as the header says |
 | FLV | frames last as long as the header says |
 | AVI, WebP | the RIFF chunk fits in the file |
+| MP4, MOV | the boxes fit in the file |
+| ASF, SWF | the file is as long as its header says |
+| MXF | the footer is there |
 | GIF | the blocks end with a trailer |
 | PNG, APNG | the last chunk is IEND |
 | JPEG | an end marker follows the last scan |
 | MPEG-TS | the file is a whole number of packets |
 
-Streams that say nothing about their end can be cut unnoticed: raw H.264, MPEG-PS, and MPEG-TS
-between two packets. Counts of frames (AVI, MP4) are compared in `rdp.clip.read`.
+Streams that say nothing about their end can be cut unnoticed between two packets: raw H.264, HEVC,
+MPEG-2 and AV1, MPEG-PS, MPEG-TS, and NUT. Counts of frames (AVI, MP4) are compared in
+`rdp.clip.read`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_LISTS = (b"ffconcat", b"#extm3u", b"<?xml", b"<mpd", b"[playlist]", b"<smil", b"v=0")
 _HEAD = 4096
 _TAIL = 1 << 16
 _TS_PACKETS = ((188, 0), (192, 4), (204, 0))  # bytes of a packet, and before its mark
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_MXF_PARTITION = bytes.fromhex("060e2b34020501010d0102010102")
 _MOST = 64 << 20  # bytes of a GIF or JPEG file to search
-
-
-def names_other_files(path: Path) -> bool:
-    """Return whether a file is a playlist, or another list of files."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_LISTS)
 
 
 def is_cut(path: Path, kind: str) -> bool:
@@ -56,6 +55,8 @@ def is_cut(path: Path, kind: str) -> bool:
         return not _has_trailer(path.read_bytes())
     if head.startswith(b"\x89PNG"):
         return b"IEND" not in tail
+    if kind in _STATED:
+        return _STATED[kind](head, path) > size
     if head.startswith(b"\xff\xd8\xff") and size <= _MOST:
         content = path.read_bytes()
         return content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
@@ -90,6 +91,51 @@ def _segment_end(head: bytes) -> int:
     stated = int.from_bytes(head[at : at + width], "big") & ((1 << 7 * width) - 1)
     unknown = (1 << 7 * width) - 1
     return 0 if stated == unknown else at + width + stated
+
+
+def _last_box_end(head: bytes, path: Path) -> int:
+    """Place where the last of the outermost boxes of an MP4 file ends."""
+    at, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while at + 8 <= size:
+            file.seek(at)
+            box = file.read(16)
+            length = int.from_bytes(box[:4], "big")
+            if length == 1:
+                length = int.from_bytes(box[8:], "big")
+            if length < 8:
+                return size  # 0: the box lasts to the end
+            at += length
+    return at
+
+
+def _asf_end(head: bytes, path: Path) -> int:
+    """Length of an ASF file by its header; 0 where it was not known when the header was written."""
+    at = head.find(_ASF_PROPERTIES)
+    flags = int.from_bytes(head[at + 88 : at + 92], "little")
+    return 0 if at < 0 or flags & 1 else int.from_bytes(head[at + 40 : at + 48], "little")
+
+
+def _flash_end(head: bytes, path: Path) -> int:
+    """Length of an SWF file by its header. FFmpeg does not read packed ones from a file."""
+    return int.from_bytes(head[4:8], "little")
+
+
+def _mxf_footer(head: bytes, path: Path) -> int:
+    """Place after the key of the footer of an MXF file; 0 if the header does not name a place."""
+    at = head.find(_MXF_PARTITION)
+    length = head[at + 16]
+    values = at + 17 + (length & 127 if length & 128 else 0)
+    place = int.from_bytes(head[values + 24 : values + 32], "big")
+    return 0 if at < 0 or place == 0 else place + 16
+
+
+_STATED: dict[str, Callable[[bytes, Path], int]] = {
+    "mov,mp4,m4a,3gp,3g2,mj2": _last_box_end,
+    "asf": _asf_end,
+    "swf": _flash_end,
+    "mxf": _mxf_footer,
+}
 
 
 def _has_trailer(gif: bytes) -> bool:

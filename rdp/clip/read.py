@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rdp import _check
-from rdp.clip._complete import is_cut, lasts, names_other_files
+from rdp.clip._complete import is_cut, lasts
+from rdp.clip._one_file import OneFile, names_other_files
+from rdp.clip._png_text import MOST, file_unpacks_too_far, unpacks_too_far
 
 if TYPE_CHECKING:
     import os
@@ -35,6 +37,7 @@ PEAK = 255.0  # largest luma
 MAX_PIXELS = 1 << 26  # luma samples of one clip: 0.5 GiB as float64; 2 GiB to read or analyse
 
 IMAGES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+_TEXTS = f"texts and colour profiles of a picture unpack to more than {MOST >> 20} MiB"
 _DAMAGED = "not a video, or truncated or damaged"
 _RGB = np.array([0.299, 0.587, 0.114])
 _ROWS = 256  # of a picture that are converted at a time
@@ -295,10 +298,12 @@ def _opened(path: Path, kind: str | None = None) -> Iterator[Any]:
 
     if names_other_files(path):
         raise ClipError(path, "a list of other files, not a video")
+    if file_unpacks_too_far(path):
+        raise ClipError(path, _TEXTS)
     # From an open file: the name is no address and no pattern, and no other file can be opened.
     alone = {"protocol_whitelist": "none", "pattern_type": "none"}
     with (
-        path.open("rb") as file,
+        OneFile(path) as file,
         av.open(
             file,
             "r",
@@ -326,6 +331,8 @@ def _decoded(path: Path, kind: str | None = None) -> Iterator[Array]:
         period = 1 / (stream.average_rate or stream.guessed_rate or 25)
         packets, end, seconds = 0, 0, 0.0
         for packet in container.demux(stream):
+            if coder.name in ("png", "apng") and unpacks_too_far(bytes(packet)):
+                raise ClipError(path, _TEXTS)
             if packet.size:
                 packets, end = packets + 1, (packet.pos or 0) + packet.size
                 if packet.pts is not None:

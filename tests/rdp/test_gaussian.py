@@ -223,3 +223,6 @@ def test_distances_of_prefixes_are_those_of_the_leading_blocks(seed, size):
         block = (slice(None), slice(t + 1), slice(t + 1))
         expected = gaussian.bures(pairs[0][block], pairs[1][block])
         assert_allclose(found[:, t], expected, atol=1e-6 * np.trace(a + b))
+    chosen = rng.random((2, size)) < 0.5
+    only = gaussian.bures_of_prefixes(*pairs, chosen)
+    assert_allclose(only, np.where(chosen, found, 0.0), atol=0, rtol=1e-13)

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -50,6 +51,23 @@ def gif(side):
     return head + picture + picture + b";"
 
 
+def texts(kind, count=3):
+    """A small picture with texts, or colour profiles, of 64 MiB each."""
+    packed = kind + b"\0\0" + zlib.compress(bytes(64 << 20), 9)
+    small = png(16)
+    return small[:33] + count * chunk(kind, packed) + small[33:]
+
+
+def avi_of_texts(path):
+    """An AVI whose pictures have such texts: they follow the header of each packet."""
+    write_video(path, np.zeros((2, 16, 16), np.uint8), "png", "gray")
+    content, one = path.read_bytes(), texts(b"zTXt")
+    start = content.find(b"00dc") + 8
+    head = bytearray(content[:start])
+    head[start - 4 : start] = struct.pack("<I", len(one))
+    return bytes(head) + one + bytes(len(one) & 1) + content[content.find(b"00dc", start) :]
+
+
 def avi_of(side, path):
     """A small AVI of PNG pictures whose headers are then changed to a large size."""
     write_video(path, np.zeros((2, 16, 16), np.uint8), "png", "gray")
@@ -64,6 +82,10 @@ def png_head(side):
 
 
 BOMBS = {
+    "text.png": lambda path: texts(b"zTXt"),
+    "profile.png": lambda path: texts(b"iCCP"),
+    "text.apng": lambda path: texts(b"zTXt"),
+    "text.avi": avi_of_texts,
     "a.png": lambda path: png(16000),
     "grey.png": lambda path: png(30000, 0),
     "a.gif": lambda path: gif(32000),
@@ -157,6 +179,11 @@ KINDS = {
     "a.mp4": ("mpeg4", "yuv420p"),
     "a.flv": ("flv", "yuv420p"),
     "a.apng": ("apng", "gray"),
+    "a.asf": ("mpeg4", "yuv420p"),
+    "a.swf": ("mjpeg", "yuvj420p"),
+    "a.mxf": ("mpeg2video", "yuv420p"),
+    "a.ismv": ("mpeg4", "yuv420p"),
+    "a.mov": ("mjpeg", "yuvj420p"),
 }
 
 
@@ -185,7 +212,22 @@ def test_every_cut_is_noticed(tmp_path, pictures, name):  # noqa: F811
         frames = count_or_refused(path)
         if frames is not None:  # what is missing comes after the frames, such as an index
             assert frames == len(many)
-            assert name in ("a.mp4", "a.apng", "a.flv")
+            assert name in ("a.mp4", "a.mov", "a.apng", "a.flv", "a.mxf", "a.asf", "a.ismv")
+
+
+def test_bytes_that_look_like_texts_inside_one_another(tmp_path):
+    """They would be read again and again; a picture with an ordinary profile is read."""
+    nested = b"".join(
+        struct.pack(">I", 12 * (2000 - k)) + b"zTXt" + bytes(4) for k in range(2000)
+    )
+    small = png(16)
+    write = (tmp_path / "a.png").write_bytes
+    write(small[:33] + chunk(b"tEXt", b"a\0" + nested) + small[33:])
+    with pytest.raises(ClipError, match="unpack to more than 16 MiB"):
+        read_luma(tmp_path / "a.png")
+    write(small[:33] + chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1 << 20))) + small[33:])
+    with pytest.raises(ClipError, match="expected at least 2 frames, got 1"):
+        read_luma(tmp_path / "a.png")
 
 
 def test_a_file_without_stated_length_is_read(tmp_path, pictures):  # noqa: F811
@@ -212,6 +254,20 @@ def test_a_cut_jpeg_is_noticed(tmp_path, pictures):  # noqa: F811
             read_luma(folder)
     path.write_bytes(whole + b"some bytes of a camera")
     assert len(read_luma(folder)) == SIZE[0]
+
+
+def test_places_out_of_range_print_nothing(tmp_path, pictures, capfd):  # noqa: F811
+    """FFmpeg asks for a place before the file; PyAV would print the error of the system."""
+    path = write_video(tmp_path / "a.asf", pictures, *KINDS["a.asf"])
+    whole, printed = path.read_bytes(), 0
+    for place in (46, 301, 302, 472, 477, 478):
+        path.write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+        with path.open("rb") as file, suppress(OSError, ValueError), av.open(file) as container:
+            sum(1 for _ in container.decode(video=0))
+        printed += "Traceback" in capfd.readouterr().err
+        count_or_refused(path)
+        assert not capfd.readouterr().err
+    assert printed  # by PyAV, if it has the file itself
 
 
 # -- names ---------------------------------------------------------------------------------------

@@ -177,3 +177,18 @@ def test_perfect_joint_realism_of_repeated_frames_holds_at_any_rate(rates, rho, 
     first = 2 * -np.expm1(0.5 * np.log1p(-(2.0 ** (-2 * rates[0]))))
     np.testing.assert_allclose(solution.distortion, [first, 4 * first], rtol=1e-12)
     assert solution.frame_bounds == pytest.approx([first, 4 * first], rel=1e-12)
+
+
+def test_perfect_joint_realism_of_many_frames_decomposes_no_prefix(monkeypatch):
+    """Each prefix has the distribution of the source, as the difference of the matrices shows."""
+    seen = []
+    svd = np.linalg.svd
+    monkeypatch.setattr(np.linalg, "svd", lambda a, **how: seen.append(a.shape) or svd(a, **how))
+    solution = solve(Problem(GaussMarkov.stationary(0.9, frames=40), 1.0, JD(0)))
+    assert not seen
+    assert not solution.perception.any()
+    loss = JD([0.0] * 20 + [np.inf] * 20)
+    free = solve(Problem(GaussMarkov.stationary(0.9, frames=40), 1.0, loss))
+    assert {shape[-1] for shape in seen} == set(range(21, 41))
+    assert (free.perception[20:] > 0).all()
+    assert not free.perception[:20].any()
