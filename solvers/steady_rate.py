@@ -82,9 +82,9 @@ def steady_rate(
         with np.errstate(divide="ignore"):
             return float(-0.5 * np.log2(missing * (1 + k))) + 0.0  # no -0
     if isinstance(perception, CP) and level < allowed:  # m + (sqrt m - sqrt P)^2 = D
-        allowed = ((np.sqrt(level) + np.sqrt(2 * allowed - level)) / 2) ** 2
+        allowed = float((np.sqrt(level) + np.sqrt(2 * allowed - level)) / 2) ** 2
     if isinstance(perception, CP):
-        level = np.inf  # what is left is to reach m
+        level = np.asarray(np.inf)  # what is left is to reach m
     metric = perception.metric if isinstance(perception, FMD) else "w2"
     memoryless = float(scalar_rate(allowed, level, sigma, metric))
     # q / m - q = q (2^(2 R_1) - 1) for the rate R_1 of a single frame
