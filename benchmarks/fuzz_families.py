@@ -12,6 +12,7 @@ import json
 import math
 import struct
 import warnings
+import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from random import Random
@@ -91,9 +92,13 @@ class Clips(Family):
         "a.mp4": ("mpeg4", "yuv420p"),
         "a.apng": ("apng", "gray"),
         "a.y4m": ("rawvideo", "yuv420p"),
+        "a.asf": ("mpeg4", "yuv420p"),
+        "a.ismv": ("mpeg4", "yuv420p"),
+        "a.mxf": ("mpeg2video", "yuv420p"),
+        "a.swf": ("mjpeg", "yuvj420p"),
     }
     # In these the last bytes are no frames, so that a cut may leave all of them.
-    TAILS = ("a.mp4", "a.apng")
+    TAILS = ("a.mp4", "a.apng", "a.asf", "a.ismv", "a.mxf")
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -124,7 +129,18 @@ class Clips(Family):
     def changed(self, rng: Random) -> Any:
         """Return a file with changed bytes."""
         name = rng.choice(list(self.good))
+        if name == "a.apng" and rng.random() < 0.2:
+            return name, "texts", self._with_texts(rng)
         return name, *changed_bytes(rng, self.good[name])
+
+    def _with_texts(self, rng: Random) -> bytes:
+        """Return a picture whose texts or colour profiles are large, but packed."""
+        kind, count, mib = (rng.choice(of) for of in ((b"zTXt", b"iCCP"), (1, 3), (1, 64)))
+        data = b"a\0\0" + zlib.compress(bytes(mib << 20), 1)
+        check = zlib.crc32(kind + data).to_bytes(4, "big")
+        chunk = len(data).to_bytes(4, "big") + kind + data + check
+        head = 8 + 25  # signature and sizes
+        return self.good["a.apng"][:head] + count * chunk + self.good["a.apng"][head:]
 
     def read(self, given: Any) -> None:
         """Read a clip; what is accepted has luma in range, and a cut file all its frames."""

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, that of the process if None; returns the exit status."""
     given = _parser().parse_args(arguments)
     try:
-        with never_silent(f"python -m neural {given.command}"):
+        with never_silent(f"python -m neural {given.command}", before=time.process_time()):
             return _run(given)
     except KeyboardInterrupt:
         again = list(sys.argv[1:] if arguments is None else arguments)
@@ -57,7 +58,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(NEEDS_TORCH, file=sys.stderr)
     except (ValueError, OSError, BrokenProcessPool) as error:
         print(one_line(error), file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_lack_of_memory(error):
+            raise
+        print("not enough memory: take a smaller width, batch or number of clips", file=sys.stderr)
+        return 1
     return 2
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory is missing, as torch says it for each device."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    return "MemoryError" in names or "OutOfMemoryError" in names or "allocate memory" in str(error)
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
+
+LONGEST = 1 << 14  # bytes of a file
+DEEPEST = 32  # parts of a key: tomllib takes memory with the square of their number
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
@@ -17,8 +21,8 @@ def read_configuration(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        The file is not TOML, extends itself or a file of another folder, or its stages do not fit
-        together; the message names the field.
+        The file is longer than `LONGEST`, is not TOML, extends itself or a file of another folder,
+        or its stages do not fit together; the message names the field.
     KeyError
         The base has no stages.
     OSError
@@ -40,9 +44,9 @@ def read_configuration(path: Path) -> dict[str, Any]:
 def _read(path: Path, extended_by: list[str]) -> dict[str, Any]:
     """Read a file, extended by files of these names in the same folder."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(_text(path))
     except RecursionError:
-        raise ValueError(f"{path.name}: expected TOML, got values nested too deep") from None
+        raise ValueError("expected TOML, got values nested too deep") from None
     if "base" in content:
         name, names = content.pop("base"), [*extended_by, path.name]
         if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
@@ -57,6 +61,18 @@ def _read(path: Path, extended_by: list[str]) -> dict[str, Any]:
         if key in content:
             raise ValueError(f"{key}: expected only together with a base")
     return content
+
+
+def _text(path: Path) -> str:
+    """Text of a file that is short enough, and has keys that are."""
+    with path.open("rb") as file:
+        content = file.read(LONGEST + 1)
+    if len(content) > LONGEST:
+        raise ValueError(f"expected a TOML file of at most {LONGEST:,} bytes, got more")
+    text = content.decode("utf-8").replace("\r\n", "\n")
+    if any(part.count(".") > DEEPEST for part in re.split(r"[=,{}\[\]\n]", text)):
+        raise ValueError(f"expected TOML, got a key of more than {DEEPEST} parts")
+    return text
 
 
 def _up_to(stages: list[dict[str, Any]], last: str | None) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ all rates of the second. Cells that share a stage use the seed of the first of t
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,6 +39,7 @@ from rdp.operating_point import OperatingPoint, environment
 EVALUATORS: dict[str, Callable[..., Any]] = {"blocks": blocks.evaluate, "clips": clips.evaluate}
 EVALUATIONS: dict[str, type] = {"blocks": BlockEvaluation, "clips": ClipEvaluation}
 Array = np.ndarray
+MOST_BITS = 1 << 20  # of a frame
 LIBRARIES = ("numpy", "torch", "constriction")
 
 
@@ -85,6 +87,11 @@ class Experiment:
                 )
             if stage.start is not None:
                 self._check_start(stage, self.stage(stage.start))
+        for rates in self.cells:
+            if not all(0 < rate <= MOST_BITS or rate == math.inf for rate in rates):
+                raise ValueError(
+                    f"rates: expected bits from 0 to {MOST_BITS:,}, or inf, got {list(rates)}"
+                )
 
     def _check_start(self, stage: Stage, before: Stage) -> None:
         cells = range(len(self.cells))
@@ -105,6 +112,8 @@ class Experiment:
                 f"encoder: expected 'train' in stage {stage.name!r}, "
                 f"whose start {before.name!r} is of other rates"
             )
+        if self.stages.index(before) >= self.stages.index(stage):
+            raise ValueError(f"start: expected a stage before {stage.name!r}, got {before.name!r}")
 
     @classmethod
     def load(cls, path: Path | str, seed: int | None = None) -> Experiment:

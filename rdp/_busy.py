@@ -20,7 +20,7 @@ def rest() -> None:
 
 
 @contextmanager
-def never_silent(name: str, silence: float = SILENCE) -> Iterator[None]:
+def never_silent(name: str, silence: float = SILENCE, before: float = 0.0) -> Iterator[None]:
     """Say on the terminal of stderr how long a command is at work, whenever it is silent.
 
     The line is counted up in place, and erased by the next output. Progress bars count as output.
@@ -32,13 +32,15 @@ def never_silent(name: str, silence: float = SILENCE) -> Iterator[None]:
         The command.
     silence : float
         Seconds without output before the line comes.
+    before : float
+        Seconds of silence that have passed: those in which the program was loaded.
     """
     terminals = {id(stream): stream for stream in (sys.stderr, sys.stdout) if _is_terminal(stream)}
     if not _is_terminal(sys.stderr):
         yield
         return
     _resting.clear()
-    line = _Line(name, silence)
+    line = _Line(name, silence, before)
     for stream in terminals.values():
         vars(stream)["write"] = line.watched(stream.write)
     teller = threading.Thread(target=line.tell, daemon=True)
@@ -59,9 +61,9 @@ def _is_terminal(stream: Any) -> bool:
 class _Line:
     """The line, and what was written last."""
 
-    def __init__(self, name: str, silence: float) -> None:
+    def __init__(self, name: str, silence: float, before: float) -> None:
         self.name, self.silence = name, silence
-        self.began = self.last = time.monotonic()
+        self.began = self.last = time.monotonic() - before
         self.width = 0  # of the line on the screen
         self.free = True  # nothing else is on the line of the cursor
         self.lock = threading.RLock()  # again from a signal handler that writes

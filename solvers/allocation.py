@@ -33,6 +33,7 @@ from solvers.acceptance import (
     within_budget,
 )
 from solvers.errors import SolverError
+from solvers.methods.explicit_split import frames_alone, split_alone
 from solvers.methods.precise import covers_rates
 from solvers.scheme import Scheme
 from solvers.solve import finish, solve
@@ -176,10 +177,10 @@ def minimum_rate(
         raise SolverError(Status.UNSUPPORTED, "minimum_rate: the least total rate under CP")
     if objective == "sequential":
         return _frame_by_frame(source, targets, loss, method)
-    problem = Problem(source, 0.0, loss, weights=1.0).simplest()
-    alone = FMD(np.inf) if np.isinf(problem.thresholds).all() else problem.perception
-    if isinstance(alone, FMD):
-        return _frames_alone(source, targets, loss, alone)
+    problem = Problem(source, 0.0, loss, weights=1.0)
+    alone = frames_alone(problem)
+    if alone is not None:
+        return _least_alone(source, targets, loss, alone)
     try:
         return _least_total(problem, targets, _by_program(problem, targets))
     except SolverError:
@@ -231,7 +232,7 @@ def _least_total(problem: Problem, targets: Array, found: _Split) -> MinimumRate
     )
 
 
-def _frames_alone(
+def _least_alone(
     source: GaussMarkov, targets: Array, loss: Perception | None, alone: FMD
 ) -> MinimumRate:
     """Least rates where each frame is bound alone, in closed form.
@@ -242,18 +243,24 @@ def _frames_alone(
     levels = alone.thresholds(source.frames)
     bits = scalar_rate(targets, levels, source.sigma, alone.metric)
     rates = rate_for_distortion(source, source.variance * np.exp2(-2 * bits))
-    solution = solve(Problem(source, rates, loss))
-    check_reached("minimum_rate", solution.distortion, targets)
     total = float(rates.sum())
+    bound = max(total - ROUNDING * (1 + total), 0.0)
+    return _at_rates(Problem(source, rates, loss), targets, bound)
+
+
+def _at_rates(problem: Problem, targets: Array, bound: float, method: str = "auto") -> MinimumRate:
+    """The answer of known rates, checked."""
+    solution = solve(problem, method)
+    check_reached("minimum_rate", solution.distortion, targets)
     return MinimumRate(
-        rates=rates,
-        total=total,
-        lower_bound=max(total - ROUNDING * (1 + total), 0.0),
+        rates=problem.rates,
+        total=float(problem.rates.sum()),
+        lower_bound=bound,
         distortion=solution.distortion,
         perception=solution.perception,
-        source=source,
+        source=problem.source,
         allowed=targets,
-        loss=loss,
+        loss=problem.perception,
     )
 
 
@@ -285,18 +292,7 @@ def _frame_by_frame(
                 "before",
             )
         rates[t] = least
-    solution = solve(short.with_(rates=rates), method)
-    check_reached("minimum_rate", solution.distortion, targets)
-    return MinimumRate(
-        rates=rates,
-        total=float(rates.sum()),
-        lower_bound=float(rates.sum()),
-        distortion=solution.distortion,
-        perception=solution.perception,
-        source=source,
-        allowed=targets,
-        loss=loss,
-    )
+    return _at_rates(Problem(source, rates, loss), targets, float(rates.sum()), method)
 
 
 @dataclass(frozen=True)
@@ -407,6 +403,9 @@ def allocate(
     if total / source.frames > _MEAN_BITS:
         reason = f"allocate: more than {_MEAN_BITS:.0f} bits a frame leave distortions next to 0"
         raise SolverError(Status.UNSUPPORTED, reason)
+    alone = frames_alone(problem)
+    if alone is not None:
+        return _split_alone(problem, total, alone)
     best, failure = None, None
     try:
         best = _best_split(problem, total, _by_program(problem, None))
@@ -415,13 +414,24 @@ def allocate(
     if covers_rates(problem) and (best is None or not 0 <= best.gap <= SHARP * best.objective):
         try:
             exact = _best_split(problem, total, _by_decimals(problem, None))
-            return exact if best is None or abs(exact.gap) < abs(best.gap) else best
+            return exact if best is None or best.gap < 0 or exact.gap < best.gap else best
         except SolverError as error:
             failure = error
     if best is None:
         assert failure is not None
         raise failure
     return best
+
+
+def _split_alone(problem: Problem, total: float, alone: FMD) -> RateAllocation:
+    """The split where each frame is bound alone, explicit but for the price of a bit."""
+    source, weights = problem.source, problem.frame_weights
+    found = split_alone(source, total, weights, alone)
+    solution = solve(problem.with_(rates=within_budget("allocate", found.rates, total)))
+    rounded = found.lower_bound * (1 - ROUNDING)
+    variance = float(weights @ source.variance)
+    bound = check_block("allocate", {}, solution.objective, rounded, variance)
+    return RateAllocation(solution.rates, solution.objective, bound, solution)
 
 
 def _best_split(problem: Problem, total: float, found: _Split) -> RateAllocation:

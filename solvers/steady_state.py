@@ -51,7 +51,9 @@ class SteadyState:
         and rates that change) or "finite-horizon" (PLF-SA at P > 0). For sources of higher order
         "filter", "matrix-inequality" (PLF-JD), "spectrum" (PLF-JD at P > 0), "fixed-point"
         (PLF-SA), "finite-horizon" (PLF-JD(w), PLF-SA at P > 0) or "bounds" (PLF-SA at P > 0
-        where 64 frames do not settle).
+        where 64 frames do not settle; PLF-JD at P > 0 with a window, with rates or thresholds that
+        change, or with poles of modulus .9999): the distortion of a scheme, whose bound may be far
+        below.
     error : float
         Bound on the distance to the limit, relative to the variance: rounding for explicit values
         and fixed points, and what the last period changed, times what is left of it, for a finite
@@ -63,8 +65,9 @@ class SteadyState:
         With the method "coupling", no causal scheme has a smaller mean. For sources of higher order
         at a constant rate, a certified bound of the mean: of all
         encoders without a loss, under PLF-FMD and CP, and with the encoder "optimal"; of all
-        decoders of this encoder under PLF-JD with "mmse" (at any rates), and under PLF-SA at P > 0
-        by "bounds". None elsewhere.
+        decoders of this encoder under PLF-JD with "mmse" (at any rates), and by "bounds". At rates
+        that change with the encoder "optimal", of all encoders, those whose bits wait too. None
+        elsewhere.
     measurement : (n,) array or None
         For sources of higher order, the direction of the state that the encoder measures.
     """
@@ -183,10 +186,11 @@ def steady_state(
     encoder : {"mmse", "optimal"}
         Encoder of least mean squared error in the long run at the mean rate, or, for sources of
         higher order, the one made for PLF-JD at P = 0. For PLF-SA, JD(w) and JD at P > 0 "optimal"
-        is the better of both, with the bound of PLF-FMD. For sources of first order all are the
-        same. The
-        encoder "mmse" of a `Problem` is another one: it measures the frame itself, as its first
-        frames count first.
+        is the better of both, with the bound of PLF-FMD. At rates that change "optimal" is the best
+        of these two for the mean rate and the measurement of the frame itself, with the bound of
+        the constant rate. For sources of first order all are the same. The encoder
+        "mmse" of a `Problem` is another one: it measures the frame itself, as its first frames
+        count first.
 
     Returns
     -------
@@ -199,8 +203,8 @@ def steady_state(
     SolverError
         JD at P > 0 that binds, with rates that change and \|rho\| > .9992; with a window, levels of
         which some are 0 and others not; a horizon of 64 frames is too short for SA at P > 0. For
-        sources of higher order: JD at P > 0 with a window, or with rates or thresholds that change;
-        the encoder "optimal" for rates that change; poles too near the circle for float64.
+        sources of higher order: JD at P > 0 with thresholds of which some are inf; poles too near
+        the circle for float64.
 
     Notes
     -----
@@ -220,7 +224,8 @@ def steady_state(
     and CP at any P, SA and JD(w) at P = 0 have the decoder of the sequential objective. JD at P = 0
     is the decoder of least *mean* distortion, by a matrix inequality and its dual; a sequential
     decoder may lose to it. So is JD at P > 0, from spectra (:mod:`solvers.linear.spectral_near`).
-    SA at P > 0 is the end of 64 frames; where they do not settle, a scheme and a lower bound.
+    SA at P > 0 is the end of 64 frames; where they do not settle, a scheme and a lower bound. So is
+    JD at P > 0 with a window, or with rates or thresholds that change.
 
     Examples
     --------
@@ -322,7 +327,7 @@ def _higher_order(
     period = len(bits)
     levels = np.full(period, np.inf) if perception is None else period_levels(perception, period)
     found = steady_losses.steady_losses(source, bits, perception, levels, encoder)
-    if found.method == "bounds":
+    if found.method == "bounds" and isinstance(perception, SA):
         near = _long_sequence(source, bits, levels, found)
         if encoder == "optimal":  # the bound is that of all encoders
             variance = float(steady_losses.settled(source).covariance(1)[0, 0])

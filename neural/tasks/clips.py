@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,19 @@ from neural.datasets.kth import SPLITS, load_people
 from neural.datasets.moving_digits import MovingDigits, load_digits
 from neural.datasets.textures import Textures
 from neural.training.critic_networks import PictureCritic, SlopedPictureCritic
+from rdp import _check
 from rdp.source import GaussMarkov
 
 Tensor = torch.Tensor
 
-KINDS = ("digits", "people", "folder", "textures")
+KINDS: dict[str, Callable[..., ClipSource]] = {
+    "digits": MovingDigits,
+    "people": load_people,
+    "folder": load_crops,
+    "textures": Textures,
+}
+MOST_FRAMES = 1000
+_BUILT = {"digits", "split", "persons", "device"}  # arguments that are not options
 
 
 class ClipTask:
@@ -57,12 +67,20 @@ class ClipTask:
         critic: Mapping[str, Any],
     ) -> None:
         self.data, self.codec = dict(data), dict(codec)
-        if self.data.get("kind") not in KINDS:
+        if self.data.get("kind") not in list(KINDS):
             raise ValueError(f"kind: expected {', '.join(KINDS)}, got {self.data.get('kind')!r}")
+        reader = inspect.signature(KINDS[self.data["kind"]]).parameters
+        persons = SPLITS if self.data["kind"] == "people" else ()
+        _check_known("data", self.data, {"kind", "folder", *reader, *persons} - _BUILT)
+        _check_known("codec", self.codec, inspect.signature(VideoShape).parameters)
+        _check_known("critic", critic, ("width", "explicit_slope"))
+        VideoShape((math.inf,), **self.codec)
         self.critic_width = int(critic.get("width", 64))
         self.critic = SlopedPictureCritic if critic.get("explicit_slope") else PictureCritic
         self.device = "cpu"
-        self.frames = int(self.data.setdefault("frames", 2))
+        self.frames = _check.count("frames", self.data.setdefault("frames", 2))
+        if self.frames > MOST_FRAMES:
+            raise ValueError(f"frames: expected at most {MOST_FRAMES}, got {self.frames}")
         self._sources: dict[tuple[str, str], ClipSource] = {}
 
     def to(self, device: str) -> None:
@@ -115,6 +133,12 @@ class ClipTask:
         """Return the exact source of the clips, as a vector source, where it is known."""
         source = self.source("heldout")
         return source.model() if isinstance(source, Textures) else None
+
+
+def _check_known(name: str, given: Mapping[str, Any], known: Collection[str]) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(f"{name}: expected some of {', '.join(sorted(known))}, got {unknown[0]!r}")
 
 
 def _expand(folder: str | None) -> Path | None:

@@ -11,6 +11,7 @@ from typing import Any
 from rdp import _check
 from rdp.perception import LOSSES
 
+MOST_SAMPLES = 1 << 20
 _NAME = re.compile(r"\w(?:[\w .+-]{0,98}[\w+-])?")
 
 
@@ -117,9 +118,9 @@ class Stage:
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision: expected float32 or bfloat16, got {self.precision!r}")
         for name in ("steps", "batch", "critic_steps"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}: expected at least 1, a whole number, got {value!r}")
+            _check.count(name, getattr(self, name))
+        if self.batch > MOST_SAMPLES:
+            raise ValueError(f"batch: expected at most {MOST_SAMPLES:,} samples, got {self.batch}")
         for name in ("lr", "critic_lr", "realism", "price_lr"):
             _check.finite(name, _check.nonnegative(name, getattr(self, name), ndim=0))
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:

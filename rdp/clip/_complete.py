@@ -1,4 +1,4 @@
-"""Finds what FFmpeg does not report: files that end too early, and files that list other files.
+"""Finds what FFmpeg does not report: files that end too early.
 
 A container says in its own way where it ends. Each kind has its check:
 
@@ -26,20 +26,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_LISTS = (b"ffconcat", b"#extm3u", b"<?xml", b"<mpd", b"[playlist]", b"<smil", b"v=0")
 _HEAD = 4096
 _TAIL = 1 << 16
 _TS_PACKETS = ((188, 0), (192, 4), (204, 0))  # bytes of a packet, and before its mark
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _MXF_PARTITION = bytes.fromhex("060e2b34020501010d0102010102")
 _MOST = 64 << 20  # bytes of a GIF or JPEG file to search
-
-
-def names_other_files(path: Path) -> bool:
-    """Return whether a file is a playlist, or another list of files."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_LISTS)
 
 
 def is_cut(path: Path, kind: str) -> bool:

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rdp import _check
-from rdp.clip._complete import is_cut, lasts, names_other_files
+from rdp.clip._complete import is_cut, lasts
+from rdp.clip._one_file import OneFile, names_other_files
 from rdp.clip._png_text import MOST, file_unpacks_too_far, unpacks_too_far
 
 if TYPE_CHECKING:
@@ -302,7 +303,7 @@ def _opened(path: Path, kind: str | None = None) -> Iterator[Any]:
     # From an open file: the name is no address and no pattern, and no other file can be opened.
     alone = {"protocol_whitelist": "none", "pattern_type": "none"}
     with (
-        path.open("rb") as file,
+        OneFile(path) as file,
         av.open(
             file,
             "r",

@@ -286,7 +286,8 @@ def _predicted(prediction: Prediction) -> None:
     rows = []
     for i, rate in enumerate(prediction.bits_per_pixel):
         decibels = [f"{curve[i]:.2f}" for curve in psnr]
-        rows.append([f"{rate:.3g}", *decibels, *(f"{ratio[i] - 1:+.1%}" for ratio in penalty)])
+        above = [output.percent(ratio[i] - 1) for ratio in penalty]
+        rows.append([f"{rate:.3g}", *decibels, *above])
     names = losses + windowed
     heads = ["bits/pixel", *(f"{plf} dB" for plf in names), *(f"{plf} pen." for plf in losses[1:])]
     frames = prediction.rates.shape[1]

@@ -252,6 +252,7 @@ class Server:
         app = create_app((*LOOPBACK, name))
         from waitress import create_server, wasyncore
 
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each that waits
         self._socket = socket.create_server((address, port), family=family)
         self._connections: dict[int, Any] = {}
         self._server = create_server(

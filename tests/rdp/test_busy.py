@@ -45,6 +45,12 @@ def interrupted():
         raise KeyboardInterrupt
 
 
+def test_the_silence_before_counts():
+    with terminal() as screen, never_silent("rdp", silence=30, before=29.9):
+        time.sleep(1.5)
+    assert "rdp: at work for 30 s" in screen.getvalue()
+
+
 def test_the_line_is_erased_where_the_command_ends_without_a_word():
     with terminal() as screen:
         with pytest.raises(KeyboardInterrupt):
@@ -89,7 +95,7 @@ def test_the_programs_are_never_silent(program):
     """In a terminal, with a command that only sleeps."""
     code = (
         "import sys, time, rdp._busy as busy\n"
-        "busy.never_silent.__wrapped__.__defaults__ = (0.1,)\n"
+        "busy.never_silent.__wrapped__.__defaults__ = (0.1, 0.0)\n"
         f"sys.argv = ['it', *{['validate', 'x.json']!r}]\n"
         "import rdp.operating_point as points\n"
         "points.load_points = lambda path: time.sleep(0.6) or []\n"

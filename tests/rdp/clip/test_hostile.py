@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -253,6 +254,20 @@ def test_a_cut_jpeg_is_noticed(tmp_path, pictures):  # noqa: F811
             read_luma(folder)
     path.write_bytes(whole + b"some bytes of a camera")
     assert len(read_luma(folder)) == SIZE[0]
+
+
+def test_places_out_of_range_print_nothing(tmp_path, pictures, capfd):  # noqa: F811
+    """FFmpeg asks for a place before the file; PyAV would print the error of the system."""
+    path = write_video(tmp_path / "a.asf", pictures, *KINDS["a.asf"])
+    whole, printed = path.read_bytes(), 0
+    for place in (46, 301, 302, 472, 477, 478):
+        path.write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+        with path.open("rb") as file, suppress(OSError, ValueError), av.open(file) as container:
+            sum(1 for _ in container.decode(video=0))
+        printed += "Traceback" in capfd.readouterr().err
+        count_or_refused(path)
+        assert not capfd.readouterr().err
+    assert printed  # by PyAV, if it has the file itself
 
 
 # -- names ---------------------------------------------------------------------------------------
