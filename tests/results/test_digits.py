@@ -197,7 +197,7 @@ def test_after_a_lossless_frame_jd_costs_less_than_sa_and_its_own_encoder_change
     rows = _video.last_frame(_video.table("exact"))
     for _, here in rows.groupby("seed"):
         by_loss = here[here.series == _video.SHARED].set_index("plf").distortion
-        assert 0.87 < by_loss["JD"] / by_loss["SA"] < 0.93
+        assert 0.86 < by_loss["JD"] / by_loss["SA"] < 0.91
         own = here[here.series == _video.OWN].set_index("plf").distortion
         assert abs(own["JD"] / by_loss["JD"] - 1) < 0.01
 
