@@ -98,8 +98,8 @@ class LinearFrames:
     Raises
     ------
     ValueError
-        Vector frames, no number of frames. Whatever exists for sources of first order only, such as
-        `gain`, raises it too, and says so.
+        Vector frames, no number of frames, frames of variance 0. Whatever exists for sources of
+        first order only, such as `gain`, raises it too, and says so.
 
     Examples
     --------
@@ -121,6 +121,8 @@ class LinearFrames:
             )
         scalar(self.source)
         object.__setattr__(self, "frames", _check.count("frames", self.frames))
+        if not self.variance.any():
+            raise ValueError("source: expected frames that vary, got variance 0 in each of them")
 
     @property
     def modes(self) -> None:

@@ -27,7 +27,7 @@ def steady_rate(
         A stationary scalar source, |rho| < 1.
     distortion : float, >= 0
         D, squared units of the source; 0 needs an infinite rate.
-    perception : FMD, JD, SA, str or None
+    perception : FMD, JD, SA, CP, str or None
         The loss, with one threshold; a name is the loss at threshold 0. SA at P = 0; JD with a
         distance per frame, or of a window, as in :func:`solvers.steady_state`.
 
@@ -46,7 +46,8 @@ def steady_rate(
     Notes
     -----
     Derived in this project. For no loss, FMD and JD, m is the one of a single frame with this
-    distortion. For SA, with unit variance, :math:`R = -\tfrac12 \log_2 (1 - k^2)` and
+    distortion, for CP :math:`m = (\sqrt P + \sqrt{2D - P})^2 / 4` if :math:`P < D`, else D. For SA,
+    with unit variance, :math:`R = -\tfrac12 \log_2 (1 - k^2)` and
 
     .. math:: k = \frac{(2 - D)\, q}{q + \sqrt{q^2 + D (2 - D) \rho^2 q}} .
 
@@ -64,8 +65,6 @@ def steady_rate(
     perception = as_perception(perception)
     allowed = float(_check.nonnegative("distortion", distortion, ndim=0))
     level = np.inf if perception is None else np.asarray(perception.levels)
-    if isinstance(perception, CP):
-        raise SolverError(Status.UNSUPPORTED, "steady_rate: CP")
     if np.ndim(level):
         raise ValueError(f"levels: expected one threshold, got {level}")
     if abs(rho) == 1 or (isinstance(perception, SA) and 0 < float(level) < np.inf):
@@ -81,9 +80,13 @@ def steady_rate(
         # 1 - k = d (1 - rho^2 + rho^2 k^2) / (2 q), without cancellation
         missing = d * (new + (rho * k) ** 2) / (2 * new)
         with np.errstate(divide="ignore"):
-            return float(-0.5 * np.log2(missing * (1 + k)))
+            return float(-0.5 * np.log2(missing * (1 + k))) + 0.0  # no -0
+    if isinstance(perception, CP) and level < allowed:  # m + (sqrt m - sqrt P)^2 = D
+        allowed = float((np.sqrt(level) + np.sqrt(2 * allowed - level)) / 2) ** 2
+    if isinstance(perception, CP):
+        level = np.asarray(np.inf)  # what is left is to reach m
     metric = perception.metric if isinstance(perception, FMD) else "w2"
     memoryless = float(scalar_rate(allowed, level, sigma, metric))
     # q / m - q = q (2^(2 R_1) - 1) for the rate R_1 of a single frame
     with np.errstate(over="ignore"):
-        return float(0.5 * np.log1p(new * np.expm1(2 * np.log(2) * memoryless)) / np.log(2))
+        return float(0.5 * np.log1p(new * np.expm1(2 * np.log(2) * memoryless)) / np.log(2)) + 0.0

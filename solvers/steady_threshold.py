@@ -16,6 +16,7 @@ from solvers.linear.steady_decoder import best_decoder, periodic_filter
 Array = np.ndarray
 
 _WIDE = 1e-6  # gap relative to the mean above which the decoder of perfect realism is tried
+_LEAST = 1e-8  # threshold, relative to that decoder's excess, below which no bound is near
 
 
 def joint_above_zero(
@@ -62,11 +63,12 @@ def joint_above_zero(
         return formulas.framewise(source, bits, levels / (window or 1)), None
     if abs(rho) == 1 and bits.any():
         return formulas.mmse(source, bits), None
+    level, least = float(levels.mean()), 0.0
     if window is None:
-        level = float(levels.mean())
         if np.ptp(bits) == 0 or np.isinf(level):  # the frames share the distance
             return formulas.framewise(source, bits, level), None
-        found = steady_joint(source, bits, level)
+        least = _least(source, bits, level)
+        found = steady_joint(source, bits, max(level, least))
     elif not levels.all():
         what = "with a window and thresholds of which some are 0"
         raise SolverError(Status.UNSUPPORTED, f"steady_state: PLF-JD at P > 0 {what} is not known")
@@ -76,22 +78,35 @@ def joint_above_zero(
         return _free(source, bits, levels, window)
     distortion = found.distortion * sigma**2
     lower_bound = (found.lower_bound - found.change) * sigma**2
-    if window is None and distortion.mean() - lower_bound > _WIDE * distortion.mean():
-        perfect = _mixed(source, bits, float(levels.mean()))
-        if perfect.mean() < distortion.mean():
-            distortion = perfect
+    wide = distortion.mean() - lower_bound > _WIDE * distortion.mean()
+    if window is None and (wide or level < least):
+        mixed = _mixed(source, bits, level)
+        if level < least or mixed.mean() < distortion.mean():
+            distortion = mixed
     return distortion, lower_bound
+
+
+def _perfect_excess(source: GaussMarkov, bits: Array) -> Array:
+    """Excess over the MMSE of each frame of the best decoder of perfect joint realism."""
+    rho, sigma = formulas.parameters(source)
+    m, linear = formulas.mmse(source, bits), AutoRegressive(rho, sigma)
+    gains, _ = periodic_filter(linear, bits, np.ones(1))
+    return best_decoder(linear, gains, m).distortion - m
+
+
+def _least(source: GaussMarkov, bits: Array, level: float) -> float:
+    """Threshold whose bound serves all below it; 0 if this one is far above."""
+    if level > _LEAST * 4 * formulas.parameters(source)[1] ** 2:
+        return 0.0
+    return _LEAST * float(_perfect_excess(source, bits).mean())
 
 
 def _mixed(source: GaussMarkov, bits: Array, level: float) -> Array:
     """Distortion of the mixture of the estimate and the best decoder of perfect joint realism."""
-    rho, sigma = formulas.parameters(source)
-    m, linear = formulas.mmse(source, bits), AutoRegressive(rho, sigma)
-    gains, _ = periodic_filter(linear, bits, np.ones(1))
-    excess = best_decoder(linear, gains, m).distortion - m
+    excess = _perfect_excess(source, bits)
     mean = float(excess.mean())
     share = 1 - np.sqrt(min(level / mean, 1.0)) if mean > 0 else 0.0
-    return m + share**2 * excess
+    return formulas.mmse(source, bits) + share**2 * excess
 
 
 def _free(

@@ -280,7 +280,13 @@ def _nearly(
     seen: LinearSource, rates: Array, loss: JD, levels: Array, measurement: Array
 ) -> SteadyLosses:
     """PLF-JD above 0 where no program is known: a scheme and a bound, see the module."""
-    exact = _with_measurement(seen, rates, loss.at(0.0), np.zeros(len(rates)), measurement, None)
+    given = np.zeros(len(rates)), measurement, None
+    try:
+        exact = _with_measurement(seen, rates, loss.at(0.0), *given)
+    except SolverError:
+        if loss.window is None:
+            raise
+        exact = _with_measurement(seen, rates, JD(0.0), *given)  # keeps every window too
     variance, m = float(seen.covariance(1)[0, 0]), exact.mmse
     excess, window = np.maximum(exact.distortion - m, 0.0), loss.window
     if window is None:

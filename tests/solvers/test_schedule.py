@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 
-from rdp import FMD, JD, SA, GaussMarkov
+from rdp import CP, FMD, JD, SA, GaussMarkov
 from solvers import SolverError
 from solvers.schedule import pattern_cost, schedule
 from solvers.steady_rate import steady_rate
@@ -79,7 +79,7 @@ def test_weighted_schedules_are_what_a_direct_search_finds(perception, rho, mean
     st.floats(-0.999, 0.999),
     st.floats(0.001, 10.0),
     st.floats(0.1, 10.0),
-    st.sampled_from([*LOSSES, FMD(0.01, "kl"), JD(0.01), JD(0.01, window=3)]),
+    st.sampled_from([*LOSSES, FMD(0.01, "kl"), JD(0.01), JD(0.01, window=3), CP(0.0), CP(0.02)]),
 )
 def test_the_steady_rate_is_the_inverse_of_the_steady_distortion(rho, rate, sigma, loss):
     source = GaussMarkov.stationary(rho=rho, frames=2, sigma=sigma)
@@ -93,9 +93,9 @@ def test_a_loss_may_be_given_by_its_name():
 
 
 def test_the_ends_of_the_steady_rate():
-    for loss in LOSSES:
+    for loss in [*LOSSES, CP(0.0), CP(0.1)]:
         assert steady_rate(SOURCE, 0.0, loss) == math.inf
-        assert steady_rate(SOURCE, 5.0, loss) == 0.0
+        assert str(steady_rate(SOURCE, 5.0, loss)) == "0.0"
     for bad, error, message in (
         ({"distortion": -1.0}, ValueError, "distortion: expected values >= 0"),
         ({"perception": FMD([0.0, 0.1])}, ValueError, "levels: expected one threshold"),

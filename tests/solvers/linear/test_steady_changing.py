@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from rdp import CP, FMD, JD, SA, AutoRegressive, GaussMarkov
 from rdp.gaussian import bures
-from solvers import steady_state
+from solvers import SolverError, steady_state
 from solvers.linear.decoder import reconstruct
 from solvers.linear.measurement import represent
 
@@ -106,3 +106,12 @@ def test_poles_too_near_the_circle_for_spectra(angle):
         assert plain.mean * (1 - 1e-9) <= found.lower_bound <= found.mean <= exact.mean
     assert_allclose(found.mean, plain.mean, rtol=1e-9)  # more than perfect realism needs
     assert_allclose(found.lower_bound, found.mean, rtol=1e-9)
+
+
+def test_a_window_that_does_not_settle_at_0_is_answered_above_it():
+    source = AutoRegressive.from_poles([-0.849 + 0.504j, -0.849 - 0.504j])
+    rates = [0.3, 1.0, 0.0]
+    with pytest.raises(SolverError, match="has not settled"):
+        steady_state(source, rates, JD(0.0, window=2), encoder="optimal")
+    found = steady_state(source, rates, JD(0.3, window=2), encoder="optimal")
+    assert found.lower_bound <= found.mean <= steady_state(source, rates, JD(0.0)).mean

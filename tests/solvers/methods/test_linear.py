@@ -262,6 +262,14 @@ def test_edges():
             assert (found.distortion >= found.mmse - 1e-9).all()
 
 
+def test_frames_that_never_vary_are_refused():
+    still = StateSpace([[0.5]], [[0.0]], [1.0], [[0.0]])
+    with pytest.raises(ValueError, match="expected frames that vary, got variance 0 in each"):
+        Problem(still, [1.0, 1.0], JD(0.0))
+    begins = StateSpace([[0.5]], [[1.0]], [1.0], [[0.0]])
+    assert solve(Problem(begins, [1.0, 1.0], JD(0.0))).distortion[0] == 0.0
+
+
 def test_a_state_that_no_frame_shows_changes_nothing():
     hidden = StateSpace(np.diag([0.9, 0.5]), np.diag([0.19, 0.75]), [1.0, 0.0])
     for loss in EXACT:
