@@ -49,7 +49,7 @@ DECIMALS = 16  # one in so many weighted problems is solved in decimal arithmeti
 KEPT = 5  # problems that are kept of each kind of failure
 GRID = 64  # points of a sweep
 SWEEP_EACH = 2  # problems, one of which is the template of a sweep
-PART = {"usual": 64, "extreme": 64, "sequential": 8}  # problems of a part
+PART = {"usual": 32, "extreme": 8, "sequential": 8}  # problems of a part
 
 
 @dataclass

@@ -199,7 +199,8 @@ class _FreeRates(Weighted):
         """
         source = self.problem.source
         a2, q = np.append(source.gain[1:] ** 2, 0.0), np.append(source.innovation[1:], 1.0)
-        value = price * q / (mmse * (a2 * mmse + q))
+        felt = (q > 0) & (mmse > 0)
+        value = np.divide(price * q, mmse * (a2 * mmse + q), out=np.zeros_like(q), where=felt)
         for t in range(self.frames - 2, -1, -1):
             value[t] += a2[t] * value[t + 1]
         return np.where(spent(source, mmse) < _NO_RATE, value, 0.0)
@@ -368,4 +369,6 @@ def spent(source: GaussMarkov, mmse: Array) -> Array:
     """Bits per frame of a representation with errors m_t."""
     before = np.append(0.0, mmse[:-1])
     v = source.gain**2 * before + source.innovation
-    return np.maximum(0.5 * np.log2(v / mmse), 0.0)
+    with np.errstate(divide="ignore"):  # no error is left at an infinite rate
+        ratio = np.divide(v, mmse, out=np.ones_like(v), where=v > mmse)
+    return np.asarray(0.5 * np.log2(ratio))

@@ -351,3 +351,9 @@ def test_a_split_far_beyond_its_budget_is_refused(monkeypatch):
     monkeypatch.setattr(allocation, "covers_rates", lambda problem: False)
     with pytest.raises(SolverError, match="bits, 3 allowed"):
         allocate(SOURCE, 3.0, JD(0.05))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_split_over_frames_that_repeat_divides_by_no_zero():
+    found = allocate(GaussMarkov.stationary(1.0, 3), 60.0, SA(0.0))
+    assert found.rates.sum() <= 60 * (1 + 1e-12)
