@@ -51,7 +51,7 @@ def _correlations(module: ModuleType, rho: Sequence[float]) -> dict[str, Any]:
         most = len(CORRELATIONS)
         if not 1 < len(rho) <= most:
             raise NotAParameter(f"rho: {_name(module)} takes 2 to {most} values, got {len(rho)}")
-        return {"CORRELATIONS": dict(zip(sorted(rho), CORRELATIONS.values(), strict=False))}
+        return {"CORRELATIONS": tuple(sorted(rho))}
     now = getattr(module, "RHO", None)
     if now is None:
         raise NotAParameter(f"rho: {_name(module)} has no correlation to change")

@@ -1,4 +1,4 @@
-"""Closed forms and line styles that several figures share."""
+"""Closed forms and correlations that several figures share."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ ZERO_PERCEPTION: dict[str, Callable[[GaussMarkov, object], Array]] = {
     "SA": closed_form.zero_perception_self_adaptive,
 }
 
-# Line style of each correlation, where colour stands for the loss.
-CORRELATIONS = {0.5: "-", 0.9: "--", 0.99: ":"}
+# Of panels, or of shades of the colour of a loss.
+CORRELATIONS = (0.5, 0.9, 0.99)

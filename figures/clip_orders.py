@@ -70,7 +70,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     left, right = figure.subplots(1, 2)
     for transform, marker in MODES.items():
         modes = table[(table.panel == "innovation") & (table.dct == transform)]
-        colour = {"frame": "#0072B2", "block": "#E69F00"}[transform]
+        colour = {"frame": "black", "block": "#56B4E9"}[transform]
         size = {"frame": 3, "block": 9}[transform]
         label = f"DCT of the {transform}" if transform == "frame" else "DCT of blocks"
         x, y = modes.variance_share, modes.value

@@ -9,7 +9,7 @@ import pandas as pd
 
 from figures._table import CORRELATIONS, ZERO_PERCEPTION
 from rdp.source import GaussMarkov
-from solvers.plotting import line
+from solvers.plotting import line, shades
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,9 +52,14 @@ def compute() -> pd.DataFrame:
 def draw(table: pd.DataFrame, figure: Figure) -> None:
     """Left: the rate of frame 1 differs from that of frame 2. Right: constant rate."""
     left, right = figure.subplots(1, 2)
+    colours = {
+        (rho, plf): colour
+        for plf in ("JD", "SA")
+        for rho, colour in zip(CORRELATIONS, shades(plf, len(CORRELATIONS)), strict=True)
+    }
     for (panel, rho, plf), curve in table.groupby(["panel", "rho", "plf"]):
         ax = left if panel == "change" else right
-        style = dict(line(plf), linestyle=CORRELATIONS[rho], label=rf"{plf}, $\rho$ = {rho:g}")
+        style = dict(line(plf), color=colours[rho, plf], label=rf"{plf}, $\rho$ = {rho:g}")
         ax.semilogy(curve.x, curve.over_fmd_percent.clip(lower=1e-3), **style)
     left.set(
         xlabel=r"rate of frame 1, $R_1$ (bits)",

@@ -10,7 +10,7 @@ import pandas as pd
 from figures._table import CORRELATIONS
 from rdp.source import GaussMarkov
 from solvers.methods.lookahead import lookahead
-from solvers.plotting import STYLES
+from solvers.plotting import STYLES, shades
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,9 +59,11 @@ def compute() -> pd.DataFrame:
 def draw(table: pd.DataFrame, figure: Figure) -> None:
     """Left: one sequence. Right: distortion saved against the fluctuation of the rates."""
     left, right = figure.subplots(1, 2)
-    for curve, style in (("sequential", "--"), ("lookahead", "-")):
+    light, _, dark = shades("JD", 3)
+    for curve, colour, marker in (("sequential", light, "v"), ("lookahead", dark, "^")):
         path = table[table.curve == curve]
-        left.plot(path.x, path.value, style, color=STYLES["JD"]["color"], marker="^", label=curve)
+        style = STYLES["JD"] | {"color": colour, "marker": marker}
+        left.plot(path.x, path.value, label=curve, **style)
     left.set(
         xlabel="frame (1, 5, 9 get 0.05 bit, the others 2)",
         ylabel=r"$D_t$ / variance",
@@ -69,10 +71,11 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         ylim=(0, None),
     )
     left.legend()
-    for rho, path in table[table.curve == "profiles"].groupby("rho"):
-        style = CORRELATIONS[rho]
-        right.plot(path.x, path.value, style, color="#0072B2", label=rf"$\rho$ = {rho:g}")
-        right.fill_between(path.x, path.low_10, path.high_90, color="#0072B2", alpha=0.12, lw=0)
+    paths = table[table.curve == "profiles"].groupby("rho")
+    for (rho, path), colour in zip(paths, shades("JD", len(paths)), strict=True):
+        style = {"color": colour, "linestyle": STYLES["JD"]["linestyle"]}
+        right.plot(path.x, path.value, label=rf"$\rho$ = {rho:g}", **style)
+        right.fill_between(path.x, path.low_10, path.high_90, color=colour, alpha=0.15, lw=0)
     right.set(
         xlabel="fluctuation of the rates (octaves, std)",
         ylabel="total distortion saved (%)",

@@ -10,7 +10,7 @@ import pandas as pd
 from rdp import StateSpace
 from solvers.linear.observed_losses import framewise_filter, self_adaptive_filter
 from solvers.linear.perceptual_filter import Observed, innovation_filter, perceptual_filter
-from solvers.plotting import STYLES
+from solvers.plotting import STYLES, shades
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,11 +28,12 @@ SOURCES = {
     "rotation": StateSpace(_TURN, 0.04 * np.eye(2), np.eye(2)),
 }
 PANELS = {"oscillator": "published example, not stationary", "rotation": "rotation, stationary"}
-_OWN: dict[str, Any] = {"color": "#CC79A7", "linestyle": "-"}
+_LIGHT, _, _DARK = shades("JD", 3)
 CURVES: dict[str, dict[str, Any]] = {
     "published": STYLES["JD"] | {"label": "JD, published filter"},
-    "best": _OWN | {"marker": "v", "label": "JD, best for all frames"},
-    "best_last": _OWN | {"linestyle": ":", "marker": "P", "label": "JD, best for the last frame"},
+    "best": STYLES["JD"] | {"color": _DARK, "marker": "v", "label": "JD, best for all frames"},
+    "best_last": STYLES["JD"]
+    | {"color": _LIGHT, "marker": "P", "label": "JD, best for the last frame"},
     "SA": STYLES["SA"] | {"label": "SA"},
     "FMD": STYLES["FMD"] | {"label": "FMD"},
 }

@@ -11,6 +11,7 @@ from rdp.perception import JD
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
 from solvers import pareto
+from solvers.plotting import STYLES, shades
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +21,6 @@ SIZE = (3.4, 2.6)
 
 RHO = (0.8, 0.9, 0.95)
 RATES = (0.05, 8.0, 8.0)
-STYLE = {0.8: (":", "#56B4E9"), 0.9: ("-", "#D55E00"), 0.95: ("--", "#4D4D4D")}
 
 
 def compute() -> pd.DataFrame:
@@ -38,11 +38,15 @@ def compute() -> pd.DataFrame:
 def draw(table: pd.DataFrame, figure: Figure) -> None:
     """One curve for each correlation, with a dot for the sequential decoder."""
     ax = figure.subplots()
-    for rho, part in table.groupby("rho"):
-        style, color = STYLE[rho]
+    style = STYLES["JD"]["linestyle"]
+    for (rho, part), color in zip(table.groupby("rho"), shades("JD", len(RHO)), strict=True):
         front = part[part.point == "front"].sort_values("distortion_2")
         ax.plot(
-            front.distortion_2, front.distortion_3, style, color=color, label=rf"$\rho$ = {rho}"
+            front.distortion_2,
+            front.distortion_3,
+            linestyle=style,
+            color=color,
+            label=rf"$\rho$ = {rho}",
         )
         dot = part[part.point == "sequential"]
         label = "sequential decoder" if rho == RHO[-1] else None

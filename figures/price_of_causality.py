@@ -24,7 +24,7 @@ CURVES: dict[str, dict[str, Any]] = {
     "noncausal_mmse": {"color": "#4D4D4D", "linestyle": "--", "label": "block, no realism"},
 }
 COSTS: dict[str, dict[str, Any]] = {
-    "causality": {"color": "#0072B2", "linestyle": "-", "label": "causality, under realism"},
+    "causality": {"color": "black", "linestyle": "-", "label": "causality, under realism"},
     "realism": {"color": "#D55E00", "linestyle": "--", "label": "realism, in a causal codec"},
 }
 

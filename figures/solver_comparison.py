@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from figures.build import MissingResults
+from solvers.plotting import shades
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,10 +25,11 @@ SERIES = {
     "lookahead, P = 0": ("lookahead", "ms", "relative gap"),
 }
 STYLE = {
-    "barrier (compiled), P > 0": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-    "sdp (cvxpy + Clarabel), P > 0": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    "lookahead, P = 0": {"color": "#009E73", "marker": "^", "linestyle": ":"},
-}
+    series: {"color": colour, "marker": marker, "linestyle": dashes}
+    for series, colour, marker, dashes in zip(
+        SERIES, shades("JD", 3)[::-1], "os^", ("-", "--", ":"), strict=True
+    )
+}  # all are of PLF-JD
 LEAST_GAP = 1e-16  # smaller gaps are drawn here
 
 

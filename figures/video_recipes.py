@@ -11,6 +11,7 @@ from figures import _video
 from figures.build import MissingResults
 from figures.video_rate import LIMITS
 from neural.evaluation.validation import JOINT
+from solvers.plotting import shades
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,10 +24,6 @@ KEPT = [
     "recipe", "start", "seed", "step", "weight", "distortion", "joint_support", "shift_defect",
     "mmse",
 ]  # fmt: skip
-# Okabe and Ito: colours that colour-blind readers can tell apart
-COLOURS = (
-    "#000000", "#D55E00", "#E69F00", "#56B4E9", "#0072B2", "#009E73", "#CC79A7", "#7F7F7F",
-)  # fmt: skip
 LINES = {"mmse": ":", "shift": "-"}  # how the decoder begins
 MARKS = "osv^DPX*"
 
@@ -51,9 +48,10 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     """Left: shift defect during training. Right: distortion, and the bound of joint support."""
     left, right = figure.subplots(1, 2)
     handles = []
+    colours = shades("JD", table.recipe.nunique())  # all of one loss
     for number, (recipe, rows) in enumerate(table.groupby("recipe", sort=False)):
         style = {
-            "color": COLOURS[number % len(COLOURS)], "linestyle": LINES[rows.start.iloc[0]],
+            "color": colours[number], "linestyle": LINES[rows.start.iloc[0]],
             "marker": MARKS[number % len(MARKS)], "markersize": 3,
         }  # fmt: skip
         if len(rows) == 1:  # a ring that other lines begin in

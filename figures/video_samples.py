@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TITLE = "Reconstructions of moving digits under each loss"
-SIZE = (7.0, 3.0)
+SIZE = (7.0, 2.85)
 STRIP = (5.0, 1.45)
 
 CLIPS = 3  # of each cell in the grid

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, that of the process if None; returns the exit status."""
     given = _parser().parse_args(arguments)
     try:
-        with never_silent(f"python -m neural {given.command}"), warnings_of_one_line():
+        notice = never_silent(f"python -m neural {given.command}", before=time.process_time())
+        with notice, warnings_of_one_line():
             return _run(given)
     except KeyboardInterrupt:
         again = list(sys.argv[1:] if arguments is None else arguments)
@@ -107,8 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m neural")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
-        ("train", "train all stages and cells; continue where training was interrupted"),
-        ("status", "list which stages are done, under way or missing, and how long they took"),
+        ("train", "train all stages and cells; Ctrl-C keeps what was trained, and the same command "
+         "goes on from there"),
+        ("status", "list which stages are done, under way or missing, and how long they took; the "
+         "exit status is 1 until all are done"),
         ("evaluate", "measure the trained codecs and write operating points"),
         ("learning", "write a table of the progress that training still made when it ended"),
         ("export", "write a trained codec as one file; reading that file runs no code"),

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 SILENCE = 2.0  # seconds without output before the line comes
-ERASE = "\r\x1b[K"
 
 _resting = threading.Event()  # the command waits for its user, and has nothing more to say
 
@@ -21,7 +20,7 @@ def rest() -> None:
 
 
 @contextmanager
-def never_silent(name: str, silence: float = SILENCE) -> Iterator[None]:
+def never_silent(name: str, silence: float = SILENCE, before: float = 0.0) -> Iterator[None]:
     """Say on the terminal of stderr how long a command is at work, whenever it is silent.
 
     The line is counted up in place, and erased by the next output. Progress bars count as output.
@@ -33,13 +32,15 @@ def never_silent(name: str, silence: float = SILENCE) -> Iterator[None]:
         The command.
     silence : float
         Seconds without output before the line comes.
+    before : float
+        Seconds of silence that have passed: those in which the program was loaded.
     """
     terminals = {id(stream): stream for stream in (sys.stderr, sys.stdout) if _is_terminal(stream)}
     if not _is_terminal(sys.stderr):
         yield
         return
     _resting.clear()
-    line = _Line(name, silence)
+    line = _Line(name, silence, before)
     for stream in terminals.values():
         vars(stream)["write"] = line.watched(stream.write)
     teller = threading.Thread(target=line.tell, daemon=True)
@@ -54,16 +55,16 @@ def never_silent(name: str, silence: float = SILENCE) -> Iterator[None]:
 
 
 def _is_terminal(stream: Any) -> bool:
-    return stream is not None and not stream.closed and stream.isatty()
+    return hasattr(stream, "__dict__") and not stream.closed and bool(stream.isatty())
 
 
 class _Line:
     """The line, and what was written last."""
 
-    def __init__(self, name: str, silence: float) -> None:
+    def __init__(self, name: str, silence: float, before: float) -> None:
         self.name, self.silence = name, silence
-        self.began = self.last = time.monotonic()
-        self.told = False  # the line is on the screen
+        self.began = self.last = time.monotonic() - before
+        self.width = 0  # of the line on the screen
         self.free = True  # nothing else is on the line of the cursor
         self.lock = threading.RLock()  # again from a signal handler that writes
         self.write, self.flush = sys.stderr.write, sys.stderr.flush
@@ -86,14 +87,15 @@ class _Line:
             with self.lock:
                 now = time.monotonic()
                 if self.free and now - self.last >= self.silence:
-                    self.write(f"{ERASE}{self.name}: at work for {now - self.began:.0f} s")
+                    text = f"{self.name}: at work for {now - self.began:.0f} s"
+                    self.write(f"\r{text}")
                     self.flush()
-                    self.told = True
+                    self.width = len(text)
         with self.lock:
             self._erase()
 
     def _erase(self) -> None:
-        if self.told:
-            self.write(ERASE)
+        if self.width:
+            self.write("\r" + self.width * " " + "\r")  # as every terminal understands it
             self.flush()
-            self.told = False
+            self.width = 0

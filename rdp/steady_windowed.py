@@ -36,7 +36,8 @@ class WindowedState(NamedTuple):
     change : float
         How much another period changes the state, relative to the deviation of the source.
     contraction : float
-        Factor by which a small disturbance shrinks in a period (spectral radius).
+        Factor by which a small disturbance shrinks in a period: the spectral radius over the states
+        that rates can lead to.
     """
 
     distortion: Array
@@ -49,7 +50,7 @@ def zero_perception_windowed(source: GaussMarkov, rates: object, window: int) ->
 
     The limit of :func:`rdp.windowed.zero_perception_windowed`: a fixed point of its recursion over
     one period, in w numbers. It is found by running the recursion and Newton's method, with
-    derivatives by differences.
+    derivatives by differences, from the state of a constant rate.
 
     Parameters
     ----------
@@ -104,21 +105,30 @@ def zero_perception_windowed(source: GaussMarkov, rates: object, window: int) ->
         power=(state.captured * state.prediction_error / sigma**2).tolist(),
         missing=(missing_deviation(state, rho, sigma) / sigma).tolist(),
         width=width,
+        variance=float(state.variance[-1]) / sigma**2,
     )
     point, change, radius = period.rest()
     excess = sigma**2 * np.array(period.run(point)[1])
-    return WindowedState(state.mmse + excess, change, radius)
+    return WindowedState(state.mmse + excess, change, max(radius, contraction(source, bits)))
 
 
 class _Period:
     """One period of the recursion of `rdp.windowed`, unit variance, in plain numbers.
 
-    The state is d_1..d_{w-1} and f, with y = f^2 what the window does not explain.
+    The state is d_1..d_{w-1} and f, with y = f^2 what the window does not explain. With c the
+    coordinates of the last reconstruction in the basis of the window, |c + d|^2 + f^2 is the
+    variance of the estimate.
     """
 
-    def __init__(self, rho: float, power: list[float], missing: list[float], width: int) -> None:
+    def __init__(
+        self, rho: float, power: list[float], missing: list[float], width: int, variance: float
+    ) -> None:
         self.rho, self.across = rho, ((1 - rho) * (1 + rho)) ** 0.5
         self.power, self.missing, self.width = power, missing, width
+        self.variance, last = variance, width - 2
+        self.coordinates = np.array(
+            [rho**last, *(self.across * rho ** (last - j) for j in range(1, last + 1)), 0.0]
+        )
 
     def run(self, state: list[float]) -> tuple[list[float], list[float]]:
         """State after a period, and the excess of each of its frames."""
@@ -141,10 +151,8 @@ class _Period:
 
     def rest(self) -> tuple[list[float], float, float]:
         """Fixed point, how far a period moves it, and the spectral radius there."""
-        # nothing is known yet: d is minus the reconstruction, in the basis of its window
-        last = self.width - 2
-        state = [-(self.rho**last)]
-        state += [-self.across * self.rho ** (last - j) for j in range(1, last + 1)] + [0.0]
+        # of a constant rate: the estimate is the reconstruction scaled down
+        state = ((self.variance**0.5 - 1) * self.coordinates).tolist()
         settle, frames, period = _SETTLE, 0, len(self.power)
         while frames < _LONGEST:
             for _ in range(max(1, settle // period)):
@@ -152,10 +160,14 @@ class _Period:
                 frames += period
             state, change, jacobian = self._newton(state)
             if change <= _TOLERANCE * self.width:
-                radius = float(np.abs(np.linalg.eigvals(jacobian)).max())
-                return state, change, radius
+                return state, change, self.radius(state, jacobian)
             settle *= 2
         raise ArithmeticError(f"no periodic state within {frames} frames, last change {change:.1e}")
+
+    def radius(self, state: list[float], jacobian: Array) -> float:
+        """Spectral radius of the period over the states of the variance that the estimate has."""
+        inside = np.linalg.svd((state + self.coordinates)[None])[2][1:]
+        return float(np.abs(np.linalg.eigvals(inside @ jacobian @ inside.T)).max(initial=0.0))
 
     def _newton(self, state: list[float]) -> tuple[list[float], float, Array]:
         """Newton steps while they bring the state closer to rest."""

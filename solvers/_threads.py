@@ -18,6 +18,7 @@ def one_thread() -> AbstractContextManager[Any]:
 
 @cache
 def _libraries() -> Any:
+    import scipy.linalg  # noqa: F401  # a library of its own, which has to be loaded to be limited
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -27,6 +27,7 @@ SQUARED_W2 = 1e-14  # rounding of squared W2, relative to the variance of all fr
 MOVED = 1e-4  # root of squared W2 beyond a threshold, relative to the root of the distortion
 ROUNDING = 1e-12  # of the objective: errors of sums in an exact method
 BITS = 1e-5  # gap of a total rate, bits, and relative to it
+SPENT = 1e-9  # what a split may exceed its budget by before it is cut to it, bits, and relative
 MISSED = 1e-6  # of an allowed distortion, relative to it
 AGREEMENT = 1e-12  # of a distortion and the moments it belongs to, relative to the variance
 
@@ -214,6 +215,14 @@ def check_bits(name: str, total: float, bound: float) -> None:
             Status.INACCURATE,
             f"{name}: certified gap is {total - bound:.2e} bits, tolerance {allowed:.2e}",
         )
+
+
+def within_budget(name: str, rates: Array, total: float) -> Array:
+    """Return the rates of a split, cut to their budget; SolverError where they are far above it."""
+    used = float(rates.sum())
+    if not used - total <= SPENT * (1 + total):
+        raise SolverError(Status.INACCURATE, f"{name}: {used:.9g} bits, {total:.9g} allowed")
+    return rates if used <= total else rates * (total / used)
 
 
 def check_reached(name: str, reached: Array, asked: Array) -> None:

@@ -24,12 +24,16 @@ from rdp.solution import Solution, Status
 from rdp.source import GaussMarkov
 from solvers.acceptance import (
     ROUNDING,
+    SHARP,
     check_bits,
+    check_block,
     check_reached,
     check_scheme,
     precise_distortion,
+    within_budget,
 )
 from solvers.errors import SolverError
+from solvers.methods.explicit_split import frames_alone, split_alone
 from solvers.methods.precise import covers_rates
 from solvers.scheme import Scheme
 from solvers.solve import finish, solve
@@ -37,6 +41,7 @@ from solvers.solve import finish, solve
 Array = np.ndarray
 
 _MOST_BITS = 512.0  # per frame; beyond it a distortion is out of reach
+_MEAN_BITS = 128.0  # per frame of a split; beyond it squares of errors are no numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,10 +177,10 @@ def minimum_rate(
         raise SolverError(Status.UNSUPPORTED, "minimum_rate: the least total rate under CP")
     if objective == "sequential":
         return _frame_by_frame(source, targets, loss, method)
-    problem = Problem(source, 0.0, loss, weights=1.0).simplest()
-    alone = FMD(np.inf) if np.isinf(problem.thresholds).all() else problem.perception
-    if isinstance(alone, FMD):
-        return _frames_alone(source, targets, loss, alone)
+    problem = Problem(source, 0.0, loss, weights=1.0)
+    alone = frames_alone(problem)
+    if alone is not None:
+        return _least_alone(source, targets, loss, alone)
     try:
         return _least_total(problem, targets, _by_program(problem, targets))
     except SolverError:
@@ -227,7 +232,7 @@ def _least_total(problem: Problem, targets: Array, found: _Split) -> MinimumRate
     )
 
 
-def _frames_alone(
+def _least_alone(
     source: GaussMarkov, targets: Array, loss: Perception | None, alone: FMD
 ) -> MinimumRate:
     """Least rates where each frame is bound alone, in closed form.
@@ -238,18 +243,24 @@ def _frames_alone(
     levels = alone.thresholds(source.frames)
     bits = scalar_rate(targets, levels, source.sigma, alone.metric)
     rates = rate_for_distortion(source, source.variance * np.exp2(-2 * bits))
-    solution = solve(Problem(source, rates, loss))
-    check_reached("minimum_rate", solution.distortion, targets)
     total = float(rates.sum())
+    bound = max(total - ROUNDING * (1 + total), 0.0)
+    return _at_rates(Problem(source, rates, loss), targets, bound)
+
+
+def _at_rates(problem: Problem, targets: Array, bound: float, method: str = "auto") -> MinimumRate:
+    """The answer of known rates, checked."""
+    solution = solve(problem, method)
+    check_reached("minimum_rate", solution.distortion, targets)
     return MinimumRate(
-        rates=rates,
-        total=total,
-        lower_bound=max(total - ROUNDING * (1 + total), 0.0),
+        rates=problem.rates,
+        total=float(problem.rates.sum()),
+        lower_bound=bound,
         distortion=solution.distortion,
         perception=solution.perception,
-        source=source,
+        source=problem.source,
         allowed=targets,
-        loss=loss,
+        loss=problem.perception,
     )
 
 
@@ -281,18 +292,7 @@ def _frame_by_frame(
                 "before",
             )
         rates[t] = least
-    solution = solve(short.with_(rates=rates), method)
-    check_reached("minimum_rate", solution.distortion, targets)
-    return MinimumRate(
-        rates=rates,
-        total=float(rates.sum()),
-        lower_bound=float(rates.sum()),
-        distortion=solution.distortion,
-        perception=solution.perception,
-        source=source,
-        allowed=targets,
-        loss=loss,
-    )
+    return _at_rates(Problem(source, rates, loss), targets, float(rates.sum()), method)
 
 
 @dataclass(frozen=True)
@@ -400,22 +400,48 @@ def allocate(
     total = float(_check.positive("total_rate", total_rate, ndim=0))
     shares = 1.0 if weights is None else _check.array("weights", weights)
     problem = Problem(source, total / source.frames, perception, shares)
+    if total / source.frames > _MEAN_BITS:
+        reason = f"allocate: more than {_MEAN_BITS:.0f} bits a frame leave distortions next to 0"
+        raise SolverError(Status.UNSUPPORTED, reason)
+    alone = frames_alone(problem)
+    if alone is not None:
+        return _split_alone(problem, total, alone)
+    best, failure = None, None
     try:
-        found = _best_split(problem, _by_program(problem, None))
-        if found.gap >= 0 or not covers_rates(problem):
-            return found
-    except SolverError:
-        if not covers_rates(problem):
-            raise
-    return _best_split(problem, _by_decimals(problem, None))
+        best = _best_split(problem, total, _by_program(problem, None))
+    except SolverError as error:
+        failure = error
+    if covers_rates(problem) and (best is None or not 0 <= best.gap <= SHARP * best.objective):
+        try:
+            exact = _best_split(problem, total, _by_decimals(problem, None))
+            return exact if best is None or best.gap < 0 or exact.gap < best.gap else best
+        except SolverError as error:
+            failure = error
+    if best is None:
+        assert failure is not None
+        raise failure
+    return best
 
 
-def _best_split(problem: Problem, found: _Split) -> RateAllocation:
+def _split_alone(problem: Problem, total: float, alone: FMD) -> RateAllocation:
+    """The split where each frame is bound alone, explicit but for the price of a bit."""
+    source, weights = problem.source, problem.frame_weights
+    found = split_alone(source, total, weights, alone)
+    solution = solve(problem.with_(rates=within_budget("allocate", found.rates, total)))
+    rounded = found.lower_bound * (1 - ROUNDING)
+    variance = float(weights @ source.variance)
+    bound = check_block("allocate", {}, solution.objective, rounded, variance)
+    return RateAllocation(solution.rates, solution.objective, bound, solution)
+
+
+def _best_split(problem: Problem, total: float, found: _Split) -> RateAllocation:
     """The answer of a method, checked."""
-    fixed = problem.with_(rates=found.rates)
+    rates = within_budget("allocate", found.rates, total)
+    fixed = problem.with_(rates=rates)
     solution = finish(fixed, found.scheme, "sdp")
+    bound = solution.lower_bound
     if solution.gap < 0 and not covers_rates(problem):  # thresholds are kept to some digits only
         solution = solve(fixed)
-        bound = min(found.lower_bound, solution.objective)
-        return RateAllocation(found.rates, solution.objective, bound, solution)
-    return RateAllocation(found.rates, solution.objective, solution.lower_bound, solution)
+        variance = float(fixed.frame_weights @ fixed.source.variance)
+        bound = check_block("allocate", {}, solution.objective, found.lower_bound, variance)
+    return RateAllocation(rates, solution.objective, bound, solution)

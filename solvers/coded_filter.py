@@ -30,6 +30,7 @@ from rdp.linear_source import LinearFrames
 from rdp.perception import CP, FMD, JD, Perception
 from rdp.perception import perception as as_perception
 from rdp.problem import Problem
+from solvers.acceptance import check_block
 from solvers.linear.decoder import reconstruct
 from solvers.linear.held_back import demand, hold_back, innovations_of
 from solvers.linear.perceptual_filter import (
@@ -78,7 +79,7 @@ def coded_filter(
     ValueError
         Vector frames, bad rates or weights, a loss or threshold that is not covered.
     SolverError
-        The solver failed.
+        The solver failed, or its certified gap is too large or negative.
 
     Examples
     --------
@@ -117,20 +118,22 @@ def coded_filter(
         rows = innovations_of(source.transition, gain, answer)
         lower = block_factor(source, own)
         decoder, noise = lower @ rows.from_estimate, lower @ rows.from_noise
-        gap = 2 * max(answer.gap, 0.0)
+        gap = 2 * answer.gap
     elif levels.any():
         made, bound = decode_given(
             Problem(LinearFrames(source, count), bits, loss), factor, covariance, m
         )
         decoder, noise = made.decoder, made.noise
-        gap = max(float(made.excess.sum() + m.sum()) - bound, 0.0)
+        gap = float(made.excess.sum() + m.sum()) - bound
     else:
         window = loss.window if isinstance(loss, JD) else None
         made = reconstruct(covariance, factor, "JD" if isinstance(loss, JD) else "SA", window)
         decoder, noise = made.decoder, made.noise
     excess = ((factor - decoder) ** 2).sum(axis=1) + (noise**2).sum(axis=1)
     objective = float(w @ (m + excess))
-    return PerceptualFilter(m + excess, m, objective, objective - gap, decoder, noise)
+    variance = float(w @ np.diag(covariance))
+    bound = check_block("coded_filter", {}, objective, objective - gap, variance)
+    return PerceptualFilter(m + excess, m, objective, bound, decoder, noise)
 
 
 def _check_covered(loss: Perception | None, levels: Array, weighted: bool) -> None:

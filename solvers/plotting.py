@@ -152,6 +152,31 @@ def line(plf: str, marker: bool = False) -> dict[str, Any]:
     return style
 
 
+def shades(plf: str, count: int) -> list[str]:
+    """Colours of one loss for several values of a parameter, from light to dark.
+
+    Parameters
+    ----------
+    plf : {"MMSE", "FMD", "JD", "SA"}
+        Name of the loss.
+    count : int
+        Number of colours.
+
+    Examples
+    --------
+    >>> shades("JD", 3)
+    ['#e8a673', '#d55e00', '#753400']
+    """
+    from matplotlib.colors import to_hex, to_rgb
+
+    colour = np.array(to_rgb(STYLES[plf]["color"]))
+    mixed = []
+    for share in np.linspace(0.45, -0.45, count) if count > 1 else [0.0]:
+        towards = 1.0 if share > 0 else 0.0
+        mixed.append(to_hex((1 - abs(share)) * colour + abs(share) * towards))
+    return mixed
+
+
 def _style(plf: str) -> dict[str, Any]:
     """Style of a loss; PLF-JD(w) has one colour, with longer strokes for a longer window."""
     loss = perception(plf)

@@ -12,13 +12,12 @@ from rdp import steady_state as formulas
 from rdp.conditional import conditional
 from rdp.linear_source import LinearFrames, LinearSource
 from rdp.solution import Status
-from rdp.steady_windowed import zero_perception_windowed
+from rdp.steady_windowed import WindowedState, zero_perception_windowed
 from rdp.windowed import zero_perception_windowed as finite_windowed
-from solvers._steady.joint import steady_joint
-from solvers._steady.window import steady_window
 from solvers.errors import SolverError
 from solvers.linear import steady_losses
 from solvers.linear.measurement import represent
+from solvers.steady_threshold import joint_above_zero
 
 Array = np.ndarray
 
@@ -52,19 +51,23 @@ class SteadyState:
         and rates that change) or "finite-horizon" (PLF-SA at P > 0). For sources of higher order
         "filter", "matrix-inequality" (PLF-JD), "spectrum" (PLF-JD at P > 0), "fixed-point"
         (PLF-SA), "finite-horizon" (PLF-JD(w), PLF-SA at P > 0) or "bounds" (PLF-SA at P > 0
-        where 64 frames do not settle).
+        where 64 frames do not settle; PLF-JD at P > 0 with a window, with rates or thresholds that
+        change, or with poles of modulus .9999): the distortion of a scheme, whose bound may be far
+        below.
     error : float
         Bound on the distance to the limit, relative to the variance: rounding for explicit values
         and fixed points, and what the last period changed, times what is left of it, for a finite
         horizon. Where there is a `lower_bound`, the mean minus it.
-    contraction : float
-        Factor by which the distance to the limit shrinks in one period.
+    contraction : float or None
+        Factor by which the distance of the first frames to the limit shrinks in one period. None
+        for PLF-JD at P > 0, whose limit no recursion approaches.
     lower_bound : float or None
         With the method "coupling", no causal scheme has a smaller mean. For sources of higher order
         at a constant rate, a certified bound of the mean: of all
         encoders without a loss, under PLF-FMD and CP, and with the encoder "optimal"; of all
-        decoders of this encoder under PLF-JD with "mmse" (at any rates), and under PLF-SA at P > 0
-        by "bounds". None elsewhere.
+        decoders of this encoder under PLF-JD with "mmse" (at any rates), and by "bounds". At rates
+        that change with the encoder "optimal", of all encoders, those whose bits wait too. None
+        elsewhere.
     measurement : (n,) array or None
         For sources of higher order, the direction of the state that the encoder measures.
     """
@@ -77,7 +80,7 @@ class SteadyState:
     mmse: Array
     method: str
     error: float
-    contraction: float
+    contraction: float | None
     lower_bound: float | None = None
     measurement: Array | None = None
 
@@ -175,17 +178,19 @@ def steady_state(
         The loss; a name is the loss at threshold 0. `levels` is one number, or has one for each
         frame of the period. For JD, P is the distance per frame: :math:`W_2^2` of the first t
         frames is at most t P, and in the limit the rho-bar distance of the processes is at most P
-        (the mean of several levels). With a window, P is the distance of w frames together.
+        (the mean of several levels, so that one level of inf frees all frames). With a window, P is
+        the distance of w frames together.
     window : int or None
         For JD: number of consecutive frames that the loss sees, if the loss does not bring
         one. None is all.
     encoder : {"mmse", "optimal"}
         Encoder of least mean squared error in the long run at the mean rate, or, for sources of
         higher order, the one made for PLF-JD at P = 0. For PLF-SA, JD(w) and JD at P > 0 "optimal"
-        is the better of both, with the bound of PLF-FMD. For sources of first order all are the
-        same. The
-        encoder "mmse" of a `Problem` is another one: it measures the frame itself, as its first
-        frames count first.
+        is the better of both, with the bound of PLF-FMD. At rates that change "optimal" is the best
+        of these two for the mean rate and the measurement of the frame itself, with the bound of
+        the constant rate. For sources of first order all are the same. The encoder
+        "mmse" of a `Problem` is another one: it measures the frame itself, as its first frames
+        count first.
 
     Returns
     -------
@@ -196,10 +201,10 @@ def steady_state(
     ValueError
         The source is not stationary, bad rates, a window without JD, an unknown encoder.
     SolverError
-        JD at P > 0 with \|rho\| = 1, or with rates that change and \|rho\| > .994; a horizon of 64
-        frames is too short for SA at P > 0. For sources of higher order: JD at P > 0 with a window,
-        or with rates or thresholds that change; the encoder "optimal" for rates that change; poles
-        too near the circle for float64.
+        JD at P > 0 that binds, with rates that change and \|rho\| > .9992; with a window, levels of
+        which some are 0 and others not; a horizon of 64 frames is too short for SA at P > 0. For
+        sources of higher order: JD at P > 0 with thresholds of which some are inf; poles too near
+        the circle for float64.
 
     Notes
     -----
@@ -219,7 +224,8 @@ def steady_state(
     and CP at any P, SA and JD(w) at P = 0 have the decoder of the sequential objective. JD at P = 0
     is the decoder of least *mean* distortion, by a matrix inequality and its dual; a sequential
     decoder may lose to it. So is JD at P > 0, from spectra (:mod:`solvers.linear.spectral_near`).
-    SA at P > 0 is the end of 64 frames; where they do not settle, a scheme and a lower bound.
+    SA at P > 0 is the end of 64 frames; where they do not settle, a scheme and a lower bound. So is
+    JD at P > 0 with a window, or with rates or thresholds that change.
 
     Examples
     --------
@@ -261,7 +267,8 @@ def steady_state(
     levels = np.zeros(len(bits)) if perception is None else period_levels(perception, len(bits))
     m = formulas.mmse(source, bits)
     method, error, lower_bound = "closed-form", _ROUNDING, None
-    factor = formulas.contraction(source, bits)
+    backbone = formulas.contraction(source, bits)
+    factor: float | None = backbone
     if perception is None or np.isinf(levels).all():
         found = m
     elif isinstance(perception, FMD):
@@ -273,18 +280,19 @@ def steady_state(
             found = formulas.zero_perception_joint(source, bits)
             factor = formulas.contraction(source, bits, joint=True)
         else:
-            state = zero_perception_windowed(source, bits, window)
+            state = _windowed(source, bits, window)
             found, factor, method = state.distortion, state.contraction, "fixed-point"
-            error += state.change / (1 - factor) if factor < 1 else 0.0
+            slowest = max(factor, formulas.contraction(source, bits, joint=True))
+            error += state.change / (1 - slowest) if slowest < 1 else 0.0
     elif isinstance(perception, JD):
-        found, lower_bound = _joint(source, bits, levels, window)
-        factor = formulas.contraction(source, bits, joint=True)
+        found, lower_bound = joint_above_zero(source, bits, levels, window)
+        factor = None
         if lower_bound is not None:
             method, error = "coupling", (found.mean() - lower_bound) / sigma**2
     elif not levels.any():
         found = formulas.zero_perception_self_adaptive(source, bits)
     else:
-        found, error = _finite(rho, sigma, bits, levels, factor)
+        found, error = _finite(rho, sigma, bits, levels, backbone)
         method = "finite-horizon"
     distortion, m = _check.frozen(found), _check.frozen(m)
     return SteadyState(
@@ -301,32 +309,12 @@ def steady_state(
     )
 
 
-def _joint(
-    source: GaussMarkov, bits: Array, levels: Array, window: int | None
-) -> tuple[Array, float | None]:
-    """PLF-JD at P > 0: distortion, and a bound of its mean unless the value is explicit."""
-    rho, sigma = formulas.parameters(source)
-    if np.ptp(bits) == 0 and np.ptp(levels) == 0 and abs(rho) < 1:
-        return formulas.framewise(source, bits, levels / (window or 1)), None
-    what, found = None, None
-    if abs(rho) == 1:
-        what = "with |rho| = 1"
-    elif window is None and np.isinf(levels).any():
-        what = "with thresholds of which some are inf"
-    elif window is not None and not levels.all():
-        what = "with a window and thresholds of which some are 0"
-    elif window is not None:
-        found = steady_window(source, bits, levels, window)
-    elif np.ptp(bits) == 0:  # the frames share the distance
-        return formulas.framewise(source, bits, levels.mean()), None
-    else:
-        found = steady_joint(source, bits, float(levels.mean()))
-    if found is None:
-        long = " or a window that is too long" if window is not None else ""
-        what = what or f"with rates that change and rho {rho:g}, too near to 1{long},"
-        raise SolverError(Status.UNSUPPORTED, f"steady_state: PLF-JD at P > 0 {what} is not known")
-    error = found.change * sigma**2
-    return found.distortion * sigma**2, found.lower_bound * sigma**2 - error
+def _windowed(source: GaussMarkov, bits: Array, window: int) -> WindowedState:
+    """PLF-JD(w) at P = 0."""
+    try:
+        return zero_perception_windowed(source, bits, window)
+    except ArithmeticError as error:
+        raise SolverError(Status.INACCURATE, f"steady_state: PLF-JD({window}): {error}") from None
 
 
 def _higher_order(
@@ -339,7 +327,7 @@ def _higher_order(
     period = len(bits)
     levels = np.full(period, np.inf) if perception is None else period_levels(perception, period)
     found = steady_losses.steady_losses(source, bits, perception, levels, encoder)
-    if found.method == "bounds":
+    if found.method == "bounds" and isinstance(perception, SA):
         near = _long_sequence(source, bits, levels, found)
         if encoder == "optimal":  # the bound is that of all encoders
             variance = float(steady_losses.settled(source).covariance(1)[0, 0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CURVES = ("rate-distortion", "rate-distortion-perception")
 NOT_CHECKED = "not checked"
+LEAST_SPAN = 1.0  # bits of the x axis of the plot
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ def verdicts(found: Validation, source: GaussMarkov | None = None) -> list[Verdi
 def draw(found: Validation, figure: Figure) -> None:
     """Draw each point, and the least distortion at its rates and perception losses below it.
 
+    The marker is that of the label. It is filled where the point is below a curve: impossible.
+
     Parameters
     ----------
     found : Validation
@@ -119,12 +122,17 @@ def draw(found: Validation, figure: Figure) -> None:
     ValueError
         No point was compared with a curve.
     """
+    from matplotlib.lines import Line2D
+
     from solvers.plotting import line, loss_label, rows_and_columns
 
     limits: dict[int, dict[tuple[str, int | None], float]] = {}
     for check in found:
         if check.bound in CURVES:
             limits.setdefault(check.point, {})[check.bound, check.frame] = check.limit
+    below = {c.point for c in found if c.bound in CURVES and c.verdict == "fail"}
+    labels = list(dict.fromkeys(found.points[number].label for number in sorted(limits)))
+    markers = {label: "osDv^P"[index % 6] for index, label in enumerate(labels)}
     losses = list(dict.fromkeys(found.points[number].plf for number in sorted(limits)))
     if not losses:
         raise ValueError("plot: expected points of a known source, got none")
@@ -132,25 +140,31 @@ def draw(found: Validation, figure: Figure) -> None:
     axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flat
     for ax, plf in zip(axes, losses, strict=False):
         style = line(plf, marker=True)
-        labels = list(dict.fromkeys(p.label for p in found.points if p.plf == plf))
         for number in (n for n in sorted(limits) if found.points[n].plf == plf):
             point = found.points[number]
             x, y = point.rate.mean(), point.distortion.mean()
             least = _least(limits[number], point)
             ends = point.intervals.get("distortion")
             low, high = (y, y) if ends is None else ends.mean(axis=0)
-            marker = "osDv^P"[labels.index(point.label) % 6]
-            first = point.label not in ax.get_legend_handles_labels()[1]
             ax.plot([x, x], [least, y], color=style["color"], linewidth=0.8)
             ax.plot(x, least, "_", color="black", markersize=8)
             ax.errorbar(
-                x, y, [[y - low], [high - y]], color=style["color"], marker=marker, capsize=1.5,
-                markerfacecolor="white", label=point.label if first else "_nolegend_",
+                x, y, [[y - low], [high - y]], color=style["color"], marker=markers[point.label],
+                capsize=1.5, markerfacecolor=style["color"] if number in below else "white",
             )  # fmt: skip
-        ax.plot([], [], "_", color="black", markersize=8, label="lower bound")
         ax.set(title=loss_label(plf), xlabel="mean rate (bits per frame)", yscale="log")
-        ax.legend()
     axes[0].set_ylabel("mean distortion per frame")
+    left, right = axes[0].get_xlim()
+    if right - left < LEAST_SPAN:
+        middle = (left + right) / 2
+        axes[0].set_xlim(max(0.0, middle - LEAST_SPAN / 2), middle + LEAST_SPAN / 2)
+    empty: dict[str, Any] = {"linestyle": "none", "color": "black", "markerfacecolor": "white"}
+    entries = [Line2D([], [], marker=markers[label], label=label, **empty) for label in labels]
+    entries.append(Line2D([], [], marker="_", markersize=8, label="lower bound", **empty))
+    if below:
+        filled = empty | {"markerfacecolor": "black"}
+        entries.append(Line2D([], [], marker="o", label="filled: impossible", **filled))
+    figure.legend(handles=entries, loc="outside lower center", ncols=4)
 
 
 def _least(limits: dict[tuple[str, int | None], float], point: OperatingPoint) -> float:

@@ -169,6 +169,8 @@ def test_the_gallery_has_every_figure_with_its_code(tmp_path):
         assert f"    python -m figures {name}\n" in page
         committed = ROOT / "figures" / "gallery" / f"{name}.png"
         assert (tmp_path / committed.name).exists() == committed.exists()
+    assert page.count("Made for ") == len(names())
+    assert "Made for one column (3.4 × 2.6 inches) of a paper" in page
     assert page.count("def draw(") == page.count("def compute(") == len(names())
 
 

@@ -21,8 +21,9 @@ def gallery(folder: Path) -> str:
         "# Gallery\n",
         "All figures of the package, each from one module. `python -m figures NAME` makes one, "
         "with the numbers behind it as CSV; `make figures` makes all. `--rho` and `--rates` "
-        "give a figure that has them other values. For a figure of your own, with your points laid "
-        "over, take `rdp curve` or "
+        "give a figure that has them other values. Each says below for which width it is made: "
+        "there its text has 6 to 8 points. For a figure of your own, with your points laid over, "
+        "take `rdp curve` or "
         "{py:mod}`solvers.plotting` ({doc}`/your_figure`).\n",
     ]
     for name in names():
@@ -35,10 +36,16 @@ def gallery(folder: Path) -> str:
             parts.append(f"![{module.TITLE}](/generated/{picture.name})\n")
         parts.append(
             f"    python -m figures {name}\n\n"
-            f"API: {{py:mod}}`figures.{name}`.\n\n"
+            f"Made for {_width(module.SIZE)} of a paper. API: {{py:mod}}`figures.{name}`.\n\n"
             f"<details><summary>Code</summary>\n\n```python\n{code(module)}```\n\n</details>\n"
         )
     return "\n".join(parts)
+
+
+def _width(size: tuple[float, float]) -> str:
+    """Words for the width of a figure, with its size."""
+    width, height = size
+    return f"{'one column' if width < 4 else 'both columns'} ({width:g} × {height:g} inches)"
 
 
 def code(module: ModuleType) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from neural.evaluation.intervals import half_width
 from neural.evaluation.reconstructions import Reconstructions
@@ -71,7 +72,8 @@ def fresh_w1(
     make = Captured(step, generator, device) if device.type == "cuda" else step
     quarters = {round(steps * part / 4) for part in range(1, 5)}
     path: list[float] = []
-    for number in range(steps):
+    words = f"decoder of {plf}: critic of {loss}"
+    for number in tqdm(range(steps), desc=words, disable=None, leave=False):
         set_rate(optimiser, 1e-3 * (1 - number / steps))
         make()
         if number + 1 in quarters:

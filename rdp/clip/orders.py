@@ -58,6 +58,13 @@ class ModeOrders:
         """Sources of the modes that have innovations."""
         return [fit.source for fit in self.fits if fit is not None]
 
+    @property
+    def innovation(self) -> float:
+        """Innovation variance of all modes by the order of each, over that by order 1."""
+        fits = [fit for fit in self.fits if fit is not None]
+        left = sum(float(fit.innovation[fit.source.order]) for fit in fits)
+        return left / sum(float(fit.innovation[min(1, len(fit.innovation) - 1)]) for fit in fits)
+
     def gains(self) -> list[OrderGain]:
         """What each order from 1 on gives."""
         fits = [fit for fit in self.fits if fit is not None]

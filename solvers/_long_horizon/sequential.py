@@ -19,8 +19,8 @@ number mu is searched. In (z_1..z_(t-1), H_tt) the frame is a convex program, so
 :math:`\kappa = 1 + \mu - \mu \sum_i s_i V_{ti}^2 / z_t^2 > 0` bounds it:
 :math:`D_t \ge D_t(z) - \mu (P_t - W_2^2) - |r|^2 / \kappa`, r what is left of stationarity.
 
-Rounding leaves a frame that meets its threshold a slack of about 1e-16, and the next distortion
-changes with its square root; slack below ROOM counts as none. Derived in this project.
+Rounding leaves a frame that meets its threshold a slack, and the next distortion changes with its
+square root; slack below ROOM counts as none. Derived in this project.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ from solvers._long_horizon.transport import squared_w2
 
 Array = np.ndarray
 
-ROOM = 1e-13  # slack, relative to the variances compared, below which a frame has no choice
+# Squared W2 is a sum of squares, so that its rounding is that of its root.
+ROOM = 1e-13  # slack below which a frame has no choice, relative to sqrt(threshold * variances)
+_LOSS = 1e-15  # rounding of squared W2, relative to the same
 _NULL = 1e-10  # singular value of F^T G, relative to the largest, that counts as zero
 _NEWS = 1e-8  # least part of y_t in the estimate that is assumed, relative to sigma_t
 _ACCURACY = 1e-13  # of stationarity, relative to sigma_t
@@ -127,12 +129,13 @@ def solve_given(problem: Problem, estimate: Array, whole: Array, mmse: Array) ->
             target[t, t] = np.sqrt(mmse[t] + goal[t] ** 2)
         total = float(variance[: t + 1].sum())
         loss = squared_w2(target, root[: t + 1, : t + 1])
-        if loss > levels[t] + 1e-15 * total:
+        size = float(np.sqrt(levels[t] * total))
+        if loss > levels[t] + _LOSS * size:
             known = before if joint else 0.0
             own = goal.copy()
             own[t] = max(goal[t], _NEWS * sigma[t])
             frame = Frame(target, root[:t, :t], own, levels[t], known, sigma[t])
-            if levels[t] - known <= ROOM * total:
+            if levels[t] - known <= ROOM * size:
                 root[t, : t + 1] = continuation(frame, goal)
                 distortion[t] = mmse[t] + float(((root[t, : t + 1] - goal) ** 2).sum())
                 bounds[t], tight = distortion[t], tight + 1
@@ -216,11 +219,12 @@ def with_room(frame: Frame) -> tuple[Point, float]:
     function of 1 / (1 + mu), inside a bracket.
     """
     room = frame.level - frame.before
-    rounding = 1e-15 * float((frame.target**2).sum())
+    rounding = _LOSS * float(np.sqrt(frame.level * (frame.target**2).sum()))
     low, high = 0.0, 1.0  # of the share 1 / (1 + mu): at low W2 is within the threshold
     point = frame.at(frame.goal)
     share = min(0.9, np.sqrt(room / max(point.loss - frame.before, room)))
-    best, accuracy = (np.inf, frame.at(continuation(frame, frame.goal)), 0.0), 1e-4
+    best = np.inf, frame.at(continuation(frame, frame.goal)), 0.0
+    accuracy = max(min(1e-4, 0.01 * np.sqrt(room) / frame.scale), _ACCURACY)
     for _ in range(80):
         mu = 1 / share - 1
         point = stationary(frame, point, mu, accuracy)

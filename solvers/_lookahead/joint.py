@@ -110,10 +110,15 @@ def joint_distortion(frames: Frames, g: Array, y: Array) -> Array:
     """D_t of JD as m_t + E(Xtil_t - Xhat_t)^2, the excess split into its own recursion.
 
     Xtil_t - Xhat_t = Y_t + Z_t, with Y_t the part held back (variance y_t, orthogonal to Xhat)
-    and Z_t = a_t Z_{t-1} + (g_t - sqrt(q_t)) e_t.
+    and Z_t = a_t Z_{t-1} + (g_t - sqrt(q_t)) e_t. As q_t - p_t = m_t - a_t^2 m_{t-1},
+    q_t - g_t^2 is m_t + y_t - a_t^2 (m_{t-1} + y_{t-1}), whose terms are small at high rates.
     """
     out, total = np.empty_like(g), 0.0
+    unsaid = frames.mmse + y
+    short = unsaid - frames.gain2 * shifted(unsaid)
+    both = np.sqrt(frames.innovation) + g
+    short = np.divide(short, both, out=np.zeros_like(g), where=both > 0)
     for t, gain2 in enumerate(frames.gain2):
-        total = gain2 * total + (np.sqrt(frames.innovation[t]) - g[t]) ** 2
+        total = gain2 * total + short[t] ** 2
         out[t] = total
     return frames.mmse + y + out

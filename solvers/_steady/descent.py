@@ -2,7 +2,8 @@
 
 Given the coupling, the distance of a scheme G to the source is quadratic in G, and so is its
 distortion beyond the MMSE, |Phi - G|^2: the best G mixes the two. Each step keeps the thresholds
-and lowers the distortion; Nesterov's extrapolation makes the steps few.
+and lowers the distortion. Anderson's extrapolation, from the last steps to where they lead, makes
+them few; where it leads astray, the steps go on from the best scheme without it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from solvers._steady.spectra import Periodic, Spectra, on_finer_grid, weights_of
 Array = np.ndarray
 
 _GAP = 1e-8  # of the distortion, at which the steps end
+_NEAR = 1e-5  # and at which they end if they no longer help
+_PATIENCE = 6  # looks that do not halve the gap
 _STEPS = 2000
 _BETWEEN = 25  # steps from one look at the gap to the next
+_REMEMBERED = 8  # steps from which the next is extrapolated
 _NOISE = 0.3  # angle of the first scheme: share of the decoder's noise
 ROOMS = 10.0 ** -np.arange(3, 13)  # distances of Gamma from what M > 0 allows, relative
 
@@ -70,23 +74,57 @@ def descend(given: Periodic, loss: Loss) -> SteadyThreshold:
     """Steps from the distribution of the source until the bound is near."""
     spectra = given.spectra()
     first = np.cos(_NOISE) * spectra.source, np.sin(_NOISE) * spectra.source
-    scheme = before = np.concatenate(first, axis=2)
-    age, least, best = 0, np.inf, None
+    steps = _Extrapolation(spectra.blocks)
+    ahead = scheme = np.concatenate(first, axis=2)
+    least, best, gap, stale = np.inf, None, np.inf, 0
     for step in range(_STEPS):
-        ahead = scheme + age / (age + 3) * (scheme - before)
         found = loss.improved(spectra, ahead)
-        if found.error > least and age:  # too far
-            age, found = 0, loss.improved(spectra, scheme)
-        before, (scheme, price, least) = scheme, found
-        age += 1
-        free = not np.any(price)
+        if found.error > least:  # led astray
+            steps.forget()
+            ahead = scheme
+            found = loss.improved(spectra, ahead)
+        scheme, least = found.scheme, found.error
+        free = not np.any(found.price)
         if step % _BETWEEN == _BETWEEN - 1 or free:
-            best = _looked_at(given, scheme, price, loss)
-            mean = best.distortion.mean()
-            if free or mean - best.lower_bound <= _GAP * mean:
+            look = _looked_at(given, scheme, found.price, loss)
+            mean = float(look.distortion.mean())
+            missing = mean - look.lower_bound
+            stale = 0 if missing < gap / 2 else stale + 1
+            if best is None or missing < gap:
+                best, gap = look, missing
+            if free or gap <= _GAP * mean or (stale >= _PATIENCE and gap <= _NEAR * mean):
                 break
+        ahead = steps.ahead(ahead, scheme)
     assert best is not None
     return best
+
+
+class _Extrapolation:
+    """Anderson's: the mixture of the last steps whose change is least."""
+
+    def __init__(self, blocks: int) -> None:
+        self.roots = np.sqrt(weights_of(blocks))[:, None, None]
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew."""
+        self.changes: list[Array] = []
+        self.schemes: list[Array] = []
+
+    def ahead(self, before: Array, after: Array) -> Array:
+        """Scheme to go on from after one more step."""
+        change = (self.roots * (after - before)).ravel()
+        self.changes = [*self.changes[-_REMEMBERED:], change]
+        self.schemes = [*self.schemes[-_REMEMBERED:], after]
+        if len(self.changes) == 1:
+            return after
+        bends = np.diff(self.changes, axis=0)
+        gram = (bends.conj() @ bends.T).real
+        gram += 1e-13 * np.trace(gram) * np.eye(len(gram))
+        if not gram.any():
+            return after
+        share = np.linalg.solve(gram, (bends.conj() @ change).real)
+        return after - np.tensordot(share, np.diff(self.schemes, axis=0), 1)
 
 
 def _looked_at(given: Periodic, scheme: Array, price: Any, loss: Loss) -> SteadyThreshold:

@@ -16,7 +16,7 @@ from rdp.steady_state import backbone, parameters
 
 Array = np.ndarray
 
-MOST_FRAMES = 1 << 13  # of the grid of lags: beyond |rho| = 0.994 the memory is longer
+MOST_FRAMES = 1 << 16  # of the grid of lags: beyond |rho| = 0.9992 the memory is longer
 _MEMORY = 1e-10  # what is left of a frame at half the grid
 
 

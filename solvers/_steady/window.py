@@ -41,6 +41,7 @@ from solvers._steady.spectra import (
 Array = np.ndarray
 
 _MET = 1e-9  # of a threshold: how well a step meets it
+_DEAREST = 1e15  # price of a distance; beyond, the couplings leave no room for a scheme
 
 
 def steady_window(
@@ -203,6 +204,8 @@ def _maximum(
     for _ in range(60):
         if _met(price, slope, near):
             return price
+        if price.max() > _DEAREST:
+            return None
         free = (price > 0) | (slope > 0)
         inner = bend[np.ix_(free, free)]
         inner = inner - 1e-13 * np.abs(np.trace(inner)) * np.eye(len(inner))

@@ -157,6 +157,8 @@ def curve(
     last = stop if stop is not None else 4.0
     if stop is None and against == "perception":
         last = max(unbinding(panel.templates) for panel in drawn)
+    if not -np.inf < start <= last < np.inf:
+        raise ValueError(f"from, to: expected finite from <= to, got {start:g} and {last:g}")
     grid = np.linspace(start, last, count or (21 if plot is None else 201))
     if root:
         grid = np.linspace(start**0.5, last**0.5, len(grid)) ** 2

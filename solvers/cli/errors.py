@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that `ctx`, the parsed command line, names."""
         try:
-            with never_silent("rdp"), warnings_of_one_line():
+            notice = never_silent("rdp", before=time.process_time())
+            with notice, warnings_of_one_line():
                 found = super().invoke(ctx)
                 sys.stdout.flush()
             return found

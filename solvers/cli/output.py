@@ -76,6 +76,11 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: 
     Console(width=wide, highlight=False, markup=False).print(table)
 
 
+def percent(change: float) -> str:
+    """Signed percentage of a relative change; "+0.0%", not "-0.0%", where it rounds to zero."""
+    return f"{round(change, 3) + 0.0:+.1%}"
+
+
 def text(cell: object) -> str:
     """Return a cell of a table as text; an undefined value is a dash.
 

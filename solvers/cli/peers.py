@@ -237,7 +237,7 @@ def _report(table: Any, losses: list[str], savings: list[dict[str, Any]]) -> Non
                 (
                     row["codec"],
                     row["reference"],
-                    *("-" if np.isnan(row[n]) else f"{row[n]:+.1%}" for n in QUALITIES),
+                    *("-" if np.isnan(row[n]) else output.percent(row[n]) for n in QUALITIES),
                 )
                 for row in savings
             ],

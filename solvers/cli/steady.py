@@ -162,15 +162,23 @@ def _table(name: str, state: SteadyState, first: Array | None) -> Any:
     return pd.DataFrame(columns)
 
 
+_OPEN = 1e-3  # share of the distortion above which the gap is said as two ends
+
+
 def _summary(name: str, state: SteadyState, constant: float | None) -> str:
     text = f"{name}: mean {state.mean:.6g}"
     if constant is not None and constant > 0:
         text += f" ({100 * (state.mean / constant - 1):+.1f} % of a constant rate)"
-    left = f"a period keeps {state.contraction:.4g} of the distance to it"
     within = f"within {state.error:.0e}"
     if state.lower_bound is not None:
-        within = f"certified gap {max(state.mean - state.lower_bound, 0.0):.0e}"
-    return f"{text}, {within} by {state.method}; {left}"
+        gap = max(state.mean - state.lower_bound, 0.0)
+        within = f"certified gap {gap:.0e}"
+        if gap > _OPEN * state.mean:
+            within = f"the least is {state.lower_bound:.6g} or more"
+    text += f", {within} by {state.method}"
+    if state.contraction is not None:
+        text += f"; a period keeps {state.contraction:.4g} of the distance to it"
+    return text
 
 
 def _content(

@@ -332,8 +332,11 @@ class _Budget:
         sent = self.best(cost)
         mmse = np.einsum("i,tij,j->t", self.h, self.found, self.h)
         lowest = self.high_rate_bound(floor)
+        silent = np.cumsum(self.bits) == 0  # their phi is known, and steep
         for m in (mmse, np.minimum(sent.mmse, self.variance)):  # tangents of phi
+            m = np.where(silent, self.variance, m)
             value, slope = self.framewise_cost(floor, m)
+            slope = np.where(silent, 0.0, slope)
             costs = slope[:, None, None] * square
             price, _ = worth(sent, costs, np.zeros_like(sent.gain))
             own = value - float(slope @ m)

@@ -23,6 +23,7 @@ import numpy as np
 from rdp import _check
 from rdp.linear_source import covariance_matrix
 from rdp.state_space import StateSpace
+from solvers.acceptance import check_block
 from solvers.linear.held_back import HeldBack, demand, hold_back, innovations_of
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def perceptual_filter(observed: Observed, frames: int, weights: object = None) -
     ValueError
         Bad weights.
     SolverError
-        The solver failed.
+        The solver failed, or its certified gap is too large or negative.
 
     Examples
     --------
@@ -192,9 +193,9 @@ def perceptual_filter(observed: Observed, frames: int, weights: object = None) -
     per_row = excess.sum(axis=1) + (noise**2).sum(axis=1)
     distortion = mmse + per_row.reshape(count, size).sum(axis=1)
     objective = float(w @ distortion)
-    return PerceptualFilter(
-        distortion, mmse, objective, objective - 2 * max(answer.gap, 0.0), decoder, noise
-    )
+    variance = float(w @ (factor**2).sum(axis=1).reshape(count, size).sum(axis=1))
+    bound = check_block("perceptual_filter", {}, objective, objective - 2 * answer.gap, variance)
+    return PerceptualFilter(distortion, mmse, objective, bound, decoder, noise)
 
 
 def innovation_filter(observed: Observed, frames: int, weights: object = None) -> PerceptualFilter:

@@ -27,6 +27,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.linear_source import LinearSource
+from solvers._threads import one_thread
 from solvers.linear.spectral import anticausal, spectra
 
 Array = np.ndarray
@@ -152,7 +153,8 @@ def _searched(
 
     options = {"maxiter": _STEPS, "maxfun": 2 * _STEPS, "ftol": 1e-15, "gtol": 1e-12, "maxcor": 30}
     start = np.zeros(size // 2 - 1)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
+    with one_thread():  # its products are small: with two threads they take thirty times as long
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
     if -found.fun < value:
         return value, slope
     return _dual(moved(found.x), root, limit)

@@ -2,7 +2,7 @@ r"""Method "linear": sources of any order, at the losses whose decoders are expl
 
 Covered are scalar frames with no loss and PLF-FMD at any thresholds; PLF-JD, PLF-JD(w) and PLF-SA
 at threshold 0; and these at any thresholds, with weights (`linear_program`) or without
-(`linear_sequential`), where semidefinite programs are needed up to 12 frames.
+(`linear_sequential`), where the registry limits the frames of what needs semidefinite programs.
 
 **Sequential objective.** Frame t has at most R_t bits, so :math:`m_t \ge 2^{-2R_t} v_t`, and the
 measurement of the frame itself is the only one that reaches it. It gives the least :math:`D_1`,
@@ -68,7 +68,8 @@ def solve_linear(problem: Problem) -> Scheme:
         raise SolverError(
             Status.INACCURATE, "linear: poles too near the unit circle for float64 at these rates"
         )
-    if problem.weights is None or problem.encoder == "mmse" or source.order == 1:
+    no_choice = source.order == 1 or not problem.rates.any() or np.isinf(problem.rates).all()
+    if problem.weights is None or problem.encoder == "mmse" or no_choice:
         made, bound, message = _decoded(problem, sent)
         return _scheme(sent, made, bound, message)
     return _searched(problem, source, sent)
@@ -139,16 +140,19 @@ def _decoded(problem: Problem, sent: Representation) -> tuple[Reconstruction, fl
 
 def _weighted(problem: Problem, sent: Representation) -> tuple[Reconstruction, float, str]:
     """Best decoder at weights, its bound and what it is; ties are broken (`solvers.ties`)."""
-    planned = _planned(problem)
+    planned, positive = _planned(problem), bool((problem.thresholds > 0).all())
 
     def found(weights: Array) -> tuple[Reconstruction, float]:
         if planned:
             answer = plan(sent, weights)
             return answer.reconstruction, answer.lower_bound
         weighed = problem.with_(weights=weights)
-        if problem.source.frames > FEW_FRAMES:
+        if problem.plf == "JD" and problem.source.frames > FEW_FRAMES and positive:
             return decode_many(weighed, sent)
-        return decode_within(weighed, sent.factor)
+        decoded, least = decode_within(weighed, sent.factor)
+        if problem.thresholds.any():
+            return decoded, least
+        return _or_in_turn(weighed, sent, decoded, least)
 
     def again(weights: Array) -> Reconstruction | None:
         try:
@@ -159,6 +163,27 @@ def _weighted(problem: Problem, sent: Representation) -> tuple[Reconstruction, f
     made, bound = found(problem.frame_weights)
     made = break_ties(problem.frame_weights, made.mmse, made, bound, again)
     return made, bound, "chain of matrix inequalities" if planned else "semidefinite program"
+
+
+def _or_in_turn(
+    problem: Problem, sent: Representation, made: Reconstruction, bound: float
+) -> tuple[Reconstruction, float]:
+    """What a program found at thresholds 0, or the sequential decoder and FMD's bound if better.
+
+    At high rates the program has no digits left, and these meet.
+    """
+    weights, cov = problem.frame_weights, problem.source.covariance()
+    window = problem.perception.window if isinstance(problem.perception, JD) else None
+    other = reconstruct(cov, sent.factor, "JD" if window else "SA", window)
+    if weights @ other.excess < weights @ made.excess:
+        made = other
+    known = np.sqrt((sent.factor**2).sum(axis=1))
+    sigma = problem.source.sigma
+    # sigma - known without cancellation
+    total = np.where(sigma > 0, sigma + known, 1.0)
+    least = sent.mmse + (np.minimum(sent.mmse, sigma**2) / total) ** 2
+    spare = 64 * np.finfo(np.float64).eps
+    return made, max(bound, float(weights @ least) * (1 - spare))
 
 
 def _within(problem: Problem, sent: Representation) -> bool:

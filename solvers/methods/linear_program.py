@@ -44,8 +44,9 @@ from solvers.methods.long_horizon import follow_from_starts
 Array = np.ndarray
 
 _SHARES = (0.0, *(10.0**power for power in range(-12, 0)))
-FEW_FRAMES = 12  # of the semidefinite program
+FEW_FRAMES = 12  # of the semidefinite program, where Newton steps could take its place
 _SINGULAR = 1e-10  # innovation, relative to the variance, below which a frame has none
+_LEAST_SHARE = 1e-9  # weight of a frame over the largest one in the program
 _SHRINK = 1e-9  # of a threshold, so that what the solver leaves does not exceed it
 
 
@@ -65,7 +66,7 @@ def decode_within(problem: Problem, factor: Array) -> tuple[Reconstruction, floa
     Parameters
     ----------
     problem : Problem
-        PLF-JD, with a window or not, or PLF-SA, and weights; at most 12 frames.
+        PLF-JD, with a window or not, or PLF-SA, and weights; tens of frames at most.
     factor : (T, T) array
         E, with Xtil = E u.
 
@@ -89,7 +90,9 @@ def decode_within(problem: Problem, factor: Array) -> tuple[Reconstruction, floa
     own = cp.diag(h) - 2 * cp.diag(k @ estimate.T)
     top = float(weights.max())
     # a frame that nothing bounds and nothing weighs would drift away
-    shares = np.maximum(weights / top, 1e-9)
+    shares = np.maximum(weights / top, _LEAST_SHARE)
+    # a bound without the least weights is one with them, and needs fewer digits
+    counted = np.where(weights < _LEAST_SHARE * top, 0.0, weights / top)
     thresholds = [
         _threshold(problem, t, float(levels[t]), cov, estimate, k, h) for t in _binding(problem)
     ]
@@ -97,7 +100,7 @@ def decode_within(problem: Problem, factor: Array) -> tuple[Reconstruction, floa
         constraints += threshold.constraints
     solve_program(cp.Problem(cp.Minimize(shares @ own), constraints), "linear")
     bounds = [threshold.bound() for threshold in thresholds]
-    dual = _best_bound(bounds, weights / top, cov, estimate, problem.plf == "SA")
+    dual = _best_bound(bounds, counted, cov, estimate, problem.plf == "SA")
     made = _repaired(np.asarray(k.value), np.asarray(h.value))
     decoder, noise = unit * made[0], unit * made[1]
     return Reconstruction(cov * scale, factor, decoder, noise), top * scale * dual

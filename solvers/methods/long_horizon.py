@@ -121,6 +121,7 @@ def _sequential(problem: Problem) -> Scheme:
         mmse=found.distortion,
         lower_bound=bound,
         message=f"frame by frame, {found.tight} of {source.frames} continue the past",
+        distortion=found.distortion,
         frame_bounds=found.bounds,
     )
 
@@ -163,6 +164,7 @@ def _weighted(problem: Problem) -> Scheme:
         mmse=mmse,
         lower_bound=bound,
         message=message,
+        distortion=mmse + ((gains - estimate) ** 2).sum(axis=1) + np.diag(noise),
     )
 
 

@@ -252,31 +252,36 @@ def _needs_higher_order(problem: Problem, rates: Array, levels: Array) -> Refusa
     loss, window = problem.plf, _window(problem)
     bound = levels[:, -1:] if loss == "JD" else levels
     free = np.isinf(levels).all(axis=1)
-    later = np.isinf(rates[:, 1:]) & np.isfinite(rates[:, :-1])
+    endless = np.isinf(rates)
+    # an infinite rate after a finite one, and a finite one after that
+    rises = np.cumsum(endless[:, 1:] & ~endless[:, :-1], axis=1) > 0
+    later = (rises & ~endless[:, 1:]).any(axis=1)
     weighted = problem.weights is not None
     searched = problem.encoder == "optimal" and not problem.markov  # else "mmse" is optimal
     positive = (loss not in ("MMSE", "FMD")) & (bound > 0).any(axis=1) & ~free
     program = positive | (weighted & (loss == "SA" or window is not None) & ~free)
     # without a window, frame after frame or above threshold 0, the number of frames has no limit
     many = (window is None) & ((not weighted) | ((loss == "JD") & (levels > 0).all(axis=1)))
+    wide = window is None or window > FEW_SEEN
+    most = np.where(positive & wide, FEW_FRAMES, MORE_FRAMES if weighted else 2 * MORE_FRAMES)
+    many |= problem.source.frames <= most
+    limit = int(most.min())
     what = f"PLF-{loss} with sources of higher order"
     return {
         "PLF-CP with sources of higher order": (loss == "CP") & ~free,
         f"thresholds of {what} that decrease, with the sequential objective": (
             (window is not None and not weighted) & (levels[:, 1:] < levels[:, :-1]).any(axis=1)
         ),
-        f"positive thresholds of {what} over more than {FEW_FRAMES} frames": (
-            positive & (loss != "CP") & (problem.source.frames > FEW_FRAMES) & ~many
+        f"positive thresholds of {what} over more than {limit} frames": (
+            positive & (loss != "CP") & ~many
         ),
-        f"weights of {what} over more than {FEW_FRAMES} frames": (
-            program & weighted & ~positive & (problem.source.frames > FEW_FRAMES)
-        ),
+        f"weights of {what} over more than {limit} frames": program & weighted & ~positive & ~many,
         "weights with encoder 'optimal' at infinite rates; take encoder 'mmse'": (
-            (searched and weighted) & np.isinf(rates).any(axis=1)
+            (searched and weighted) & endless.any(axis=1) & ~endless.all(axis=1)
         ),
         # that frame could make good all earlier ones, which no measurement of one direction does
         "an infinite rate after a finite one with encoder 'optimal'; take encoder 'mmse'": (
-            searched & later.any(axis=1)
+            searched & later
         ),
     }
 
@@ -295,7 +300,10 @@ def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
     }
 
 
-FEW_FRAMES = 12  # of the semidefinite program for sources of higher order
+# sources of higher order: frames for which semidefinite programs take seconds, if each threshold
+# sees all frames so far, and if it sees a few or is 0; twice as many with a program for each frame
+FEW_FRAMES, MORE_FRAMES = 16, 32
+FEW_SEEN = 8  # frames of a window
 FEW_WEIGHTED, FEW_SEQUENTIAL = 5, 8  # frames for which decimal arithmetic takes seconds
 MANY_FRAMES = 16  # from here on, products with the Newton matrix cost less than the matrix
 
@@ -323,7 +331,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "linear",
-            "sources of any order: any loss but CP; JD(w) above 0 and SA with weights: 12 frames",
+            "sources of any order: any loss but CP; JD(w) above 0, SA with weights: to 64 frames",
             "O(T^3)",
             "solvers.methods.linear",
             "solve_linear",

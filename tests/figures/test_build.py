@@ -118,6 +118,34 @@ def test_a_figure_takes_another_correlation_and_other_rates(tmp_path):
     assert (error_permanence.RHO, error_permanence.FIRST_RATE) == (0.95, 0.0)
 
 
+def test_a_figure_of_several_correlations_takes_others(tmp_path):
+    arguments = ["pareto_front", "--rho", "0.5", "--rho", "0.6", "--rho", "0.7"]
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert set(pd.read_csv(tmp_path / "pareto_front.csv").rho) == {0.5, 0.6, 0.7}
+
+
+def test_the_colour_of_a_loss_stands_for_nothing_else():
+    """What is not a loss has no colour of one, and variants of a loss are shades of its colour."""
+    from matplotlib.colors import to_hex
+    from matplotlib.figure import Figure
+
+    from figures import joint_penalty, pareto_front, solver_comparison
+    from solvers.plotting import STYLES, shades
+
+    joint = {*shades("JD", 3), STYLES["JD"]["color"].lower()}
+    adaptive = {*shades("SA", 3), STYLES["SA"]["color"].lower()}
+    for module, expected in (
+        (pareto_front, joint),
+        (solver_comparison, joint),
+        (joint_penalty, joint | adaptive),
+    ):
+        figure = Figure()
+        module.draw(module.compute(), figure)
+        drawn = {to_hex(line.get_color()) for ax in figure.axes for line in ax.lines}
+        assert drawn <= expected, module.__name__
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -2,7 +2,6 @@
 
 import io
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -11,7 +10,9 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import pytest
 
-from rdp._busy import ERASE, never_silent, rest
+from rdp._busy import never_silent, rest
+
+ERASED = "\r" + len("rdp: at work for 0 s") * " " + "\r"
 
 
 class Terminal(io.StringIO):
@@ -33,8 +34,8 @@ def test_a_silent_command_says_that_it_works_and_erases_it():
     with terminal() as screen, never_silent("rdp", silence=0.05):
         time.sleep(0.3)
         print("done")
-    assert screen.getvalue().startswith(f"{ERASE}rdp: at work for 0 s")
-    assert screen.getvalue().endswith(f"{ERASE}done\n")
+    assert screen.getvalue().startswith("\rrdp: at work for 0 s")
+    assert screen.getvalue().endswith(f"{ERASED}done\n")
 
 
 def interrupted():
@@ -44,6 +45,12 @@ def interrupted():
         raise KeyboardInterrupt
 
 
+def test_the_silence_before_counts():
+    with terminal() as screen, never_silent("rdp", silence=30, before=29.9):
+        time.sleep(1.5)
+    assert "rdp: at work for 30 s" in screen.getvalue()
+
+
 def test_the_line_is_erased_where_the_command_ends_without_a_word():
     with terminal() as screen:
         with pytest.raises(KeyboardInterrupt):
@@ -51,7 +58,7 @@ def test_the_line_is_erased_where_the_command_ends_without_a_word():
         told = screen.getvalue()
         print("after")
     assert "at work" in told
-    assert told.endswith(ERASE)
+    assert told.endswith(ERASED)
     assert screen.getvalue() == told + "after\n"  # the stream is as it was
 
 
@@ -88,14 +95,14 @@ def test_the_programs_are_never_silent(program):
     """In a terminal, with a command that only sleeps."""
     code = (
         "import sys, time, rdp._busy as busy\n"
-        "busy.never_silent.__wrapped__.__defaults__ = (0.1,)\n"
+        "busy.never_silent.__wrapped__.__defaults__ = (0.1, 0.0)\n"
         f"sys.argv = ['it', *{['validate', 'x.json']!r}]\n"
         "import rdp.operating_point as points\n"
         "points.load_points = lambda path: time.sleep(0.6) or []\n"
         f"from {'solvers.cli' if program == 'solvers.cli' else 'neural.__main__'} import main\n"
         "main()\n"
     )
-    ours, theirs = pty.openpty()
+    ours, theirs = pytest.importorskip("pty").openpty()
     done = subprocess.Popen([sys.executable, "-c", code], stderr=theirs, stdout=theirs)
     os.close(theirs)
     heard = b""

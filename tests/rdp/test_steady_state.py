@@ -44,6 +44,39 @@ def test_the_windowed_state_is_the_limit_of_long_horizons(rho, period, window):
     assert found.contraction <= 1
 
 
+@pytest.mark.parametrize(
+    ("rho", "period", "window"),
+    [
+        (0.9, [0.5], 2),  # no slower than the MMSE estimate
+        (0.9, [1.0, 0.0], 2),
+        (0.9, [1.0, 0.0], 3),
+        (0.9, [1.0, 0.1], 3),
+        (-0.8, [2.0, 0.1], 6),
+        (0.9, [0.0, 1.0, 2.0], 5),
+        (0.97, [1.0, 0.0, 0.0], 4),
+    ],
+)
+def test_a_window_forgets_as_fast_as_its_contraction_says(rho, period, window):
+    source, rates = repeated(rho, period, 120)
+    found = zero_perception_windowed(source, period, window)
+    run = finite_windowed(source, rates, window).reshape(120, -1)
+    left = np.abs(run - found.distortion).max(axis=1)
+    some = np.flatnonzero((left < 1e-5) & (left > 1e-12))
+    slope = np.polyfit(some, np.log(left[some]), 1)[0]
+    assert_allclose(np.exp(slope), found.contraction, rtol=0.02)
+
+
+@pytest.mark.parametrize("period", [[0.5], [1.0, 0.1], [0.0, 3.0, 0.5]])
+@pytest.mark.parametrize("window", [2, 3, 5])
+def test_windows_over_sources_that_hardly_change(period, window):
+    # in units of the innovation the distortion goes to a limit
+    near, nearer = (
+        zero_perception_windowed(GaussMarkov.stationary(rho=rho, frames=2), period, window)
+        for rho in (1 - 1e-6, 1 - 1e-8)
+    )
+    assert_allclose(near.distortion / 1e-6, nearer.distortion / 1e-8, rtol=1e-4)
+
+
 @pytest.mark.parametrize("rho", [1.0, -1.0])
 @pytest.mark.parametrize("period", [[0.0], [0.0, 1.0], [1.0, 0.0], [math.inf], [0.3, 0.7, 2.0]])
 @pytest.mark.parametrize("name", NAMES)

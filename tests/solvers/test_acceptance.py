@@ -296,3 +296,15 @@ def test_programs_of_vector_frames_pass_the_same_checks():
     ):
         with pytest.raises(SolverError, match=f"made up: .*{reason}"):
             acceptance.check_block("made up", residuals, 1.0, bound, 2.0)
+
+
+def test_a_split_is_cut_to_its_budget_and_refused_far_above_it():
+    within = acceptance.within_budget("made up", np.array([1.0, 2.0]), 3.0)
+    assert within.tolist() == [1.0, 2.0]
+    over = np.array([1.0, 2.0]) * (1 + 1e-10)
+    assert acceptance.within_budget("made up", over, 3.0).sum() == pytest.approx(3.0, abs=1e-15)
+    small = acceptance.within_budget("made up", np.array([1e-9, 1e-10]), 1e-9)
+    assert small.sum() == pytest.approx(1e-9, rel=1e-15)
+    for rates in ([1.0, 2.1], [1.0, np.nan], [1.0, np.inf]):
+        with pytest.raises(SolverError, match="made up"):
+            acceptance.within_budget("made up", np.array(rates), 3.0)

@@ -1,5 +1,7 @@
 """Allocation by other routes: closed forms, searches over rates, and the certificates."""
 
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,7 +17,7 @@ from rdp.closed_form import (
     zero_perception_self_adaptive,
 )
 from solvers import SolverError, allocate, minimum_rate, pareto, solve, universality
-from solvers._sdp.free_rates import least_total_rate
+from solvers._sdp.free_rates import best_split, least_total_rate
 from solvers.methods.waterfilling import waterfill
 from tests.strategies import sources
 
@@ -302,3 +304,50 @@ def test_bounds_are_python_floats():
     source = GaussMarkov.stationary(rho=0.9, frames=2)
     assert type(minimum_rate(source, 0.3).lower_bound) is float
     assert type(allocate(source, 1.0).lower_bound) is float
+
+
+@pytest.mark.parametrize("loss", [None, FMD(0.0), FMD([0.3, 0.0, 0.01]), FMD(0.1, metric="kl")])
+@pytest.mark.parametrize(
+    ("total", "weights"), [(0.05, [1, 1, 1]), (2, [0, 0.2, 1]), (14, [3, 1, 1])]
+)
+def test_explicit_split_is_that_of_the_program(loss, total, weights):
+    for source in (SOURCE, GaussMarkov([1.0, 2.0, 0.5], [1.0, 0.0])):
+        found = allocate(source, total, loss, weights)
+        program = best_split(Problem(source, total / 3, loss, weights))
+        within = program.rates * min(1.0, total / program.rates.sum())
+        reached = solve(Problem(source, within, loss, weights)).objective
+        assert program.lower_bound * (1 - 1e-8) <= found.objective <= reached * (1 + 1e-9)
+        assert found.rates.sum() == pytest.approx(total, rel=1e-12)
+        assert 0 <= found.gap <= 1e-11 * found.objective
+
+
+@pytest.mark.parametrize("loss", [None, FMD(0.0), FMD(0.01), JD(np.inf)])
+@pytest.mark.parametrize("total", [1e-9, 90.0, 300.0])
+def test_a_split_of_few_or_many_bits_keeps_its_budget_and_its_digits(loss, total):
+    for rho in (0.9, 1.0):
+        found = allocate(GaussMarkov.stationary(rho, 3), total, loss)
+        assert found.rates.sum() == pytest.approx(total, rel=1e-12)
+        assert 0 <= found.gap <= 1e-11 * found.objective
+    # later frames repeat the first
+    np.testing.assert_allclose(found.rates, [total, 0, 0], atol=1e-12 * total)
+
+
+def test_a_budget_beyond_what_numbers_hold_is_refused():
+    with pytest.raises(SolverError, match="128 bits a frame"):
+        allocate(SOURCE, 1e4, JD(0.0))
+
+
+def test_a_split_far_beyond_its_budget_is_refused(monkeypatch):
+    """The residual of a rate says little at high rates, so that the sum is checked itself."""
+    allocation = importlib.import_module("solvers.allocation")
+
+    by_program = allocation._by_program
+
+    def too_many(problem, targets):
+        found = by_program(problem, targets)
+        return found._replace(rates=found.rates + 1e-3)
+
+    monkeypatch.setattr(allocation, "_by_program", too_many)
+    monkeypatch.setattr(allocation, "covers_rates", lambda problem: False)
+    with pytest.raises(SolverError, match="bits, 3 allowed"):
+        allocate(SOURCE, 3.0, JD(0.05))

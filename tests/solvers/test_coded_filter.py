@@ -1,12 +1,15 @@
 """A noisily observed source with a limit on the rate."""
 
+import dataclasses
+import importlib
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from rdp import CP, FMD, JD, SA, AutoRegressive, Problem, StateSpace
 from rdp.measure import perception_of
-from solvers import solve
+from solvers import SolverError, solve
 from solvers.coded_filter import coded_filter
 from solvers.linear.observed_losses import framewise_filter, self_adaptive_filter
 from solvers.linear.perceptual_filter import Observed, perceptual_filter
@@ -108,3 +111,24 @@ def test_what_is_not_covered_is_refused():
         coded_filter(SEEN, [1.0], SA(0.0), [1.0])
     with pytest.raises(ValueError, match=r"weights: expected shape \(1,\)"):
         coded_filter(SEEN, [1.0], JD(0.0), [1.0, 1.0])
+
+
+@pytest.mark.parametrize("off", [1e-3, -1e-3])
+def test_a_bound_that_does_not_fit_is_refused(monkeypatch, off):
+    """A bound above the objective is an error of the certificate, not a gap of 0."""
+    module = importlib.import_module("solvers.coded_filter")
+    other = importlib.import_module("solvers.linear.perceptual_filter")
+
+    for home, ask in (
+        (module, lambda: coded_filter(SEEN, RATES, JD(0.0), np.ones(5))),
+        (other, lambda: perceptual_filter(SEEN, 5, np.ones(5))),
+    ):
+        solve_right = home.hold_back
+
+        def moved(*given, solve_right=solve_right):
+            found = solve_right(*given)
+            return dataclasses.replace(found, upper_bound=found.value * (1 + off))
+
+        monkeypatch.setattr(home, "hold_back", moved)
+        with pytest.raises(SolverError, match="certified bound"):
+            ask()

@@ -91,6 +91,8 @@ def test_the_contraction_is_how_fast_the_first_frames_get_there():
         found = steady_state(SOURCE, [0.4, 1.0], perception)
         near = np.abs(found.approach(12) - found.distortion).max(axis=1)
         assert_allclose(near[9] / near[8], found.contraction, rtol=0.1)
+    for loss in (JD(0.01), JD(0.01, window=2)):
+        assert steady_state(SOURCE, [0.4, 1.0], loss).contraction is None
 
 
 def test_no_threshold_is_no_loss():
@@ -112,9 +114,12 @@ def test_what_it_refuses():
         steady_state(SOURCE, [1.0, 2.0], FMD([0.0, 0.0, 0.0]))
     for source, loss, what in [
         (SOURCE, JD([0.1, 0.0], window=2), "with a window and thresholds of which some are 0"),
-        (SOURCE, JD([0.1, math.inf]), "of which some are inf"),
-        (GaussMarkov.stationary(rho=1.0, frames=2), JD(0.1), "with .rho. = 1"),
-        (GaussMarkov.stationary(rho=0.999, frames=2), JD(0.1), "rho 0.999, too near to 1"),
+        (GaussMarkov.stationary(rho=1 - 1e-6, frames=2), JD(1e-8), "rho 0.999999, too near to 1"),
+        (
+            GaussMarkov.stationary(rho=1 - 1e-6, frames=2),
+            JD(1e-8, window=2),
+            "too near to 1 or a window that is too long",
+        ),
     ]:
         with pytest.raises(SolverError, match=what):
             steady_state(source, [1.0, 2.0], loss)

@@ -1,7 +1,7 @@
 // Controls -> request -> server -> tables -> plots. Requests that are out of date are skipped.
 
 import { draw, drawClip, keep, legend, picture } from "./plots.js";
-import { parsePoints, placed } from "./points.js";
+import { ownPlaced, readOwn, sharedPoints, tieOwn } from "./points.js";
 import { PRESETS, describe, extended, fromHash, toHash } from "./settings.js";
 
 const $ = (id) => document.getElementById(id);
@@ -61,6 +61,7 @@ let updating = false;
 let again = false;
 let ending = null; // ends the update that is being computed
 let begun = 0; // when it began
+let idle = () => {}; // called after the last update
 let since = null; // time of the first change of a control that is not yet drawn
 
 export function update() {
@@ -104,7 +105,10 @@ async function updateOnce() {
   } finally {
     clearTimeout(patience);
     if (again) queueMicrotask(updateOnce);
-    else updating = false;
+    else {
+      updating = false;
+      idle();
+    }
   }
 }
 
@@ -162,7 +166,7 @@ function redraw(part) {
   const options = {
     quantity: $("quantity").value, swept: request.swept, log: $("log").value === "log",
     at: { rate: sweptValue(request.rates), threshold: sweptValue(request.levels) },
-    own: placed(own, request, $("quantity").value),
+    own: ownPlaced(request, $("quantity").value),
   };
   for (const [name, table] of Object.entries(answer.tables)) draw(name, table, options);
 }
@@ -174,11 +178,20 @@ const redrawAll = () => {
 
 // --- the setting: presets, address, comparison -------------------------------------------------
 
-function remember(request) { // the address holds the setting: reload, bookmark, share
+let compared = null; // address of the setting that is kept
+let returning = false; // the kept setting of an address is drawn first
+
+function settingOf(request) {
   const { seed, ...rest } = request;
   const setting = { ...rest, seed: seed || null, y: $("quantity").value, scale: $("log").value };
   if (setting.sigma === 1) setting.sigma = null;
-  history.replaceState(null, "", toHash(setting));
+  return setting;
+}
+
+function remember(request) { // the address holds all that is seen: reload, bookmark, share
+  if (returning) return;
+  const hash = toHash({ ...settingOf(request), kept: compared, points: sharedPoints() });
+  history.replaceState(null, "", hash);
   document.title = `${describe(request)} \u2013 rate, distortion, perception`;
 }
 
@@ -223,15 +236,20 @@ function tiePresets() {
     $("message").textContent = "";
   });
   $("keep").addEventListener("click", () => {
-    const on = $("keep").getAttribute("aria-pressed") !== "true";
-    $("keep").setAttribute("aria-pressed", on);
-    $("keep").textContent = on ? "drop" : "keep";
-    $("kept").textContent = on ? `thin: ${describe(answers.point.request)}` : "";
-    keep(on);
+    keepCurves($("keep").getAttribute("aria-pressed") !== "true");
     redrawAll();
   });
   $("share").addEventListener("click", () => copyText("share", location.href));
   $("latex").addEventListener("click", () => copyText("latex", latex()));
+}
+
+function keepCurves(on) {
+  const { request } = answers.point;
+  $("keep").setAttribute("aria-pressed", on);
+  $("keep").textContent = on ? "drop" : "keep";
+  $("kept").textContent = on ? `thin: ${describe(request)}` : "";
+  compared = on ? toHash(settingOf(request)).slice(1) : null;
+  keep(on);
 }
 
 function latex() { // the table of numbers, for a paper
@@ -277,7 +295,7 @@ function fillNumbers(request, answer) {
     const at = answer.tables.frames.plf.flatMap((name, i) => (name === plf ? [i] : []));
     const cells = ["distortion", "perception"].flatMap((name) =>
       at.map((i) => digits(answer.tables.frames[name][i])));
-    return [plf === "MMSE" ? "MMSE" : `PLF-${plf}`, ...cells, digits(objective), gap.toExponential(0)];
+    return [plf === "MMSE" ? "MMSE" : `PLF-${plf}`, ...cells, digits(objective), gap && gap.toExponential(0)];
   });
   fill($("numbers"), heads, body);
 }
@@ -296,34 +314,6 @@ function fill(table, heads, body) {
     cell instanceof Node ? element("td", {}, cell)
       : element(i ? "td" : "th", { textContent: cell, ...(i ? {} : { scope: "row" }) }))));
   table.replaceChildren(element("thead", {}, head), element("tbody", {}, ...lines));
-}
-
-// --- points of the user -----------------------------------------------------------------------
-
-let own = [];
-
-function readOwn(text) {
-  try {
-    own = parsePoints(text);
-    const noun = own.length === 1 ? "point, drawn as a star" : "points, drawn as stars";
-    $("own-status").textContent = own.length ? `${own.length} ${noun}` : "";
-  } catch (error) {
-    own = [];
-    $("own-status").textContent = error.message;
-  }
-  redrawAll();
-}
-
-function tieOwn() {
-  const quiet = (listener) => (event) => { event.stopPropagation(); listener(event); }; // nothing to compute
-  $("own-text").addEventListener("input", quiet(() => readOwn($("own-text").value)));
-  $("own-file").addEventListener("input", quiet(async () => {
-    const file = $("own-file").files[0];
-    if (!file) return;
-    $("own-text").value = file.size > 1e6 ? "" : await file.text();
-    if (file.size > 1e6) $("own-status").textContent = "points: expected a file of at most 1 MB";
-    else readOwn($("own-text").value);
-  }));
 }
 
 // --- CSV and code ---------------------------------------------------------------------------
@@ -518,25 +508,47 @@ function tieClip() {
   $("clip-sample").addEventListener("click", () => fitClip(null));
 }
 
+// Set the page as an address says: its points, the setting that was kept, its own setting.
+async function returnTo(given) {
+  if (given.points) {
+    $("own-text").value = given.points;
+    $("own").open = true;
+    readOwn(given.points);
+  }
+  const before = given.kept ? fromHash(`#${given.kept}`) : null;
+  if (before) {
+    returning = true;
+    apply(before);
+    await new Promise((resolve) => { idle = resolve; update(); });
+    returning = false;
+    if (answers.point) keepCurves(true);
+  }
+  apply(given);
+}
+
 // --- start ----------------------------------------------------------------------------------
 
 async function begin() {
   start = await (await fetch("start")).json();
-  legend($("legend"), start.styles, () => { redrawAll(); redrawClip(); });
+  const redrawEach = () => { redrawAll(); redrawClip(); };
+  legend($("legend"), start.styles, redrawEach);
   state = { seed: start.request.seed, columns: {} };
   $("frames").max = start.most_frames;
   tiePresets();
   tie();
   tieClip();
-  tieOwn();
+  tieOwn(redrawAll);
   const given = fromHash(location.hash);
-  if (given) apply(given);
+  if (given) await returnTo(given);
   else {
     $("preset").value = "starved";
     $("message").textContent = PRESETS.starved.text;
     apply(PRESETS.starved);
   }
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { redrawAll(); redrawClip(); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    legend($("legend"), start.styles, redrawEach);
+    redrawEach();
+  });
   setStatusLater("computing\u2026");
   update();
 }

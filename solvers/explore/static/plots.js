@@ -19,7 +19,7 @@ const hidden = new Set();
 export function legend(place, given, redraw) {
   styles = given;
   const entries = Object.keys(styles).map((plf) => {
-    const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
+    const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: !hidden.has(plf) });
     box.addEventListener("input", () => {
       if (box.checked) hidden.delete(plf);
       else hidden.add(plf);
@@ -142,8 +142,9 @@ export function draw(name, table, options) {
   const [data, arrangement] = PLOTS[name](table, options);
   const own = options.own?.[name];
   if (own?.x.length) {
+    const color = own.plf.map((plf) => onGround(styles[plf]?.color ?? INK)); // that of the loss
     data.push({ ...own, name: "own points", mode: "markers", hovertemplate: "%{y:.5g} %{text}",
-      marker: { symbol: "star", size: 11, color: onGround(INK) } });
+      marker: { symbol: "star", size: 11, color } });
   }
   const before = keeping ? kept[name] ?? [] : [];
   Plotly.react(`plot-${name}`, [...before, ...data], arrangement, CONFIG);
@@ -166,9 +167,10 @@ export function picture(name, format, title) {
   const place = document.getElementById(`plot-${name}`);
   const { width, height } = place.getBoundingClientRect();
   const day = (color) => Object.entries(DARK).find(([, night]) => night === color)?.[0] ?? color;
+  const each = (change, value) => (Array.isArray(value) ? value.map(change) : change(value));
   const data = place.data.map((trace) => ({
     ...trace, ...(trace.line ? { line: { ...trace.line, color: day(trace.line.color) } } : {}),
-    ...(trace.marker ? { marker: { ...trace.marker, color: day(trace.marker.color) } } : {}),
+    ...(trace.marker ? { marker: { ...trace.marker, color: each(day, trace.marker.color) } } : {}),
   }));
   const { layout: shown } = place;
   const layout = {

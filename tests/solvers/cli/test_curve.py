@@ -227,6 +227,8 @@ def test_the_root_of_the_threshold(tmp_path, axes):
         (["--points", "1"], "points: expected one number of at least 2, got 1"),
         (["--points", "none.json"], "none.json: No such file or directory"),
         (["--bounds", "none.csv"], "none.csv: No such file or directory"),
+        (["--to", "inf"], "from, to: expected finite from <= to, got 0 and inf"),
+        (["--from", "3", "--to", "1"], "from, to: expected finite from <= to, got 3 and 1"),
         (["--rates", "x,x,x"], "sigma: expected shape"),
         (["--style", "poster", "--plot", "a.png"], "style: expected one of paper, screen, slides"),
     ],

@@ -133,9 +133,19 @@ def test_fit_with_an_order(tmp_path):
     first, chosen = found["long_run_mse"]["order 1"], found["long_run_mse"]["chosen"]
     assert chosen["JD"][0] > 1.2 * chosen["FMD"][0]
     assert first["JD"] == pytest.approx(first["FMD"], rel=0.02)
+    assert "(try --order auto)" in run(*arguments).stdout
     shown = run(*arguments, "--order", "2").stdout
+    assert "(try --order auto)" not in shown
     assert "What each order buys" in shown
     assert "in the long run" in shown
+    left = f"These orders leave {gain_of(found, 2):.0%} of the innovation variance of order 1"
+    assert left in shown
+    most = abs(10 * np.log10(chosen["JD"][0] / first["JD"][0]))
+    assert f"{most:.2f} dB (JD)" in " ".join(shown.split())
+
+
+def gain_of(orders, order):
+    return next(gain["innovation"] for gain in orders["gains"] if gain["order"] == order)
 
 
 @pytest.mark.parametrize(

@@ -66,3 +66,9 @@ def test_a_failed_csv_leaves_the_old_file(tmp_path, monkeypatch, write):
     with pytest.raises(OSError, match=r"a\.csv"):
         write(pandas.DataFrame({"a": [1]}), path)
     assert path.read_text() == "old"
+
+
+def test_a_change_that_rounds_to_zero_has_no_minus():
+    assert output.percent(-0.0004) == output.percent(0.0004) == "+0.0%"
+    assert output.percent(-0.0006) == "-0.1%"
+    assert output.percent(0.25) == "+25.0%"

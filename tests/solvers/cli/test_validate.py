@@ -112,6 +112,34 @@ def test_a_row_for_each_point_says_how_far_it_is_above_the_curve(tmp_path):
     assert [point["verdict"] for point in found["points"]] == ["pass"] * 3
 
 
+def test_the_plot_fills_what_is_impossible_and_covers_nothing():
+    from solvers import validate
+    from solvers.plotting import new_figure
+    from solvers.verdicts import draw
+
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    points = [
+        OperatingPoint("good", "MMSE", [1, 1], [0.4, 0.3], source=source),
+        OperatingPoint("wrong", "MMSE", [1, 1], [0.1, 0.1], source=source),
+    ]
+    figure = new_figure()
+    draw(validate(points, source), figure)
+    [ax] = figure.axes
+    faces = {
+        line.get_marker(): line.get_markerfacecolor()
+        for line in ax.lines
+        if line.get_marker() in "os"
+    }
+    assert faces["o"] == "white"
+    assert faces["s"] != "white"
+    low, high = ax.get_xlim()
+    assert high - low >= 1
+    assert ax.get_legend() is None
+    [legend] = figure.legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["good", "wrong", "lower bound", "filled: impossible"]
+
+
 def test_points_of_one_frame_may_be_numbers(tmp_path):
     source = GaussMarkov.stationary(rho=0.9, frames=1)
     point = OperatingPoint("mine", "MMSE", rate=1, distortion=0.3, source=source)

@@ -76,6 +76,82 @@ def test_points_of_the_user_are_stars(page):
     assert text(page, "#own-status") == ""
 
 
+def test_points_have_the_colour_of_their_loss_and_labels_of_several_words(page):
+    page.run(
+        SET, OWN, "bits, distortion, label, plf\n1, 0.5, codec A, PLF-JD\n2,0.4,b,\n3,0.3,c,FMD"
+    )
+    script = """
+    const data = document.getElementById("plot-rate").data;
+    const own = data.find((trace) => trace.name === "own points");
+    const colour = (plf) => data.find((trace) => trace.name === plf).line.color;
+    return [own.marker.color, own.text, colour("PLF-JD"), colour("PLF-FMD")];
+    """
+    colours, labels, joint, framewise = page.run(script)
+    assert labels == ["codec A", "b", "c"]
+    assert colours[0] == joint
+    assert colours[2] == framewise
+    assert colours[1] not in (joint, framewise)
+    page.run(SET, OWN, json.dumps([{"rate": [1, 1], "distortion": [1, 1]}, {"r": 1, "d": 1}]))
+    assert text(page, "#own-status") == "1 of 2 points drawn: the others do not have 4 frames"
+
+
+def test_the_address_holds_points_and_the_setting_that_is_compared(page):
+    mine = "bits, distortion, label, plf\n0.5, 1.25, a & b = c, JD\n"
+    page.run(SET, OWN, mine)
+    page.click("#keep")
+    choose(page, "low")
+    thin = curve(page, "plot-rate", "PLF-JD, kept")
+    bold = curve(page, "plot-rate", "PLF-JD")
+    address = page.run("return location.href")
+    page.open("about:blank")
+    page.open(address)
+    page.wait(f"{UPDATES} > 1")
+    assert page.run("return document.querySelector('#own-text').value") == mine
+    assert stars(page) == [[0.5], [1.25]]
+    np.testing.assert_allclose(curve(page, "plot-rate", "PLF-JD, kept"), thin, rtol=1e-5)
+    np.testing.assert_allclose(curve(page, "plot-rate", "PLF-JD"), bold, rtol=1e-5)
+    assert "R = (0.1, 4, 4, 4)" in text(page, "#kept")
+    assert page.run("return location.href") == address
+    page.click("#keep")
+    page.run(SET, OWN, "\n".join(f"{x / 7}, {x / 11}" for x in range(1, 200)))
+    assert "too many for the link" in text(page, "#own-status")
+    after = page.run("return location.href")
+    assert "kept=" not in after
+    assert "points=" not in after
+
+
+def test_an_address_whose_compared_setting_makes_no_sense(page, url):
+    page.open("about:blank")
+    page.open(f"{url}#frames=2&rho=0.5&rates=1,1&levels=0,0&kept=rho%3D7")
+    page.wait(f"{UPDATES} > 0")
+    assert text(page, "#kept") == ""
+    assert page.run("return document.getElementById('error').hidden")
+    assert "rho=[0.5" in text(page, "#code")
+
+
+def test_the_legend_follows_the_colour_scheme(page):
+    def colours():
+        return page.run(
+            "return [document.querySelectorAll('#legend line')[1].getAttribute('stroke'), "
+            "document.getElementById('plot-rate').data[1].line.color]"
+        )
+
+    page.click("#legend label:nth-child(1) input")
+    light = colours()
+    try:
+        page.devtools("Emulation.setEmulatedMedia", {
+            "features": [{"name": "prefers-color-scheme", "value": "dark"}]
+        })  # fmt: skip
+        page.wait("document.querySelectorAll('#legend line')[1].getAttribute('stroke') !== "
+                  f"{light[0]!r}", 5)  # fmt: skip
+        boxes = page.run(
+            "return [...document.querySelectorAll('#legend input')].map((b) => b.checked)"
+        )
+        assert boxes == [False, True, True, True]
+    finally:
+        page.devtools("Emulation.setEmulatedMedia", {"features": []})
+
+
 def test_points_of_a_file_follow_the_axes(page, tmp_path):
     rate, distortion = [0.1, 4, 4, 4], [0.8, 0.4, 0.3, 0.2]
     mine = OperatingPoint("mine", "JD", rate, distortion, perception=[0.0, 0.1, 0.2, 0.3])
@@ -129,5 +205,8 @@ def test_both_widths_and_no_scrolling(page):
         for width, height in [(1366, 768), (390, 844)]:
             page.resize(width, height)
             page.wait("document.documentElement.scrollWidth <= innerWidth", 5)
+            if width > 1000:
+                inner = "document.getElementById('schedule').parentElement"
+                page.wait(f"{inner}.scrollWidth <= {inner}.clientWidth", 5)
     finally:
         page.resize(1280, 800)

@@ -21,6 +21,7 @@ from rdp import (
 )
 from rdp.common_randomness import joint_scheme
 from rdp.conditional import posterior_sampling
+from rdp.solution import Status
 from rdp.windowed import zero_perception_windowed
 from solvers import (
     SolverError,
@@ -35,6 +36,7 @@ from solvers import (
 from solvers.linear.lookahead import plan
 from solvers.linear.measurement import represent
 from solvers.methods.linear import frame_bounds, linear_frames
+from solvers.methods.registry import METHODS
 from solvers.prediction import predict
 
 PAIR = AutoRegressive.from_poles(0.95 * np.exp([0.3j, -0.3j]))
@@ -184,10 +186,63 @@ def test_what_is_not_covered_is_refused_by_name(change, message):
         solve(Problem(PAIR, [1.0] * 3).with_(**change))
 
 
-def test_a_program_of_many_frames_is_refused():
-    problem = Problem(PAIR, [1.0] * 13, SA(0.0), weights=1.0, encoder="mmse")
-    with pytest.raises(SolverError, match=r"weights of PLF-SA .* over more than 12 frames"):
-        solve(problem)
+@pytest.mark.parametrize(
+    ("frames", "loss", "weights", "message"),
+    [
+        (33, SA(0.0), 1.0, "weights of PLF-SA .* over more than 32 frames"),
+        (17, SA(0.1), 1.0, "positive thresholds of PLF-SA .* over more than 16 frames"),
+        (33, JD(0.1, window=8), 1.0, r"thresholds of PLF-JD\(8\) .* over more than 32 frames"),
+        (65, JD(0.1, window=8), None, r"thresholds of PLF-JD\(8\) .* over more than 64 frames"),
+        (17, JD(0.1, window=9), None, r"thresholds of PLF-JD\(9\) .* over more than 16 frames"),
+    ],
+)
+def test_a_program_of_many_frames_is_refused(frames, loss, weights, message):
+    def of(count):
+        return Problem(PAIR, [1.0] * count, loss, weights=weights, encoder="mmse")
+
+    with pytest.raises(SolverError, match=message):
+        solve(of(frames))
+    assert METHODS["linear"].covers(of(frames - 1))
+
+
+@pytest.mark.parametrize("loss", [*EXACT, JD(0.1), SA(0.1), JD(0.1, window=2)], ids=repr)
+@pytest.mark.parametrize("rate", [0.0, 30.0, np.inf])
+def test_no_bits_and_all_bits_with_weights(loss, rate):
+    """Nothing is left to choose, for encoder and bound."""
+    weights = [1.0, 2.0, 0.5, 1.0]
+    for encoder in ("mmse", "optimal"):
+        found = solve(Problem(PAIR, [rate] * 4, loss, weights, encoder=encoder))
+        assert found.status == Status.SOLVED
+        assert abs(found.gap) <= 1e-8
+        if rate:
+            assert (found.distortion <= 1e-13).all()
+        elif loss is None or not np.any(loss.levels):
+            assert_allclose(found.distortion, 1.0 if loss is None else 2.0, atol=1e-9)
+
+
+def test_infinite_rates_to_the_end():
+    for loss in EXACT:
+        problem = Problem(PAIR, [1.0, np.inf, np.inf], loss)
+        found, same = solve(problem), solve(problem.with_(encoder="mmse"))
+        near = solve(problem.with_(rates=[1.0, 25.0, 25.0]))
+        assert_allclose(found.distortion, same.distortion, atol=1e-12)
+        assert_allclose(found.distortion, near.distortion, atol=1e-6)
+
+
+def test_frames_before_the_first_bit_have_no_part_in_the_gap():
+    for rates in ([0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.5]):
+        found = solve(Problem(PAIR, rates, FMD(0.0), np.ones(4)))
+        assert found.status == Status.SOLVED
+        assert 0 <= found.gap <= 1e-6 * found.objective
+
+
+def test_weights_of_many_orders():
+    problem = Problem(PAIR, [0.5, 0.2, 1.0, 0.5], SA(0.0), [0.0, 1.0, 1.0, 1.0], encoder="mmse")
+    same = solve(problem)
+    for least in (1e-6, 1e-9, 1e-12):
+        found = solve(problem.with_(weights=[least, 1.0, 1.0, 1.0]))
+        assert_allclose(found.objective, same.objective, rtol=1e-5)
+        assert abs(found.gap) <= 1e-6 * found.objective
 
 
 def test_edges():

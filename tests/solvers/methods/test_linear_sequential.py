@@ -92,8 +92,17 @@ def test_simulation_and_the_end_of_what_is_covered():
     x, xhat = found.simulate(n, rng=4)
     error = (x - xhat) ** 2
     assert (abs(error.mean(axis=0) - found.distortion) < 4 * error.std(axis=0) / n**0.5).all()
-    with pytest.raises(SolverError, match=r"thresholds of PLF-JD\(2\) .* more than 12 frames"):
-        solve(Problem(source, [1.0] * 13, JD(0.2, window=2)))
+    with pytest.raises(SolverError, match=r"thresholds of PLF-JD\(2\) .* more than 64 frames"):
+        solve(Problem(source, [1.0] * 65, JD(0.2, window=2)))
+
+
+def test_a_window_over_many_frames():
+    """The first frames are those of a shorter problem, and all of them of its own certificate."""
+    source = AutoRegressive.from_poles(0.95 * np.exp([0.3j, -0.3j]))
+    found = solve(Problem(source, [0.5] * 24, JD(0.01, window=2)))
+    short = solve(Problem(source, [0.5] * 8, JD(0.01, window=2)))
+    assert_allclose(found.distortion[:8], short.distortion, atol=1e-5)
+    assert abs(found.gap) <= 1e-6 * found.objective
 
 
 @pytest.mark.parametrize(

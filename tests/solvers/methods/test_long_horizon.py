@@ -274,3 +274,18 @@ def test_bound_is_that_of_the_certificate(loss: str) -> None:
         full[t] = factor
         slopes[t, : block.size, : block.size] = factor * block.slope
     assert own == pytest.approx(lower_bound(problem, full, slopes), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rho", "rates", "level"),
+    [(1 - 1e-12, [20, 20], 1e-14), (0.999999, [15, 15], 1e-14), (0.9, [4, 25], 1e-12)],
+)
+@pytest.mark.parametrize("loss", [JD, SA])
+def test_a_threshold_next_to_0_is_not_taken_for_0(loss, rho, rates, level):
+    """What a small threshold allows is much, next to a small distortion."""
+    problem = Problem(GaussMarkov.stationary(rho, 2), rates, loss(level))
+    found = solve(problem, method="long-horizon")
+    exact = solve(problem, method="precise")
+    np.testing.assert_allclose(found.distortion, exact.distortion, rtol=1e-6)
+    assert (found.frame_bounds <= exact.distortion * (1 + 1e-9)).all()
+    np.testing.assert_allclose(found.frame_bounds, exact.distortion, rtol=1e-6)

@@ -264,3 +264,25 @@ def test_problems_of_another_kind_are_refused():
         lookahead(source, 1.0, [1, 1], JD(0.1))
     with pytest.raises(ValueError, match="source: expected scalar frames, got 3 modes"):
         lookahead(GaussMarkov.stationary(np.full(3, 0.9), 2), 1.0)
+
+
+def test_frames_that_repeat_keep_their_digits_at_high_rates():
+    """By 100 digits: a frame without innovation keeps what it receives for the next one."""
+    from mpmath import mp, mpf
+
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        rho = rng.choice([1.0, -1.0, 0.9, 0.999999], 7)
+        rates = rng.choice([0.0, 0.5, 4.0, 20.0, 30.0, 50.0], 8)
+        found = solve(Problem(GaussMarkov(np.ones(8), rho), rates, JD(0.0)))
+        with mp.workdps(100):
+            error = held = kept = mpf(0)
+            for t, rate in enumerate(rates):
+                gain2 = mpf(float(rho[t - 1])) ** 2 if t else mpf(0)
+                v = gain2 * error + 1 - gain2
+                error = v / mpf(4) ** mpf(float(rate))
+                known = gain2 * held + v - error
+                follows = mp.sqrt(known) if gain2 < 1 else mpf(0)
+                held = known - follows**2
+                kept = gain2 * kept + mp.sqrt(1 - gain2) * follows
+                assert found.distortion[t] == pytest.approx(float(2 - 2 * kept), rel=1e-12)
