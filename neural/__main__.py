@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from neural import NEEDS_TORCH
 from rdp._busy import never_silent
-from rdp._check import one_line
+from rdp._check import one_line, warnings_of_one_line
 from rdp._files import locked, read_arrays, replacing
 from rdp.operating_point import OperatingPoint, load_points, save_points
 
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, that of the process if None; returns the exit status."""
     given = _parser().parse_args(arguments)
     try:
-        with never_silent(f"python -m neural {given.command}", before=time.process_time()):
+        notice = never_silent(f"python -m neural {given.command}", before=time.process_time())
+        with notice, warnings_of_one_line():
             return _run(given)
     except KeyboardInterrupt:
         again = list(sys.argv[1:] if arguments is None else arguments)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -132,3 +134,14 @@ def one_line(error: Exception) -> str:
     """Return the message of an error on one line, shortened, without control characters."""
     text = "".join(letter if letter.isprintable() else " " for letter in str(error))
     return " ".join(text.split())[:_LONGEST] or type(error).__name__
+
+
+@contextmanager
+def warnings_of_one_line() -> Iterator[None]:
+    """Print warnings without the place in the code, for the commands."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_: f"warning: {one_line(Warning(str(message)))}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before

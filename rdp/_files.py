@@ -9,7 +9,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +17,7 @@ import numpy as np
 
 PathLike = str | os.PathLike[str]
 
+_HANDLES = "/proc/self/fd/"  # where open files without a name have one
 _PART = ".part"  # how names of temporary files end
 # what numpy raises for files that are no .npz, or are damaged
 _BROKEN: tuple[type[Exception], ...] = (
@@ -36,8 +37,9 @@ def replacing(path: PathLike, mode: str = "wb", **options: Any) -> Iterator[IO[A
     """Yield a file to write; it replaces the file at `path` when the block ends without an error.
 
     The content goes to a temporary file beside it, to the disk, and then takes the place of the old
-    file in one step. A full disk, an error or a kill leaves the old file as it was. A link stays a
-    link. What is not a regular file, such as a pipe, is written directly.
+    file in one step. A full disk, an error or a kill leaves the old file as it was. Where the
+    system can, the temporary file has no name before it is whole, so that a kill leaves no part. A
+    link stays a link. What is not a regular file, such as a pipe, is written directly.
 
     Parameters
     ----------
@@ -61,10 +63,15 @@ def replacing(path: PathLike, mode: str = "wb", **options: Any) -> Iterator[IO[A
                 yield file
             return
         try:
-            with open(name, mode.replace("w", "x"), **options) as file:
+            with ExitStack() as opened:
+                unnamed = _unnamed(target.parent, opened)
+                created = mode if unnamed else mode.replace("w", "x")
+                file = opened.enter_context(open(unnamed or name, created, **options))
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+                if unnamed:
+                    os.link(unnamed, name, src_dir_fd=file.fileno())  # else it links the link
             if target.exists():
                 shutil.copymode(target, name)
             os.replace(name, target)
@@ -73,9 +80,24 @@ def replacing(path: PathLike, mode: str = "wb", **options: Any) -> Iterator[IO[A
             raise
         _sync_folder(target.parent)
     except OSError as error:
-        if error.filename is not None and Path(error.filename) not in (name, target):
+        own = error.filename is None or os.fspath(error.filename).startswith(_HANDLES)
+        if not own and Path(error.filename) not in (name, target):
             raise  # the block had trouble with a file of its own
         raise naming(error, path) from error
+
+
+def _unnamed(folder: Path, opened: ExitStack) -> str | None:
+    """Open a file in a folder that has no name, until it is linked; None where this cannot be."""
+    flags = getattr(os, "O_TMPFILE", None)
+    if flags is None:
+        return None
+    try:
+        handle = os.open(folder, flags | os.O_RDWR, 0o666)
+    except OSError:
+        return None  # of the file system, or of the folder, which the file with a name will say
+    opened.callback(os.close, handle)
+    place = f"{_HANDLES}{handle}"
+    return place if os.path.exists(place) else None
 
 
 def remove_partial(path: PathLike) -> None:

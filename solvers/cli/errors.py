@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from rdp._busy import never_silent
-from rdp._check import one_line
+from rdp._check import one_line, warnings_of_one_line
 from solvers.errors import SolverError
 
 FAILED, BAD_INPUT, NO_READER = 1, 2, 141  # 141 is what a shell reports after SIGPIPE
@@ -25,7 +25,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that `ctx`, the parsed command line, names."""
         try:
-            with never_silent("rdp", before=time.process_time()):
+            notice = never_silent("rdp", before=time.process_time())
+            with notice, warnings_of_one_line():
                 found = super().invoke(ctx)
                 sys.stdout.flush()
             return found

@@ -68,6 +68,47 @@ def test_a_full_disk_at_the_end_keeps_the_old_file(tmp_path, monkeypatch, functi
     assert names(tmp_path) == ["a.txt"]
 
 
+HELD = """
+import sys, time
+from rdp._files import replacing
+with replacing(sys.argv[1], "w") as file:
+    file.write("part")
+    file.flush()
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="files without a name are of Linux")
+def test_a_kill_leaves_no_part(tmp_path):
+    try:
+        os.close(os.open(tmp_path, os.O_TMPFILE | os.O_RDWR))
+    except OSError:
+        pytest.skip("the file system has no files without a name")
+    path = tmp_path / "a.txt"
+    command = [sys.executable, "-c", HELD, str(path)]
+    cwd = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "begun\n"
+        assert names(tmp_path) == []
+        process.kill()
+    assert names(tmp_path) == []
+
+
+def test_files_with_a_name_where_there_are_no_others(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    with replacing(tmp_path / "a.txt") as file:
+        file.write(b"new")
+        (part,) = names(tmp_path)
+        assert part.startswith(".a.txt.")
+        assert part.endswith(".part")
+    assert names(tmp_path) == ["a.txt"]
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "a.txt", b"part", KeyboardInterrupt())
+    assert (tmp_path / "a.txt").read_bytes() == b"new"
+    assert names(tmp_path) == ["a.txt"]
+
+
 def test_a_missing_folder_is_named_with_the_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"missing/a\.txt'$"):
         write(tmp_path / "missing" / "a.txt", b"new")

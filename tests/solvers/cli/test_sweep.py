@@ -1,5 +1,10 @@
 """`rdp sweep`."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -47,3 +52,18 @@ def test_sweep_without_a_loss_has_no_thresholds():
 )
 def test_sweep_names_bad_input(arguments, message):
     assert refused("sweep", *arguments, "--csv", "-").startswith(message)
+
+
+def test_what_is_said_of_damage_takes_one_line(tmp_path):
+    """Without the place in the code, which says nothing to a user."""
+    kept = tmp_path / "kept"
+    command = [sys.executable, "-m", "solvers.cli", "sweep", "--rates", "0:1:5", "--frames", "2"]
+    command += ["--csv", str(tmp_path / "a.csv"), "--quiet", "--checkpoint", str(kept)]
+    where = {"cwd": Path(__file__).parents[3], "capture_output": True, "text": True}
+    assert subprocess.run(command, **where).returncode == 0
+    kept.write_bytes(kept.read_bytes()[:-3])
+    again = subprocess.run(command, **where)
+    assert again.returncode == 0
+    assert re.fullmatch(
+        rf"warning: {re.escape(str(kept))}: \d+ bytes are damaged .*\nwrote .*\n", again.stderr
+    )
