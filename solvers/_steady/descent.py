@@ -17,7 +17,7 @@ Array = np.ndarray
 
 _GAP = 1e-8  # of the distortion, at which the steps end
 _NEAR = 1e-6  # and at which they end if they no longer help
-_PATIENCE = 8  # looks that do not halve the gap
+_PATIENCE = 3  # looks that do not halve the gap
 _STEPS = 2000
 _BETWEEN = 25  # steps from one look at the gap to the next
 _NOISE = 0.3  # angle of the first scheme: share of the decoder's noise
