@@ -12,7 +12,8 @@ from solvers.errors import SolverError
 from solvers.explore.request import Request
 from solvers.explore.turns import keep_going
 from solvers.plotting import loss_label
-from solvers.steady_state import SteadyState, steady_state
+from solvers.steady_answer import SteadyState
+from solvers.steady_state import steady_state
 
 
 def steady(request: Request) -> dict[str, Any]:
