@@ -22,9 +22,15 @@ def report(
     write: bool = True,
 ) -> None:
     """Print `rows`, which share their keys, and write them to results/`what`.json."""
-    table = Table(*rows[0], title=what)
-    for row in rows:
-        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
+    cells = [list(rows[0])] + [
+        [f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows
+    ]
+    table = Table(title=what, box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in zip(*cells, strict=True):  # words stay whole where a table must be narrow
+        longest = max(len(word) for cell in column for word in cell.split() or [""])
+        table.add_column(column[0], min_width=longest)
+    for row in cells[1:]:
+        table.add_row(*row)
     Console().print(table)
     if not write:
         return
