@@ -22,15 +22,11 @@ def report(
     write: bool = True,
 ) -> None:
     """Print `rows`, which share their keys, and write them to results/`what`.json."""
-    cells = [list(rows[0])] + [
-        [f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows
-    ]
     table = Table(title=what, box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in zip(*cells, strict=True):  # words stay whole where a table must be narrow
-        longest = max(len(word) for cell in column for word in cell.split() or [""])
-        table.add_column(column[0], min_width=longest)
-    for row in cells[1:]:
-        table.add_row(*row)
+    for place, name in enumerate(rows[0]):  # only names in the first column may take more lines
+        table.add_column(name.replace(" ", "\n"), no_wrap=place > 0)
+    for row in rows:
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
     Console().print(table)
     if not write:
         return
