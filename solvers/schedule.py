@@ -33,7 +33,8 @@ from rdp import perception as as_perception
 from rdp.solution import Status
 from rdp.steady_state import parameters
 from solvers.errors import SolverError
-from solvers.steady_state import SteadyState, period_levels, steady_state
+from solvers.steady_answer import SteadyState, period_levels
+from solvers.steady_state import steady_state
 
 Array = np.ndarray
 

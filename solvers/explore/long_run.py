@@ -13,7 +13,8 @@ from solvers.errors import SolverError
 from solvers.explore.request import Request
 from solvers.explore.turns import keep_going
 from solvers.plotting import loss_label
-from solvers.steady_state import SteadyState, steady_state
+from solvers.steady_answer import SteadyState
+from solvers.steady_state import steady_state
 
 PATIENCE = 3.0  # seconds for the long run of one loss
 _OPEN = 1e-3  # gap, as a share of the distortion, above which both ends are said
