@@ -6,8 +6,9 @@ from solvers.errors import SolverError
 from solvers.frame_bounds import FrameBounds, frame_bounds
 from solvers.schedule import PatternCost, Schedule, pattern_cost, schedule
 from solvers.solve import solve
+from solvers.steady_answer import SteadyState
 from solvers.steady_rate import steady_rate
-from solvers.steady_state import SteadyState, steady_state
+from solvers.steady_state import steady_state
 from solvers.sweep import Sweep, sweep
 from solvers.tradeoff import Pareto, pareto
 from solvers.universality import Universality, universality

@@ -11,7 +11,7 @@ from rdp import perception as as_perception
 from rdp.solution import Solution
 from rdp.steady_state import check_period, parameters
 from solvers.solve import solve
-from solvers.steady_state import period_levels
+from solvers.steady_answer import period_levels
 
 Array = np.ndarray
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
-from rdp import CP, FMD, JD, SA, GaussMarkov, Perception, Problem, _check, closed_form
+from rdp import CP, FMD, JD, SA, GaussMarkov, Perception, Problem, _check
 from rdp import perception as as_perception
 from rdp import steady_state as formulas
-from rdp.conditional import conditional
 from rdp.linear_source import LinearFrames, LinearSource
 from rdp.solution import Status
 from rdp.steady_windowed import WindowedState, zero_perception_windowed
-from rdp.windowed import zero_perception_windowed as finite_windowed
 from solvers.errors import SolverError
 from solvers.linear import steady_losses
 from solvers.linear.measurement import represent
-from solvers.steady_threshold import joint_above_zero
+from solvers.steady_answer import OBJECTIVES, SteadyState, first_order, period_levels
+from solvers.steady_threshold import joint_above_zero, perfect_joint
 
 Array = np.ndarray
 
@@ -25,134 +24,17 @@ _ROUNDING = 1e-15  # of the explicit states, relative to the variance
 _HORIZON = 64  # frames of the longest finite problem that is solved
 _AIM = 1e-10  # distance to the limit that a finite horizon aims at, relative to the variance
 _SLOW = 1e-3  # share of the distance that a horizon leaves above which it is not tried
+_SMALL = 1e-4  # threshold, relative to the variance, whose bound serves threshold 0
 _FAR = 1e-6  # and the largest one that is returned
 
-
-@dataclass(frozen=True, eq=False)
-class SteadyState:
-    """Distortion in the long run, and how the first frames approach it.
-
-    Parameters
-    ----------
-    source : GaussMarkov, AutoRegressive or StateSpace
-        The stationary source; its number of frames plays no role.
-    rates : (N,) array, bits per frame
-        Rates of one period.
-    perception : Perception or None
-        The loss; None is no constraint.
-    window : int or None
-        Number of frames that PLF-JD sees; None is all of them.
-    distortion : (N,) array
-        D_t of each frame of the period, squared units of the source.
-    mmse : (N,) array
-        MMSE distortion m_t, below which no D_t can be.
-    method : str
-        "closed-form", "fixed-point" (PLF-JD(w)), "coupling" (PLF-JD and PLF-JD(w) at P > 0
-        and rates that change) or "finite-horizon" (PLF-SA at P > 0). For sources of higher order
-        "filter", "matrix-inequality" (PLF-JD), "spectrum" (PLF-JD at P > 0), "fixed-point"
-        (PLF-SA), "finite-horizon" (PLF-JD(w), PLF-SA at P > 0) or "bounds" (PLF-SA at P > 0
-        where 64 frames do not settle; PLF-JD at P > 0 with a window, with rates or thresholds that
-        change, or with poles of modulus .9999): the distortion of a scheme, whose bound may be far
-        below.
-    error : float
-        Bound on the distance to the limit, relative to the variance: rounding for explicit values
-        and fixed points, and what the last period changed, times what is left of it, for a finite
-        horizon. Where there is a `lower_bound`, the mean minus it.
-    contraction : float or None
-        Factor by which the distance of the first frames to the limit shrinks in one period. None
-        for PLF-JD at P > 0, whose limit no recursion approaches.
-    lower_bound : float or None
-        With the method "coupling", no causal scheme has a smaller mean. For sources of higher order
-        at a constant rate, a certified bound of the mean: of all
-        encoders without a loss, under PLF-FMD and CP, and with the encoder "optimal"; of all
-        decoders of this encoder under PLF-JD with "mmse" (at any rates), and by "bounds". At rates
-        that change with the encoder "optimal", of all encoders, those whose bits wait too. None
-        elsewhere.
-    measurement : (n,) array or None
-        For sources of higher order, the direction of the state that the encoder measures.
-    """
-
-    source: GaussMarkov | LinearSource
-    rates: Array
-    perception: Perception | None
-    window: int | None
-    distortion: Array
-    mmse: Array
-    method: str
-    error: float
-    contraction: float | None
-    lower_bound: float | None = None
-    measurement: Array | None = None
-
-    @property
-    def mean(self) -> float:
-        """Mean distortion over the period, squared units of the source."""
-        return float(self.distortion.mean())
-
-    def approach(self, periods: int) -> Array:
-        """Distortion of the first frames, which start without a past, at the same rates.
-
-        Parameters
-        ----------
-        periods : int
-            How many periods from the first frame on.
-
-        Returns
-        -------
-        (periods, N) array, squared units of the source
-
-        Raises
-        ------
-        SolverError
-            PLF-SA and PLF-JD at P > 0, whose first frames have no closed form; solve a Problem.
-
-        Examples
-        --------
-        >>> found = steady_state(GaussMarkov.stationary(rho=0.9, frames=2), 0.5, FMD(0.0))
-        >>> found.approach(3).round(4).ravel()
-        array([0.5858, 0.3237, 0.2285])
-        """
-        length = len(self.rates) * _check.count("periods", periods)
-        if not isinstance(self.source, GaussMarkov):
-            return self._approach(length).reshape(periods, len(self.rates))
-        rho, sigma = formulas.parameters(self.source)
-        source = GaussMarkov.stationary(rho=rho, frames=length, sigma=sigma)
-        rates = np.tile(self.rates, periods)
-        loss = self.perception
-        if loss is None or np.isinf(loss.levels).all():
-            found = closed_form.mmse(source, rates)
-        elif isinstance(loss, CP):
-            levels = np.tile(loss.thresholds(len(self.rates)), periods)
-            found = conditional(source, rates, levels)
-        elif np.any(loss.levels) and not isinstance(loss, FMD):
-            what = f"no closed form for PLF-{loss.name} at P > 0"
-            raise SolverError(Status.UNSUPPORTED, f"approach: {what}")
-        elif isinstance(loss, SA):
-            found = closed_form.zero_perception_self_adaptive(source, rates)
-        elif isinstance(loss, FMD):
-            levels = np.tile(loss.thresholds(len(self.rates)), periods)
-            found = closed_form.framewise(source, rates, levels, loss.metric)
-        elif self.window is None or self.window >= length:
-            found = closed_form.zero_perception_joint(source, rates)
-        else:
-            found = finite_windowed(source, rates, self.window)
-        return found.reshape(periods, len(self.rates))
-
-    def _approach(self, length: int) -> Array:
-        """First frames of a source of higher order, with the sequential decoder."""
-        assert self.measurement is not None
-        assert not isinstance(self.source, GaussMarkov)
-        periods = length // len(self.rates)
-        levels = np.full(len(self.rates), np.inf)
-        if self.perception is not None:
-            levels = period_levels(self.perception, len(self.rates))
-        return steady_losses.approach(
-            self.source,
-            np.tile(self.rates, periods),
-            self.perception,
-            np.tile(levels, periods),
-            self.measurement,
-        )
+_OBJECTIVE = {  # of each method for sources of higher order
+    "filter": "both",
+    "matrix-inequality": "mean",
+    "spectrum": "mean",
+    "bounds": "mean",
+    "fixed-point": "sequential",
+    "finite-horizon": "sequential",
+}
 
 
 def steady_state(
@@ -161,11 +43,16 @@ def steady_state(
     perception: Perception | str | None = None,
     window: int | None = None,
     encoder: str = "mmse",
+    *,
+    objective: str | None = None,
 ) -> SteadyState:
     r"""Distortion of each frame of a period, in the long run, at rates that repeat.
 
-    The limit, period after period, of the sequential objective: minimise :math:`D_1`, then
-    :math:`D_2` given that, and so on, at rates :math:`R_1, .., R_N, R_1, ..` and thresholds P_t.
+    Two objectives, at rates :math:`R_1, .., R_N, R_1, ..` and thresholds P_t. "sequential" is the
+    limit, period after period, of: minimise :math:`D_1`, then :math:`D_2` given that, and so on.
+    "mean" is the least mean distortion over a period. Without a loss, under FMD and CP, and under
+    JD with a source of first order at a constant rate, both are the same. Else they differ, and
+    `SteadyState.objective` says which one the answer has.
 
     Parameters
     ----------
@@ -192,6 +79,11 @@ def steady_state(
         "mmse" of a `Problem` is another one: it measures the frame itself, as its first frames
         count first.
 
+    objective : {"sequential", "mean"} or None
+        None is "sequential" for SA at P = 0 and JD(w) at P = 0, and for JD at P = 0 if the source
+        is of first order; else "mean". SA at P > 0 is "sequential" where 64 frames settle. For
+        "mean" under SA, and JD(w) at P = 0, the answer is a scheme and a bound.
+
     Returns
     -------
     SteadyState
@@ -199,25 +91,28 @@ def steady_state(
     Raises
     ------
     ValueError
-        The source is not stationary, bad rates, a window without JD, an unknown encoder.
+        The source is not stationary, bad rates, a window without JD, an unknown encoder or
+        objective.
     SolverError
-        JD at P > 0 that binds, with rates that change and \|rho\| > .9992; with a window, levels of
-        which some are 0 and others not; a horizon of 64 frames is too short for SA at P > 0. For
-        sources of higher order: JD at P > 0 with thresholds of which some are inf; poles too near
-        the circle for float64.
+        The objective "sequential" for JD at P > 0, unless the source is of first order and the
+        rate is constant without a window; for SA at P > 0 where 64 frames do not settle. JD at
+        P > 0 that binds, with rates that change and \|rho\| > .9992; with a window, levels of which
+        some are 0 and others not; a horizon of 64 frames is too short for SA at P > 0. For sources
+        of higher order: JD at P > 0 with thresholds of which some are inf; poles too near the
+        circle for float64.
 
     Notes
     -----
-    Covered, with the method: no loss, FMD and CP at any P, JD and SA at P = 0: explicit. JD(w) at
-    P = 0: a fixed point. JD at P > 0 and constant rate: FMD's value, at P / w for a window of w. It
-    is a lower bound, as the marginal distances of the frames sum up to no more than that of all of
-    them. Scaling the MMSE estimate reaches it: its spectrum is that of the source times 1 - m at
-    unit variance. The sequential objective gets
-    there too, at all (rho, R, P) for which long horizons were solved. JD at P > 0 and rates that
-    change, with or without a window: the decoder of least *mean* distortion, with a certified bound
-    (``solvers._steady``). As P falls to 0 it goes to the best decoder that plans for later
-    frames, and not to the sequential one of P = 0, which costs more. SA at P > 0: the end of a
-    long finite problem, which :func:`solvers.solve` solves and certifies.
+    Covered by default, with the method: no loss, FMD and CP at any P, JD and SA at P = 0: explicit.
+    JD(w) at P = 0: a fixed point. JD at P > 0 and constant rate: FMD's value, at P / w for a window
+    of w. It is a lower bound, as the marginal distances of the frames sum up to no more than that
+    of all of them. Scaling the MMSE estimate reaches it: its spectrum is that of the source times
+    1 - m at unit variance. The sequential objective gets there too without a window, at all
+    (rho, R, P) for which long horizons were solved. JD at P > 0 and rates that change, with or
+    without a window: the decoder of least *mean* distortion, with a certified bound
+    (``solvers._steady``). As P falls to 0 it goes to the objective "mean" of P = 0, and not to
+    "sequential", which costs more. SA at P > 0: the end of a long finite problem, which
+    :func:`solvers.solve` solves and certifies.
 
     Sources of higher order (:mod:`solvers.linear.steady_losses`): the encoder measures one
     direction of the state, the best one for the mean squared error at the mean rate. No loss, FMD
@@ -227,8 +122,20 @@ def steady_state(
     SA at P > 0 is the end of 64 frames; where they do not settle, a scheme and a lower bound. So is
     JD at P > 0 with a window, or with rates or thresholds that change.
 
+    AutoRegressive and StateSpace of first order have the answers of the GaussMarkov source, and
+    the method of higher order only where that has none.
+
     Examples
     --------
+    A decoder that plans for later frames saves a third where the quality changes:
+
+    >>> from rdp import GaussMarkov
+    >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
+    >>> for objective in ("sequential", "mean"):
+    ...     print(round(steady_state(source, [1.0, 0.1], "JD", objective=objective).mean, 4))
+    0.3524
+    0.2376
+
     Motion of second order makes JD pay for ever, and an encoder made for it saves a fifth:
 
     >>> from rdp import AutoRegressive
@@ -254,21 +161,117 @@ def steady_state(
     """
     if encoder not in ("mmse", "optimal"):
         raise ValueError(f"encoder: expected 'mmse' or 'optimal', got {encoder!r}")
+    if objective is not None and objective not in OBJECTIVES:
+        raise ValueError(f"objective: expected 'sequential' or 'mean', got {objective!r}")
     if isinstance(source, LinearFrames):
         source = source.source
-    if not isinstance(source, GaussMarkov) and isinstance(source, LinearSource):
-        return _higher_order(source, rates, as_perception(perception, window=window), encoder)
+    loss = as_perception(perception, window=window)
+    if isinstance(source, GaussMarkov) or not isinstance(source, LinearSource):
+        return _with_objective(source, rates, loss, encoder, objective)
+    if (same := first_order(source)) is not None:
+        try:
+            found = _with_objective(same, rates, loss, encoder, objective)
+        except SolverError:  # what first order refuses, the methods of any order may bound
+            return _with_objective(source, rates, loss, encoder, objective)
+        bound, error = found.lower_bound, found.error
+        if bound is None and found.objective == "both":
+            bound = found.mean
+        elif bound is None and encoder == "optimal":  # that of all encoders: each frame alone
+            assert found.perception is not None
+            each = FMD(found.perception.levels)
+            bound = min(_with_objective(same, rates, each, encoder, None).mean, found.mean)
+            error = (found.mean - bound) / formulas.parameters(same)[1] ** 2
+        return replace(
+            found,
+            source=source,
+            measurement=_check.frozen(np.ones(1)),
+            lower_bound=bound,
+            error=error,
+        )
+    return _with_objective(source, rates, loss, encoder, objective)
+
+
+def _with_objective(
+    source: GaussMarkov | LinearSource,
+    rates: object,
+    perception: Perception | None,
+    encoder: str,
+    objective: str | None,
+) -> SteadyState:
+    """The answer that is known, or the one that is asked for."""
+    if isinstance(source, GaussMarkov):
+        found = _first_order(source, rates, perception)
+    else:
+        found = _higher_order(source, rates, perception, encoder, objective == "sequential")
+    if objective is None or found.objective in ("both", objective):
+        return found
+    loss, bits = found.perception, found.rates
+    if objective == "sequential":
+        raise SolverError(
+            Status.UNSUPPORTED,
+            f"steady_state: PLF-{loss.name if loss else 'MMSE'} at P > 0 with the sequential "
+            "objective is not known here, only the least mean; ask for objective 'mean'",
+        )
+    if isinstance(source, GaussMarkov) and isinstance(loss, JD) and loss.window is None:
+        least, bound = perfect_joint(source, bits)
+        gap = (float(least.mean()) - bound) / formulas.parameters(source)[1] ** 2
+        return replace(
+            found, distortion=_check.frozen(least), objective="mean", method="matrix-inequality",
+            error=gap, lower_bound=bound,
+        )  # fmt: skip
+    assert loss is not None
+    return _bracket(found, encoder)
+
+
+def _bracket(found: SteadyState, encoder: str) -> SteadyState:
+    """Least mean between a scheme and a bound: what keeps the loss keeps each frame."""
+    source, bits, loss = found.source, found.rates, found.perception
+    assert loss is not None
+    schemes = [found.distortion]
+    if isinstance(loss, JD):  # what keeps all frames keeps each window
+        joint = JD(0.0)
+        schemes.append(_with_objective(source, bits, joint, encoder, "mean").distortion)
+    best = min(schemes, key=lambda one: float(one.mean()))
+    each = _with_objective(source, bits, FMD(loss.levels), encoder, None)
+    bound = each.mean if each.lower_bound is None else each.lower_bound
+    if isinstance(source, GaussMarkov):
+        variance = formulas.parameters(source)[1] ** 2
+        if isinstance(loss, JD):  # what is allowed above 0 costs no more than at 0
+            bound = max(bound, _bound_above_zero(source, bits, variance, loss.window))
+    else:
+        variance = float(steady_losses.settled(source).covariance(1)[0, 0])
+    bound = min(bound, float(best.mean()))
+    return replace(
+        found, distortion=best, objective="mean", method="bounds",
+        error=(float(best.mean()) - bound) / variance, lower_bound=bound,
+    )  # fmt: skip
+
+
+def _bound_above_zero(
+    source: GaussMarkov, bits: Array, variance: float, window: int | None
+) -> float:
+    """Bound of the mean under PLF-JD(w) at a small threshold; 0 where none is known."""
+    try:
+        near = joint_above_zero(source, bits, np.full(len(bits), _SMALL * variance), window)
+    except SolverError:
+        return 0.0
+    return near[1] or 0.0
+
+
+def _first_order(source: GaussMarkov, rates: object, perception: Perception | None) -> SteadyState:
+    """Steady state of a source of first order."""
     rho, sigma = formulas.parameters(source)
     bits = _check.frozen(formulas.check_period(rates))
     if bits.ndim != 1:
         raise ValueError(f"rates: expected one number or one period, got shape {bits.shape}")
-    perception = as_perception(perception, window=window)
     window = perception.window if isinstance(perception, JD) else None
     levels = np.zeros(len(bits)) if perception is None else period_levels(perception, len(bits))
     m = formulas.mmse(source, bits)
     method, error, lower_bound = "closed-form", _ROUNDING, None
     backbone = formulas.contraction(source, bits)
     factor: float | None = backbone
+    constant = bool((bits == bits[0]).all())
+    objective = "both"
     if perception is None or np.isinf(levels).all():
         found = m
     elif isinstance(perception, FMD):
@@ -276,6 +279,8 @@ def steady_state(
     elif isinstance(perception, CP):
         found = m + np.maximum(np.sqrt(m) - np.sqrt(levels), 0.0) ** 2
     elif isinstance(perception, JD) and not levels.any():
+        if not constant and window != 1 and abs(rho) < 1:
+            objective = "sequential"
         if window is None:
             found = formulas.zero_perception_joint(source, bits)
             factor = formulas.contraction(source, bits, joint=True)
@@ -287,11 +292,14 @@ def steady_state(
     elif isinstance(perception, JD):
         found, lower_bound = joint_above_zero(source, bits, levels, window)
         factor = None
+        if window != 1 and (window is not None or not constant or np.ptp(levels) > 0):
+            objective = "mean"
         if lower_bound is not None:
             method, error = "coupling", (found.mean() - lower_bound) / sigma**2
     elif not levels.any():
-        found = formulas.zero_perception_self_adaptive(source, bits)
+        found, objective = formulas.zero_perception_self_adaptive(source, bits), "sequential"
     else:
+        objective = "sequential"
         found, error = _finite(rho, sigma, bits, levels, backbone)
         method = "finite-horizon"
     distortion, m = _check.frozen(found), _check.frozen(m)
@@ -302,6 +310,7 @@ def steady_state(
         window=window,
         distortion=distortion,
         mmse=m,
+        objective=objective,
         method=method,
         error=float(error),
         contraction=factor,
@@ -318,9 +327,13 @@ def _windowed(source: GaussMarkov, bits: Array, window: int) -> WindowedState:
 
 
 def _higher_order(
-    source: LinearSource, rates: object, perception: Perception | None, encoder: str
+    source: LinearSource,
+    rates: object,
+    perception: Perception | None,
+    encoder: str,
+    sequential: bool = False,
 ) -> SteadyState:
-    """Steady state of a source of any order."""
+    """Steady state of a source of any order; of the sequential objective where it is wanted."""
     bits = _check.frozen(formulas.check_period(rates))
     if bits.ndim != 1:
         raise ValueError(f"rates: expected one number or one period, got shape {bits.shape}")
@@ -334,6 +347,13 @@ def _higher_order(
             gap = float(near.distortion.mean()) - float(found.lower_bound or 0.0)
             near = near._replace(lower_bound=found.lower_bound, error=gap / variance)
         found = near
+    if sequential and found.sequential is not None:
+        found = found._replace(
+            distortion=found.sequential, method="filter", error=_ROUNDING, lower_bound=None
+        )
+        objective = "sequential"
+    else:
+        objective = _OBJECTIVE[found.method]
     return SteadyState(
         source=source,
         rates=bits,
@@ -341,6 +361,7 @@ def _higher_order(
         window=perception.window if isinstance(perception, JD) else None,
         distortion=_check.frozen(found.distortion),
         mmse=_check.frozen(found.mmse),
+        objective=objective,
         method=found.method,
         error=found.error,
         contraction=found.contraction,
@@ -376,25 +397,6 @@ def _long_sequence(
     return found._replace(
         distortion=last, method="finite-horizon", error=error + _ROUNDING, lower_bound=None
     )
-
-
-def period_levels(perception: Perception, period: int) -> Array:
-    """Thresholds of each frame of a period; a window may be longer than it.
-
-    Parameters
-    ----------
-    perception : Perception
-        The loss.
-    period : int
-        Number of frames of the period.
-    """
-    levels = np.asarray(perception.levels)
-    if levels.ndim == 1 and levels.shape != (period,):
-        raise ValueError(
-            f"levels: expected one number or shape ({period},), one for each frame of the period, "
-            f"got {levels.shape}"
-        )
-    return np.broadcast_to(levels, (period,))
 
 
 def _periods(period: int, factor: float, longest: int) -> int:

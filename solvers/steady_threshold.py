@@ -11,7 +11,7 @@ from rdp.steady_windowed import zero_perception_windowed
 from solvers._steady.joint import steady_joint
 from solvers._steady.window import steady_window
 from solvers.errors import SolverError
-from solvers.linear.steady_decoder import best_decoder, periodic_filter
+from solvers.linear.steady_decoder import best_decoder
 
 Array = np.ndarray
 
@@ -86,12 +86,35 @@ def joint_above_zero(
     return distortion, lower_bound
 
 
+def perfect_joint(source: GaussMarkov, bits: Array) -> tuple[Array, float]:
+    """Distortion of each frame of the best decoder of perfect joint realism, bound of the mean.
+
+    Parameters
+    ----------
+    source : GaussMarkov
+        A stationary scalar source, |rho| < 1.
+    bits : (N,) array, bits per frame
+        Rates of one period.
+
+    Examples
+    --------
+    >>> source = GaussMarkov.stationary(rho=0.9, frames=2)
+    >>> found, bound = perfect_joint(source, np.array([1.0, 0.1]))
+    >>> print(found.mean().round(6), round(bound, 6))
+    0.237586 0.237586
+    """
+    rho, sigma = formulas.parameters(source)
+    state, linear = formulas.backbone(source, bits), AutoRegressive(rho, sigma)
+    gains = np.sqrt(state.captured * state.prediction_error)[:, None]
+    found = best_decoder(linear, gains, state.mmse)
+    each = float(formulas.framewise(source, bits).mean())  # what keeps the motion keeps each frame
+    mean = float(found.distortion.mean())
+    return found.distortion, min(max(found.lower_bound, each), mean)
+
+
 def _perfect_excess(source: GaussMarkov, bits: Array) -> Array:
     """Excess over the MMSE of each frame of the best decoder of perfect joint realism."""
-    rho, sigma = formulas.parameters(source)
-    m, linear = formulas.mmse(source, bits), AutoRegressive(rho, sigma)
-    gains, _ = periodic_filter(linear, bits, np.ones(1))
-    return best_decoder(linear, gains, m).distortion - m
+    return perfect_joint(source, bits)[0] - formulas.mmse(source, bits)
 
 
 def _least(source: GaussMarkov, bits: Array, level: float) -> float:

@@ -11,7 +11,7 @@ from rdp.autoregressive import AutoRegressive
 from rdp.perception import Perception, perception
 from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
-from solvers.steady_state import SteadyState
+from solvers.steady_answer import SteadyState
 
 Array = np.ndarray
 
@@ -33,6 +33,14 @@ def steady(
     levels: inputs.Levels = "0",
     metric: inputs.Metric = "w2",
     encoder: inputs.Encoder = "mmse",
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            metavar="sequential|mean",
+            help="Each frame given those before it, or the least mean of the period. Without it, "
+            "the one that is known better; the output says which.",
+        ),
+    ] = None,
     approach: Annotated[
         int | None,
         typer.Option(min=1, help="Show the first periods too, from a start without a past."),
@@ -72,18 +80,26 @@ def steady(
     if metric != "w2" and "FMD" not in names:
         raise ValueError(f"metric: expected 'w2' without FMD among the losses, got {metric!r}")
     if discount is not None:
-        for option, used in (("ar", ar), ("approach", approach), ("encoder", encoder != "mmse")):
+        for option, used in (
+            ("ar", ar),
+            ("approach", approach),
+            ("encoder", encoder != "mmse"),
+            ("objective", objective),
+        ):
             if used:
                 raise ValueError(f"{option}: not with --discount")
         assert isinstance(source, GaussMarkov)
         _discounted(source, bits, given, discount, json, csv)
         return
-    found = {name: steady_state(source, bits, loss, None, encoder) for name, loss in given.items()}
+    found = {
+        name: steady_state(source, bits, loss, None, encoder, objective=objective)
+        for name, loss in given.items()
+    }
     constant: dict[str, float] = {}
     if np.ndim(bits) and np.ndim(allowed) == 0 and np.isfinite(bits).all():
         mean = float(np.mean(bits))
         constant = {
-            name: steady_state(source, mean, loss, None, encoder).mean
+            name: steady_state(source, mean, loss, None, encoder, objective=objective).mean
             for name, loss in given.items()
         }
     periods = approach or 0
@@ -162,20 +178,11 @@ def _table(name: str, state: SteadyState, first: Array | None) -> Any:
     return pd.DataFrame(columns)
 
 
-_OPEN = 1e-3  # share of the distortion above which the gap is said as two ends
-
-
 def _summary(name: str, state: SteadyState, constant: float | None) -> str:
     text = f"{name}: mean {state.mean:.6g}"
     if constant is not None and constant > 0:
         text += f" ({100 * (state.mean / constant - 1):+.1f} % of a constant rate)"
-    within = f"within {state.error:.0e}"
-    if state.lower_bound is not None:
-        gap = max(state.mean - state.lower_bound, 0.0)
-        within = f"certified gap {gap:.0e}"
-        if gap > _OPEN * state.mean:
-            within = f"the least is {state.lower_bound:.6g} or more"
-    text += f", {within} by {state.method}"
+    text += f", {state.origin}"
     if state.contraction is not None:
         text += f"; a period keeps {state.contraction:.4g} of the distance to it"
     return text
@@ -188,7 +195,7 @@ def _content(
     first: dict[str, Array],
 ) -> dict[str, Any]:
     names = (
-        *("rates", "distortion", "mmse", "mean", "method", "error", "contraction"),
+        *("rates", "distortion", "mmse", "mean", "objective", "method", "error", "contraction"),
         *("lower_bound", "measurement"),
     )
     losses = {

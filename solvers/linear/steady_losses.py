@@ -86,6 +86,8 @@ class SteadyLosses(NamedTuple):
         Factor by which the distance to the limit shrinks in one period, sequential decoder.
     lower_bound : float or None
         Bound of the mean distortion, where there is one.
+    sequential : (N,) array or None
+        D_t of the sequential decoder, where `distortion` is that of least mean under PLF-JD.
     """
 
     distortion: Array
@@ -95,6 +97,7 @@ class SteadyLosses(NamedTuple):
     error: float
     contraction: float
     lower_bound: float | None = None
+    sequential: Array | None = None
 
 
 def steady_losses(
@@ -216,8 +219,9 @@ def _with_measurement(
         _check_open(gap, float(best.distortion.mean()), variance)
         factor = max(factor, radius(a) ** (2 * len(rates)))
         return SteadyLosses(
-            best.distortion, m, measurement, "matrix-inequality", gap / variance, factor, lowest
-        )
+            best.distortion, m, measurement, "matrix-inequality", gap / variance, factor, lowest,
+            best.sequential,
+        )  # fmt: skip
     if isinstance(loss, SA):
         found, kept = self_adaptive(a, h, gains, errors, m, levels)
         factor = max(factor, kept)
@@ -307,7 +311,9 @@ def _nearly(
     beyond = max(float(np.sqrt(short.mean())) - np.sqrt(level), 0.0)
     lowest = min(float(m.mean()) + beyond**2, float(found.mean()))
     left = (float(found.mean()) - lowest) / variance
-    return exact._replace(distortion=found, method="bounds", error=left, lower_bound=lowest)
+    return exact._replace(
+        distortion=found, method="bounds", error=left, lower_bound=lowest, sequential=None
+    )
 
 
 def _check_open(gap: float, distortion: float, variance: float) -> None:
