@@ -145,7 +145,8 @@ def read_arrays(path: PathLike, what: str) -> dict[str, np.ndarray]:
             with np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
         except _BROKEN as error:
-            raise ValueError(f"{path}: expected {what}, got {error}; delete it") from None
+            found = "Python objects" if "allow_pickle" in str(error) else error
+            raise ValueError(f"{path}: expected {what}, got {found}; delete it") from None
 
 
 @contextmanager

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 
+_LARGEST = 1e307  # of the variance of all frames, so that a few times as much is a number
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -100,6 +102,7 @@ class Problem:
             if not weights.any():
                 raise ValueError("weights: expected at least one weight > 0, got all zero")
             object.__setattr__(self, "weights", weights)
+        self._check_size()
         shared = self._per_frame("common_randomness", self.common_randomness)
         object.__setattr__(self, "common_randomness", shared)
         if self.limited:
@@ -123,6 +126,20 @@ class Problem:
             f"rates: expected one for each frame, as {kind} has no number of frames; or give the "
             f"source as LinearFrames(source, frames)"
         )
+
+    def _check_size(self) -> None:
+        """Sums of variances are numbers: tolerances are relative to them."""
+        if not isinstance(self.source, GaussMarkov):
+            return
+        with np.errstate(over="ignore"):
+            spread = np.square(self.source.sigma).reshape(self.source.frames, -1).sum(axis=1)
+            totals = {"sigma": spread.sum(), "weights": self.frame_weights @ spread}
+        for name, total in totals.items():
+            if total > _LARGEST:
+                kind = "weighted variances" if name == "weights" else "variances"
+                raise ValueError(
+                    f"{name}: expected {kind} whose sum is at most {_LARGEST:g}, got {total:.3g}"
+                )
 
     def _check_shared_bits(self) -> None:
         """Limited common randomness is defined for PLF-FMD and PLF-JD at threshold 0."""

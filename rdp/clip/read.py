@@ -428,6 +428,8 @@ def _mapped(path: Path) -> Array:
     # large, brackets that are not closed or nested too deep
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
+        if "allow_pickle" in reason or "Python objects" in reason:  # no advice to run its code
+            raise ClipError(path, "expected numbers, got Python objects") from None
         raise ClipError(path, f"not a .npy array, or truncated ({reason})") from None
     if not isinstance(stored, np.ndarray):
         raise ClipError(path, "not a .npy array")

@@ -253,7 +253,11 @@ class Server:
         from waitress import create_server, wasyncore
 
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each that waits
-        self._socket = socket.create_server((address, port), family=family)
+        try:
+            self._socket = socket.create_server((address, port), family=family)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise OSError(f"{name}:{port}: cannot listen there ({reason})") from error
         self._connections: dict[int, Any] = {}
         self._server = create_server(
             app, map=self._connections, sockets=[self._socket], **SERVING
@@ -296,6 +300,8 @@ def _address(host: str) -> tuple[socket.AddressFamily, str]:
         if address.is_unspecified or mapped.is_unspecified:
             found = []
             break
+        if mapped is not address:
+            raise ValueError(f"host: expected {str(mapped)!r}, an address of IPv4, got {host!r}")
     if not found:
         raise ValueError(f"host: expected the address of one network, got {host!r}")
     found.sort(key=lambda item: item[0] != socket.AF_INET)  # of a name, first IPv4

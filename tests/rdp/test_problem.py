@@ -86,6 +86,8 @@ BAD = [
     ({"weights": [1.0, -1.0, 0.0]}, "weights: expected values >= 0, got -1"),
     ({"weights": [0.0, 0.0, 0.0]}, "weights: expected at least one weight > 0"),
     ({"weights": [1.0, math.inf, 0.0]}, "weights: expected finite values"),
+    ({"weights": [1.0, 1e308, 0.0]}, r"weights: expected weighted variances whose sum is at most"),
+    ({"source": GaussMarkov([5e153] * 3, 0.9)}, r"sigma: expected variances whose sum is at most"),
     ({"encoder": "best"}, "encoder: expected 'optimal' or 'mmse', got 'best'"),
 ]
 

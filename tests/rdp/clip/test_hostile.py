@@ -321,6 +321,13 @@ def test_no_reader_opens_another_file(tmp_path, pictures):  # noqa: F811
 # -- .npy ----------------------------------------------------------------------------------------
 
 
+def test_arrays_of_python_objects_are_refused_without_advice_to_run_them(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(ClipError, match=r"a\.npy: expected numbers, got Python objects$"):
+        read_luma(path)
+
+
 def npy(text):
     head = text.encode()
     head += b" " * (-(len(head) + 11) % 64) + b"\n"

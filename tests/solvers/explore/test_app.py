@@ -351,6 +351,17 @@ def test_an_address_of_all_networks_is_refused():
             Server(host)
 
 
+@pytest.mark.parametrize("host", ["::ffff:127.0.0.1", "::ffff:7f00:1"])
+def test_an_address_of_ipv4_in_another_form_is_named(host):
+    with pytest.raises(ValueError, match=r"host: expected '127\.0\.0\.1', an address of IPv4, got"):
+        Server(host)
+
+
+def test_an_address_of_another_machine_is_named():
+    with pytest.raises(OSError, match=r"^192\.0\.2\.1:0: cannot listen there \("):
+        Server("192.0.2.1")  # of the block for documentation
+
+
 def test_without_the_extra_the_command_says_what_to_install():
     code = (
         "import sys; sys.modules['flask'] = None\n"
