@@ -55,7 +55,7 @@ dist: full  ## build sdist and wheel, and run the README's examples from the whe
 	cd build/wheel && bin/python -P $(CURDIR)/tests/readme_examples.py && bin/rdp fit --sample
 
 SECONDS ?= 600
-fuzz: full  ## attack everything that reads with hostile inputs, SECONDS=600 in all
+fuzz: full  ## attack everything that reads, SECONDS=600 in all once kernels are compiled
 	$(RUN) -m benchmarks.fuzz_inputs --seconds $(SECONDS)
 
 mutants: full  ## make errors in the code, one at a time: do the tests notice?

@@ -167,6 +167,8 @@ def main() -> None:
     parser.add_argument("--way", choices=WAYS, action="append", help="ways to make them")
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
+    if given.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device: expected cpu, got 'cuda', and torch finds no CUDA device")
     torch.set_num_threads(given.threads)
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True

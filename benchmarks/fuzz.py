@@ -11,6 +11,10 @@ gap is above 1e-6 of the objective and 1e-12 of the variance. `solve` accepts 1e
 and 1e-13 of the variance, so that the largest relative gap means little where an objective is next
 to 0. ``--examples`` prints some of each.
 
+The family "compiled" asks the compiled method alone, for grids of extreme problems. Points that it
+does not certify are counted as handed over, and one in `HANDED` of them is solved as usual. Along
+the chains of a grid rates grow, so that no bound may exceed the answers before it.
+
     python -m benchmarks.fuzz --seconds 3600 --parts build/fuzz.jsonl
 
 works in parts of `PART` problems, each with a seed of its own, and adds what each part found to the
@@ -36,7 +40,8 @@ from rdp import FMD, JD, SA, GaussMarkov, Problem
 from rdp.mmse import mmse_recursion
 from rdp.solution import Solution
 from solvers import SolverError, minimum_rate, solve, sweep
-from solvers.acceptance import within_thresholds
+from solvers.acceptance import sharp, within_thresholds
+from solvers.methods.barrier import barrier_batch
 from solvers.methods.registry import METHODS
 
 Array = np.ndarray
@@ -49,7 +54,9 @@ DECIMALS = 16  # one in so many weighted problems is solved in decimal arithmeti
 KEPT = 5  # problems that are kept of each kind of failure
 GRID = 64  # points of a sweep
 SWEEP_EACH = 2  # problems, one of which is the template of a sweep
-PART = {"usual": 32, "extreme": 8, "sequential": 8}  # problems of a part
+CHAINS = 16  # of GRID points each, in a grid for the compiled method
+HANDED = 1024  # one in so many points that the compiled method leaves is solved as usual
+PART = {"usual": 32, "extreme": 8, "sequential": 8, "compiled": 8}  # problems of a part
 
 
 @dataclass
@@ -58,6 +65,7 @@ class Tally:
 
     solves: int = 0
     points: int = 0
+    handed: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     compared: int = 0
     worst_gap: float = 0.0
@@ -75,6 +83,7 @@ class Tally:
         """Add what happened in another part of the family."""
         self.solves += part.solves
         self.points += part.points
+        self.handed += part.handed
         self.compared += part.compared
         self.counts.update(part.counts)
         self.worst_gap = max(self.worst_gap, part.worst_gap)
@@ -93,6 +102,7 @@ class Tally:
             "family": family,
             "solves": self.solves,
             "sweep points": self.points,
+            "handed over": self.handed,
             "in decimals too": self.compared,
             "unsolved": unsolved,
             "gap above 1e-6": wide,
@@ -147,10 +157,20 @@ def _problem(
     return Problem(source, rates, loss, weights)
 
 
+def compiled(rng: np.random.Generator) -> Problem:
+    """Extreme problems under PLF-JD and PLF-SA that have no closed form."""
+    while True:
+        problem = extreme(rng)
+        some = (problem.thresholds > 0) & np.isfinite(problem.thresholds)
+        if problem.plf != "FMD" and some.any():
+            return problem
+
+
 FAMILIES: dict[str, Callable[[np.random.Generator], Problem]] = {
     "usual": usual,
     "extreme": extreme,
     "sequential": sequential,
+    "compiled": compiled,
 }
 
 
@@ -246,6 +266,60 @@ def check_sweep(problem: Problem, rng: np.random.Generator, tally: Tally) -> Non
             tally.note(fault, point)
 
 
+def check_grid(problem: Problem, rng: np.random.Generator, tally: Tally) -> None:
+    """Solve a grid by the compiled method, and count what is wrong where it certifies its answer.
+
+    Parameters
+    ----------
+    problem : Problem
+        Rates and thresholds that those of the grid are multiples of.
+    rng : numpy.random.Generator
+        Where the grid comes from, and the sample that is solved as usual.
+    tally : Tally
+        What was counted so far.
+    """
+    source, frames = problem.source, problem.source.frames
+    share = np.sort(rng.uniform(0, 2, (CHAINS, GRID)), axis=1).reshape(-1, 1)
+    share = share * np.repeat(rng.uniform(0.5, 1.0, (CHAINS, frames)), GRID, axis=0)
+    rates = np.where(np.isinf(problem.rates), INF, problem.rates * share)
+    factor = np.repeat(rng.choice([0.5, 1.0, 2.0], (CHAINS, frames)), GRID, axis=0)
+    levels = problem.thresholds * factor
+    tally.points += len(rates)
+    try:
+        *values, stopped = barrier_batch(source, rates, levels, problem.plf, problem.weights)
+        free = sweep(problem.with_(perception=FMD(problem.thresholds)), rates, levels)
+    except Exception as error:
+        tally.note(f"error in a grid: {type(error).__name__}", problem)
+        return
+    distortion, perception, objective, bound = values
+    right = (stopped == 0) & sharp(problem, objective, bound)
+    right &= within_thresholds(problem, distortion, perception, levels)
+    tally.handed += int((~right).sum())
+    least = mmse_recursion(source, rates).mmse
+    floor = FLOOR * float(problem.frame_weights @ source.variance)
+    slack = ORDER * objective + floor
+    wrong = {
+        "distortion not finite": ~np.isfinite(distortion).all(axis=1),
+        "better than the MMSE": (
+            distortion < least * (1 - ROUNDING) - 1e-15 * source.variance
+        ).any(axis=1),
+        "bound above the answer": bound > objective + slack,
+    }
+    if problem.weights is not None:
+        wrong["better than under PLF-FMD"] = objective < free.objective - slack
+        chained = np.where(right, objective + slack, INF).reshape(CHAINS, GRID)
+        before = np.minimum.accumulate(chained, axis=1).ravel()
+        wrong["worse than what asks for more"] = bound > before
+    for what, found in wrong.items():
+        for i in np.flatnonzero(right & found):
+            loss = problem.perception.at(levels[i]) if problem.perception else None
+            tally.note(what, problem.with_(rates=rates[i], perception=loss))
+    for i in np.flatnonzero(~right & (rng.random(len(rates)) < 1 / HANDED)):
+        loss = problem.perception.at(levels[i]) if problem.perception else None
+        check(problem.with_(rates=rates[i], perception=loss), rng, tally)
+        tally.solves += 1
+
+
 def check_least_rate(problem: Problem, tally: Tally) -> None:
     """Ask for the least total rate of the distortions that a problem reaches."""
     source = problem.source
@@ -272,6 +346,11 @@ def fuzz(family: str, count: int | None, seconds: float, seed: int, part: int = 
     while time.perf_counter() < stop and (count is None or tally.solves < count):
         problem = FAMILIES[family](rng)
         with np.errstate(all="ignore"):
+            if family == "compiled":
+                check_grid(problem, rng, tally)
+                if time.perf_counter() >= stop or tally.points >= (count or np.inf) * CHAINS * GRID:
+                    break
+                continue
             check(problem, rng, tally)
             tally.solves += 1
             if family != "sequential":

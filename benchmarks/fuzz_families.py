@@ -41,12 +41,15 @@ class Family(ABC):
 
     refusal: tuple[type[Exception], ...] = (ValueError,)
     limit = 256  # MiB that one input may take
+    solves = False  # whether it asks compiled solvers
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def prepare(self) -> None:  # noqa: B027 (few families have something to compile)
-        """Compile what is compiled at its first use."""
+    def prepare(self) -> None:
+        """Load what is compiled at its first use."""
+        if self.solves:
+            compile_solvers()
 
     @abstractmethod
     def originals(self) -> list[Any]:
@@ -77,6 +80,14 @@ class Family(ABC):
         path = self.folder / name
         path.write_bytes(content)
         return path
+
+
+def compile_solvers() -> None:
+    """Compile all kernels, or load them: else others stand in, and some input pays for it."""
+    from solvers.methods.waiting import warm_up
+
+    for _ in warm_up():
+        pass
 
 
 class Clips(Family):

@@ -17,6 +17,8 @@ from rdp.operating_point import SCHEMA, SCHEMA_VERSION, load_points, save_points
 class Documents(Family):
     """JSON of measured codecs, and the log of a training."""
 
+    solves = True
+
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         point = {
@@ -43,10 +45,6 @@ class Documents(Family):
         if rng.random() < 0.7:
             return "points.json", json_text(rng, self.points)
         return "log.jsonl", b"\n".join(json_text(rng, line) for line in self.log)
-
-    def prepare(self) -> None:
-        """Compile the solvers that `validate` asks."""
-        compile_solvers()
 
     def read(self, given: Any) -> None:
         """Read a file; points are compared with theory and come back from a file as they are."""
@@ -159,6 +157,7 @@ class Requests(Family):
 
     refusal = (Refused,)
     limit = Clips.limit
+    solves = True
     ASKED: ClassVar[dict[str, Any]] = {
         "frames": 3, "rho": [0.9, 0.8], "sigma": [1, 2, 1], "rates": [0.5, 1, 1],
         "levels": [0, 0.1, 0], "weights": None, "swept": 1, "seed": 0, "window": 2,
@@ -176,10 +175,6 @@ class Requests(Family):
         """Return a question to each view, and a clip."""
         asked = [self._question(part, json.dumps(self.ASKED).encode()) for part in self.parts]
         return [*asked, self._clip("5", "a.npy", self.clips.good["a.npy"])]
-
-    def prepare(self) -> None:
-        """Compile the solvers that the views ask."""
-        compile_solvers()
 
     def _question(self, part: str, data: bytes, **headers: str) -> Any:
         options = {"data": data, "content_type": "application/json", "headers": headers}
@@ -218,18 +213,6 @@ class Requests(Family):
         json.loads(answer.text, parse_constant=_no_constant)
 
 
-def compile_solvers() -> None:
-    """Solve one problem of each kind that has kernels of its own."""
-    from rdp import JD, SA, GaussMarkov, Problem
-    from solvers import solve
-
-    for frames in (2, 3):
-        source = GaussMarkov.stationary(0.9, frames)
-        for loss in (JD(0.01), SA(0.01)):
-            for weights in (None, [1.0] * frames):
-                solve(Problem(source, [0.5] * frames, loss, weights))
-
-
 def _no_constant(name: str) -> None:
     raise Wrong(f"{name} in JSON")
 
@@ -238,6 +221,7 @@ class Commands(Family):
     """Options of the command line."""
 
     refusal = (Refused,)
+    solves = True
     GOOD: ClassVar[dict[str, dict[str, str]]] = {
         "solve": {
             "rho": "0.9", "sigma": "1,2", "rates": "0.5,1", "plf": "JD", "levels": "0,0.1",
@@ -267,10 +251,6 @@ class Commands(Family):
     def originals(self) -> list[Any]:
         """Return one call of each command."""
         return [[name, *_options(options)] for name, options in self.GOOD.items()]
-
-    def prepare(self) -> None:
-        """Compile the solvers that the commands ask."""
-        compile_solvers()
 
     def changed(self, rng: Random) -> Any:
         """Return a call with one or two other values."""

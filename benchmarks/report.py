@@ -22,7 +22,9 @@ def report(
     write: bool = True,
 ) -> None:
     """Print `rows`, which share their keys, and write them to results/`what`.json."""
-    table = Table(*rows[0], title=what)
+    table = Table(title=what, box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for place, name in enumerate(rows[0]):  # only names in the first column may take more lines
+        table.add_column(name.replace(" ", "\n"), no_wrap=place > 0)
     for row in rows:
         table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
     Console().print(table)

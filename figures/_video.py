@@ -140,6 +140,8 @@ def _permanence(digits: Permanence | None) -> dict[str, Any]:
     row = asdict(digits)
     if digits.stay_wrong is not None and digits.stay_wrong_half is not None:
         row |= _interval("stay_wrong", digits.stay_wrong, digits.stay_wrong_half)
+        row["stay_wrong_low"] = max(row["stay_wrong_low"], 0.0)  # of a share
+        row["stay_wrong_high"] = min(row["stay_wrong_high"], 1.0)
     return row
 
 

@@ -138,7 +138,8 @@ def load_codec(name: Path | str) -> Codec:
     ----------
     name : path
         Name of a codec that ships with the package, as "digits-12-16", or a file that ``python -m
-        neural export`` wrote.
+        neural export`` wrote. "digits-12-16" takes clips of moving digits: tensors of shape
+        (n, 2, 64, 64), white on black, with values in [0, 1].
 
     Raises
     ------

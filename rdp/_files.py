@@ -71,7 +71,7 @@ def replacing(path: PathLike, mode: str = "wb", **options: Any) -> Iterator[IO[A
                 file.flush()
                 os.fsync(file.fileno())
                 if unnamed:
-                    os.link(unnamed, name, src_dir_fd=file.fileno())  # else it links the link
+                    _give_name(unnamed, name, file.fileno())
             if target.exists():
                 shutil.copymode(target, name)
             os.replace(name, target)
@@ -98,6 +98,16 @@ def _unnamed(folder: Path, opened: ExitStack) -> str | None:
     opened.callback(os.close, handle)
     place = f"{_HANDLES}{handle}"
     return place if os.path.exists(place) else None
+
+
+def _give_name(unnamed: str, name: Path, handle: int) -> None:
+    """Give the open file `unnamed` a name, or, where the system cannot, copy it to one."""
+    try:
+        os.link(unnamed, name, src_dir_fd=handle)  # without a handle it links the link
+    except OSError:
+        shutil.copyfile(unnamed, name)
+        with name.open("rb") as copied:
+            os.fsync(copied.fileno())
 
 
 def remove_partial(path: PathLike) -> None:

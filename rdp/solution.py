@@ -94,8 +94,9 @@ class Solution:
         Solver that produced the answer.
     status : Status
         "solved", or "achievable": the distortion is that of a scheme, lower_bound is a converse,
-        and what is best lies between the two (`Problem.scheme_and_bound`). Anything else is raised
-        by the solver, not returned.
+        and what is best lies between the two (`Problem.scheme_and_bound`). With limited common
+        randomness "solved" says that the scheme meets the bound; `message` says what is known of
+        the codes that reach it. Anything else is raised by the solver, not returned.
     message : str
         What the solver says about how it got there.
     cov_xhat : (T, T) or (d, T, T) array
@@ -158,8 +159,11 @@ class Solution:
         )
 
     def _certificate(self) -> str:
+        bound = f"no code does better than {self.lower_bound:.6g} (gap {max(self.gap, 0.0):.1e})"
         if self.status == Status.ACHIEVABLE:
-            return f"achievable; no code does better than {self.lower_bound:.6g}"
+            return f"of a scheme, achievable; {bound}"
+        if self.problem.limited:
+            return f"of a scheme that meets the bound; {bound}"
         return f"certified gap {self.gap:.1e}"
 
     @property

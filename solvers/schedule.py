@@ -39,6 +39,7 @@ from solvers.steady_state import steady_state
 Array = np.ndarray
 
 _GAP = 1e-5  # of the objective, relative to it
+_SILENT = (1e-9, 1e-6, 1e-3)  # share of its variance below which a frame's news counts as no bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +228,7 @@ def schedule(
     objective = float(share @ steady.distortion)
     bound *= sigma**2
     gap = objective - bound
-    if not -1e-8 * objective <= gap <= _GAP * objective:
+    if not 0 <= gap <= _GAP * objective:
         raise SolverError(Status.INACCURATE, f"schedule: certified gap is {gap:.1e}")
     return Schedule(steady.rates, steady, objective, bound, gap)
 
@@ -307,43 +308,67 @@ class _Program:
         return bits * (mean / bits.mean()), self._bound(np.exp(found.x), budget)
 
     def _bound(self, m: Array, budget: float) -> float:
-        """Least value of the Lagrangian's tangent at m over 0 <= m <= v(m).
-
-        The multipliers are those that make the gradient smallest.
-        """
-        from scipy.optimize import linprog, nnls
-
-        n, square = len(m), self.rho**2
-        v = square * np.roll(m, 1) + self.q
-        m = np.minimum(m, v * (1 - 1e-13))
+        """Best of the bounds for a few guesses of the frames without bits, rounded down."""
+        square = self.rho**2
+        before = square * np.roll(m, 1)
+        m = np.minimum(m, (before + self.q) * (1 - 1e-13))
+        known = self.q - (m - square * np.roll(m, 1))
         slope, value = self._cost(m)
-        fall = self.q / (m**2 * (square + self.q / m))
-        limits = np.eye(n) - square * np.roll(np.eye(n), -1, axis=1)
-        free = v - m > 1e-6 * v
-        columns = np.column_stack([-fall, np.where(free, 0.0, limits.T)])
-        price = nnls(columns * m[:, None], -slope * m)[0][0]
-        value += price * (np.log(square + self.q / m).sum() - budget)
-        slope = slope - price * fall
-        found = linprog(slope, A_ub=limits, b_ub=np.full(n, self.q), bounds=(0, 1))
-        return float(value + found.fun - slope @ m)
+        fall = self.q / (m * (square * m + self.q))
+        over = float(np.log(square + self.q / m).sum() - budget)
+        best = -np.inf
+        for near in _SILENT:
+            silent = known <= near * (before + self.q)
+            price, limit, rest = self._multipliers(slope, fall, silent)
+            terms = np.concatenate([[value, price * over], -rest * m, -limit * known])
+            rounding = 4 * (len(m) + 2) * np.finfo(np.float64).eps * np.abs(terms).sum()
+            best = max(best, float(terms.sum() - rounding))
+        return best
+
+    def _multipliers(self, slope: Array, fall: Array, silent: Array) -> tuple[float, Array, Array]:
+        """Largest price of the rate that leaves no frame a gain, multipliers of v - m >= 0, gains.
+
+        The bound needs gains >= 0 of all frames, as then m = 0 is the least of the tangent.
+        """
+        n, square, more = len(slope), self.rho**2, 1 + 1e-12
+
+        def priced(price: float) -> tuple[Array, Array]:
+            limit = np.zeros(n)
+            if not silent.all():
+                first = int(np.flatnonzero(~silent)[0])
+                for j in (first - np.arange(1, n)) % n:
+                    if silent[j]:
+                        cost = price * fall[j] - slope[j] + square * limit[(j + 1) % n]
+                        limit[j] = max(cost, 0.0) * more
+            return limit, slope - price * fall + limit - square * np.roll(limit, -1)
+
+        low, high = 0.0, float((slope / fall).max())
+        for _ in range(80):
+            price = (low + high) / 2
+            low, high = (price, high) if (priced(price)[1] >= 0).all() else (low, price)
+        return low, *priced(low)
 
     def _cost(self, m: Array) -> tuple[Array, float]:
         """Gradient and value of the objective."""
         square, q = self.rho**2, self.q
         if self.perception is None:
             return self.share.copy(), float(self.share @ m)
-        v = square * np.roll(m, 1) + q
+        before = square * np.roll(m, 1)
+        v = before + q
         m = np.minimum(m, v * (1 - 1e-13))  # steps of the search may leave the frames' rates >= 0
+        # differences of nearly equal numbers are written out: m may be tiny
+        known = q - (m - before)
         if isinstance(self.perception, FMD):
             root = np.sqrt(1 - m)
-            short = np.maximum(1 - np.minimum(np.sqrt(self.levels), 1) - root, 0.0)
+            short = np.maximum(m / (1 + root) - np.minimum(np.sqrt(self.levels), 1), 0.0)
             return self.share * (1 + short / root), float(self.share @ (m + short**2))
         if isinstance(self.perception, JD):
-            share, known = self.joint_share(), v - m
-            part = share * np.sqrt(q / known)
-            cost = 2 * share @ (q - np.sqrt(q * known))
-            return part - square * np.roll(part, -1), float(cost)
-        root = np.sqrt(v * (v - m))
-        by_v = 2 * self.share * (1 - (2 * v - m) / (2 * root))
-        cost = 2 * self.share @ (v - root)
+            lost, root = m - before, np.sqrt(known)
+            own = lost / (root * (root + np.sqrt(q)))  # sqrt(q / known) - 1
+            later = square * np.roll(self.joint_share(), -1)
+            cost = 2 * self.joint_share() @ (q * lost / (q + np.sqrt(q * known)))
+            return self.share * (1 + own) + later * (own - np.roll(own, -1)), float(cost)
+        root = np.sqrt(v * known)
+        by_v = -self.share * v * m**2 / ((v + root) ** 2 * root)
+        cost = 2 * self.share @ (v * m / (v + root))
         return self.share * v / root + square * np.roll(by_v, -1), float(cost)

@@ -240,10 +240,20 @@ class VideoCodec(Streams, nn.Module):
         Parameters
         ----------
         x : (n, t, 64, 64) tensor, t <= T, or None
-            Source frames; None in a decoder.
+            Source frames, values in [0, 1]; None in a decoder.
         channel : callable
             See `neural.interfaces.Channel`.
+
+        Raises
+        ------
+        ValueError
+            Clips of another size, or of more frames.
         """
+        if x is not None and (x.shape[2:] != (PIXELS, PIXELS) or x.shape[1] > self.shape.frames):
+            raise ValueError(
+                f"x: expected clips (n, {self.shape.frames}, {PIXELS}, {PIXELS}), "
+                f"got shape {tuple(x.shape)}"
+            )
         frames = self.shape.frames if x is None else x.shape[1]
         y = None if x is None else self.quantisers[0].limit(self.first(x[:, :1]).float())
         sent = ClipRepresentation([channel(0, y)], [], [], [])

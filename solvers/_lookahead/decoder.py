@@ -14,6 +14,7 @@ Array = np.ndarray
 _NO_RATE = 1e-60  # bits; they change a distortion by less than 1e-29 of the variance
 _NO_CORRELATION = 1e-17  # |rho| below it changes no distortion by more than a rounding error
 _NO_POWER = 1e-60  # of the variance: its root is far below rounding, and its inverse is a number
+_ALL = 1 - 1e-15  # of what is known: less is held back than rounding of the demand takes
 
 
 class Decoder(NamedTuple):
@@ -64,8 +65,9 @@ def innovations(frames: Frames, wanted: Array) -> tuple[Array, Array]:
     for t, power in enumerate(frames.power):
         known = frames.gain2[t] * before + power
         all_of_it = np.sqrt(known)
-        g[t] = min(wanted[t], all_of_it)
-        y[t] = before = known - g[t] ** 2 if g[t] < all_of_it else 0.0
+        held_back = wanted[t] < _ALL * all_of_it
+        g[t] = wanted[t] if held_back else all_of_it
+        y[t] = before = known - g[t] ** 2 if held_back else 0.0
     return g, y
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from rdp.measure import distortion_of, perception_of
 from rdp.problem import Problem
 from rdp.solution import Status
-from solvers.certificate import lower_bound, sequential_bounds
+from solvers.certificate import Given, frame_bound, lower_bound, sequential_bounds
 from solvers.errors import SolverError
 from solvers.scheme import Scheme
 
@@ -36,6 +36,29 @@ def best_bounds(
         for values in _lifted(mu, slope)
     ]
     return np.max(found, axis=0)
+
+
+def best_frame_bound(
+    given: Given, target: Array, mu: float, slope: Array, level: float
+) -> float:
+    """Best certified bound of one frame, given the ones before.
+
+    Parameters
+    ----------
+    given : Given
+        The scheme before the frame.
+    target : (k + 1, k + 1) array
+        Covariance that the reconstructions are compared with.
+    mu : float
+        Multiplier.
+    slope : (k + 1, k + 1) array
+        N.
+    level : float
+        P_t.
+    """
+    top = float(np.linalg.eigvalsh(slope)[-1])
+    lifted = {max(mu, (1 + lift) * top) for lift in LIFTS}
+    return max(frame_bound(given, target, value, slope, level) for value in lifted)
 
 
 def _lifted(mu: Array, slope: Array) -> list[Array]:

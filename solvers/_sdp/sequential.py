@@ -17,11 +17,12 @@ from itertools import product
 import numpy as np
 
 from rdp.gaussian import bures
+from rdp.mmse import mmse_recursion
 from rdp.perception import JD
 from rdp.problem import Problem
-from solvers._sdp.dual_bounds import best_bounds, check_thresholds
+from solvers._sdp.dual_bounds import best_bounds, best_frame_bound, check_thresholds
 from solvers._sdp.moments import Answer, Moments
-from solvers.certificate import slope_of
+from solvers.certificate import Given, slope_of
 from solvers.scheme import Scheme
 
 Array = np.ndarray
@@ -30,6 +31,7 @@ _ROUNDING = 1e-14  # what double precision leaves of a squared distance, relativ
 _LIFTS = (1e-14, 1e-11, 1e-8)  # what a singular covariance is lifted by to have a transport map
 _EXACT = 1e-9  # violation of constraints that counts as none, in their own units
 _SAME = 1e-4  # relative distance of two rows that stand for the same optimum
+_SHARP = 1e-7  # gap of a frame, relative to D_t, at which no other multiplier is tried
 _RANK = 1e-9  # singular values below it, relative to the first, belong to no direction
 
 
@@ -42,7 +44,8 @@ class Sequential:
     """The scheme so far, as forms of z: u_1, u_2, .. and then the noises of the decoder.
 
     A subclass for other sources says what a frame adds to the representation (`receive`), what the
-    factor of some frames is (`factor`), and what the bounds are (`bound`, `frame_bounds`).
+    factor of some frames is (`factor`), what a bound takes as given (`given`), and what the bounds
+    are (`frame_bounds`).
 
     Parameters
     ----------
@@ -62,6 +65,7 @@ class Sequential:
         self.known = np.zeros((frames, 2 * frames))
         self.xhat = np.zeros((frames, 2 * frames))
         self.mu, self.slope = np.zeros(frames), np.zeros((frames,) * 3)
+        self.targets: dict[int, Array] = {}  # under PLF-JD, where they do not change
 
     def solve(self) -> Scheme:
         states = set()
@@ -95,7 +99,9 @@ class Sequential:
     def target(self, t: int) -> Array:
         """Factor of the covariance that frame t is compared with, in white variables."""
         if self.joint:
-            return self.factor(self.problem.first_seen(t), t + 1)
+            if t not in self.targets:
+                self.targets[t] = self.factor(self.problem.first_seen(t), t + 1)
+            return self.targets[t]
         past, white = self.past(t)
         rank = len(white)
         out = np.zeros((t + 1, rank + 1))
@@ -124,13 +130,11 @@ class Sequential:
         target, xhat = self.target(t), np.vstack([self.xhat[self.seen(t)], row])
         return float(bures(target @ target.T, xhat @ xhat.T))
 
-    def bound(self, t: int, mu: float, slope: Array) -> float:
-        """Certified bound on D_t given the frames before, plus what is the same for all mu."""
-        multipliers, slopes = np.zeros(self.frames), np.zeros((self.frames,) * 3)
-        block = slice(self.problem.first_seen(t), t + 1)
-        multipliers[t], slopes[t, block, block] = mu, slope
-        scheme = self.xhat @ self.xhat.T, self.xhat @ self.known.T
-        return float(best_bounds(self._bound_problem(), multipliers, slopes, *scheme).sum())
+    def given(self, t: int) -> Given:
+        """The scheme before frame t; the MMSE estimate is that of the best encoder."""
+        past, variance = self.xhat[self.seen(t)], float(self.problem.source.variance[t])
+        known = float(mmse_recursion(self.problem.source, self.problem.rates).variance[t])
+        return Given(past @ past.T, past @ self.known[t], known, variance)
 
     def frame_bounds(self, cov_xhat: Array, cross: Array) -> Array:
         """Certified bounds on the distortions, each frame given the ones before, (T,) array."""
@@ -301,12 +305,16 @@ class _Frame:
         points = (
             self._equalities(row) if self.left == 0 else self._near(row, multiplier / self.left)
         )
+        given, target = frames.given(t), frames.target(t)
+        level, block = float(frames.levels[t]), slice(frames.problem.first_seen(t), t + 1)
+        distortion = frames.mmse[t] + float(((frames.xhat[t] - frames.known[t]) ** 2).sum())
         best = -np.inf
         for mu, slope in points:
-            bound = frames.bound(t, mu, slope)
+            bound = best_frame_bound(given, target @ target.T, mu, slope, level)
             if bound > best:
-                block = slice(frames.problem.first_seen(t), t + 1)
                 best, frames.mu[t], frames.slope[t, block, block] = bound, mu, slope
+            if best >= (1 - _SHARP) * distortion:
+                break
 
     def _equalities(self, row: Array) -> Iterator[tuple[float, Array]]:
         """P_t = 0. Where the past determines the frame, any curvature across it is allowed."""
@@ -318,8 +326,8 @@ class _Frame:
             yield np.inf, slope
 
     def _near(self, row: Array, mu: float) -> Iterator[tuple[float, Array]]:
-        """P_t > 0: multipliers around the one found."""
-        around = max(mu, (1 + 1e-9) * row[-1], 1e-300) * 10.0 ** np.arange(-2, 3)
+        """P_t > 0: multipliers around the one found, the nearest first."""
+        around = max(mu, (1 + 1e-9) * row[-1], 1e-300) * 10.0 ** np.array([0, -1, 1, -2, 2])
         for value, xhat, target in product(around, _LIFTS, _LIFTS):
             if value > row[-1]:
                 yield value, self._completed(value, row, xhat, target)

@@ -11,13 +11,15 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from solvers._steady.deadline import time_is_up
 from solvers._steady.spectra import Periodic, Spectra, on_finer_grid, weights_of
 
 Array = np.ndarray
 
 _GAP = 1e-8  # of the distortion, at which the steps end
-_NEAR = 1e-6  # and at which they end if they no longer help
-_PATIENCE = 8  # looks that do not halve the gap
+_NEAR = 1e-6  # and what is small
+_PATIENCE = 8  # looks that do not halve the gap, at which the steps end
+_CLOSE = 3  # and such looks where the gap is small
 _STEPS = 2000
 _BETWEEN = 25  # steps from one look at the gap to the next
 _NOISE = 0.3  # angle of the first scheme: share of the decoder's noise
@@ -82,14 +84,16 @@ def descend(given: Periodic, loss: Loss) -> SteadyThreshold:
         before, (scheme, price, least) = scheme, found
         age += 1
         free = not np.any(price)
-        if step % _BETWEEN == _BETWEEN - 1 or free:
+        late = time_is_up()
+        if step % _BETWEEN == _BETWEEN - 1 or free or late:
             look = _looked_at(given, scheme, price, loss)
             mean = float(look.distortion.mean())
             missing = mean - look.lower_bound
             stale = 0 if missing < gap / 2 else stale + 1
             if best is None or missing < gap:
                 best, gap = look, missing
-            if free or gap <= _GAP * mean or (stale >= _PATIENCE and gap <= _NEAR * mean):
+            patience = _CLOSE if gap <= _NEAR * mean else _PATIENCE
+            if free or late or gap <= _GAP * mean or stale >= patience:
                 break
     assert best is not None
     return best

@@ -73,10 +73,13 @@ def solve(
         strict=True,
     )
     output.show_table(["frame", "bits", "distortion", "MMSE", "perception", "threshold"], rows)
-    if solution.status == Status.ACHIEVABLE:
+    if problem.limited or solution.status == Status.ACHIEVABLE:
+        met = solution.status == Status.SOLVED
         typer.echo(
-            f"objective {solution.objective:.6g} is achievable; no code reaches less than "
-            f"{solution.lower_bound:.6g}"
+            f"objective {solution.objective:.6g} "
+            f"{'is that of a scheme that meets the bound' if met else 'is achievable'}; no code "
+            f"reaches less than {solution.lower_bound:.6g}, gap {max(solution.gap, 0):.1e} "
+            f"({solution.method}: {solution.message})"
         )
         return
     typer.echo(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -11,11 +11,15 @@ from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
 from solvers.cli.errors import FAILED
 
+Row = TypeVar("Row", "Check", "Verdict")
+
 if TYPE_CHECKING:
-    from solvers.validation import Validation
+    from solvers.validation import Check, Validation
     from solvers.verdicts import Verdict
 
 VERDICTS = ("pass", "fail", "inconclusive")
+ROWS = 100  # that a table shows, at most
+NUMBERS = 20  # of points that a line names, at most
 GIVE_SOURCE = "give a source by --rho (and --sigma), or as the source of each point in the file"
 
 
@@ -43,7 +47,8 @@ def validate(
     get only the checks that need none.
 
     The first table has a row for each point: bits above the curve and the verdict. The second has
-    all checks.
+    the checks. A table of more than 100 rows is cut, what fails stays first; --csv has all checks,
+    --json all of both.
 
     rdp validate points.json --rho 0.9
     """
@@ -98,10 +103,11 @@ def _show(found: Validation, summary: list[Verdict], counts: dict[str, int]) -> 
                 item.checks,
                 item.verdict,
             )
-            for item in summary
+            for item in _first(summary)
         ),
         "Points",
     )
+    _say_rest("points", len(summary), "--json")
     output.show_table(
         ["point", "label", "PLF", "frame", "bound", "measured", "limit", "verdict"],
         (
@@ -115,10 +121,11 @@ def _show(found: Validation, summary: list[Verdict], counts: dict[str, int]) -> 
                 f"{item.relation} {output.text(item.limit)}",
                 item.verdict,
             )
-            for item in found
+            for item in _first(list(found))
         ),
         "Checks",
     )
+    _say_rest("checks", len(found), "--csv FILE or --json")
     made = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
     typer.echo(f"points: {len(summary)}; checks: {made}")
     reasons: dict[str, list[int]] = {}
@@ -126,10 +133,31 @@ def _show(found: Validation, summary: list[Verdict], counts: dict[str, int]) -> 
         for reason in item.left_out:
             reasons.setdefault(reason, []).append(item.point)
     for reason, numbers in reasons.items():
-        typer.echo(f"left out at points {', '.join(map(str, numbers))}: {reason}")
+        typer.echo(f"left out at points {_named(numbers)}: {reason}")
     unchecked = [item.point for item in summary if not item.checks]
     if unchecked:
-        typer.echo(f"not checked: points {', '.join(map(str, unchecked))}; {GIVE_SOURCE}")
+        typer.echo(f"not checked: points {_named(unchecked)}; {GIVE_SOURCE}")
+
+
+def _first(items: list[Row]) -> list[Row]:
+    """Return the rows that a table shows: all in their order, or those that matter most."""
+    if len(items) <= ROWS:
+        return items
+    order = ("fail", "inconclusive", "not checked", "pass")
+    return sorted(items, key=lambda item: order.index(item.verdict))[:ROWS]
+
+
+def _say_rest(what: str, count: int, where: str) -> None:
+    """Say how many rows a table does not show."""
+    if count > ROWS:
+        more = f"{count - ROWS} more {what} are not shown, the worst verdicts come first"
+        typer.echo(f"{more}; {where} has all\n")
+
+
+def _named(numbers: list[int]) -> str:
+    """Numbers of points, or the first of them."""
+    text = ", ".join(map(str, numbers[:NUMBERS]))
+    return text if len(numbers) <= NUMBERS else f"{text} and {len(numbers) - NUMBERS} more"
 
 
 def _source(rho: str | None, sigma: str | None, frames: int) -> GaussMarkov | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from rdp.perception import LOSSES, perception
 from rdp.source import GaussMarkov
+from solvers._steady.deadline import at_most
 from solvers.errors import SolverError
 from solvers.explore.request import Request
 from solvers.explore.turns import keep_going
@@ -15,13 +16,19 @@ from solvers.plotting import loss_label
 from solvers.steady_answer import SteadyState
 from solvers.steady_state import steady_state
 
+PATIENCE = 3.0  # seconds for the long run of one loss
+_OPEN = 1e-3  # gap, as a share of the distortion, above which both ends are said
+_FAR = 0.1  # and above which the scheme is not drawn
+
 
 def steady(request: Request) -> dict[str, Any]:
     """Distortion of each frame of the period in the long run, and what the pattern costs.
 
     "tables" has the table "steady" with one row for each loss and frame, "schedule" one row for
     each loss: mean distortion, that at the constant rate of the same mean, and the difference in
-    per cent. Both are empty, and "text" says why, for a source that changes from frame to frame.
+    per cent. A loss that needs longer than `PATIENCE` has a scheme, or no rows, and "text" says
+    its bound. Both
+    tables are empty, and "text" says why, for a source that changes from frame to frame.
 
     Examples
     --------
@@ -55,6 +62,14 @@ def steady(request: Request) -> dict[str, Any]:
         except SolverError as error:
             text.append(f"{loss_label(plf)}: {error}.")
             continue
+        least = found.mean if found.lower_bound is None else found.lower_bound
+        if (apart := found.mean - least) > _OPEN * found.mean:
+            text.append(
+                f"{loss_label(plf)}: stopped after {PATIENCE:g} s, with a mean between {least:.4g} "
+                f"and {found.mean:.4g}. The command rdp steady takes the time that it needs."
+            )
+        if apart > _FAR * found.mean:
+            continue
         columns["plf"] += [plf] * source.frames
         columns["frame"] += range(1, source.frames + 1)
         columns["rate"] += request.rates.tolist()
@@ -69,4 +84,5 @@ def _state(
 ) -> SteadyState:
     """The long run under one loss, by its name; the window is for JD."""
     window = request.window if plf == "JD" else None
-    return steady_state(source, rates, perception(plf, levels, window=window))
+    with at_most(PATIENCE):
+        return steady_state(source, rates, perception(plf, levels, window=window))

@@ -202,7 +202,8 @@ def _run(
         _kernel_source(source.scaled(1 / unit), plf),
         np.zeros(0) if weights is None else np.array(weights, dtype=np.float64),
     )
-    rates, levels = np.ascontiguousarray(rates), np.ascontiguousarray(levels / unit**2)
+    # new arrays: for those that are read-only, as a problem's are, numba compiles once more
+    rates, levels = np.array(rates, order="C"), np.array(levels / unit**2, order="C")
     workers = config.NUMBA_NUM_THREADS if parallel else 1  # type: ignore[attr-defined]
     count, frames = rates.shape
     points = batch.Points(

@@ -17,10 +17,10 @@ from rdp.gaussian import psd_cholesky
 from rdp.perception import JD
 from rdp.problem import Problem
 from solvers._long_horizon.sequential import solve_given
-from solvers._sdp.dual_bounds import LIFTS
+from solvers._sdp.dual_bounds import best_frame_bound
 from solvers._sdp.sequential import Sequential
 from solvers._threads import one_thread
-from solvers.certificate import Given, frame_bound
+from solvers.certificate import Given
 from solvers.errors import SolverError
 from solvers.linear.decoder import Reconstruction
 from solvers.linear.measurement import Representation
@@ -125,22 +125,21 @@ class _AnyOrder(Sequential):
     def factor(self, first: int, end: int) -> Array:
         return psd_cholesky(self.covariance[first:end, first:end])
 
-    def bound(self, t: int, mu: float, slope: Array) -> float:
-        seen, target = self.seen(t), self.target(t)
-        past, known = self.xhat[seen], self.known[t]
-        variance = float(self.covariance[t, t])
-        given = Given(past @ past.T, past @ known, float(known @ known), variance)
-        against = target @ target.T, float(self.levels[t])
-        top = float(np.linalg.eigvalsh(slope)[-1])
-        return max(
-            frame_bound(given, against[0], max(mu, (1 + lift) * top), slope, against[1])
-            for lift in LIFTS
-        )
+    def given(self, t: int) -> Given:
+        past, known = self.xhat[self.seen(t)], self.known[t]
+        return Given(past @ past.T, past @ known, float(known @ known), self.covariance[t, t])
 
     def frame_bounds(self, cov_xhat: Array, cross: Array) -> Array:
         bounds = np.empty(self.frames)
         for t in range(self.frames):
             block = slice(self.problem.first_seen(t), t + 1)
-            found = self.bound(t, float(self.mu[t]), self.slope[t, block, block])
+            target = self.target(t)
+            found = best_frame_bound(
+                self.given(t),
+                target @ target.T,
+                float(self.mu[t]),
+                self.slope[t, block, block],
+                float(self.levels[t]),
+            )
             bounds[t] = max(found, float(self.least[t]) * (1 - 1e-12))
         return bounds

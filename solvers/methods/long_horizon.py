@@ -104,6 +104,7 @@ def solve_long_horizon(problem: Problem) -> Scheme:
         cross=made.cross * unit**2,
         mmse=mmse_recursion(source, problem.rates).mmse,
         lower_bound=float((made.lower_bound - slip) * unit**2),
+        distortion=None if made.distortion is None else made.distortion * unit**2,
         frame_bounds=None if made.frame_bounds is None else made.frame_bounds * unit**2,
     )
 

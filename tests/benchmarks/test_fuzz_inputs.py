@@ -1,12 +1,15 @@
 """A slice of `make fuzz`, and whether the tool notices what must not happen."""
 
+import subprocess
+import sys
+import time
 from random import Random
 
 import pytest
 
 from benchmarks import fuzz_inputs
 from benchmarks.fuzz_families import Family, Wrong
-from benchmarks.fuzz_inputs import FAMILIES, Tally, attack, outcome_of, supervise
+from benchmarks.fuzz_inputs import FAMILIES, Clock, Tally, attack, outcome_of, supervise
 from benchmarks.fuzz_mutations import BYTES, changed_bytes, changed_value
 
 COUNTS = {"streams": 300, "neural streams": 300, "toml": 150, "clips": 150, "commands": 25}
@@ -84,6 +87,45 @@ def test_a_family_is_attacked_in_a_process_of_its_own():
     tally = supervise("streams", seed=0, first=0, seconds=0.3)
     assert tally.ok, tally.failures
     assert tally.inputs > 10
+
+
+@pytest.mark.parametrize("code", ["import time; time.sleep(60)", "while True: pass"])
+def test_a_process_that_sleeps_or_computes_for_long_has_hung(monkeypatch, code):
+    monkeypatch.setattr(fuzz_inputs, "HUNG", 0.5)
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        clock, began = Clock(process.pid), time.monotonic()
+        assert not clock.hung()
+        while not clock.hung() and time.monotonic() < began + 30:
+            time.sleep(0.02)
+        assert clock.hung()
+        process.kill()
+    assert time.monotonic() >= began + 0.5
+
+
+def test_a_process_that_waits_for_a_processor_has_not_hung(monkeypatch):
+    readings = iter([(1.0, 2.0), (20.0, 500.0), (62.0, 500.0)])
+    monkeypatch.setattr(Clock, "_busy", lambda self: next(readings))
+    clock = Clock(0)
+    clock.began -= 500.0  # half a minute asleep or computing, the rest in the queue
+    assert not clock.hung()
+    assert clock.hung()
+
+
+def test_the_seconds_cover_the_start_of_a_process(monkeypatch):
+    tally = supervise("streams", seed=0, first=0, seconds=-1000.0)
+    assert tally.inputs  # a family that starts late has a moment all the same
+    given = []
+
+    def recorded(name, seed, first, seconds):
+        given.append(seconds)
+        time.sleep(0.2)
+        return tally
+
+    monkeypatch.setattr(fuzz_inputs, "supervise", recorded)
+    monkeypatch.setattr(fuzz_inputs, "report", lambda *arguments, **options: None)
+    families = ["--family", "streams", "--family", "idx", "--family", "clips"]
+    assert fuzz_inputs.main(["--seconds", "0.5", *families]) == 0
+    assert given == pytest.approx([0.5 / 3, 0.3 / 2, 0.1], abs=0.05)
 
 
 def test_inputs_follow_from_the_seed():

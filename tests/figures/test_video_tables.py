@@ -11,7 +11,7 @@ from PIL import Image
 
 from figures import _video, build
 from figures.build import STEP_MS, MissingResults
-from neural.evaluation.record import record_of, to_provenance
+from neural.evaluation.record import Permanence, record_of, to_provenance
 from rdp.operating_point import load_points, save_points
 from tests.figures import toy_video
 from tests.figures.toy_video import computed, drawn
@@ -126,6 +126,12 @@ def test_permanence_is_over_the_mmse_of_the_same_bytes():
     table = computed("video_permanence")
     np.testing.assert_allclose(table.over_mmse, table.plf.map(toy_video.FACTOR))
     np.testing.assert_allclose(table.stay_wrong_high - table.stay_wrong_low, 0.1)
+
+
+def test_the_interval_of_a_share_ends_at_one():
+    row = _video._permanence(Permanence(0.95, 0.1, 0.1, stay_wrong=0.97, stay_wrong_half=0.05))
+    assert row["stay_wrong_high"] == 1
+    assert row["stay_wrong_low"] == pytest.approx(0.92)
 
 
 @pytest.mark.usefixtures("toy")

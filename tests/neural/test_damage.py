@@ -28,7 +28,7 @@ def outcome(arguments, capsys):
         ('name = "mmse"', 'name = "../../x"', "name: expected letters, digits"),
         ('name = "mmse"', 'name = "/tmp/x"', "name: expected letters, digits"),
         ('name = "mmse"', "name = 3", "name: expected letters, digits"),
-        ("steps = 20", "steps = 1e9", "steps: expected at least 1, a whole number"),
+        ("steps = 20", "steps = 1e9", "steps: expected an integer >= 1"),
         ("steps = 20", 'lr = "fast"', "lr: expected numbers, got 'fast'"),
         ("seed = 1", "seed = inf", "seed: expected an integer >= 0, got inf"),
         ("seed = 1", 'base = "tiny.toml"', "base: expected files that do not extend themselves"),

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,12 +80,15 @@ with replacing(sys.argv[1], "w") as file:
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="files without a name are of Linux")
-def test_a_kill_leaves_no_part(tmp_path):
+def need_unnamed_files(folder):
     try:
-        os.close(os.open(tmp_path, os.O_TMPFILE | os.O_RDWR))
-    except OSError:
-        pytest.skip("the file system has no files without a name")
+        os.close(os.open(folder, os.O_TMPFILE | os.O_RDWR))
+    except (AttributeError, OSError):
+        pytest.skip("the system has no files without a name")
+
+
+def test_a_kill_leaves_no_part(tmp_path):
+    need_unnamed_files(tmp_path)
     path = tmp_path / "a.txt"
     command = [sys.executable, "-c", HELD, str(path)]
     cwd = Path(__file__).parents[2]
@@ -106,6 +110,46 @@ def test_files_with_a_name_where_there_are_no_others(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "a.txt", b"part", KeyboardInterrupt())
     assert (tmp_path / "a.txt").read_bytes() == b"new"
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("refused", [errno.EPERM, errno.ENOENT, errno.EXDEV])
+def test_a_file_that_cannot_be_given_a_name_is_copied(tmp_path, monkeypatch, refused):
+    asked = []
+
+    def link(*arguments, **options):
+        asked.append(arguments)
+        raise OSError(refused, os.strerror(refused))
+
+    monkeypatch.setattr(os, "link", link)
+    path, synced, sync = tmp_path / "a.txt", [], os.fsync
+    path.write_text("old")
+    path.chmod(0o640)
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(handle), sync(handle)))
+    write(path, b"new" * 100_000)
+    assert path.read_bytes() == b"new" * 100_000
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert names(tmp_path) == ["a.txt"]
+    assert len(synced) == 2 + len(asked)  # the file, its copy if it had no name, and the folder
+
+
+def test_a_full_disk_while_a_file_is_copied_keeps_the_old_file(tmp_path, monkeypatch):
+    need_unnamed_files(tmp_path)
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def link(*arguments, **options):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    def copyfile(source, target):
+        Path(target).write_bytes(b"n")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(shutil, "copyfile", copyfile)
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.txt'"):
+        write(path, b"new")
+    assert path.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
 
 

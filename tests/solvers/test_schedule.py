@@ -56,6 +56,21 @@ def direct(source, mean, weights, perception):
 
 
 @pytest.mark.parametrize("perception", LOSSES, ids=["MMSE", "FMD", "FMD(P)", "JD", "SA"])
+@pytest.mark.parametrize("weights", [[1.0, 0.5, 0.1, 0.2], [1.0, 0.5, 0.1, 0.0]])
+@pytest.mark.parametrize("mean", [6, 12, 20])
+def test_the_bound_is_never_above_at_high_rates(mean, weights, perception):
+    source = GaussMarkov.stationary(rho=0.9, frames=2, sigma=3.0)
+    found = schedule(source, mean, 4, perception, weights=weights)
+    assert 0 <= found.gap <= 1e-6 * found.objective
+    assert found.rates.mean() == pytest.approx(mean)
+    if weights[-1] and mean > 6:
+        # Without losses D_t = (1 - rho^2) sigma^2 4^-R_t, and all w_t D_t are equal
+        product = np.prod(np.array(weights) / sum(weights)) ** 0.25
+        limit = 4 * product * 0.19 * 9.0 * 4.0**-mean
+        assert found.objective == pytest.approx(limit, rel=1e-4)
+
+
+@pytest.mark.parametrize("perception", LOSSES, ids=["MMSE", "FMD", "FMD(P)", "JD", "SA"])
 @pytest.mark.parametrize(
     ("rho", "mean", "weights", "sigma"),
     [

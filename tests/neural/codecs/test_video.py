@@ -118,6 +118,13 @@ def test_damaged_bytes_are_noticed():
         read(untrained((12.0, 2.0)), stream)
 
 
+@pytest.mark.parametrize("shape", [(1, 2, 32, 32), (1, 3, 64, 64)])
+def test_clips_of_another_size_are_refused(shape):
+    codec = VideoCodec(VideoShape(rates=(12, 8), width=8))
+    with pytest.raises(ValueError, match=r"x: expected clips \(n, 2, 64, 64\), got shape \(1, "):
+        codec.represent(torch.zeros(shape), lambda k, y: codec.quantisers[k].noisy(y))
+
+
 def test_bytes_cost_about_the_rate_of_the_protocol():
     stream = encode(untrained(), clips(400), 0)
     message = read(untrained(), stream)

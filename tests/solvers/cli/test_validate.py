@@ -155,3 +155,36 @@ def test_a_plot_without_a_source_is_refused(points, tmp_path):
     save_points(tmp_path / "points.json", found)
     arguments = ["validate", tmp_path / "points.json", "--plot", tmp_path / "a.png"]
     assert refused(*arguments) == "plot: expected points of a known source, got none"
+
+
+def test_many_points_show_the_worst_rows_and_say_how_many_more(tmp_path):
+    source = GaussMarkov.stationary(rho=0.9, frames=2)
+    least = closed_form.mmse(source, [1, 1])
+    factors = np.full(300, 1.1)
+    factors[[150, 299]] = 0.9
+    many = [
+        OperatingPoint(f"codec {n}", "MMSE", [1, 1], factor * least, source=source)
+        for n, factor in enumerate(factors)
+    ]
+    many += [OperatingPoint("other", "JD", [1], [1]) for _ in range(30)]
+    path = tmp_path / "points.json"
+    save_points(path, many)
+    result = run("validate", path)
+    assert result.exit_code == 1
+    points, checks = result.stdout.split("Checks", 1)
+    rows = [line.split() for line in points.splitlines() if line.strip()]
+    assert [(row[0], row[-1]) for row in rows[3:5]] == [("150", "fail"), ("299", "fail")]
+    assert sum(row[-1] in ("pass", "fail", "checked") for row in rows) == 100
+    assert "230 more points are not shown, the worst verdicts come first; --json has all" in points
+    rows = [line.split() for line in checks.splitlines() if line.strip()]
+    assert [(row[0], row[-1]) for row in rows[2:6]] == [
+        ("150", "fail"), ("150", "fail"), ("299", "fail"), ("299", "fail"),
+    ]  # fmt: skip
+    assert sum(row[-1] in ("pass", "fail") for row in rows) == 100
+    assert "1100 more checks are not shown" in checks
+    assert "; --csv FILE or --json has all" in checks
+    assert "points: 330; checks: 1196 pass, 4 fail, 0 inconclusive" in checks
+    named = ", ".join(map(str, range(300, 320)))
+    assert f"not checked: points {named} and 10 more; give a source" in checks
+    run("validate", path, "--csv", tmp_path / "checks.csv")
+    assert len(parsed((tmp_path / "checks.csv").read_text())) == 1200

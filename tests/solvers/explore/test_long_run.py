@@ -1,9 +1,12 @@
 """The long run on the page: the numbers of `steady_state`, and words where there are none."""
 
+import re
+
 import numpy as np
 import pytest
 
 from rdp import JD, GaussMarkov
+from solvers.explore import long_run
 from solvers.explore.long_run import steady
 from solvers.explore.request import parse
 from solvers.steady_state import steady_state
@@ -42,6 +45,20 @@ def test_the_window_is_that_of_jd():
     near = steady(parse({**asked, "levels": [0.1, 0.0, 0.1]}))
     assert near["text"].startswith("PLF-JD: unsupported: steady_state: PLF-JD at P > 0 with a win")
     assert [row["plf"] for row in near["schedule"]] == ["MMSE", "FMD", "SA"]
+
+
+@pytest.mark.parametrize("window", [None, 2])
+def test_a_long_run_that_needs_long_says_what_is_known(window, monkeypatch):
+    monkeypatch.setattr(long_run, "PATIENCE", 0.0)
+    levels = [0.01, 0.01]
+    asked = {**ASKED, "rho": 0.95, "levels": levels, "window": window}
+    answer = steady(parse(asked))
+    best = steady_state(GaussMarkov.stationary(0.95, 2), [1, 0.1], JD(levels, window=window))
+    first, second = re.search(r"between (\S+) and (\S+)\. The command", answer["text"]).groups()
+    assert "PLF-JD: stopped after 0 s" in answer["text"]
+    assert float(first) <= best.mean * 1.001 <= float(second) * 1.002
+    near = float(second) - float(first) < 0.1 * float(second)
+    assert ("JD" in [row["plf"] for row in answer["schedule"]]) == near == (window is None)
 
 
 @pytest.mark.parametrize(

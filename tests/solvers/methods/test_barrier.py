@@ -308,6 +308,24 @@ def test_the_two_frame_kernel_alone_certifies_ordinary_points():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("frames", [2, 3])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_kernels_are_compiled_for_one_kind_of_arrays(frames, weighted):
+    source = GaussMarkov.stationary(0.9, frames)
+    weights = np.ones(frames) if weighted else None
+    solve_barrier(Problem(source, [0.5] * frames, JD(0.1), weights))
+    rates, levels = np.full((3, frames), 0.5), np.full((3, frames), 0.1)
+    levels[0, -1] = 0.0  # not a point of the kernel of two frames
+    read_only = rates.copy()
+    read_only.flags.writeable = False
+    broadcast = np.broadcast_to(rates[0], rates.shape)
+    for bits in (rates, read_only, broadcast, np.asfortranarray(rates), rates[::-1]):
+        for allowed in (levels, np.asfortranarray(levels), levels[::-1]):
+            barrier_batch(source, bits, allowed, "JD", weights)
+    for kernel in (batch.sequential_points, batch.weighted_points, batch.two_frame_points):
+        assert len(getattr(kernel, "signatures", ())) <= 1
+
+
 def test_many_frames():
     source = GaussMarkov.stationary(rho=0.9, frames=32)
     solution = solve(Problem(source, np.full(32, 0.5), JD(0.2), np.ones(32)), "barrier")

@@ -61,6 +61,25 @@ def test_what_is_proved_and_what_is_a_scheme_are_told_apart():
     assert "achievable; no code does better than" in str(joint)
     framewise = solve(Problem(SOURCE, 0.5, FMD(), common_randomness=0.0))
     assert framewise.status == Status.SOLVED  # stationary, constant rate: the bound is met
+    for found in (joint, framewise):
+        assert "of a scheme" in str(found)
+        assert f"no code does better than {found.lower_bound:.6g} (gap" in str(found)
+        assert "certified" not in str(found)
+        assert "sketched, not proved" in found.message
+    assert "meets the bound" in str(framewise)
+    one = solve(Problem(GaussMarkov([1.0]), 0.5, FMD(), common_randomness=0.0))
+    assert "reach it is known" in one.message
+
+
+@pytest.mark.parametrize(("loss", "said"), [("FMD", "meets the bound"), ("JD", "achievable")])
+def test_the_command_says_scheme_and_bound_and_the_gap(loss, said):
+    words = ["solve", "--rates", "0.5,0.5", "--plf", loss, "--common-randomness", "0"]
+    text = " ".join(CliRunner().invoke(app, words).stdout.split())
+    found = solve(Problem(GaussMarkov.stationary(0.9, 2), 0.5, loss, common_randomness=0.0))
+    assert said in text
+    assert f"no code reaches less than {found.lower_bound:.6g}, gap {max(found.gap, 0):.1e}" in text
+    assert "sketched, not proved" in text
+    assert "certified" not in text
 
 
 def test_a_simulation_has_the_distortion_of_the_scheme():
