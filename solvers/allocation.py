@@ -6,7 +6,6 @@ errors of the representation, under every loss function: both come with a certif
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from rdp.source import GaussMarkov
 from solvers.acceptance import (
     ROUNDING,
     SHARP,
+    SPENT,
     check_bits,
     check_block,
     check_reached,
@@ -35,12 +35,12 @@ from solvers.acceptance import (
 from solvers.errors import SolverError
 from solvers.methods.explicit_split import frames_alone, split_alone
 from solvers.methods.precise import covers_rates
+from solvers.rate_search import allowed_distortions, first_frames, least_rate
 from solvers.scheme import Scheme
 from solvers.solve import finish, solve
 
 Array = np.ndarray
 
-_MOST_BITS = 512.0  # per frame; beyond it a distortion is out of reach
 _MEAN_BITS = 128.0  # per frame of a split; beyond it squares of errors are no numbers
 
 
@@ -167,7 +167,7 @@ def minimum_rate(
     """
     need_first_order("minimum_rate", source)
     _check.instance("source", source, GaussMarkov)
-    targets = _targets(source, distortion)
+    targets = allowed_distortions(source, distortion)
     loss = as_perception(perception)
     if objective not in ("total", "sequential"):
         raise ValueError(f"objective: expected 'total' or 'sequential', got {objective!r}")
@@ -264,14 +264,6 @@ def _at_rates(problem: Problem, targets: Array, bound: float, method: str = "aut
     )
 
 
-def _targets(source: GaussMarkov, distortion: object) -> Array:
-    targets = _check.nonnegative("distortion", distortion)
-    targets = _check.frozen(_check.per_frame("distortion", targets, source.frames))
-    if not (targets > 0).all():
-        raise ValueError("distortion: expected values > 0, got 0, which takes an infinite rate")
-    return targets
-
-
 def _frame_by_frame(
     source: GaussMarkov, targets: Array, loss: Perception | None, method: str
 ) -> MinimumRate:
@@ -307,36 +299,6 @@ class _Excess:
         rates = np.append(self.problem.rates[:-1], rate)
         solution = solve(self.problem.with_(rates=rates), self.method)
         return float(solution.distortion[-1]) - self.target
-
-
-def first_frames(loss: Perception | None, frames: int, kept: int) -> Perception | None:
-    """The loss on the first frames, with the thresholds that later frames put on them."""
-    if loss is None:
-        return None
-    levels = loss.thresholds(frames)
-    if loss.name == "JD":
-        levels = np.minimum.accumulate(levels[::-1])[::-1]
-    return loss.over(levels[:kept])
-
-
-def least_rate(excess: Callable[[float], float]) -> float | None:
-    """Least rate at which `excess`, decreasing in the rate, is not positive; None if none is.
-
-    Parameters
-    ----------
-    excess : callable
-        Takes a rate in bits.
-    """
-    from scipy.optimize import brentq
-
-    if excess(0.0) <= 0:
-        return 0.0
-    high = 1.0
-    while excess(high) > 0:
-        high *= 2
-        if high > _MOST_BITS:
-            return None
-    return float(brentq(excess, 0.0, high, xtol=1e-12, rtol=1e-12))
 
 
 def allocate(
@@ -406,6 +368,13 @@ def allocate(
     alone = frames_alone(problem)
     if alone is not None:
         return _split_alone(problem, total, alone)
+    if (source.innovation[1:] == 0).all():
+        return _all_in_the_first(problem, total)
+    return _spent(problem, total, _split(problem, total))
+
+
+def _split(problem: Problem, total: float) -> RateAllocation:
+    """The split of a semidefinite program, or of decimal arithmetic where it is not sharp."""
     best, failure = None, None
     try:
         best = _best_split(problem, total, _by_program(problem, None))
@@ -419,8 +388,39 @@ def allocate(
             failure = error
     if best is None:
         assert failure is not None
-        raise failure
+        reason = f"allocate: {total:g} bits over {problem.source.frames} frames: {failure}"
+        raise SolverError(failure.status, reason) from failure
     return best
+
+
+def _all_in_the_first(problem: Problem, total: float) -> RateAllocation:
+    """The split of frames that all repeat the first: what a later frame sends can be sent there."""
+    rates = np.append(total, np.zeros(problem.source.frames - 1))
+    solution = solve(problem.with_(rates=rates))
+    return RateAllocation(solution.rates, solution.objective, solution.lower_bound, solution)
+
+
+def _spent(problem: Problem, total: float, found: RateAllocation) -> RateAllocation:
+    """The whole budget, and no bit for a frame that repeats another: both are never worse.
+
+    A distortion next to 0 says little about where bits go, so that a method may leave some over.
+    """
+    rates = found.rates.copy()
+    for t in range(len(rates) - 1, 0, -1):
+        if problem.source.innovation[t] == 0:
+            rates[t - 1 : t + 1] = rates[t - 1] + rates[t], 0.0
+    used = float(rates.sum())
+    if used >= total * (1 - SPENT) and np.array_equal(rates, found.rates):
+        return found
+    try:
+        whole = within_budget("allocate", rates * (total / used), total)
+        solution = solve(problem.with_(rates=whole))
+    except SolverError:
+        return found  # the answer that was found stays
+    if solution.objective > found.objective:
+        return found
+    bound = min(max(found.lower_bound, 0.0), solution.objective)
+    return RateAllocation(solution.rates, solution.objective, bound, solution)
 
 
 def _split_alone(problem: Problem, total: float, alone: FMD) -> RateAllocation:

@@ -16,8 +16,8 @@ from rdp import _check
 from rdp.problem import Problem
 from rdp.solution import Solution, Status
 from rdp.source import GaussMarkov
-from solvers.allocation import first_frames
 from solvers.errors import SolverError
+from solvers.rate_search import first_frames
 from solvers.solve import solve
 
 Array = np.ndarray

@@ -9,8 +9,8 @@ import numpy as np
 from rdp import _check
 from rdp.problem import Problem
 from rdp.solution import Status
-from solvers.allocation import least_rate
 from solvers.errors import SolverError
+from solvers.rate_search import least_rate
 from solvers.solve import solve
 
 Array = np.ndarray

@@ -154,6 +154,11 @@ class Stage:
             object.__setattr__(self, "rates", tuple(float(rate) for rate in self.rates))
             if not all(math.isfinite(rate) and rate > 0 for rate in self.rates):
                 raise ValueError(f"rates: expected finite values > 0, got {self.rates}")
+            if self.window is not None and self.window > len(self.rates):
+                raise ValueError(
+                    f"window: expected at most {len(self.rates)}, the number of frames, "
+                    f"got {self.window}"
+                )
 
     @property
     def trains_encoder(self) -> bool:

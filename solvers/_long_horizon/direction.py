@@ -186,7 +186,10 @@ def primal_step(program: Program, state: State, tau: float) -> Step:
         products += 1
         p = precondition(image)[0]
         applied = _add(image, 1.0, bend(p))
-        length = size / _dot(p, applied)
+        bent = _dot(p, applied)
+        if bent == 0:  # nothing but rounding is left
+            break
+        length = size / bent
         carried = _add(carried, length, image)
         if products % REFRESH == 0:
             moved = _add(first, 1.0, precondition(carried)[0])

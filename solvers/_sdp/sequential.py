@@ -120,6 +120,7 @@ class Sequential:
         """Xhat of the past that is compared = factor @ zeta, and the white zeta as forms of z."""
         seen = self.seen(t)
         sigma = self.problem.source.sigma[seen, None]
+        sigma = np.where(sigma > 0, sigma, 1.0)  # a first frame that is known has no scale
         left, values, white = np.linalg.svd(self.xhat[seen] / sigma, full_matrices=False)
         rank = int((values > _RANK * max(values.max(initial=0.0), 1e-9)).sum())
         return sigma * (left * values)[:, :rank], white[:rank]

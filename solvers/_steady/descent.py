@@ -18,7 +18,7 @@ Array = np.ndarray
 
 _GAP = 1e-8  # of the distortion, at which the steps end
 _NEAR = 1e-6  # and what is small
-_PATIENCE = 8  # looks that do not halve the gap, at which the steps end
+_PATIENCE = 24  # looks that do not halve the gap, at which the steps end
 _CLOSE = 3  # and such looks where the gap is small
 _STEPS = 2000
 _BETWEEN = 25  # steps from one look at the gap to the next

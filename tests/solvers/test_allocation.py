@@ -357,3 +357,30 @@ def test_a_split_far_beyond_its_budget_is_refused(monkeypatch):
 def test_a_split_over_frames_that_repeat_divides_by_no_zero():
     found = allocate(GaussMarkov.stationary(1.0, 3), 60.0, SA(0.0))
     assert found.rates.sum() <= 60 * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("rho", [1.0, -1.0])
+@pytest.mark.parametrize("plf", [JD, SA])
+@pytest.mark.parametrize("budget", [12.0, 60.0, 90.0])
+def test_frames_that_repeat_the_first_leave_all_bits_to_it(rho, plf, budget):
+    """Above zero the threshold is met by the estimate, so that D_t is the error of frame 1."""
+    found = allocate(GaussMarkov.stationary(rho=rho, frames=3), budget, plf(0.05))
+    np.testing.assert_array_equal(found.rates, [budget, 0.0, 0.0])
+    assert found.objective == pytest.approx(3 * np.exp2(-2 * budget), rel=1e-9)
+    assert 0 <= found.gap <= 1e-6 * found.objective
+
+
+def test_no_budget_is_left_where_distortions_vanish():
+    """At 90 bits the optimum is below what a solver resolves, and two frames are one variable."""
+    source = GaussMarkov([1.0, 2.0, 1.0], [1.0, 0.5])
+    found = allocate(source, 90.0, JD(0.05))
+    assert found.rates.sum() == pytest.approx(90.0, rel=1e-9)
+    assert found.rates[1] == 0.0
+    assert 0 <= found.lower_bound <= found.objective
+    free = allocate(source, 90.0)  # the MMSE estimate meets the thresholds
+    assert found.objective == pytest.approx(free.objective, rel=0.01)
+
+
+def test_a_budget_that_no_method_splits_is_named():
+    with pytest.raises(SolverError, match=r"allocate: 1e-09 bits over 8 frames"):
+        allocate(GaussMarkov.stationary(rho=0.9, frames=8), 1e-9, SA(0.05))

@@ -32,6 +32,7 @@ from neural.training.stage import Stage
         ({"mismatched": -1.0}, "mismatched: expected a weight >= 0"),
         ({"plfs": ("JD",), "window": 0}, "window: expected an integer >= 1, got 0"),
         ({"plfs": ("FMD", "SA"), "window": 2}, "window: expected JD among plfs"),
+        ({"plfs": ("JD",), "window": 3, "rates": (1.0, 2.0)}, "window: expected at most 2"),
         ({"realism_end": 0.0}, "realism_end: expected weights > 0, got 2.0 and 0.0"),
     ],
 )

@@ -289,3 +289,28 @@ def test_a_threshold_next_to_0_is_not_taken_for_0(loss, rho, rates, level):
     np.testing.assert_allclose(found.distortion, exact.distortion, rtol=1e-6)
     assert (found.frame_bounds <= exact.distortion * (1 + 1e-9)).all()
     np.testing.assert_allclose(found.frame_bounds, exact.distortion, rtol=1e-6)
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 1.0, 0.5]])
+def test_distortions_are_in_the_unit_of_the_source(weights: object) -> None:
+    rates, levels = [1.2, 20.0, 0.7], np.array([0.1, np.inf, 0.2])
+    small = GaussMarkov([1, 1, 1], [0.5, 0.9])
+    one = solve_long_horizon(Problem(small, rates, JD(levels), weights))
+    large = GaussMarkov([1e5, 1e5, 1e5], [0.5, 0.9])
+    other = solve_long_horizon(Problem(large, rates, JD(1e10 * levels), weights))
+    assert one.distortion is not None
+    np.testing.assert_allclose(other.distortion, 1e10 * one.distortion, rtol=1e-6)
+    np.testing.assert_allclose(other.distortion[1], other.mmse[1], rtol=1e-6)
+
+
+def test_a_direction_without_curvature_ends_the_search() -> None:
+    source = GaussMarkov(
+        [286379.31390943, 32823.18911019, 55283.61950201], [-1.0, -0.9999999]
+    )
+    levels = SA([82.01311143523564, 1.077361743363008e-05, 2217215886.223384])
+    rates = [5.073982538407725, np.inf, 3.7265402094718776]
+    problem = Problem(source, rates, levels, weights=[0.82197711, 0.0, 0.82197711])
+    with pytest.raises(SolverError, match="no certificate"):
+        solve_long_horizon(problem)
+    found = solve(problem)
+    assert 0 <= found.gap <= 1e-6 * found.objective + 1e-13 * source.variance.sum()
