@@ -17,9 +17,8 @@ from solvers._steady.spectra import Periodic, Spectra, on_finer_grid, weights_of
 Array = np.ndarray
 
 _GAP = 1e-8  # of the distortion, at which the steps end
-_NEAR = 1e-6  # and what is small
-_PATIENCE = 24  # looks that do not halve the gap, at which the steps end
-_CLOSE = 3  # and such looks where the gap is small
+_NEAR = 1e-6  # of the distortion: a small gap
+_CLOSE = 3  # looks that do not halve a small gap, at which the steps end
 _STEPS = 2000
 _BETWEEN = 25  # steps from one look at the gap to the next
 _NOISE = 0.3  # angle of the first scheme: share of the decoder's noise
@@ -92,8 +91,8 @@ def descend(given: Periodic, loss: Loss) -> SteadyThreshold:
             stale = 0 if missing < gap / 2 else stale + 1
             if best is None or missing < gap:
                 best, gap = look, missing
-            patience = _CLOSE if gap <= _NEAR * mean else _PATIENCE
-            if free or late or gap <= _GAP * mean or stale >= patience:
+            rests = stale >= _CLOSE and gap <= _NEAR * mean
+            if free or late or rests or gap <= _GAP * mean:
                 break
     assert best is not None
     return best

@@ -200,7 +200,7 @@ def test_images_of_different_sizes(tmp_path, pictures):
         (np.full((3, 4, 4), 256), r"expected int64 frames in \[0, 255\]"),
         (np.zeros((3, 0, 4)), r"expected float64 frames"),
         (np.array([[["a"]]]), "expected numbers"),
-        (np.array([[[None]]]), "not a .npy array"),
+        (np.array([[[None]]]), "expected numbers, got Python objects"),
     ],
 )
 def test_arrays_that_are_not_frames(tmp_path, array, message):

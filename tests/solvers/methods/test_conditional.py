@@ -21,7 +21,6 @@ from solvers import (
     minimum_rate,
     schedule,
     solve,
-    steady_rate,
     steady_state,
     sweep,
     validate,
@@ -132,7 +131,6 @@ def test_the_name_is_read_and_codecs_leave_the_loss_out():
         lambda: allocate(SOURCE, 1.0, CP()),
         lambda: minimum_rate(SOURCE, 0.5, CP()),
         lambda: schedule(SOURCE, 0.5, 2, CP(), weights=[1, 2]),
-        lambda: steady_rate(SOURCE, 0.5, CP()),
     ],
 )
 def test_what_is_not_covered_says_so(ask):
