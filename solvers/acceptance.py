@@ -98,6 +98,8 @@ def within_thresholds(
     compared, total = _compared(problem)
     room = _room(distortion, finite, total)
     error = SQUARED_W2 * compared
+    if problem.plf == "FMD":  # a difference of two deviations
+        rounding = FACTORED
     if rounding is not None:
         lost = rounding * np.sqrt(compared)
         error = np.minimum(lost * (2 * np.sqrt(finite) + lost), error)
