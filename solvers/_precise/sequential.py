@@ -19,7 +19,7 @@ import numpy as np
 
 from rdp.problem import Problem
 from solvers._precise.arithmetic import exact, joined, solve_lower, zeros
-from solvers._precise.newton import Derivatives, follow
+from solvers._precise.newton import Derivatives, Value, follow
 from solvers._precise.source import exact_problem
 from solvers._precise.transport import Transport, pairs, transport
 
@@ -168,11 +168,10 @@ class _Frame:
         found = transport(self.target, self._covariance(self.past @ x, h))
         return found if found is not None and found.distance < self.level else None
 
-    def value(self, point: Array, state: Transport, s: Decimal) -> Decimal:
-        """The barrier function."""
+    def value(self, point: Array, state: Transport) -> Value:
+        """The objective, and what the barrier is the logarithm of."""
         x, h = point[:-1], point[-1]
-        logs = (h - x @ x).ln() + (self.level - state.distance).ln()
-        return Decimal(s * self.distortion(point) - logs)
+        return Value(self.distortion(point), (h - x @ x) * (self.level - state.distance))
 
     def derivatives(self, point: Array, state: Transport, s: Decimal) -> Derivatives:
         """Gradient and matrix of second derivatives of the barrier function."""
@@ -185,20 +184,20 @@ class _Frame:
         first = -s * self.r0 / root - 1 / left
         second = s * self.r0 / (2 * root * left) + 1 / left**2
         linear = joined(-2 * self.x0, Decimal(1))
-        slope, bent = self.loss_derivatives(state)
+        slope, moved = self.loss_derivatives(state)
         room = self.level - state.distance
         gradient = s * linear + first * inner + slope / room
         hessian = second * np.outer(inner, inner) + first * bend
-        hessian = hessian + bent @ bent.T / room + np.outer(slope, slope) / room**2
-        return Derivatives(gradient, hessian)
+        hessian = hessian + state.bend(slope, moved, room)
+        return Derivatives(gradient, hessian, linear - self.r0 / root * inner)
 
     def loss_derivatives(self, found: Transport) -> tuple[Array, Array]:
-        """Gradient of squared W2, and rows whose products are its second derivatives."""
+        """Gradient of squared W2, and what the unknowns move."""
         t, of_xhat = self.t, pairs(found.inverse.T)
         moved = np.concatenate([np.tensordot(self.past.T, -of_xhat[t, :t], 1), -of_xhat[t:, t]])
         slope = np.trace(moved, axis1=1, axis2=2)
         slope[-1] += 1
-        return slope, (moved * found.weight).reshape(t + 1, -1)
+        return slope, moved
 
     def _bound(self, point: Array, s: Decimal) -> Decimal:
         state = self.state(point)

@@ -170,10 +170,14 @@ def test_the_distance_and_its_derivatives(seed, size):
         assert_allclose(float(here.distance), gaussian.bures(a, b), atol=1e-12 * np.trace(a + b))
         moved = here.root.T @ exact[2] @ here.root, here.inverse @ exact[3] @ here.inverse.T
         slope = np.trace(exact[2] + exact[3]) - np.trace(moved[0] + moved[1])
-        bend = ((moved[0] - moved[1]) * here.weight) ** 2
+        bend = (moved[0] - moved[1]) ** 2 / (here.values[:, None] + here.values)
         assert_allclose(float((high.distance - low.distance) / (2 * h)), float(slope), rtol=1e-12)
         second = (high.distance - 2 * here.distance + low.distance) / h**2
         assert_allclose(float(second), float(bend.sum()), rtol=1e-12, atol=1e-12)
+        room = Decimal(3)
+        change = (moved[0] - moved[1])[None]
+        log = here.bend(np.array([slope], dtype=object), change, room)[0, 0]  # of - ln(room)
+        assert_allclose(float(log), float(bend.sum() / 3 + (slope / 3) ** 2), rtol=1e-12)
 
 
 def test_singular_covariances_have_no_transport():
