@@ -26,7 +26,6 @@ from typing import Any, cast
 import torch
 
 from benchmarks.report import provenance
-from neural.codecs.shifts import nearest_shift
 from neural.codecs.video import VideoCodec
 from neural.evaluation.classifier import permanence, train_classifier
 from neural.evaluation.fresh_critics import fresh_w1
@@ -36,7 +35,7 @@ from neural.evaluation.reconstructions import (
     decode_heldout,
     reconstruct_training,
 )
-from neural.evaluation.shift_defect import mean_distance_to_shifts, shift_defect
+from neural.evaluation.shift_defect import known_shift, mean_distance_to_shifts, shift_defect
 from neural.evaluation.tables import write_csv
 from neural.model_files import load_model
 from neural.tasks.clips import ClipTask
@@ -146,8 +145,7 @@ def measured(run: Run, clips: Reconstructions) -> dict[str, float]:
     error, mmse = clips.error("JD")[:, 1], clips.error("MMSE")[:, 1]
     made = clips.decoded["JD"]
     defect, support = shift_defect(made), mean_distance_to_shifts(clips.source, made)
-    named = nearest_shift(made[:, :1], clips.decoded["MMSE"][:, 1:])[:, 0]
-    exact = (clips.source[:, 1] - named).square().mean((1, 2)).double().numpy()
+    known = known_shift(clips.source, made, clips.decoded["MMSE"])
     critic = run.one.critics["JD"][0]
     with torch.no_grad():
         scores = [
@@ -158,7 +156,8 @@ def measured(run: Run, clips: Reconstructions) -> dict[str, float]:
     return {
         "distortion": error.mean(), "distortion_half": half_width(error),
         "joint_support": support.value[1], "joint_support_half": support.half[1],
-        "exactly_joint": exact.mean(), "exactly_joint_half": half_width(exact),
+        "known_shift": known.distortion.value[1],
+        "known_shift_half": known.distortion.half[1], "nearest_known": known.share[1],
         "shift_defect": defect.value[1], "shift_defect_half": defect.half[1],
         "critic_w1": w1.mean(), "critic_w1_half": half_width(w1), "mmse": mmse.mean(),
     }  # fmt: skip
@@ -175,11 +174,12 @@ def at_the_end(
     )
     classifier = train_classifier(task.source("train"), CLASSIFIER_STEPS, 1)
     digits = permanence(classifier, heldout, "JD")
+    low, high = digits.stay_wrong_ends(len(heldout.source))
     return {
         "fresh_w1": critic.value, "fresh_w1_half": critic.half,
         "training_fresh_w1": other.value, "training_fresh_w1_half": other.half,
         "classifier": digits.accuracy, "wrong_before": digits.wrong_before,
-        "stay_wrong": digits.stay_wrong, "stay_wrong_half": digits.stay_wrong_half,
+        "stay_wrong": digits.stay_wrong, "stay_wrong_low": low, "stay_wrong_high": high,
     }  # fmt: skip
 
 

@@ -224,7 +224,7 @@ def recipes_table() -> Rows:
             recipe, seed, ", ".join(str(step) for step in rows.step), way("distortion", 4),
             way("shift_defect", 5), way("critic_w1", 2), last("distortion", 4),
             last("joint_support", 4), last("shift_defect", 5), last("fresh_w1", 2),
-            last("stay_wrong", 2),
+            spread(rows.tail(1), "stay_wrong", 2),
         ]  # fmt: skip
 
 
