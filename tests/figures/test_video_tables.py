@@ -49,6 +49,7 @@ def test_joint_realism_is_shown_for_every_decoder():
     np.testing.assert_allclose(table.shift_defect, table.plf.map(toy_video.DEFECT))
     np.testing.assert_allclose(table.shift_defect_high, 1.1 * table.shift_defect)
     assert set(table[table.joint_support.notna()].plf) == {"JD"}
+    assert set(table[table.known_shift.notna()].plf) == {"JD"}
     figure, _ = drawn("video_joint")
     assert figure.axes[1].get_yscale() == "log"
 

@@ -77,6 +77,8 @@ def bounds(plf, rates, distortion):
         shared_encoder_gap=(0.0, *[0.001] * later),
         joint_support=(0.0, *[0.015] * later) if joint else None,
         joint_support_half=(HALF,) * len(rates) if joint else None,
+        known_shift=(0.0, *[0.017] * later) if joint else None,
+        nearest_known=(1.0, *[0.25] * later) if joint else None,
     )
 
 
