@@ -15,6 +15,9 @@ WORKERS ?= auto
 # For an interpreter without a torch wheel: make test EXTRAS=test, which skips the tests of neural.
 EXTRAS ?= test,docs,neural
 
+# pip says what it fetches and installs, so that no minute is silent.
+PIP := --disable-pip-version-check --no-input
+
 # Parallelism is by process: one thread for each. Compiled kernels are kept between runs.
 export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
@@ -100,7 +103,7 @@ core site full:
 		rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) || exit 1; \
 	fi; \
 	[ "$$(cat $(VENV)/$${stamps#* }.stamp 2>/dev/null)" = "$$made_from" ] && exit; \
-	echo "Installing gauss-markov-rdp$$extras (some minutes the first time)"; \
+	echo "Installing gauss-markov-rdp$$extras: 1 to 5 minutes the first time, most of it downloads"; \
 	touch $(VENV)/unfinished \
-	&& $(RUN) -m pip install -qq -c constraints.txt -e ".$$extras" && rm $(VENV)/unfinished \
+	&& $(RUN) -m pip install $(PIP) -c constraints.txt -e ".$$extras" && rm $(VENV)/unfinished \
 	&& for stamp in $$stamps; do echo "$$made_from" > $(VENV)/$$stamp.stamp; done
