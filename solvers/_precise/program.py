@@ -121,6 +121,17 @@ class Program:
             room.append(level - found.distance)
         return maps, np.array(room, dtype=object)
 
+    def losses(self, gains: Array, cov: Array) -> Array:
+        """Squared W2 of all frames, (T,); nan where there is no threshold."""
+        out = np.full(self.problem.source.frames, Decimal("nan"), dtype=object)
+        for place, t in enumerate(self.rows):
+            if self.given.levels[t] is not None:
+                seen = slice(place + 1)
+                found = transport(self.target(place, gains, cov), cov[seen, seen])
+                assert found is not None  # both are in the interior
+                out[t] = found.distance
+        return out
+
     def loss_derivatives(self, place: int, found: Transport) -> tuple[Array, Array]:
         """Gradient of squared W2 of a frame, and rows whose products are second derivatives."""
         count, split, last = len(self.linear), len(self.of_gains), place
