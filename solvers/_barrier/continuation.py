@@ -101,7 +101,7 @@ def meet_threshold(
             low, below = share, value
             above *= 0.5 if side == -1 else 1.0
             side = -1
-            if value > -4e-16 * variance:
+            if value > -4e-16 * math.sqrt(level * variance):
                 break
     for i in range(rank):
         start = vecs[Vector.INTERIOR, i]

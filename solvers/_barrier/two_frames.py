@@ -34,10 +34,10 @@ from solvers._barrier.two_frames_equations import (
     TwoFrames,
     covariance_of,
     determinant,
-    fidelity,
     fill_system,
     gradient_of,
     slacks,
+    squared_w2_of_two,
 )
 from solvers._barrier.workspace import Big, Matrix, Number, Vector
 from solvers._parts import part
@@ -269,12 +269,12 @@ def solve_two(
     distortion[0] = vecs[Vector.MMSE, 0] + (k[0] - e1) ** 2 + noise[0]
     distortion[1] = vecs[Vector.MMSE, 1] + (k[1] - e2) ** 2 + (k[2] - e3) ** 2 + noise[2]
     perception[0] = (math.sqrt(p) - math.sqrt(h[0])) ** 2
-    perception[1] = max(p + r + h[0] + h[2] - 2.0 * fidelity(target, h, det), 0.0)
     mats[Matrix.FULL_GAINS, 0, 0], mats[Matrix.FULL_GAINS, 0, 1] = k[0], 0.0
     mats[Matrix.FULL_GAINS, 1, 0], mats[Matrix.FULL_GAINS, 1, 1] = k[1], k[2]
     first = math.sqrt(h[0])
     mats[Matrix.FULL_FACTOR, 0, 0], mats[Matrix.FULL_FACTOR, 0, 1] = first, 0.0
     mats[Matrix.FULL_FACTOR, 1, 0] = h[1] / first if first > 0.0 else 0.0
     mats[Matrix.FULL_FACTOR, 1, 1] = math.sqrt(det) / first if first > 0.0 else math.sqrt(h[2])
+    perception[1] = squared_w2_of_two(source.root, mats[Matrix.FULL_FACTOR])
     limit = ACCEPTED * (constant + objective) + 10 * FLOOR * total
     return bound, SOLVED if gap <= limit else UNCERTIFIED

@@ -50,6 +50,22 @@ def covariance_of(k: Three, noise: Three) -> Three:
 
 
 @part
+def squared_w2_of_two(left: Array, right: Array) -> float:
+    """Squared W2 of L L^T and M M^T, lower triangular, as |L U - M|^2; U is a rotation.
+
+    Where both determinants are positive, the polar factor of L^T M is its sum with its cofactors.
+    """
+    a, b, c = left[0, 0], left[1, 0], left[1, 1]
+    x, y, z = right[0, 0], right[1, 0], right[1, 1]
+    cosine, sine = a * x + b * y + c * z, b * z - c * y
+    length = math.sqrt(cosine * cosine + sine * sine)
+    if length > 0.0:
+        cosine, sine = cosine / length, sine / length
+    first = (a * cosine - x) ** 2 + (a * sine) ** 2
+    return first + (b * cosine - c * sine - y) ** 2 + (b * sine + c * cosine - z) ** 2
+
+
+@part
 def fidelity(target: Target, h: Three, det: float) -> float:
     """F = sqrt(tr Sigma H + 2 sqrt(det Sigma det H)); target = (p, q, r, sqrt(det Sigma))."""
     p, q, r, root = target

@@ -18,6 +18,7 @@ from solvers._barrier.constants import (
     FLOOR,
     JD,
     NO_START,
+    ROUNDING,
     SHRINK,
     SOLVED,
     START,
@@ -127,8 +128,9 @@ def estimate_suffices(plf: int, n: int, ints: Array, mats: Array, vecs: Array) -
             own = mats[Matrix.ESTIMATE, t, t]
             variance = own * own + vecs[Vector.MMSE, ints[Index.FRAME, t]]
             mats[target, t, t] = math.sqrt(variance)
-        loss = squared_w2(mats, target, Matrix.ESTIMATE, t + 1, vecs)
-        if loss > vecs[Vector.FRAME_LEVEL, t] + 1e-15 * mats[Matrix.COVARIANCE, t, t]:
+        loss = math.sqrt(squared_w2(mats, target, Matrix.ESTIMATE, t + 1, vecs))
+        level, deviation = vecs[Vector.FRAME_LEVEL, t], math.sqrt(mats[Matrix.COVARIANCE, t, t])
+        if loss > math.sqrt(level) + ROUNDING * deviation:
             return False
     return True
 
