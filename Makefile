@@ -15,7 +15,7 @@ WORKERS ?= auto
 # For an interpreter without a torch wheel: make test EXTRAS=test, which skips the tests of neural.
 EXTRAS ?= test,docs,neural
 
-# pip says what it fetches and installs, so that no minute is silent.
+# pip says what it fetches; while it unpacks it is silent, and a clock tells how long it is at work.
 PIP := --disable-pip-version-check --no-input
 
 # Parallelism is by process: one thread for each. Compiled kernels are kept between runs.
@@ -104,6 +104,8 @@ core site full:
 	fi; \
 	[ "$$(cat $(VENV)/$${stamps#* }.stamp 2>/dev/null)" = "$$made_from" ] && exit; \
 	echo "Installing gauss-markov-rdp$$extras: 1 to 5 minutes the first time, most of it downloads"; \
+	{ n=0; while sleep 10 >/dev/null 2>&1; do n=$$((n + 10)); echo "make $@: at work for $$n s"; done; } & \
+	clock=$$!; trap 'kill $$clock 2>/dev/null' EXIT; \
 	touch $(VENV)/unfinished \
 	&& $(RUN) -m pip install $(PIP) -c constraints.txt -e ".$$extras" && rm $(VENV)/unfinished \
 	&& for stamp in $$stamps; do echo "$$made_from" > $(VENV)/$$stamp.stamp; done
