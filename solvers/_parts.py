@@ -12,13 +12,15 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from numba import config
+from numba import config, version_info
 from numba.core import compiler, typed_passes
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_machinery import register_pass
 from numba.core.registry import CPUDispatcher
 
 from solvers._compiled import njit
+
+NEWEST = (0, 68)  # release of numba up to which its compiler is known to be taken apart like this
 
 
 class PartLibrary(JITCodeLibrary):
@@ -87,6 +89,9 @@ class Part(CPUDispatcher):
 def part(function: Callable[..., Any]) -> Any:
     """Return a part. It divides by zero as numpy does, and is kept with the kernel that calls it.
 
+    Under a newer numba than `NEWEST` it is a compiled function like any other: compilation takes
+    twice as long, and the answers are the same.
+
     Parameters
     ----------
     function : function
@@ -106,5 +111,7 @@ def part(function: Callable[..., Any]) -> Any:
     """
     if config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
         return function
+    if version_info.short > NEWEST:
+        return njit(cache=True, error_model="numpy")(function)
     options = {"nopython": True, "error_model": "numpy"}
     return Part(function, targetoptions=options, pipeline_class=PartCompiler)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba.core.codegen import JITCodeLibrary
 
+from solvers import _parts
 from solvers._barrier import batch
 from solvers._parts import Part, part
 
@@ -54,6 +55,17 @@ def test_division_by_zero_is_infinite_as_in_numpy():
 def test_python_may_call_a_part():
     assert ratio(np.array([1.0, 2.0]), 2.0, 3.0) == pytest.approx(2.0, rel=1e-15)
     assert ratio.whole is ratio.whole  # compiled once
+
+
+def test_a_newer_numba_compiles_parts_like_other_functions(monkeypatch):
+    monkeypatch.setattr(_parts, "NEWEST", (0, 1))
+    plain = part(scaled.py_func)
+    assert not isinstance(plain, Part)
+    assert plain(np.ones(2), 3.0) == 6.0
+
+
+def test_the_pinned_numba_is_known():
+    assert numba.version_info.short <= _parts.NEWEST
 
 
 def test_only_the_kernel_becomes_machine_code(monkeypatch):
