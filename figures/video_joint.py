@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 TITLE = "Joint realism of moving digits"
 SIZE = (7.0, 3.0)
 
+KNOWN = {"color": "black", "linestyle": (0, (1, 2)), "linewidth": 1.0}
 MEASURED = ("distortion", "shift_defect", "stay_wrong")
 KEPT = [
     "series", "plf", "kind", "cell", "seed", "rate_bits", "joint_support",
+    "known_shift", "nearest_known",
     *(f"{name}{end}" for name in MEASURED for end in ("", "_low", "_high")),
 ]  # fmt: skip
 
@@ -35,10 +37,12 @@ def compute() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """Left: distortion, and the bound of joint support. Right: shift defect."""
+    """Left: distortion, and what joint realism costs at least. Right: shift defect."""
     left, right = figure.subplots(1, 2)
-    bound = table.groupby("rate_bits").joint_support.mean()
-    left.plot(bound.index, bound, **LIMITS["joint support"])
+    bounds = table.groupby("rate_bits")[["joint_support", "known_shift"]].mean()
+    left.plot(bounds.index, bounds.joint_support, **LIMITS["joint support"])
+    known = bounds.known_shift.dropna()
+    left.plot(known.index, known, **KNOWN)
     for plf in STYLES:
         _video.draw_runs(left, table, "rate_bits", "distortion", plf)
         _video.draw_runs(right, table, "rate_bits", "shift_defect", plf)
@@ -54,6 +58,8 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     handles = _video.key(left, tuple(STYLES), **_video.MARKERS[_video.SHARED])
     label = "joint support: no perfect JD below it"
     handles += left.plot([], [], **LIMITS["joint support"] | {"label": label})
+    if len(known):
+        handles += left.plot([], [], **KNOWN, label="perfect JD with these bits")
     _video.legend(figure, handles, _video.title(table))
     _video.note(
         figure,

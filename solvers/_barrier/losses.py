@@ -10,12 +10,12 @@ from solvers._barrier.constants import JD
 from solvers._barrier.linear_algebra import append_row, multiply_factors, orthogonalise_rows
 from solvers._barrier.source import Source
 from solvers._barrier.workspace import Big, Matrix, Number, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def squared_w2(mats: Array, first: int, second: int, n: int, vecs: Array) -> float:
     """Squared W2 between centred Gaussian distributions, A = L L^T and B = M M^T.
 
@@ -49,7 +49,7 @@ def squared_w2(mats: Array, first: int, second: int, n: int, vecs: Array) -> flo
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def measure_losses(
     source: Source, mats: Array, vecs: Array, big: Array, distortion: Array, perception: Array
 ) -> None:

@@ -26,12 +26,12 @@ from solvers._barrier.continuation import continuation, frame_loss, meet_thresho
 from solvers._barrier.one_frame import solve_frame
 from solvers._barrier.source import Source
 from solvers._barrier.workspace import Matrix, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@part
 def solve_sequential(
     source: Source,
     levels: Array,

@@ -40,12 +40,12 @@ from solvers._barrier.two_frames_equations import (
     squared_w2_of_two,
 )
 from solvers._barrier.workspace import Big, Matrix, Number, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def longest_step(start: Three, move: Three) -> float:
     """Largest step in (0, 1] that keeps a 2 x 2 matrix positive definite, with some room."""
     square = move[0] * move[2] - move[1] * move[1]
@@ -58,14 +58,14 @@ def longest_step(start: Three, move: Three) -> float:
     return min(1.0, 0.995 * 2.0 * value / divisor) if divisor > 0.0 else 1.0
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def next_tau(mean: float, step: float) -> float:
     """Barrier parameter of the next step, smaller than in the general kernel: it saves a step."""
     rest = 1.0 - step
     return max(0.01, rest * math.sqrt(rest)) * mean
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def minimise_two(
     problem: TwoFrames,
     k: Three,
@@ -167,7 +167,7 @@ def minimise_two(
     return (a, b, c), (s, u, v), mu, objective, LIMIT
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def certify(
     problem: TwoFrames,
     k: Three,
@@ -203,7 +203,7 @@ def certify(
     return best_bound(plf, frames, enough, ints, mats, vecs)
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def start_two(problem: TwoFrames) -> tuple[Three, Three]:
     """Interior point: the gains of a perfect-realism decoder times SHRINK, the rest noise."""
     (p, q, r, root), _, levels, estimate = problem
@@ -218,7 +218,7 @@ def start_two(problem: TwoFrames) -> tuple[Three, Three]:
     return k, noise
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def solve_two(
     source: Source,
     levels: Array,

@@ -59,8 +59,10 @@ class Program:
         """Weights, raised a little where the objective does not feel a frame, and what it costs."""
         given = self.given
         variance = given.variance[self.rows]
-        weights = exact(self.problem.frame_weights)[self.rows]
-        self.scale = weights @ variance
+        of_all = exact(self.problem.frame_weights)
+        weights = of_all[self.rows]
+        # all weight may lie on frames after the last threshold
+        self.scale = weights @ variance or of_all @ given.variance
         worth = self._worth(weights)
         self.weights, self.cost = weights.copy(), Decimal(0)
         for i, t in enumerate(self.rows):
