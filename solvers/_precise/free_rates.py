@@ -35,9 +35,10 @@ _LESS = Decimal("1e-8")  # of the noise of a frame that repeats another: what it
 
 
 class Split(NamedTuple):
-    """Distortions and rates, second moments, errors, and the bound: bits, or a distortion."""
+    """Distortions, losses, rates, second moments, errors, and the bound: bits, or a distortion."""
 
     distortion: Array
+    perception: Array
     rates: Array
     cov: Array
     cross: Array
@@ -291,7 +292,8 @@ class _FreeRates(Program):
         cov, cross, distortion = self._moments(state, mmse)
         unit = Decimal(1) if self.targets is None else self.two
         value = Decimal("-Infinity") if bound is None else bound / unit
-        return Split(distortion, rates, cov, cross, mmse, value)
+        losses = self.losses(state.gains, state.cov)
+        return Split(distortion, losses, rates, cov, cross, mmse, value)
 
     def _moments(self, state: _State, mmse: Array) -> tuple[Array, Array, Array]:
         """Covariance of Xhat, E[Xhat_t Xtil_s] and distortions of all frames."""

@@ -59,8 +59,10 @@ class Program:
         """Weights, raised a little where the objective does not feel a frame, and what it costs."""
         given = self.given
         variance = given.variance[self.rows]
-        weights = exact(self.problem.frame_weights)[self.rows]
-        self.scale = weights @ variance
+        of_all = exact(self.problem.frame_weights)
+        weights = of_all[self.rows]
+        # all weight may lie on frames after the last threshold
+        self.scale = weights @ variance or of_all @ given.variance
         worth = self._worth(weights)
         self.weights, self.cost = weights.copy(), Decimal(0)
         for i, t in enumerate(self.rows):
@@ -118,6 +120,17 @@ class Program:
             maps.append(found)
             room.append(level - found.distance)
         return maps, np.array(room, dtype=object)
+
+    def losses(self, gains: Array, cov: Array) -> Array:
+        """Squared W2 of all frames, (T,); nan where there is no threshold."""
+        out = np.full(self.problem.source.frames, Decimal("nan"), dtype=object)
+        for place, t in enumerate(self.rows):
+            if self.given.levels[t] is not None:
+                seen = slice(place + 1)
+                found = transport(self.target(place, gains, cov), cov[seen, seen])
+                assert found is not None  # both are in the interior
+                out[t] = found.distance
+        return out
 
     def loss_derivatives(self, place: int, found: Transport) -> tuple[Array, Array]:
         """Gradient of squared W2 of a frame, and rows whose products are second derivatives."""

@@ -33,9 +33,10 @@ FRESH = Decimal("1e-30")  # least deviation of what a frame adds to the past, re
 
 
 class Found(NamedTuple):
-    """Distortions and bounds of the frames, gains K, G with Cov Xhat = G G^T."""
+    """Distortions, losses and bounds of the frames, gains K, G with Cov Xhat = G G^T."""
 
     distortion: Array
+    perception: Array
     bound: Array
     gains: Array
     factor: Array
@@ -53,12 +54,13 @@ class _Frames:
         self.factor, self.gains = zeros(frames, frames), zeros(frames, frames)
         self.known = zeros(frames, frames)  # E[y_i u_j]
         self.cross = zeros(frames)  # E[Xhat_s Xtil_s]
+        self.losses = np.full(frames, Decimal("nan"), dtype=object)
 
     def solve(self) -> Found:
         distortion, bound = zeros(self.frames), zeros(self.frames)
         for t in range(self.frames):
             distortion[t], bound[t] = self._add(t)
-        return Found(distortion, bound, self.gains, self.factor)
+        return Found(distortion, self.losses, bound, self.gains, self.factor)
 
     def _level(self, t: int) -> Decimal | None:
         """Threshold; under PLF-JD a past beyond a later one could not be continued."""
@@ -79,6 +81,8 @@ class _Frames:
             program = _Frame(self, t, past, x0, r0, level)
             if not program.within(past @ x, x @ x + b * b):
                 x, b, bound = program.solve()
+            distance = program.distance(past @ x, x @ x + b * b)
+            self.losses[t] = Decimal("nan") if distance is None else distance
         news = zeros(self.frames)
         if r0 > 0:
             news = (given.estimate[t] - x0 @ self.known[:t]) / r0
@@ -114,8 +118,13 @@ class _Frame:
 
     def within(self, cross: Array, own: Decimal) -> bool:
         """Whether a reconstruction with these second moments keeps the threshold."""
+        distance = self.distance(cross, own)
+        return distance is not None and distance <= self.level
+
+    def distance(self, cross: Array, own: Decimal) -> Decimal | None:
+        """Squared W2 of a reconstruction with these second moments; None where it is singular."""
         found = transport(self.target, self._covariance(cross, own))
-        return found is not None and found.distance <= self.level
+        return None if found is None else found.distance
 
     def solve(self) -> tuple[Array, Decimal, Decimal]:
         """Return x, b and the bound on the distortion."""

@@ -32,9 +32,10 @@ GAP = Decimal("1e-10")  # relative to the objective
 
 
 class Found(NamedTuple):
-    """Distortions, gains K, root of the noise, and the bound on the objective."""
+    """Distortions, losses, gains K, root of the noise, and the bound on the objective."""
 
     distortion: Array
+    perception: Array
     gains: Array
     noise: Array
     bound: Decimal
@@ -159,4 +160,5 @@ class Weighted(Program):
         if bound is None:
             bound = Decimal("-Infinity")
         rest = weights[free] @ given.mmse[free] if free else Decimal(0)
-        return Found(distortion, gains, noise, bound + rest)
+        perception = self.losses(state.gains, state.cov)
+        return Found(distortion, perception, gains, noise, bound + rest)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from rdp import FMD, JD, SA, GaussMarkov, Problem, gaussian
+from rdp.mmse import mmse_recursion
 from solvers import SolverError, allocate, minimum_rate, solve, sweep
 from solvers._precise import arithmetic
 from solvers._precise.transport import transport
@@ -50,6 +51,17 @@ def test_problems_beyond_double_precision_are_certified(problem):
     assert_allclose(found.distortion, solve(problem, "precise").distortion, rtol=1e-8)
     assert 0 <= found.gap <= 1e-6 * found.objective
     assert sweep(problem).status == 0
+
+
+@pytest.mark.parametrize("loss", [JD, SA])
+def test_all_weight_on_frames_after_the_last_threshold(loss):
+    problem = Problem(
+        GaussMarkov([1.0, 2.0, 3.0], [0.9, -0.8]), [0.5, 0.1, 1.0], loss([0.3, 0.2, INF]), [0, 0, 1]
+    )
+    found = solve(problem, "precise")
+    assert_allclose(found.objective, mmse_recursion(problem.source, problem.rates).mmse[2])
+    assert 0 <= found.gap <= 1e-6 * found.objective
+    assert (found.perception[:2] <= [0.3, 0.2]).all()
 
 
 @settings(max_examples=8)
