@@ -194,7 +194,8 @@ def joint_table() -> Rows:
         "$R_2$ (bits)", "Decoder", "Seeds", "$D_2$", "Joint support", "Perfect JD with these bits",
         "Nearest shift known", "Shift defect", "Wrong digits stay wrong",
     ]  # fmt: skip
-    for rate, plf, here in by_rate(video_joint.compute()):
+    found = video_joint.compute()
+    for rate, plf, here in by_rate(found[found.series == _video.SHARED]):
         bounds = here[["joint_support", "known_shift", "nearest_known"]].mean()
         limits = [
             "" if pd.isna(value) else f"{value:.{digits}f}"
@@ -204,6 +205,31 @@ def joint_table() -> Rows:
             f"{rate:g}", _video.name(plf), here.seed.nunique(), spread(here), *limits,
             spread(here, "shift_defect", 5),
             spread(here, "stay_wrong", 2),
+        ]  # fmt: skip
+
+
+def search_table() -> Rows:
+    """JD decoders with the bits of the shared encoder, and with bits chosen for them."""
+    yield [
+        "$R_2$ (bits)", "Seed", "Bits of", "Bits in the file", "$D_2$", "Joint support",
+        "Perfect JD with these bits", "Nearest shift known", "Shift defect",
+        "Wrong digits stay wrong",
+    ]  # fmt: skip
+    path = _video.RESULTS / video_joint.FILE
+    if not path.is_file():
+        raise MissingResults(
+            f"no {video_joint.FILE} in neural/results; python -m benchmarks.bench_shift_search "
+            "writes it"
+        )
+    encoders = {"shared": "the shared encoder", "search": "the search"}
+    found = pd.read_csv(path).sort_values(["rate_bits", "seed"], kind="stable")
+    for k, row in enumerate(found.itertuples()):
+        yield [
+            f"{row.rate_bits:g}", row.seed, encoders[row.encoder], f"{row.coded_bits:.1f}",
+            f"{row.distortion:.4f} ± {row.distortion_half:.4f}",
+            f"{row.joint_support:.4f} ± {row.joint_support_half:.4f}", f"{row.known_shift:.4f}",
+            f"{row.nearest_known:.2f}", f"{row.shift_defect:.5f}",
+            spread(found.iloc[k : k + 1], "stay_wrong", 2),
         ]  # fmt: skip
 
 
@@ -320,6 +346,7 @@ def experiments(folder: Path) -> Iterator[tuple[str, str]]:
         "learning": (None, learning_table),
         "joint": ("video_joint", joint_table),
         "recipes": ("video_recipes", recipes_table),
+        "search": (None, search_table),
         "effort": (None, effort_table),
         "exact": (None, exact_table),
         "people": (None, people_table),

@@ -108,6 +108,25 @@ def test_the_page_shows_the_jd_decoder_against_its_steps(toy):
     assert rows[0][-1] == ""
 
 
+def test_the_page_shows_jd_decoders_whose_bits_were_chosen(toy):
+    numbers = ",.002,.001,.00001,.000001,.009,.8,.95,.92,.97\n"
+    (toy / "joint-search.csv").write_text(
+        "experiment,seed,encoder,rate_bits,coded_bits,distortion,distortion_half,joint_support,"
+        "known_shift,nearest_known,joint_support_half,known_shift_half,"
+        "shift_defect,shift_defect_half,mmse,"
+        "wrong_before,stay_wrong,stay_wrong_low,stay_wrong_high\n"
+        f"toy,1,shared,8,8.2,.02,.001,.018,.0195,.2{numbers}"
+        f"toy,1,search,8,8.3,.0182,.001,.018,.0181,.9{numbers}"
+    )
+    _, *rows = page.search_table()
+    assert rows[1] == [
+        "8", 1, "the search", "8.3", "0.0182 ± 0.0010", "0.0180 ± 0.0020", "0.0181", "0.90",
+        "0.00001", "0.95 (0.92–0.97)",
+    ]  # fmt: skip
+    _, *shared = page.joint_table()
+    assert [row[2] for row in shared] == [2] * len(shared)  # seeds: without those of the search
+
+
 @pytest.mark.usefixtures("toy")
 def test_every_part_of_the_pages_is_a_table_or_says_what_is_missing(tmp_path):
     parts = dict(page.experiments(tmp_path))
@@ -119,7 +138,7 @@ def test_every_part_of_the_pages_is_a_table_or_says_what_is_missing(tmp_path):
     assert parts.pop("video_people").startswith("*Not here: no results of people")
     for name, what in (
         ("recipes", "joint-recipes.csv"), ("effort", "joint-effort.csv"),
-        ("exact", "results of exact"),
+        ("search", "joint-search.csv"), ("exact", "results of exact"),
     ):  # fmt: skip
         assert parts.pop(f"video_{name}").startswith(f"*Not here: no {what}")
     pictures = "".join(parts.pop(f"video_{name}") for name in ("rate", "samples", "theory"))

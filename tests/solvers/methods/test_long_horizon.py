@@ -13,7 +13,8 @@ from rdp.mmse import mmse_recursion
 from solvers import SolverError, solve
 from solvers._long_horizon.blocks import ColumnBlocks
 from solvers._long_horizon.bound import best_bound, reverse_cholesky
-from solvers._long_horizon.direction import State, dual_step, primal_step
+from solvers._long_horizon.direction import State, primal_step
+from solvers._long_horizon.joint import joint_step
 from solvers._long_horizon.program import program_of, start
 from solvers._long_horizon.transport import Curvature, blocks_at, gradient
 from solvers.certificate import lower_bound
@@ -227,12 +228,15 @@ def test_slopes_and_curvature_are_derivatives(loss: str, level: object) -> None:
         )
 
 
-def test_both_ways_to_a_step_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    from solvers._long_horizon import direction
+@pytest.mark.parametrize("level", [1.0, [0.2, 0.4, 0.6, 0.8, 1.0], [np.inf, 0.3, np.inf, 0.5, 0.5]])
+def test_both_ways_to_a_step_agree(monkeypatch: pytest.MonkeyPatch, level: object) -> None:
+    from solvers._long_horizon import direction, joint
 
     monkeypatch.setattr(direction, "ETA", 1e-7)
-    program, state = _state("JD", 1.0)
-    one, other = (way(program, state, 0.05) for way in (dual_step, primal_step))
+    monkeypatch.setattr(joint, "ETA", 1e-7)
+    monkeypatch.setattr(joint, "FORCED", 0.0)
+    program, state = _state("JD", level)
+    one, other = (way(program, state, 0.05) for way in (joint_step, primal_step))
     np.testing.assert_allclose(one.gains, other.gains, atol=1e-6)
     np.testing.assert_allclose(one.cov, other.cov, atol=1e-6)
     np.testing.assert_allclose(one.dual, other.dual, atol=1e-6)
