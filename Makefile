@@ -15,6 +15,9 @@ WORKERS ?= auto
 # For an interpreter without a torch wheel: make test EXTRAS=test, which skips the tests of neural.
 EXTRAS ?= test,docs,neural
 
+# pip says what it fetches; while it unpacks it is silent, and a clock tells how long it is at work.
+PIP := --disable-pip-version-check --no-input
+
 # Parallelism is by process: one thread for each. Compiled kernels are kept between runs.
 export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
@@ -44,14 +47,14 @@ bench: full  ## run every benchmark
 
 docs: site  ## build the documentation site in build/site; warnings are errors
 	rm -rf build/site
-	$(RUN) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -d build/doctrees docs build/site
+	$(RUN) -m sphinx --fail-on-warning --keep-going --fresh-env -d build/doctrees docs build/site
 	$(RUN) docs/check_site.py build/site
 
 dist: full  ## build sdist and wheel, and run the README's examples from the wheel alone
 	rm -rf dist build/wheel
 	$(RUN) -m build --outdir dist
 	$(RUN) -m venv build/wheel
-	build/wheel/bin/python -m pip install -qq -c constraints.txt dist/*.whl
+	build/wheel/bin/python -m pip install $(PIP) -c constraints.txt dist/*.whl
 	cd build/wheel && bin/python -P $(CURDIR)/tests/readme_examples.py && bin/rdp fit --sample
 
 SECONDS ?= 600
@@ -63,17 +66,17 @@ mutants: full  ## make errors in the code, one at a time: do the tests notice?
 
 audit:  ## ask for known weaknesses of the pinned versions; fails where one cannot be asked about
 	$(PYTHON) -m venv --clear build/audit
-	build/audit/bin/python -m pip install -qq pip-audit==2.10.1
+	build/audit/bin/python -m pip install $(PIP) pip-audit==2.10.1
 	build/audit/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt
 
 sbom: full  ## list what is installed, with licences, in build/sbom.json (CycloneDX)
 	$(PYTHON) -m venv --clear build/sbom
-	build/sbom/bin/python -m pip install -qq cyclonedx-bom==7.5.0
+	build/sbom/bin/python -m pip install $(PIP) cyclonedx-bom==7.5.0
 	build/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml -o build/sbom.json $(RUN)
 
 hashes:  ## write the digests of all files of the pinned versions to constraints-hashed.txt
 	$(PYTHON) -m venv --clear build/hashes
-	build/hashes/bin/python -m pip install -qq uv==0.13.9
+	build/hashes/bin/python -m pip install $(PIP) uv==0.13.9
 	build/hashes/bin/uv pip compile pyproject.toml --all-extras --constraint constraints.txt \
 		--universal --python-version 3.11.7 --generate-hashes --no-header --no-annotate --quiet \
 		--no-emit-index-url --no-emit-find-links --output-file constraints-hashed.txt
@@ -100,7 +103,9 @@ core site full:
 		rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) || exit 1; \
 	fi; \
 	[ "$$(cat $(VENV)/$${stamps#* }.stamp 2>/dev/null)" = "$$made_from" ] && exit; \
-	echo "Installing gauss-markov-rdp$$extras (some minutes the first time)"; \
+	echo "Installing gauss-markov-rdp$$extras: 1 to 5 minutes the first time, most of it downloads"; \
+	{ n=0; while sleep 10 >/dev/null 2>&1; do n=$$((n + 10)); echo "make $@: at work for $$n s"; done; } & \
+	clock=$$!; trap 'kill $$clock 2>/dev/null' EXIT; \
 	touch $(VENV)/unfinished \
-	&& $(RUN) -m pip install -qq -c constraints.txt -e ".$$extras" && rm $(VENV)/unfinished \
+	&& $(RUN) -m pip install $(PIP) -c constraints.txt -e ".$$extras" && rm $(VENV)/unfinished \
 	&& for stamp in $$stamps; do echo "$$made_from" > $(VENV)/$$stamp.stamp; done

@@ -40,7 +40,7 @@ from rdp import FMD, JD, SA, GaussMarkov, Problem
 from rdp.mmse import mmse_recursion
 from rdp.solution import Solution
 from solvers import SolverError, minimum_rate, solve, sweep
-from solvers.acceptance import sharp, within_thresholds
+from solvers.acceptance import FACTORED, sharp, within_thresholds
 from solvers.methods.barrier import barrier_batch
 from solvers.methods.registry import METHODS
 
@@ -188,7 +188,7 @@ def faults(problem: Problem, distortion: Array, perception: Array, bound: float)
         return
     if (distortion < least * (1 - ROUNDING) - 1e-15 * source.variance).any():
         yield "better than the MMSE"
-    if not within_thresholds(problem, distortion, perception, problem.thresholds):
+    if not within_thresholds(problem, distortion, perception, problem.thresholds, 0.0):
         yield "beyond a threshold"
     if bound > objective * (1 + ORDER) + FLOOR * float(weights @ source.variance):
         yield "bound above the answer"
@@ -293,7 +293,7 @@ def check_grid(problem: Problem, rng: np.random.Generator, tally: Tally) -> None
         return
     distortion, perception, objective, bound = values
     right = (stopped == 0) & sharp(problem, objective, bound)
-    right &= within_thresholds(problem, distortion, perception, levels)
+    right &= within_thresholds(problem, distortion, perception, levels, FACTORED)
     tally.handed += int((~right).sum())
     least = mmse_recursion(source, rates).mmse
     floor = FLOOR * float(problem.frame_weights @ source.variance)

@@ -345,7 +345,8 @@ class TrainingCheckpoints(Family):
 
     def changed(self, rng: Random) -> Any:
         """Return a damaged checkpoint, or one of other content."""
-        from neural.training.checkpoint import load, save, sealed, tensors
+        from neural.training.checkpoint import load, save, tensors
+        from neural.training.seal import sealed
 
         kind = rng.randrange(3)
         if kind == 0:
@@ -388,7 +389,8 @@ class Codecs(Family):
 
     def changed(self, rng: Random) -> Any:
         """Return a damaged file, or one of other content."""
-        from neural.training.checkpoint import load, save, sealed
+        from neural.training.checkpoint import load, save
+        from neural.training.seal import sealed
 
         kind = rng.randrange(3)
         if kind == 0:

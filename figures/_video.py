@@ -123,26 +123,24 @@ def table(experiment: str) -> pd.DataFrame:
             row["mmse"] = _at(bounds.factor_two, t) / 2
             row["repeated_frame"] = _at(bounds.repeated_frame, t)
             row["joint_support"] = _at(bounds.joint_support, t)
+            row["known_shift"] = _at(bounds.known_shift, t)
+            row["nearest_known"] = _at(bounds.nearest_known, t)
             if defect := record.shift_defect:
                 row |= _interval("shift_defect", defect.value[t], defect.half[t])
             if t == point.frames - 1:
-                row |= _permanence(record.digits)
+                row |= _permanence(record.digits, point.samples)
                 if critic := fresh_w1(point, record):
                     row |= _interval("fresh_w1", critic.value, critic.half)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _permanence(digits: Permanence | None) -> dict[str, Any]:
+def _permanence(digits: Permanence | None, clips: int | None) -> dict[str, Any]:
     """What the classifier reads in the last two frames, with the ends of its interval."""
     if digits is None:
         return {}
-    row = asdict(digits)
-    if digits.stay_wrong is not None and digits.stay_wrong_half is not None:
-        row |= _interval("stay_wrong", digits.stay_wrong, digits.stay_wrong_half)
-        row["stay_wrong_low"] = max(row["stay_wrong_low"], 0.0)  # of a share
-        row["stay_wrong_high"] = min(row["stay_wrong_high"], 1.0)
-    return row
+    low, high = digits.stay_wrong_ends(clips)
+    return asdict(digits) | {"stay_wrong_low": low, "stay_wrong_high": high}
 
 
 def _interval(name: str, value: float, half: float) -> dict[str, float]:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TITLE = "Extreme rates"
-SIZE = (7.6, 3.6)
+SIZE = (7.0, 3.6)
 
 # Left edges of the columns. JD has the longest entries.
-EDGES = {"rates": 0.0, "MMSE": 0.13, "FMD": 0.355, "JD": 0.585, "SA": 0.85}
+EDGES = {"rates": 0.0, "MMSE": 0.12, "FMD": 0.325, "JD": 0.55, "SA": 0.86}
 
 
 def compute() -> pd.DataFrame:
@@ -50,4 +50,4 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
 def _row(ax: Axes, y: float, cells: dict[str, str], weight: str) -> None:
     for column, text in cells.items():
         color = STYLES[column]["color"] if column in STYLES else "black"
-        ax.text(EDGES[column], y, text, fontsize=6, va="center", weight=weight, color=color)
+        ax.text(EDGES[column], y, text, fontsize=6.5, va="center", weight=weight, color=color)

@@ -32,7 +32,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
 
     ax = figure.subplots()
     grid = table.pivot(index="w2", columns="distortion", values="rate_bits")
-    shades = colormaps["cividis"](np.linspace(0.75, 0.0, len(LEVELS)))  # without the pale end
+    shades = colormaps["cividis"](np.linspace(0.6, 0.0, len(LEVELS)))  # without the pale end
     lines = ax.contour(grid.columns, grid.index, grid.to_numpy(), levels=LEVELS, colors=shades)
     ax.clabel(lines, fmt="%g bit", fontsize=6)
     ax.set(

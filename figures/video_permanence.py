@@ -40,8 +40,8 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         _video.draw_runs(left, table, "rate_bits", "over_mmse", plf)
     left.axhline(2, color="black", linewidth=0.8)
     left.annotate(
-        "twice the MMSE is enough for FMD and SA", (0.98, 2), xycoords=("axes fraction", "data"),
-        xytext=(0, -8), textcoords="offset points", fontsize=6, ha="right",
+        "twice the MMSE is\nenough for FMD and SA", (0.02, 2), xycoords=("axes fraction", "data"),
+        xytext=(0, 2), textcoords="offset points", fontsize=6, ha="left",
     )  # fmt: skip
     left.set(ylabel="$D_2$ / MMSE distortion")
     for plf in STYLES:

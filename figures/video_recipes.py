@@ -20,6 +20,7 @@ TITLE = "Recipes for joint realism"
 SIZE = (7.0, 3.6)
 
 FILE = "joint-recipes.csv"
+EFFORT = "joint-effort.csv"
 KEPT = [
     "recipe", "start", "seed", "step", "weight", "distortion", "joint_support", "shift_defect",
     "mmse",
@@ -28,13 +29,12 @@ LINES = {"mmse": ":", "shift": "-"}  # how the decoder begins
 MARKS = "osv^DPX*"
 
 
-def recipes() -> pd.DataFrame:
+def recipes(name: str = FILE) -> pd.DataFrame:
     """Every measurement on the way, of every recipe and seed; MissingResults without the table."""
-    with as_file(_video.RESULTS / FILE) as path:
+    with as_file(_video.RESULTS / name) as path:
         if not path.is_file():
             raise MissingResults(
-                "no results of recipes in neural/results; python -m benchmarks.bench_joint "
-                "writes them"
+                f"no {name} in neural/results; python -m benchmarks.bench_joint writes it"
             )
         return pd.read_csv(path)
 

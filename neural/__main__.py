@@ -83,6 +83,8 @@ def _run(given: argparse.Namespace) -> int:
         _require_cuda(given.device)
     if given.command == "grid":
         return _grid(given)
+    if given.command == "status":
+        return _status(given)
     from neural.experiment import Experiment
 
     experiment = Experiment.load(given.config, given.seed)
@@ -90,8 +92,6 @@ def _run(given: argparse.Namespace) -> int:
         experiment = experiment.through(given.last)
     if given.fresh:
         _discard(given.runs / experiment.name)
-    if given.command == "status":
-        return _status(experiment, given.runs)
     if given.command == "learning":
         return _learning(experiment, given.runs, given.csv)
     if given.command == "export":
@@ -260,7 +260,8 @@ def _train(experiment: Experiment, given: argparse.Namespace) -> None:
 
 
 def _evaluate(experiment: Experiment, given: argparse.Namespace) -> None:
-    from neural.experiment import cell_name, one_thread
+    from neural.experiment import one_thread
+    from neural.layout import cell_name
 
     one_thread()
     target = given.results or RESULTS / f"{experiment.name}.json"
@@ -289,7 +290,7 @@ def _evaluate(experiment: Experiment, given: argparse.Namespace) -> None:
 
 def _cell_of(point: OperatingPoint) -> str:
     from neural.evaluation.record import record_of
-    from neural.experiment import cell_name
+    from neural.layout import cell_name
 
     training = record_of(point).training
     return cell_name(training.rates if training else ())
@@ -299,9 +300,14 @@ def _stored_points(path: Path) -> list[OperatingPoint]:
     return load_points(path) if path.exists() else []
 
 
-def _status(experiment: Experiment, runs: Path) -> int:
-    """Print the progress of each stage; the exit status is 1 until all are done."""
-    found = experiment.progress(runs)
+def _status(given: argparse.Namespace) -> int:
+    """Print the progress of each stage, without torch; the exit status is 1 until all are done."""
+    from neural.layout import Layout
+
+    layout = Layout.load(given.config, given.seed)
+    if getattr(given, "last", None) is not None:
+        layout = layout.through(given.last)
+    found = layout.progress(given.runs)
     for one in found:
         print(
             f"{one.rates:12} {one.stage:16} {one.state:9} {one.step:6} of {one.steps:6} steps, "

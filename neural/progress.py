@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from neural.training.checkpoint import load
 from neural.training.log import last_step
-from neural.training.loop import CHECKPOINT
+from neural.training.seal import CHECKPOINT, step_of
 from neural.training.stage import Stage
 
 MODEL = "model.pt"  # of a finished stage
@@ -51,7 +50,6 @@ def found(folder: Path, stage: Stage) -> tuple[str, int]:
     if not path.exists():
         return "missing", 0
     try:
-        step = load(path)["step"]
-    except (KeyError, ValueError):
+        return "under way", step_of(path)
+    except ValueError:
         return "damaged", 0
-    return "under way", step

@@ -1,4 +1,4 @@
-"""A line on the terminal that says that a command is still at work, where it says nothing else."""
+"""A line on stderr that says that a command is still at work, where it says nothing else."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ def rest() -> None:
 
 @contextmanager
 def never_silent(name: str, silence: float = SILENCE, before: float = 0.0) -> Iterator[None]:
-    """Say on the terminal of stderr how long a command is at work, whenever it is silent.
+    """Say on stderr how long a command is at work, whenever it is silent.
 
-    The line is counted up in place, and erased by the next output. Progress bars count as output.
-    Without a terminal nothing is said.
+    On a terminal the line is counted up in place, and erased by the next output. Progress bars
+    count as output. In a pipe or a file, where there are no bars, a line comes after `silence`
+    seconds, and each further one after a silence twice as long as the last: an hour of work has a
+    dozen lines, a short command none.
 
     Parameters
     ----------
@@ -33,15 +35,19 @@ def never_silent(name: str, silence: float = SILENCE, before: float = 0.0) -> It
     silence : float
         Seconds without output before the line comes.
     before : float
-        Seconds of silence that have passed: those in which the program was loaded.
+        Seconds of silence that have passed, on a terminal: those in which the program was loaded.
     """
-    terminals = {id(stream): stream for stream in (sys.stderr, sys.stdout) if _is_terminal(stream)}
-    if not _is_terminal(sys.stderr):
+    if _is_terminal(sys.stderr):
+        kind, heard = _Line, [stream for stream in (sys.stderr, sys.stdout) if _is_terminal(stream)]
+    elif sys.stderr is sys.__stderr__ and _can_be_heard(sys.stderr):
+        kind, heard = _Lines, [sys.stderr]
+    else:
         yield
         return
     _resting.clear()
-    line = _Line(name, silence, before)
-    for stream in terminals.values():
+    line = kind(name, silence, before)
+    streams = {id(stream): stream for stream in heard}
+    for stream in streams.values():
         vars(stream)["write"] = line.watched(stream.write)
     teller = threading.Thread(target=line.tell, daemon=True)
     teller.start()
@@ -50,12 +56,16 @@ def never_silent(name: str, silence: float = SILENCE, before: float = 0.0) -> It
     finally:
         _resting.set()
         teller.join()
-        for stream in terminals.values():
+        for stream in streams.values():
             del vars(stream)["write"]
 
 
+def _can_be_heard(stream: Any) -> bool:
+    return hasattr(stream, "__dict__") and not stream.closed
+
+
 def _is_terminal(stream: Any) -> bool:
-    return hasattr(stream, "__dict__") and not stream.closed and bool(stream.isatty())
+    return _can_be_heard(stream) and bool(stream.isatty())
 
 
 class _Line:
@@ -87,15 +97,31 @@ class _Line:
             with self.lock:
                 now = time.monotonic()
                 if self.free and now - self.last >= self.silence:
-                    text = f"{self.name}: at work for {now - self.began:.0f} s"
-                    self.write(f"\r{text}")
-                    self.flush()
-                    self.width = len(text)
+                    self._say(f"{self.name}: at work for {now - self.began:.0f} s")
         with self.lock:
             self._erase()
+
+    def _say(self, text: str) -> None:
+        self.write(f"\r{text}")
+        self.flush()
+        self.width = len(text)
 
     def _erase(self) -> None:
         if self.width:
             self.write("\r" + self.width * " " + "\r")  # as every terminal understands it
             self.flush()
             self.width = 0
+
+
+class _Lines(_Line):
+    """Lines that stay, each after a silence twice as long as the last one."""
+
+    def __init__(self, name: str, silence: float, before: float) -> None:
+        super().__init__(name, silence, before)
+        self.last = time.monotonic()
+
+    def _say(self, text: str) -> None:
+        self.write(f"{text}\n")
+        self.flush()
+        self.silence *= 2
+        self.last = time.monotonic()

@@ -10,8 +10,8 @@ import numpy as np
 
 from rdp import gaussian
 from rdp.linear_source import LinearFrames, LinearSource, need_first_order
-from rdp.mmse import factor_from_mmse
-from rdp.perception import CP, FMD, JD, Perception
+from rdp.mmse import estimate_factor, factor_from_mmse, mmse_recursion
+from rdp.perception import CP, FMD, JD, SA, Perception
 from rdp.perception import perception as as_perception
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
@@ -161,6 +161,41 @@ def losses(
             else self_adaptive_target(cov_xhat, cross, sigma, t)
         )
         out[:, t] = distance(target, cov_xhat[:, seen, seen])
+    return out
+
+
+def losses_from_factors(problem: Problem, gains: Array, noise: Array, frames: Array) -> Array:
+    """Loss PLF-JD or PLF-SA of some frames, with relative digits where they are small.
+
+    Parameters
+    ----------
+    problem : Problem
+        Source of scalar frames, rates and loss.
+    gains, noise : (T, T) arrays, lower triangular
+        The reconstruction: gains of the innovations of the estimate, and of white noise.
+    frames : (T,) bool array
+        The frames to measure.
+
+    Returns
+    -------
+    (T,) array, squared units of the source; nan for the other frames
+    """
+    source, loss = problem.source, problem.perception
+    if not isinstance(loss, (JD, SA)):
+        raise ValueError(f"perception: expected JD or SA, got {loss!r}")
+    estimate = estimate_factor(source, problem.rates)
+    mmse = mmse_recursion(source, problem.rates).mmse
+    whole = source.transition() * np.sqrt(source.innovation)
+    out = np.full(source.frames, np.nan)
+    for t in np.flatnonzero(frames).tolist():
+        seen, known = slice(loss.first_seen(t), t + 1), slice(0, t + 1)
+        shown = np.hstack([gains[seen, known], noise[seen, known]])
+        target = whole[seen, known]
+        if isinstance(loss, SA):
+            target = np.hstack([shown, np.zeros((len(shown), 1))])
+            target[-1] = 0.0
+            target[-1, : t + 1], target[-1, -1] = estimate[t, known], np.sqrt(mmse[t])
+        out[t] = gaussian.bures_of_factors(target, shown)
     return out
 
 

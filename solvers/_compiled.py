@@ -28,9 +28,7 @@ def njit(**options: Any) -> Callable[[Any], Any]:
     """Return the decorator `numba.njit`, without a cache where no folder can be written.
 
     The first kernel that cannot be cached gives one warning. Kernels are made without a wrapper for
-    C, which nothing calls. Each level of calls is optimised again with everything below it, so
-    kernels with one caller at the top of deep calls take `inline="always"`: it saves a third of
-    the compilation.
+    C, which nothing calls. What only kernels call is a part (:mod:`solvers._parts`).
     """
     options["no_cfunc_wrapper"] = True
 

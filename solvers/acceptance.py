@@ -23,7 +23,9 @@ SHARP = 1e-6  # gap, relative to the objective, below which no other method is a
 BELOW = 1e-7  # of the objective: what it may be below its bound, by the tolerance of thresholds
 GAP_FLOOR = 1e-13  # relative to the weighted variance: what double precision resolves
 MOMENTS = 1e-12  # rounding of second moments, relative to the largest variance
-SQUARED_W2 = 1e-14  # rounding of squared W2, relative to the variance of all frames
+SQUARED_W2 = 1e-14  # rounding of squared W2, relative to the variance of the frames it compares
+FACTORED = 1e-14  # rounding of its root, of factors, relative to the root of that variance
+SAME_W2 = 1e-7  # of that variance: roots of small eigenvalues lose half of the digits
 MOVED = 1e-4  # root of squared W2 beyond a threshold, relative to the root of the distortion
 ROUNDING = 1e-12  # of the objective: errors of sums in an exact method
 BITS = 1e-5  # gap of a total rate, bits, and relative to it
@@ -61,23 +63,71 @@ def sharp(problem: Problem, objective: Array | float, bound: Array | float) -> A
 
 
 def within_thresholds(
-    problem: Problem, distortion: Array, perception: Array, levels: Array
+    problem: Problem,
+    distortion: Array,
+    perception: Array,
+    levels: Array,
+    rounding: Array | float | None = None,
 ) -> Array:
     """Whether schemes keep their thresholds; distortion, perception, levels (..., T), answer (...).
 
     What a threshold may be exceeded by depends on what is at stake. A scheme at distance W from the
     source is about W - sqrt(P) from one that keeps the threshold P, and the root of its distortion
     changes by no more than that, which must be little next to the root itself.
+
+    Where that is less than the rounding of squared W2, double precision cannot tell, and a scheme
+    passes only if its loss is below the threshold by more than the rounding. Methods treat
+    thresholds 0 exactly: there a loss is rounding.
+
+    Parameters
+    ----------
+    problem : Problem
+        Source and loss function.
+    distortion, perception, levels : (..., T) arrays
+        What schemes reach, and their thresholds.
+    rounding : float or (..., T) array, optional
+        Error of the root of squared W2, relative to the deviation of the frames that it compares:
+        0 for decimal arithmetic, `FACTORED` for losses from factors. By default squared W2 is that
+        of second moments, and has an error of `SQUARED_W2`.
     """
     asked = np.isfinite(levels)
     finite = np.where(asked, levels, 0.0)
     beyond = np.where(asked, perception - finite, 0.0)
     if problem.perception is not None and problem.perception.metric == "kl":
         return np.asarray((beyond <= RESIDUAL).all(axis=-1))
-    variance = float(problem.source.variance.sum())
+    compared, total = _compared(problem)
+    room = _room(distortion, finite, total)
+    error = SQUARED_W2 * compared
+    if problem.plf == "FMD":  # a difference of two deviations
+        rounding = FACTORED
+    if rounding is not None:
+        lost = rounding * np.sqrt(compared)
+        error = np.minimum(lost * (2 * np.sqrt(finite) + lost), error)
+    seen = np.where(room >= error, room, -error)
+    allowed = np.where(finite > 0, seen, np.maximum(room, SQUARED_W2 * compared))
+    return np.asarray((beyond <= allowed).all(axis=-1))
+
+
+def _room(distortion: Array, levels: Array, variance: float) -> Array:
+    """What squared W2 may exceed thresholds by."""
     moved = MOVED * np.sqrt(np.maximum(distortion, 0.0))
-    room = np.minimum(moved * (2 * np.sqrt(finite) + moved), RESIDUAL * variance)
-    return np.asarray((beyond <= np.maximum(room, SQUARED_W2 * variance)).all(axis=-1))
+    return np.minimum(moved * (2 * np.sqrt(levels) + moved), RESIDUAL * variance)
+
+
+def _compared(problem: Problem) -> tuple[Array, float]:
+    """Variance of the frames that the loss of each frame compares, (T,), and that of all frames."""
+    source = problem.source
+    total = np.append(0.0, np.cumsum(source.variance.reshape(source.frames, -1).sum(axis=1)))
+    loss = problem.perception
+    before = [0 if loss is None else loss.first_seen(t) for t in range(source.frames)]
+    return total[1:] - total[before], float(total[-1])
+
+
+def hidden(problem: Problem, distortion: Array) -> Array:
+    """Which thresholds, (T,) bool array, second moments cannot check at these distortions (T,)."""
+    levels, (compared, total) = problem.thresholds, _compared(problem)
+    finite = np.where((levels > 0) & np.isfinite(levels), levels, np.inf)
+    return np.asarray(_room(distortion, finite, total) < SQUARED_W2 * compared)
 
 
 def outward(objective: Array | float, bound: Array | float) -> Array:
@@ -106,7 +156,7 @@ def check_scheme(
     scheme : Scheme
         Its second moments.
     distortion, perception : (T,) arrays
-        What the scheme reaches, from its moments.
+        What the scheme reaches.
     """
     felt = distortion[problem.frame_weights > 0]
     stake = GAP * float(felt.min()) / float(problem.source.variance.max())
@@ -118,7 +168,10 @@ def check_scheme(
         residuals = {**scheme.coefficients.residuals(), "perception": beyond}
     allowed = {key: RESIDUAL if key == "perception" else moments for key in residuals}
     _check_residuals(name, residuals, allowed, f" ({scheme.message})")
-    if not within_thresholds(problem, distortion, perception, problem.thresholds):
+    rounding = np.ones(perception.shape)  # more than that of second moments
+    if scheme.perception is not None:
+        rounding[perception == scheme.perception] = scheme.rounding
+    if not within_thresholds(problem, distortion, perception, problem.thresholds, rounding):
         raise SolverError(
             Status.INACCURATE,
             f"{name}: perception {perception} is beyond {problem.thresholds} by more than "
@@ -205,6 +258,23 @@ def precise_distortion(problem: Problem, given: Array | None, moments: Array) ->
         return moments
     variance = problem.source.variance.reshape(problem.source.frames, -1).sum(axis=1)
     return np.where(np.abs(given - moments) <= AGREEMENT * variance, given, moments)
+
+
+def precise_perception(problem: Problem, given: Array | None, moments: Array) -> Array:
+    """Return the losses that a method computed with more digits, where it may be believed.
+
+    Parameters
+    ----------
+    problem : Problem
+    given : (T,) array or None
+        What the method computed; nan where it did not.
+    moments : (T,) array
+        The losses from the second moments of its scheme.
+    """
+    if given is None:
+        return moments
+    compared, _ = _compared(problem)
+    return np.where(np.abs(given - moments) <= SAME_W2 * compared, given, moments)
 
 
 def check_bits(name: str, total: float, bound: float) -> None:

@@ -30,6 +30,7 @@ from solvers.acceptance import (
     check_reached,
     check_scheme,
     precise_distortion,
+    precise_perception,
     within_budget,
 )
 from solvers.errors import SolverError
@@ -213,8 +214,9 @@ def _by_decimals(problem: Problem, targets: Array | None) -> _Split:
 def _least_total(problem: Problem, targets: Array, found: _Split) -> MinimumRate:
     """The answer of a method, checked."""
     scheme, fixed = found.scheme, problem.with_(rates=found.rates)
-    moments, kept = reached_by(fixed, scheme.mmse, scheme.cov_xhat, scheme.cross)
+    moments, losses = reached_by(fixed, scheme.mmse, scheme.cov_xhat, scheme.cross)
     reached = precise_distortion(fixed, scheme.distortion, moments)
+    kept = precise_perception(fixed, scheme.perception, losses)
     check_reached("minimum_rate", reached, targets)
     check_scheme("minimum_rate", fixed, scheme, reached, kept)
     total = float(found.rates.sum())

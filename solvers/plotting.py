@@ -275,7 +275,7 @@ def panels(
     root : bool
         Draw against the root of x: W2 instead of its square.
     log : bool
-        Logarithmic y axis; otherwise it begins at 0.
+        Logarithmic y axis, where a value is above 0; otherwise it begins at 0.
 
     Returns
     -------
@@ -302,7 +302,7 @@ def panels(
         if index % across == 0:
             ax.set_ylabel(ylabel)
         ax.tick_params(labelbottom=True)
-    if log:
+    if log and any((table[y] > 0).any() for _, table in tables):
         drawn[0].set_yscale("log")
     else:
         drawn[0].set_ylim(bottom=0)

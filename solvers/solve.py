@@ -156,8 +156,9 @@ def _frame_bounds(distortion: Array, bounds: Array | None) -> Array | None:
 
 def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
     source = problem.source
-    moments, perception = reached_by(problem, scheme.mmse, scheme.cov_xhat, scheme.cross)
+    moments, losses = reached_by(problem, scheme.mmse, scheme.cov_xhat, scheme.cross)
     distortion = acceptance.precise_distortion(problem, scheme.distortion, moments)
+    perception = acceptance.precise_perception(problem, scheme.perception, losses)
     acceptance.check_scheme(method, problem, scheme, distortion, perception)
     objective = float(problem.frame_weights @ distortion)
     bound = float(acceptance.outward(objective, scheme.lower_bound))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 CURVES = ("rate-distortion", "rate-distortion-perception")
 NOT_CHECKED = "not checked"
+ORDER = ("fail", "inconclusive", "pass")  # of a point: that of the worst of its checks
 LEAST_SPAN = 1.0  # bits of the x axis of the plot
+
+
+Row = TypeVar("Row", "Check", "Verdict")
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ class Verdict:
     left_out: tuple[str, ...]
 
 
-def verdicts(found: Validation, source: GaussMarkov | None = None) -> list[Verdict]:
+def verdicts(
+    found: Validation, source: GaussMarkov | None = None, most: int | None = None
+) -> list[Verdict]:
     """Return one verdict for each point that was validated.
 
     Parameters
@@ -65,6 +71,9 @@ def verdicts(found: Validation, source: GaussMarkov | None = None) -> list[Verdi
         What :func:`solvers.validate` returned.
     source : GaussMarkov or None
         The source that it was given.
+    most : int or None
+        Number of points, those of the worst verdicts, whose `bits_above` is computed: a
+        millisecond each. None computes all.
 
     Returns
     -------
@@ -84,25 +93,53 @@ def verdicts(found: Validation, source: GaussMarkov | None = None) -> list[Verdi
     for check in found:
         by_point.setdefault(check.point, []).append(check)
     out = []
+    known: dict[int, GaussMarkov] = {}
     for number, point in enumerate(found.points):
         checks = by_point.get(number, [])
-        known = point.source if source is None else source
-        known = known if isinstance(known, GaussMarkov) else None
+        named = point.source if source is None else source
+        if isinstance(named, GaussMarkov):
+            known[number] = named
         outcomes = {check.verdict for check in checks}
-        order = ("fail", "inconclusive", "pass")
         out.append(
             Verdict(
                 number,
                 point.label,
                 point.plf,
                 float(point.rate.mean()),
-                np.nan if known is None else _bits_above(point, known),
+                np.nan,
                 len(checks),
-                next((verdict for verdict in order if verdict in outcomes), NOT_CHECKED),
-                tuple(_left_out(point, known, checks)),
+                next((verdict for verdict in ORDER if verdict in outcomes), NOT_CHECKED),
+                tuple(_left_out(point, known.get(number), checks)),
             )
         )
+    for item in worst_first(out, most):
+        if item.point in known:
+            above = _bits_above(found.points[item.point], known[item.point])
+            out[item.point] = replace(item, bits_above=above)
     return out
+
+
+def worst_first(items: Sequence[Row], most: int | None) -> list[Row]:
+    """Return all items in their order, or the `most` of the worst verdicts where there are more.
+
+    Parameters
+    ----------
+    items : sequence of Check or of Verdict
+        In the order of the points.
+    most : int or None
+        Number of items; None is all.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> items = [SimpleNamespace(verdict=verdict) for verdict in ("pass", "fail", "pass")]
+    >>> [item.verdict for item in worst_first(items, 2)]
+    ['fail', 'pass']
+    """
+    if most is None or len(items) <= most:
+        return list(items)
+    order = ("fail", "inconclusive", NOT_CHECKED, "pass")
+    return sorted(items, key=lambda item: order.index(item.verdict))[:most]
 
 
 def draw(found: Validation, figure: Figure) -> None:

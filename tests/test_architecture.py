@@ -202,7 +202,7 @@ def test_the_tested_versions_have_digests():
     assert len(hashed.keys() & pins.keys()) > 0.9 * len(pins)
 
 
-@pytest.mark.parametrize("command", ["status", "grid", "train", "evaluate"])
+@pytest.mark.parametrize("command", ["grid", "train", "evaluate"])
 def test_neural_without_torch_says_what_to_install(command):
     line = "neural needs torch; install the extra: pip install '.[neural]' in a clone"
     block = "import sys; sys.modules['torch'] = None"

@@ -126,6 +126,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
     run = subprocess.run(build, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert check_site.problems(site) == []
+    assert len(list((site / "generated").glob("*.html"))) > 150  # pages of the API: all are seen
     if driver.missing() is None:
         assert bad_pages(site) == []
 

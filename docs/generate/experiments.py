@@ -191,15 +191,45 @@ def learning_table() -> Rows:
 def joint_table() -> Rows:
     """Distortion, shift defect and lasting errors of each decoder of shared encoders."""
     yield [
-        "$R_2$ (bits)", "Decoder", "Seeds", "$D_2$", "Joint support", "Shift defect",
+        "$R_2$ (bits)", "Decoder", "Seeds", "$D_2$", "Joint support", "Perfect JD with these bits",
+        "Nearest shift known", "Shift defect", "Wrong digits stay wrong",
+    ]  # fmt: skip
+    found = video_joint.compute()
+    for rate, plf, here in by_rate(found[found.series == _video.SHARED]):
+        bounds = here[["joint_support", "known_shift", "nearest_known"]].mean()
+        limits = [
+            "" if pd.isna(value) else f"{value:.{digits}f}"
+            for value, digits in zip(bounds, (4, 4, 2), strict=True)
+        ]
+        yield [
+            f"{rate:g}", _video.name(plf), here.seed.nunique(), spread(here), *limits,
+            spread(here, "shift_defect", 5),
+            spread(here, "stay_wrong", 2),
+        ]  # fmt: skip
+
+
+def search_table() -> Rows:
+    """JD decoders with the bits of the shared encoder, and with bits chosen for them."""
+    yield [
+        "$R_2$ (bits)", "Seed", "Bits of", "Bits in the file", "$D_2$", "Joint support",
+        "Perfect JD with these bits", "Nearest shift known", "Shift defect",
         "Wrong digits stay wrong",
     ]  # fmt: skip
-    for rate, plf, here in by_rate(video_joint.compute()):
-        support = here.joint_support.mean()
+    path = _video.RESULTS / video_joint.FILE
+    if not path.is_file():
+        raise MissingResults(
+            f"no {video_joint.FILE} in neural/results; python -m benchmarks.bench_shift_search "
+            "writes it"
+        )
+    encoders = {"shared": "the shared encoder", "search": "the search"}
+    found = pd.read_csv(path).sort_values(["rate_bits", "seed"], kind="stable")
+    for k, row in enumerate(found.itertuples()):
         yield [
-            f"{rate:g}", _video.name(plf), here.seed.nunique(), spread(here),
-            f"{support:.4f}" if plf == "JD" else "", spread(here, "shift_defect", 5),
-            spread(here, "stay_wrong", 2),
+            f"{row.rate_bits:g}", row.seed, encoders[row.encoder], f"{row.coded_bits:.1f}",
+            f"{row.distortion:.4f} ± {row.distortion_half:.4f}",
+            f"{row.joint_support:.4f} ± {row.joint_support_half:.4f}", f"{row.known_shift:.4f}",
+            f"{row.nearest_known:.2f}", f"{row.shift_defect:.5f}",
+            spread(found.iloc[k : k + 1], "stay_wrong", 2),
         ]  # fmt: skip
 
 
@@ -224,8 +254,28 @@ def recipes_table() -> Rows:
             recipe, seed, ", ".join(str(step) for step in rows.step), way("distortion", 4),
             way("shift_defect", 5), way("critic_w1", 2), last("distortion", 4),
             last("joint_support", 4), last("shift_defect", 5), last("fresh_w1", 2),
-            last("stay_wrong", 2),
+            spread(rows.tail(1), "stay_wrong", 2),
         ]  # fmt: skip
+
+
+def effort_table() -> Rows:
+    """The JD decoder against its training steps, by the weight of realism."""
+    yield [
+        "Weight", "Steps", "$D_2$ of training digits", "$D_2$", "Shift known", "Joint support",
+        "Shift defect", "W1 of the critic", "Wrong digits stay wrong",
+    ]  # fmt: skip
+    found = video_recipes.recipes(video_recipes.EFFORT)
+    for _, rows in found.groupby(["recipe", "seed", "steps"], sort=False):
+        first, last = rows.weight.iloc[0], rows.weight.iloc[-1]
+        for row in rows.itertuples():
+            yield [
+                f"{first:g}" if first == last else f"{first:g} to {last:g}",
+                f"{row.step} of {row.steps}", f"{row.training_distortion:.4f}",
+                f"{row.distortion:.4f} ± {row.distortion_half:.4f}", f"{row.known_shift:.4f}",
+                f"{row.joint_support:.4f} ± {row.joint_support_half:.4f}",
+                f"{row.shift_defect:.5f}", f"{row.critic_w1:.2f}",
+                "" if pd.isna(row.stay_wrong) else spread(rows.tail(1), "stay_wrong", 2),
+            ]  # fmt: skip
 
 
 def exact_table() -> Rows:
@@ -296,6 +346,8 @@ def experiments(folder: Path) -> Iterator[tuple[str, str]]:
         "learning": (None, learning_table),
         "joint": ("video_joint", joint_table),
         "recipes": ("video_recipes", recipes_table),
+        "search": (None, search_table),
+        "effort": (None, effort_table),
         "exact": (None, exact_table),
         "people": (None, people_table),
         "checks": (None, checks_table),

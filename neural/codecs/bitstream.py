@@ -7,7 +7,7 @@ encoder and the integers of each frame. Reading a stream parses numbers and runs
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ FINGERPRINT_BYTES = 8
 
 
 @torch.no_grad()
-def encode(codec: Codec, x: Tensor, seed: int) -> bytes:
+def encode(codec: Codec, x: Tensor, seed: int, chosen: Mapping[int, Tensor] | None = None) -> bytes:
     """Return source frames as one stream. The same seed gives the same bytes.
 
     Parameters
@@ -38,6 +38,8 @@ def encode(codec: Codec, x: Tensor, seed: int) -> bytes:
         Source frames.
     seed : int, 0 <= seed < 2**63
         Common randomness; it is part of the stream.
+    chosen : mapping of int to tensor, or None
+        Integers to send for some latent vectors, by number, in place of those of the encoder.
 
     Raises
     ------
@@ -52,7 +54,9 @@ def encode(codec: Codec, x: Tensor, seed: int) -> bytes:
 
     def channel(number: int, y: Tensor) -> Tensor:
         dither = shared_dither(seed, number, y.shape).to(y.device)
-        index = tables[number].clip(codec.quantisers[number].index(y, dither))
+        known = (chosen or {}).get(number)
+        index = codec.quantisers[number].index(y, dither) if known is None else known
+        index = tables[number].clip(index)
         coder = Encoder()
         tables[number].code(coder, dither, index)
         chunks.append(coder.finish())

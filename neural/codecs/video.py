@@ -258,7 +258,7 @@ class VideoCodec(Streams, nn.Module):
         y = None if x is None else self.quantisers[0].limit(self.first(x[:, :1]).float())
         sent = ClipRepresentation([channel(0, y)], [], [], [])
         for t in range(1, frames):
-            estimate = self._estimate(sent, t - 1)
+            estimate = self.estimate(sent, t - 1)
             reference = estimate.detach()  # the frame before is given (sequential objective)
             now = None if x is None else x[:, t : t + 1]
             coder = cast(Motion, self.later[t - 1])
@@ -280,7 +280,7 @@ class VideoCodec(Streams, nn.Module):
             return None
         return self.quantisers[k].limit(network(torch.cat([x - known, known], 1)).float())
 
-    def _estimate(self, sent: ClipRepresentation, t: int) -> Tensor:
+    def estimate(self, sent: ClipRepresentation, t: int) -> Tensor:
         """MMSE reconstruction of frame t, (n, 1, 64, 64)."""
         decoder = self.decoders.of("MMSE")[t]
         noise = sent.latents[t].new_zeros(len(sent.latents[t]), self.shape.noise)
@@ -306,7 +306,7 @@ class VideoCodec(Streams, nn.Module):
         flow, joint = sent.flows[t - 1], self.shape.joint if plf == "JD" else "mmse"
         if joint == "shift":
             known = t < len(sent.references)
-            return nearest_shift(own, sent.references[t] if known else self._estimate(sent, t))
+            return nearest_shift(own, sent.references[t] if known else self.estimate(sent, t))
         if joint == "flow":  # level 0 of the scale space is the picture itself
             flow = torch.cat([flow[:, :2], torch.zeros_like(flow[:, 2:])], 1)
         return warp(scale_space(own), flow)
@@ -323,7 +323,7 @@ class VideoCodec(Streams, nn.Module):
         were reconstructed before. The noise is (n, t, k); the MMSE decoder does not use it.
         """
         if plf == "MMSE":
-            estimates = [*sent.references, self._estimate(sent, len(sent.latents) - 1)]
+            estimates = [*sent.references, self.estimate(sent, len(sent.latents) - 1)]
             return torch.cat(estimates, 1).float()
         frames: list[Tensor] = []
         pairs = zip(self.decoders.of(plf), sent.latents, strict=False)  # of the first frames

@@ -10,7 +10,7 @@ from neural.evaluation.gelbrich import Features
 from neural.evaluation.intervals import half_width
 from neural.evaluation.reconstructions import Reconstructions
 from neural.evaluation.record import Bounds
-from neural.evaluation.shift_defect import mean_distance_to_shifts
+from neural.evaluation.shift_defect import known_shift, mean_distance_to_shifts
 from rdp.bounds import shared_encoder_gap
 
 Tensor = torch.Tensor
@@ -32,6 +32,12 @@ def bounds_of(clips: Reconstructions, features: Features, plf: str) -> Bounds:
     if plf == "JD" and clips.labels is not None:
         nearest = mean_distance_to_shifts(clips.source, clips.decoded[plf])
         found = replace(found, joint_support=nearest.value, joint_support_half=nearest.half)
+        if "MMSE" in clips.decoded:
+            known = known_shift(clips.source, clips.decoded[plf], clips.decoded["MMSE"])
+            found = replace(
+                found, known_shift=known.distortion.value, known_shift_half=known.distortion.half,
+                nearest_known=known.share,
+            )  # fmt: skip
     return found
 
 

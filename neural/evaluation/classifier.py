@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import torch
@@ -89,22 +88,15 @@ def permanence(classifier: nn.Module, clips: Reconstructions, plf: str) -> Perma
     labels = clips.labels
     before, now = digits(clips.decoded[plf][:, -2]), digits(clips.decoded[plf][:, -1])
     wrong = before != labels
-    stay, stay_half = _share((now != labels)[wrong])
-    same, same_half = _share((now == before)[wrong])
     return Permanence(
         accuracy=float((digits(clips.source[:, -1]) == labels).double().mean()),
         wrong_before=float(wrong.double().mean()),
         wrong_now=float((now != labels).double().mean()),
-        stay_wrong=stay,
-        stay_wrong_half=stay_half,
-        same_digit=same,
-        same_digit_half=same_half,
+        stay_wrong=_share((now != labels)[wrong]),
+        same_digit=_share((now == before)[wrong]),
     )
 
 
-def _share(event: Tensor) -> tuple[float | None, float | None]:
-    """Share of clips with an event, and half the width of its interval; None without clips."""
-    if len(event) == 0:
-        return None, None
-    mean = float(event.double().mean())
-    return mean, 1.96 * math.sqrt(mean * (1 - mean) / len(event))
+def _share(event: Tensor) -> float | None:
+    """Share of clips with an event; None without clips."""
+    return float(event.double().mean()) if len(event) else None

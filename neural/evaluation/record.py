@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from neural.evaluation.intervals import share_ends
 from rdp.perception import PLFS
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ class Distance:
 class Bounds:
     """Bounds on the distortion of a decoder, evaluated on the clips it was measured on.
 
-    The fields about the MMSE decoder are None for a codec that has none, and ``joint_support`` is
-    None for losses other than JD. Each field has one value for each frame.
+    The fields about the MMSE decoder are None for a codec that has none. ``joint_support`` and
+    ``known_shift`` are None for losses other than JD. Each field has one value for each frame.
 
     Parameters
     ----------
@@ -90,6 +91,11 @@ class Bounds:
     joint_support, joint_support_half
         Lower bound on the distortion under perfect JD realism: distance of the source from the
         nearest shift of the reconstruction of the frame before.
+    known_shift, known_shift_half
+        Lower bound on the distortion under perfect JD realism that holds if the MMSE decoder is
+        optimal: distance of the source from the shift that is nearest to the MMSE reconstruction.
+    nearest_known
+        Share of clips in which that shift is also the nearest one to the source.
     """
 
     excess: Values | None = None
@@ -99,6 +105,9 @@ class Bounds:
     repeated_frame: Values | None = None
     joint_support: Values | None = None
     joint_support_half: Values | None = None
+    known_shift: Values | None = None
+    known_shift_half: Values | None = None
+    nearest_known: Values | None = None
 
 
 @dataclass(frozen=True)
@@ -192,17 +201,19 @@ class Permanence:
     stay_wrong, same_digit : float or None
         Of the clips wrong before, the share that is wrong in the last frame too, and the share
         that repeats the same wrong digit; None if no clip was wrong.
-    stay_wrong_half, same_digit_half : float or None
-        Half the width of their intervals.
     """
 
     accuracy: float
     wrong_before: float
     wrong_now: float
     stay_wrong: float | None = None
-    stay_wrong_half: float | None = None
     same_digit: float | None = None
-    same_digit_half: float | None = None
+
+    def stay_wrong_ends(self, clips: int | None) -> tuple[float, float] | tuple[None, None]:
+        """Return the ends of the 95% interval of ``stay_wrong``, measured on so many clips."""
+        if self.stay_wrong is None or clips is None:
+            return None, None
+        return share_ends(self.stay_wrong, round(self.wrong_before * clips))
 
 
 @dataclass(frozen=True)
@@ -353,6 +364,12 @@ def _by_name(reader: Callable[[Any], T]) -> Callable[[Mapping[str, Any]], dict[s
     return lambda value: {name: reader(item) for name, item in value.items()}
 
 
+def _permanence(value: Mapping[str, Any]) -> Permanence:
+    """Older records have intervals too, which depended on the share alone."""
+    old = ("stay_wrong_half", "same_digit_half")
+    return Permanence(**{name: item for name, item in value.items() if name not in old})
+
+
 def _blocks(value: Mapping[str, Any]) -> BlockSamples:
     return BlockSamples(**{**value, "sample_w2": _by_name(_tuples)(value["sample_w2"])})
 
@@ -369,7 +386,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "mixtures": _fields_of(Mixtures),
     "universal_gap": _fields_of(UniversalGap),
     "fresh_w1": _by_name(_fields_of(FreshCritic)),
-    "digits": _fields_of(Permanence),
+    "digits": _permanence,
     "shift_defect": _fields_of(Distance),
     "blocks": _blocks,
 }

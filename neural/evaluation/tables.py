@@ -29,6 +29,7 @@ def point_rows(points: Iterable[OperatingPoint]) -> Iterator[Row]:
             last = t == point.frames - 1
             critic = fresh_w1(point, record) if last else None
             digits = record.digits if last else None
+            low, high = digits.stay_wrong_ends(point.samples) if digits else (None, None)
             defect = record.shift_defect
             yield {
                 **_origin(point, record),
@@ -47,7 +48,8 @@ def point_rows(points: Iterable[OperatingPoint]) -> Iterator[Row]:
                 "diversity": _at(record.diversity, t),
                 "wrong_before": digits and digits.wrong_before,
                 "stay_wrong": digits and digits.stay_wrong,
-                "stay_wrong_half": digits and digits.stay_wrong_half,
+                "stay_wrong_low": low,
+                "stay_wrong_high": high,
                 "shift_defect": _at(defect and defect.value, t),
                 "shift_defect_half": _at(defect and defect.half, t),
                 **_gap(record.universal_gap, t + 1),

@@ -20,7 +20,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from neural.experiment import Experiment, cell_name, name_of
+from neural.experiment import Experiment, name_of
 from neural.grid.bundle import (
     CODEC,
     LOGS,
@@ -33,10 +33,12 @@ from neural.grid.bundle import (
 )
 from neural.grid.plan import Cost, Job, Plan, plan, plan_call, shortest
 from neural.grid.probe import measurement_cost, stage_cost
+from neural.layout import cell_name
 from neural.progress import MODEL
 from neural.training.checkpoint import save
 from neural.training.log import read_log
-from neural.training.loop import CHECKPOINT, OutOfTime
+from neural.training.loop import OutOfTime
+from neural.training.seal import CHECKPOINT
 from neural.training.stage import Stage
 from rdp._files import replacing
 from rdp.operating_point import load_points, save_points

@@ -1,13 +1,11 @@
 """Files of tensors: there as a whole or not at all, undamaged, and reading one runs no code.
 
-A file is what `torch.save` writes, followed by a mark and a digest of all bytes before it.
+A file is what `torch.save` writes, sealed (:mod:`neural.training.seal`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -15,13 +13,11 @@ from typing import Any
 
 import torch
 
+from neural.training.seal import check_size, sealed, unsealed
 from rdp._check import one_line
 from rdp._files import replacing
 
 State = dict[str, Any]  # tensors, numbers, texts, lists and dicts
-
-_MARK = b"\ngauss-markov-rdp tensors 1\n"
-_DIGEST_BYTES = 32
 
 
 def save(path: Path, state: State) -> None:
@@ -46,12 +42,12 @@ def load(
         The file cannot be read.
     """
     content = Path(path).read_bytes()
-    body = content[: -len(_MARK) - _DIGEST_BYTES]
-    if content != sealed(body):
+    body = unsealed(content)
+    if body is None:
         got = "a file that is damaged or of another version (its digest does not fit)"
         raise ValueError(f"{path}: expected {what}, got {got if content else 'nothing'}; {advice}")
     try:
-        _check_size(body)
+        check_size(body)
         state = torch.load(io.BytesIO(body), map_location=device, weights_only=True)
         if not isinstance(state, dict):
             raise ValueError(f"expected a dict, got {type(state).__name__}")
@@ -65,11 +61,6 @@ def load(
     except Exception as error:
         raise ValueError(f"{path}: expected {what}, got {one_line(error)}; {advice}") from None
     return state
-
-
-def sealed(body: bytes) -> bytes:
-    """Return bytes with the mark and their digest, as files hold them."""
-    return body + _MARK + hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
 
 
 def tensors(state: object, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
@@ -90,10 +81,3 @@ def not_finite(state: object) -> str | None:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             return name
     return None
-
-
-def _check_size(body: bytes) -> None:
-    """Refuse archives that unpack to more bytes than they have."""
-    with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        if sum(item.file_size for item in archive.infolist()) > len(body):
-            raise ValueError("an archive that unpacks to more than its size")

@@ -41,12 +41,12 @@ from neural.training.distributed import is_first_process, processes
 from neural.training.graph import CapturedStep
 from neural.training.interrupt import asked, between_steps
 from neural.training.log import ADVICE, Line, Log
+from neural.training.seal import CHECKPOINT
 from neural.training.stage import Stage
 from neural.training.step import Seen, Step, step_seed
 from rdp._check import one_line
 from rdp._files import locked, naming, remove_partial
 
-CHECKPOINT = "checkpoint.pt"
 LOCK = "lock"  # held by the process that trains in a folder
 VERSIONS = 1024  # of compiled networks
 

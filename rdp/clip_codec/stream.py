@@ -51,12 +51,15 @@ class ClipStream:
         Bits of each frame; header and container are shared out equally.
     first_bits : int
         Bits of the first frame alone, to compare with what it was given.
+    finest : (bool, bool)
+        Whether the first frame, and the others, have the finest quality: more bits are of no use.
     """
 
     data: bytes
     size: tuple[int, int]
     frame_bits: Array
     first_bits: int
+    finest: tuple[bool, bool]
 
     @property
     def bits_per_pixel(self) -> float:
@@ -117,7 +120,8 @@ def encode_clip(
         time from the first one on: then memory does not grow with the clip.
     bpp : float, > 0
         Bits per pixel, the mean over all frames. The stream has at most that many, unless the
-        coarsest quality needs more, and a few percent fewer, as qualities have steps.
+        coarsest quality needs more, and a few percent fewer, as qualities have steps; far fewer
+        where the finest quality needs no more.
     first_bpp : float or None
         Bits per pixel of the first frame alone; None gives it the quality of the others. It has at
         most that many, unless the coarsest quality needs more.
@@ -166,10 +170,11 @@ def encode_clip(
         kept[8 * len(stream) <= most] = stream
         return 8.0 * len(stream)
 
-    _coarsest(bits, most)
+    quality = _coarsest(bits, most)
+    finest = (quality if first is None else first) == 0, quality == 0
     data = kept.get(True) or kept[False]
     _, chunks = _opened(data)
-    return ClipStream(data, clip.size, stream_bits(data), 8 * len(chunks[0]))
+    return ClipStream(data, clip.size, stream_bits(data), 8 * len(chunks[0]), finest)
 
 
 def decode_frames(

@@ -17,6 +17,7 @@ from solvers._barrier.two_frames import solve_two
 from solvers._barrier.weighted import solve_weighted
 from solvers._barrier.workspace import Matrix, Number, new_work
 from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
@@ -78,7 +79,7 @@ def two_frame_points(
     store_scheme(mats, points)
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def store_scheme(mats: Array, points: Points) -> None:
     """Scheme of the point in the workspace."""
     frames = mats.shape[1]

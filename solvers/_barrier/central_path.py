@@ -40,12 +40,12 @@ from solvers._barrier.thresholds import (
     reset_singular_vectors,
 )
 from solvers._barrier.workspace import Dim, Index, Matrix, Number, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def minimise(
     ints: Array,
     mats: Array,
@@ -93,7 +93,7 @@ def minimise(
     return LIMIT
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def start_dual(ints: Array, mats: Array, vecs: Array, tau: float) -> bool:
     """Evaluate the point (GAINS, NOISE) and set Q = tau S^-1, mu = tau / slack."""
     n = ints[Index.DIMS, Dim.ROWS]
@@ -119,7 +119,7 @@ def start_dual(ints: Array, mats: Array, vecs: Array, tau: float) -> bool:
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def nesterov_todd(mats: Array, vecs: Array, n: int) -> bool:
     """SCALING V with V S V = Q, and NOISE_INVERSE S^-1; False unless S > 0 and Q > 0.
 
@@ -156,7 +156,7 @@ def nesterov_todd(mats: Array, vecs: Array, n: int) -> bool:
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def complementarity(ints: Array, mats: Array, vecs: Array) -> float:
     """Mean of the products that vanish at the optimum: (tr S Q + sum_k mu_k slack_k) / nu."""
     n, thresholds = ints[Index.DIMS, Dim.ROWS], ints[Index.DIMS, Dim.THRESHOLDS]
@@ -169,7 +169,7 @@ def complementarity(ints: Array, mats: Array, vecs: Array) -> float:
     return total / (n + thresholds)
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def next_tau(mean: float, step: float) -> float:
     """Barrier parameter of the next step: small after a long step, large after a short one."""
     return max(0.03, 1.0 - step) * mean

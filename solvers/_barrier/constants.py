@@ -20,6 +20,7 @@ ACCEPTED = 1e-6  # gap above which a point is reported as failed
 # A frame that meets its threshold leaves to the next a slack of the order of rounding. The next
 # distortion depends on the root of that slack: the certificate is no sharper.
 ACCEPTED_SEQUENTIAL = 1e-5
+ROUNDING = 1e-14  # of the root of squared W2, relative to the deviation of the frame
 FLOOR = 1e-13  # relative to the weighted variance: what double precision resolves
 
 # -- start of the path ---------------------------------------------------------------------------

@@ -15,12 +15,12 @@ from solvers._barrier.linear_algebra import orthogonalise_rows
 from solvers._barrier.losses import squared_w2
 from solvers._barrier.source import Source
 from solvers._barrier.workspace import Matrix, Number, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def continuation(source: Source, t: int, rank: int, mats: Array, vecs: Array) -> float:
     """JD: a frame that adds nothing to W2, which is X_t in the best coupling of the past.
 
@@ -68,7 +68,7 @@ def continuation(source: Source, t: int, rank: int, mats: Array, vecs: Array) ->
     return source.innovation[t] + (0.0 if used == wanted else max(hidden, 0.0))
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def meet_threshold(
     variance: float, t: int, rank: int, b: float, r0: float, level: float, mats: Array, vecs: Array
 ) -> float:
@@ -101,7 +101,7 @@ def meet_threshold(
             low, below = share, value
             above *= 0.5 if side == -1 else 1.0
             side = -1
-            if value > -4e-16 * variance:
+            if value > -4e-16 * math.sqrt(level * variance):
                 break
     for i in range(rank):
         start = vecs[Vector.INTERIOR, i]
@@ -109,7 +109,7 @@ def meet_threshold(
     return b + low * (r0 - b)
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def frame_loss(t: int, rank: int, b: float, mats: Array, vecs: Array) -> float:
     """Loss of frame t for Xhat_t = x . y + b y_new; writes the frame to row t of FULL_FACTOR."""
     for i in range(rank):
@@ -118,7 +118,7 @@ def frame_loss(t: int, rank: int, b: float, mats: Array, vecs: Array) -> float:
     return squared_w2(mats, Matrix.FULL_TARGET_FACTOR, Matrix.FULL_FACTOR, t + 1, vecs)
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def set_target(source: Source, t: int, rank: int, r0: float, mats: Array, vecs: Array) -> None:
     """X = X0 = E[y Xtil_t], and FULL_TARGET_FACTOR = factor of the target of frame t."""
     for i in range(rank):

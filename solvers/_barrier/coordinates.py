@@ -6,12 +6,12 @@ import numpy as np
 
 from solvers._barrier.slots import tie_slot, tied_slot
 from solvers._barrier.workspace import Big, Dim, Entry, Index, Matrix, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def eliminate(ints: Array, mats: Array, vecs: Array, big: Array, total: int) -> int:
     """Eliminate the tied entries of H and C[s, s] and drop the fixed ones.
 
@@ -44,7 +44,7 @@ def eliminate(ints: Array, mats: Array, vecs: Array, big: Array, total: int) -> 
     return count
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def eliminate_one(
     ints: Array,
     mats: Array,
@@ -82,7 +82,7 @@ def eliminate_one(
             big[Big.MATRIX, start + a, start + b] += value + x * y * corner
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def unpack_step(ints: Array, mats: Array, vecs: Array, big: Array, count: int) -> None:
     """Write the direction as steps of K, H, C[s, s] and S."""
     n, columns = ints[Index.DIMS, Dim.ROWS], ints[Index.DIMS, Dim.COLUMNS]

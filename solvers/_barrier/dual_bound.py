@@ -21,14 +21,14 @@ from solvers._barrier.linear_algebra import (
 )
 from solvers._barrier.slots import slope_slot
 from solvers._barrier.workspace import Index, Matrix, Number, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 _EPS = np.finfo(np.float64).eps
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def conjugate_slope(mats: Array, slot: int, mu: float, size: int) -> bool:
     """CONJUGATE = L = -N (I - N/mu)^-1, or -N at mu = inf, N = mats[slot].
 
@@ -56,7 +56,7 @@ def conjugate_slope(mats: Array, slot: int, mu: float, size: int) -> bool:
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def weighted_bound(plf: int, frames: int, ints: Array, mats: Array, vecs: Array) -> float:
     """Lower bound on the least sum_t w_t D_t from BOUND_MU and the slopes N_t.
 
@@ -136,7 +136,7 @@ def weighted_bound(plf: int, frames: int, ints: Array, mats: Array, vecs: Array)
     return value - 4 * (frames + 2) * _EPS * scale
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def move_to_feasible(plf: int, frames: int, share: float, mats: Array, vecs: Array) -> None:
     """Move BOUND_MU, the slopes and BOUND_COST by `share` towards a strictly feasible point.
 
@@ -165,7 +165,7 @@ def move_to_feasible(plf: int, frames: int, share: float, mats: Array, vecs: Arr
             vecs[Vector.BOUND_COST, home] -= share * top * mats[Matrix.COVARIANCE, t, t]
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def best_bound(
     plf: int, frames: int, enough: float, ints: Array, mats: Array, vecs: Array
 ) -> float:
@@ -181,7 +181,7 @@ def best_bound(
     return best
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def prediction_error(
     mats: Array, past: int, slope: int, cross: Array, row: int, size: int, variance: float
 ) -> tuple[float, float]:
@@ -202,7 +202,7 @@ def prediction_error(
     return value, scale
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def frame_bound(
     mats: Array,
     target: int,

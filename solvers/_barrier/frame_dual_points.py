@@ -22,12 +22,12 @@ from solvers._barrier.thresholds import (
     reset_singular_vectors,
 )
 from solvers._barrier.workspace import Index, Matrix, Number, PerThreshold, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@part
 def iterate_bound(
     rank: int, r0: float, mmse: float, ints: Array, mats: Array, vecs: Array
 ) -> float:
@@ -60,7 +60,7 @@ def iterate_bound(
     return best
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@part
 def tight_bound(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: Array) -> float:
     """Lower bound on D_t - m_t where the threshold admits the continuation (X, b) alone.
 
@@ -125,7 +125,7 @@ def tight_bound(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: 
     return best
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def equality_slope(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: Array) -> None:
     """MULTIPLIER = symmetric Z whose slope N* = B Z B^T makes (X, b) the best continuation.
 
@@ -153,7 +153,7 @@ def equality_slope(rank: int, r0: float, b: float, ints: Array, mats: Array, vec
     least_symmetric(rank, inner, mats, vecs)
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def least_symmetric(rank: int, n: int, mats: Array, vecs: Array) -> None:
     """MULTIPLIER = symmetric Z with Z c = v, SOLUTION, that costs the bound the least.
 
@@ -191,7 +191,7 @@ def least_symmetric(rank: int, n: int, mats: Array, vecs: Array) -> None:
             mats[Matrix.MULTIPLIER, i, j] = value
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def solve_shifted(n: int, mats: Array, vecs: Array) -> None:
     """Overwrite SOLUTION by the solution of the positive semidefinite system in ROOT."""
     top = 0.0
@@ -207,7 +207,7 @@ def solve_shifted(n: int, mats: Array, vecs: Array) -> None:
         vecs[Vector.SOLUTION, i] = mats[Matrix.PRODUCT, 0, i]
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def target_covariance(rank: int, r0: float, mats: Array, vecs: Array) -> float:
     """TARGET_COVARIANCE = A of the program; returns Var Xtil_t."""
     variance = r0 * r0
@@ -222,7 +222,7 @@ def target_covariance(rank: int, r0: float, mats: Array, vecs: Array) -> float:
     return variance
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def orthonormal_prediction_error(
     rank: int, r0: float, slope: int, mats: Array, vecs: Array
 ) -> tuple[float, float]:

@@ -13,14 +13,14 @@ import numpy as np
 from solvers._barrier.linear_algebra import cholesky
 from solvers._barrier.thresholds import evaluate_thresholds, fill_reconstruction
 from solvers._barrier.workspace import Dim, Index, Matrix, Number, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 ROOM = 0.98  # share of the way to the boundary that a step may take
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def objective_of(ints: Array, mats: Array, vecs: Array, gains: int, noise: int) -> float:
     """sum_i w_i (|K_i - E_i|^2 + S_ii)."""
     total = 0.0
@@ -32,7 +32,7 @@ def objective_of(ints: Array, mats: Array, vecs: Array, gains: int, noise: int) 
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def log_barrier(ints: Array, mats: Array, vecs: Array, noise: int) -> float:
     """-log det S - sum_k log(slack_k) at the evaluated point; nan outside the domain."""
     n = ints[Index.DIMS, Dim.ROWS]
@@ -49,7 +49,7 @@ def log_barrier(ints: Array, mats: Array, vecs: Array, noise: int) -> float:
     return total
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@part
 def line_search(
     ints: Array, mats: Array, vecs: Array, tau: float, merit: float, slope: float, error: float
 ) -> tuple[float, float]:
@@ -73,7 +73,7 @@ def line_search(
     return 0.0, np.inf
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def primal_length(ints: Array, mats: Array) -> float:
     """Longest step, up to one, that keeps S > 0 with some room; S nearly always limits the step."""
     n = ints[Index.DIMS, Dim.ROWS]
@@ -89,7 +89,7 @@ def primal_length(ints: Array, mats: Array) -> float:
     return step
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def dual_length(ints: Array, mats: Array, vecs: Array) -> float:
     """Longest step, up to one, that keeps Q > 0 and mu > 0 with some room."""
     n = ints[Index.DIMS, Dim.ROWS]
@@ -108,7 +108,7 @@ def dual_length(ints: Array, mats: Array, vecs: Array) -> float:
     return step
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def fill_trial_noise(ints: Array, mats: Array, step: float) -> None:
     """TRIAL_NOISE = S + step dS - step^2 dK dK^T."""
     n, columns = ints[Index.DIMS, Dim.ROWS], ints[Index.DIMS, Dim.COLUMNS]
@@ -121,7 +121,7 @@ def fill_trial_noise(ints: Array, mats: Array, step: float) -> None:
             mats[Matrix.TRIAL_NOISE, j, i] = value
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def try_step(ints: Array, mats: Array, vecs: Array, step: float) -> bool:
     """Write and evaluate the trial point at `step`; False outside the domain."""
     for i in range(ints[Index.DIMS, Dim.ROWS]):
@@ -133,7 +133,7 @@ def try_step(ints: Array, mats: Array, vecs: Array, step: float) -> bool:
     return evaluate_thresholds(ints, mats, vecs)
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def rounding_error(ints: Array, vecs: Array, objective: float, tau: float) -> float:
     """Rounding error of the merit function: a slack is a difference of traces."""
     error = 1e-15 * objective
@@ -146,7 +146,7 @@ def rounding_error(ints: Array, vecs: Array, objective: float, tau: float) -> fl
     return error
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def accept_step(ints: Array, mats: Array, vecs: Array, dual: float) -> None:
     """Move K and S to the trial point, and Q and mu by the step length `dual`."""
     n, columns = ints[Index.DIMS, Dim.ROWS], ints[Index.DIMS, Dim.COLUMNS]

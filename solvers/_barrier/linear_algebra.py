@@ -11,12 +11,12 @@ import math
 
 import numpy as np
 
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def cholesky(a: Array, slot: int, n: int, extra: int) -> bool:
     """Overwrite the lower triangle of a by L, a = L L^T; False when a is not positive definite.
 
@@ -39,7 +39,7 @@ def cholesky(a: Array, slot: int, n: int, extra: int) -> bool:
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def solve_lower(a: Array, slot: int, other: int, row: int, n: int) -> None:
     """Overwrite b = a[other, row] by L^-1 b, L = a[slot]."""
     for i in range(n):
@@ -49,7 +49,7 @@ def solve_lower(a: Array, slot: int, other: int, row: int, n: int) -> None:
         a[other, row, i] = value / a[slot, i, i]
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def solve_lower_transposed(a: Array, slot: int, other: int, row: int, n: int) -> None:
     """Overwrite b = a[other, row] by L^-T b, L = a[slot]."""
     for i in range(n - 1, -1, -1):
@@ -59,7 +59,7 @@ def solve_lower_transposed(a: Array, slot: int, other: int, row: int, n: int) ->
             a[other, row, k] -= a[slot, i, k] * value
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def reverse_cholesky(a: Array, slot: int, n: int) -> bool:
     """Overwrite the upper triangle of a by U, a = U U^T; False when a is not positive definite.
 
@@ -82,7 +82,7 @@ def reverse_cholesky(a: Array, slot: int, n: int) -> bool:
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def multiply(a: Array, first: int, second: int, out: int, rows: int, columns: int) -> None:
     """a[out] = A B, A = a[first] of size (rows, rows), B = a[second] of size (rows, columns)."""
     for i in range(rows):
@@ -93,7 +93,7 @@ def multiply(a: Array, first: int, second: int, out: int, rows: int, columns: in
             a[out, i, j] = value
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def multiply_factors(a: Array, first: int, second: int, out: int, n: int) -> None:
     """a[out] = A^T B, where A = a[first] and B = a[second] are lower triangular."""
     for i in range(n):
@@ -104,7 +104,7 @@ def multiply_factors(a: Array, first: int, second: int, out: int, n: int) -> Non
             a[out, i, j] = value
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def orthogonalise_rows(
     a: Array,
     slot: int,
@@ -162,7 +162,7 @@ def orthogonalise_rows(
         values[row, i] = math.sqrt(total)
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def append_row(
     big: Array, basis: int, rank: int, row: int, columns: int, out: Array, slot: int, target: int
 ) -> int:

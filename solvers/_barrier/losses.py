@@ -10,32 +10,46 @@ from solvers._barrier.constants import JD
 from solvers._barrier.linear_algebra import append_row, multiply_factors, orthogonalise_rows
 from solvers._barrier.source import Source
 from solvers._barrier.workspace import Big, Matrix, Number, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def squared_w2(mats: Array, first: int, second: int, n: int, vecs: Array) -> float:
     """Squared W2 between centred Gaussian distributions, A = L L^T and B = M M^T.
 
-    L = mats[first] and M = mats[second] are lower triangular. The trace of the root is a nuclear
-    norm: W2^2 = tr A + tr B - 2 |L^T M|_*.
+    L = mats[first] and M = mats[second] are lower triangular. With L^T M = V S Z^T the best
+    coupling is L V w against M Z w + M (I - Z Z^T) w', w and w' white. Its squared distance is a
+    sum of squares, which keeps relative digits where tr A + tr B - 2 tr S cancels.
     """
-    total = 0.0
     multiply_factors(mats, first, second, Matrix.PRODUCT, n)
-    for i in range(n):
-        for j in range(i + 1):
-            total += mats[first, i, j] * mats[first, i, j] + mats[second, i, j] * mats[second, i, j]
     orthogonalise_rows(
         mats, Matrix.PRODUCT, Matrix.ROTATION, vecs, Vector.SCRATCH, n, n, Number.ZERO
     )
+    for k in range(n):  # PRODUCT becomes Z^T
+        length = vecs[Vector.SCRATCH, k]
+        for j in range(n):
+            value = mats[Matrix.PRODUCT, k, j]
+            mats[Matrix.PRODUCT, k, j] = value / length if length > 0.0 else 0.0
+    total = 0.0
     for i in range(n):
-        total -= 2.0 * vecs[Vector.SCRATCH, i]
-    return max(total, 0.0)
+        for k in range(n):
+            left, right = 0.0, 0.0
+            for j in range(i + 1):
+                left += mats[first, i, j] * mats[Matrix.ROTATION, j, k]
+                right += mats[second, i, j] * mats[Matrix.PRODUCT, k, j]
+            total += (left - right) ** 2
+            mats[Matrix.SECOND_ROOT, i, k] = right
+        for j in range(n):
+            rest = mats[second, i, j] if j <= i else 0.0
+            for k in range(n):
+                rest -= mats[Matrix.SECOND_ROOT, i, k] * mats[Matrix.PRODUCT, k, j]
+            total += rest * rest
+    return total
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def measure_losses(
     source: Source, mats: Array, vecs: Array, big: Array, distortion: Array, perception: Array
 ) -> None:

@@ -17,12 +17,12 @@ import numpy as np
 from solvers._barrier.linear_algebra import multiply
 from solvers._barrier.slots import threshold_slot
 from solvers._barrier.workspace import Big, Dim, Index, Matrix, PerThreshold, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def assemble(ints: Array, mats: Array, vecs: Array, big: Array, tau: float) -> int:
     """Newton matrix and gradient in all coordinates, K, then H, then C[s, s]; their number."""
     n, columns = ints[Index.DIMS, Dim.ROWS], ints[Index.DIMS, Dim.COLUMNS]
@@ -48,7 +48,7 @@ def assemble(ints: Array, mats: Array, vecs: Array, big: Array, tau: float) -> i
     return row
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def assemble_gains(ints: Array, mats: Array, vecs: Array, big: Array, tau: float) -> int:
     """Rows of K: 2 tr(Q dK dK^T) + tr(V dS V dS), dS = -(dK K^T + K dK^T); their number."""
     n = ints[Index.DIMS, Dim.ROWS]
@@ -73,7 +73,7 @@ def assemble_gains(ints: Array, mats: Array, vecs: Array, big: Array, tau: float
     return row
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def assemble_reconstruction(
     ints: Array, mats: Array, vecs: Array, big: Array, tau: float, first: int
 ) -> int:
@@ -113,7 +113,7 @@ def assemble_reconstruction(
     return row
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def add_threshold(
     ints: Array, mats: Array, vecs: Array, big: Array, k: int, tau: float, first: int
 ) -> None:
@@ -169,7 +169,7 @@ def add_threshold(
             add_rank_one(vecs, big, first, stop, own, owned)
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def add_rank_one(vecs: Array, big: Array, first: int, stop: int, own: int, owned: int) -> None:
     """Add SQUARE SQUARE^T to the lower triangle, on [first, stop) and [own, own + owned)."""
     for row in range(first, stop):

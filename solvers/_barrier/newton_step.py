@@ -17,12 +17,12 @@ from solvers._barrier.linear_algebra import cholesky, multiply, solve_lower_tran
 from solvers._barrier.newton_matrix import assemble
 from solvers._barrier.slots import threshold_slot
 from solvers._barrier.workspace import Big, Dim, Index, Matrix, Number, PerThreshold, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@part
 def newton_direction(ints: Array, mats: Array, vecs: Array, big: Array, tau: float) -> float:
     """Steps of K, S, Q and mu; returns the slope of the barrier function, nan on failure."""
     # 1. Newton matrix and gradient, without the coordinates that depend on others
@@ -59,7 +59,7 @@ def newton_direction(ints: Array, mats: Array, vecs: Array, big: Array, tau: flo
     return slope
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def fill_dual_step(ints: Array, mats: Array, vecs: Array, tau: float) -> None:
     """DQ = tau S^-1 - Q - V dS V and dmu = (tau + mu df) / slack - mu."""
     n, m = ints[Index.DIMS, Dim.ROWS], ints[Index.DIMS, Dim.FRAMES]

@@ -21,14 +21,14 @@ from solvers._barrier.line_search import objective_of
 from solvers._barrier.linear_algebra import append_row
 from solvers._barrier.slots import tie_slot, tied_slot
 from solvers._barrier.workspace import Big, Dim, Entry, Index, Matrix, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 ROOM = 1e-14  # slack, relative to the variances, below which a threshold leaves no choice
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@part
 def solve_frame(
     t: int,
     rank: int,
@@ -78,7 +78,7 @@ def solve_frame(
     return follow_frame(rank, r0, variance, room, mmse, ints, mats, vecs, big)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@part
 def follow_frame(
     rank: int,
     r0: float,
@@ -109,7 +109,7 @@ def follow_frame(
     return math.sqrt(mats[Matrix.GAINS, 0, rank] ** 2 + mats[Matrix.NOISE, 0, 0]), bound
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def set_frame(
     t: int, rank: int, r0: float, level: float, ints: Array, mats: Array, vecs: Array, big: Array
 ) -> None:

@@ -21,7 +21,7 @@ from solvers._barrier.constants import JD
 from solvers._barrier.linear_algebra import cholesky
 from solvers._barrier.source import Source
 from solvers._barrier.workspace import Index, Matrix, Number, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
@@ -29,7 +29,7 @@ Array = np.ndarray
 RECONSTRUCTS_ESTIMATE, RECONSTRUCTS_ZERO = -2, -1
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def reduce_frames(
     source: Source, levels: Array, weights: Array, ints: Array, mats: Array, vecs: Array
 ) -> tuple[int, int]:
@@ -81,7 +81,7 @@ def reduce_frames(
     return n, exact
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def fill_reduced(source: Source, n: int, ints: Array, mats: Array, vecs: Array) -> None:
     """TRANSITION, ESTIMATE, SOURCE_FACTOR and COVARIANCE of the frames that are left."""
     start = 0
@@ -104,7 +104,7 @@ def fill_reduced(source: Source, n: int, ints: Array, mats: Array, vecs: Array) 
                 mats[Matrix.COVARIANCE, j, i] = value
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def restore_frames(source: Source, n: int, ints: Array, mats: Array, vecs: Array) -> None:
     """FULL_GAINS and FULL_NOISE_FACTOR of all frames from GAINS and NOISE of the frames left."""
     frames = len(source.gain)

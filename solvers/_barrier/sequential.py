@@ -14,17 +14,24 @@ import math
 
 import numpy as np
 
-from solvers._barrier.constants import ACCEPTED_SEQUENTIAL, FLOOR, JD, SOLVED, UNCERTIFIED
+from solvers._barrier.constants import (
+    ACCEPTED_SEQUENTIAL,
+    FLOOR,
+    JD,
+    ROUNDING,
+    SOLVED,
+    UNCERTIFIED,
+)
 from solvers._barrier.continuation import continuation, frame_loss, meet_threshold, set_target
 from solvers._barrier.one_frame import solve_frame
 from solvers._barrier.source import Source
 from solvers._barrier.workspace import Matrix, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@part
 def solve_sequential(
     source: Source,
     levels: Array,
@@ -63,7 +70,7 @@ def solve_sequential(
         set_target(source, t, rank, r0, mats, vecs)
         b, least = r0, vecs[Vector.MMSE, t]
         loss = frame_loss(t, rank, b, mats, vecs)
-        if loss > level + 1e-15 * source.variance[t]:
+        if math.sqrt(loss) > math.sqrt(level) + ROUNDING * math.sqrt(source.variance[t]):
             # 4. else a continuation that adds nothing to the loss, and from it the best one
             spare = vecs[Vector.MMSE, t] + r0 * r0
             if is_jd:

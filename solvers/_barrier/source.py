@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers._barrier.workspace import Matrix, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
@@ -24,7 +24,7 @@ class Source(NamedTuple):
     root: Array  # (T, T) factor of the covariance, phi[t, s] sqrt(q_s)
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def set_backbone(source: Source, rates: Array, mats: Array, vecs: Array) -> None:
     """MMSE of all frames and FULL_ESTIMATE E, the factor of the estimate Xtil = E u.
 

@@ -20,12 +20,12 @@ from solvers._barrier.linear_algebra import (
 )
 from solvers._barrier.slots import threshold_slot, tie_slot, tied_slot
 from solvers._barrier.workspace import Dim, Entry, Index, Matrix, Number, PerThreshold, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def fill_reconstruction(ints: Array, mats: Array, vecs: Array, gains: int, noise: int) -> None:
     """RECONSTRUCTION H and CROSS C[s, s] of a point (K, S): H = S + K K^T, ties, fixed entries."""
     n, columns = ints[Index.DIMS, Dim.ROWS], ints[Index.DIMS, Dim.COLUMNS]
@@ -55,7 +55,7 @@ def fill_reconstruction(ints: Array, mats: Array, vecs: Array, gains: int, noise
             vecs[Vector.CROSS, i] = value
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def reset_singular_vectors(ints: Array, mats: Array) -> None:
     """Let the next evaluation start from V = I, not from the vectors of the last one."""
     m = ints[Index.DIMS, Dim.FRAMES]
@@ -65,7 +65,7 @@ def reset_singular_vectors(ints: Array, mats: Array) -> None:
                 mats[threshold_slot(k) + PerThreshold.LEFT_SINGULAR, i, j] = 1.0 if i == j else 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def evaluate_thresholds(ints: Array, mats: Array, vecs: Array) -> bool:
     """Slacks, gradients and factors of all thresholds at RECONSTRUCTION; False outside the domain.
 
@@ -83,7 +83,7 @@ def evaluate_thresholds(ints: Array, mats: Array, vecs: Array) -> bool:
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def evaluate_threshold(ints: Array, mats: Array, vecs: Array, k: int) -> bool:
     """Slack, gradients and factors of threshold k; False where a singular value is not positive.
 
@@ -145,7 +145,7 @@ def evaluate_threshold(ints: Array, mats: Array, vecs: Array, k: int) -> bool:
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def rotate_target(mats: Array, v: int, u: int, size: int, rank: int, moving: int) -> None:
     """U = B V in mats[u], B = SECOND_ROOT, which is lower triangular where the target moves."""
     for i in range(size):
@@ -156,7 +156,7 @@ def rotate_target(mats: Array, v: int, u: int, size: int, rank: int, moving: int
             mats[u, i, a] = value
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def moving_target_factor(mats: Array, vecs: Array, size: int) -> bool:
     """SECOND_ROOT = factor of A = [[H', c], [c^T, sigma^2]], the target of SA.
 
@@ -179,7 +179,7 @@ def moving_target_factor(mats: Array, vecs: Array, size: int) -> bool:
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def fill_target_slope(mats: Array, vecs: Array, slot: int, row: int, size: int) -> None:
     """W = U^-T = B^-T V and I - W diag(s) W^T, the gradient in A, of a moving target."""
     w, v = slot + PerThreshold.TARGET_BASIS, slot + PerThreshold.LEFT_SINGULAR

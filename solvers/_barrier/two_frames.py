@@ -34,18 +34,18 @@ from solvers._barrier.two_frames_equations import (
     TwoFrames,
     covariance_of,
     determinant,
-    fidelity,
     fill_system,
     gradient_of,
     slacks,
+    squared_w2_of_two,
 )
 from solvers._barrier.workspace import Big, Matrix, Number, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def longest_step(start: Three, move: Three) -> float:
     """Largest step in (0, 1] that keeps a 2 x 2 matrix positive definite, with some room."""
     square = move[0] * move[2] - move[1] * move[1]
@@ -58,14 +58,14 @@ def longest_step(start: Three, move: Three) -> float:
     return min(1.0, 0.995 * 2.0 * value / divisor) if divisor > 0.0 else 1.0
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def next_tau(mean: float, step: float) -> float:
     """Barrier parameter of the next step, smaller than in the general kernel: it saves a step."""
     rest = 1.0 - step
     return max(0.01, rest * math.sqrt(rest)) * mean
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def minimise_two(
     problem: TwoFrames,
     k: Three,
@@ -167,7 +167,7 @@ def minimise_two(
     return (a, b, c), (s, u, v), mu, objective, LIMIT
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def certify(
     problem: TwoFrames,
     k: Three,
@@ -203,7 +203,7 @@ def certify(
     return best_bound(plf, frames, enough, ints, mats, vecs)
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def start_two(problem: TwoFrames) -> tuple[Three, Three]:
     """Interior point: the gains of a perfect-realism decoder times SHRINK, the rest noise."""
     (p, q, r, root), _, levels, estimate = problem
@@ -218,7 +218,7 @@ def start_two(problem: TwoFrames) -> tuple[Three, Three]:
     return k, noise
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def solve_two(
     source: Source,
     levels: Array,
@@ -269,12 +269,12 @@ def solve_two(
     distortion[0] = vecs[Vector.MMSE, 0] + (k[0] - e1) ** 2 + noise[0]
     distortion[1] = vecs[Vector.MMSE, 1] + (k[1] - e2) ** 2 + (k[2] - e3) ** 2 + noise[2]
     perception[0] = (math.sqrt(p) - math.sqrt(h[0])) ** 2
-    perception[1] = max(p + r + h[0] + h[2] - 2.0 * fidelity(target, h, det), 0.0)
     mats[Matrix.FULL_GAINS, 0, 0], mats[Matrix.FULL_GAINS, 0, 1] = k[0], 0.0
     mats[Matrix.FULL_GAINS, 1, 0], mats[Matrix.FULL_GAINS, 1, 1] = k[1], k[2]
     first = math.sqrt(h[0])
     mats[Matrix.FULL_FACTOR, 0, 0], mats[Matrix.FULL_FACTOR, 0, 1] = first, 0.0
     mats[Matrix.FULL_FACTOR, 1, 0] = h[1] / first if first > 0.0 else 0.0
     mats[Matrix.FULL_FACTOR, 1, 1] = math.sqrt(det) / first if first > 0.0 else math.sqrt(h[2])
+    perception[1] = squared_w2_of_two(source.root, mats[Matrix.FULL_FACTOR])
     limit = ACCEPTED * (constant + objective) + 10 * FLOOR * total
     return bound, SOLVED if gap <= limit else UNCERTIFIED

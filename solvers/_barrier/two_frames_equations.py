@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers._barrier.workspace import Big
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 Pair = tuple[float, float]
@@ -32,7 +32,7 @@ class TwoFrames(NamedTuple):
     estimate: Three  # factor of the MMSE estimate
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def determinant(k: Three, noise: Three) -> float:
     """Determinant of K K^T + S, as a sum of non-negative terms."""
     a, b, c = k
@@ -41,7 +41,7 @@ def determinant(k: Three, noise: Three) -> float:
     return a * a * c * c + s * c * c + mixed + max(s * v - u * u, 0.0)
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def covariance_of(k: Three, noise: Three) -> Three:
     """Entries x, y, z of H = K K^T + S."""
     a, b, c = k
@@ -49,7 +49,23 @@ def covariance_of(k: Three, noise: Three) -> Three:
     return a * a + s, a * b + u, b * b + c * c + v
 
 
-@njit(cache=True, error_model="numpy")
+@part
+def squared_w2_of_two(left: Array, right: Array) -> float:
+    """Squared W2 of L L^T and M M^T, lower triangular, as |L U - M|^2; U is a rotation.
+
+    Where both determinants are positive, the polar factor of L^T M is its sum with its cofactors.
+    """
+    a, b, c = left[0, 0], left[1, 0], left[1, 1]
+    x, y, z = right[0, 0], right[1, 0], right[1, 1]
+    cosine, sine = a * x + b * y + c * z, b * z - c * y
+    length = math.sqrt(cosine * cosine + sine * sine)
+    if length > 0.0:
+        cosine, sine = cosine / length, sine / length
+    first = (a * cosine - x) ** 2 + (a * sine) ** 2
+    return first + (b * cosine - c * sine - y) ** 2 + (b * sine + c * cosine - z) ** 2
+
+
+@part
 def fidelity(target: Target, h: Three, det: float) -> float:
     """F = sqrt(tr Sigma H + 2 sqrt(det Sigma det H)); target = (p, q, r, sqrt(det Sigma))."""
     p, q, r, root = target
@@ -57,7 +73,7 @@ def fidelity(target: Target, h: Three, det: float) -> float:
     return math.sqrt(p * x + 2.0 * q * y + r * z + 2.0 * root * math.sqrt(det))
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def slacks(target: Target, levels: Pair, h: Three, det: float) -> Pair:
     """P_1 - (sigma_1 - sqrt x)^2, 1 where P_1 = inf, and P_2 - W2^2(Sigma, H)."""
     first = 1.0
@@ -66,7 +82,7 @@ def slacks(target: Target, levels: Pair, h: Three, det: float) -> Pair:
     return first, levels[1] - (target[0] + target[2] + h[0] + h[2] - 2.0 * fidelity(target, h, det))
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def gradient_of(target: Target, h: Three, det: float) -> Target:
     """Derivatives of F^2 in x, y, z, and F."""
     p, q, r, root = target
@@ -75,7 +91,7 @@ def gradient_of(target: Target, h: Three, det: float) -> Target:
     return p + ratio * z, 2.0 * q - 2.0 * ratio * y, r + ratio * x, fidelity(target, h, det)
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def scaling_of(dual: Three, noise: Three) -> Target:
     """V with V S V = Q, and det S."""
     q1, q2, q3 = dual
@@ -88,7 +104,7 @@ def scaling_of(dual: Three, noise: Three) -> Target:
     return factor * c1, factor * c2, factor * c3, det_s
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def fill_system(
     problem: TwoFrames,
     k: Three,

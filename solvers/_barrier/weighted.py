@@ -18,6 +18,7 @@ from solvers._barrier.constants import (
     FLOOR,
     JD,
     NO_START,
+    ROUNDING,
     SHRINK,
     SOLVED,
     START,
@@ -31,12 +32,12 @@ from solvers._barrier.reduction import reduce_frames, restore_frames
 from solvers._barrier.slots import slope_slot, threshold_slot, tie_slot, tied_slot
 from solvers._barrier.source import Source
 from solvers._barrier.workspace import Dim, Entry, Index, Matrix, PerThreshold, Vector
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@part
 def solve_weighted(
     source: Source, levels: Array, weights: Array, ints: Array, mats: Array, vecs: Array, big: Array
 ) -> tuple[float, int]:
@@ -79,7 +80,7 @@ def solve_weighted(
     return bound, status
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@part
 def follow_path(
     plf: int,
     n: int,
@@ -113,7 +114,7 @@ def follow_path(
     return bound, SOLVED if gap <= limit else UNCERTIFIED
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def estimate_suffices(plf: int, n: int, ints: Array, mats: Array, vecs: Array) -> bool:
     """Whether the MMSE estimate meets every threshold."""
     target = Matrix.SOURCE_FACTOR if plf == JD else Matrix.FULL_TARGET_FACTOR
@@ -127,13 +128,14 @@ def estimate_suffices(plf: int, n: int, ints: Array, mats: Array, vecs: Array) -
             own = mats[Matrix.ESTIMATE, t, t]
             variance = own * own + vecs[Vector.MMSE, ints[Index.FRAME, t]]
             mats[target, t, t] = math.sqrt(variance)
-        loss = squared_w2(mats, target, Matrix.ESTIMATE, t + 1, vecs)
-        if loss > vecs[Vector.FRAME_LEVEL, t] + 1e-15 * mats[Matrix.COVARIANCE, t, t]:
+        loss = math.sqrt(squared_w2(mats, target, Matrix.ESTIMATE, t + 1, vecs))
+        level, deviation = vecs[Vector.FRAME_LEVEL, t], math.sqrt(mats[Matrix.COVARIANCE, t, t])
+        if loss > math.sqrt(level) + ROUNDING * deviation:
             return False
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def set_program(plf: int, n: int, exact: int, ints: Array, mats: Array, vecs: Array) -> None:
     """Write the program of the frames that are left: kinds of entries of H, targets, thresholds."""
     count, rank = 0, 0
@@ -166,7 +168,7 @@ def set_program(plf: int, n: int, exact: int, ints: Array, mats: Array, vecs: Ar
     ints[Index.DIMS, Dim.THRESHOLDS], ints[Index.DIMS, Dim.MOVING] = count, 0 if plf == JD else 1
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def set_start(
     plf: int, n: int, exact: int, shrink: float, ints: Array, mats: Array, vecs: Array
 ) -> None:
@@ -210,7 +212,7 @@ def set_start(
             mats[Matrix.NOISE, i, i] += room * mats[Matrix.COVARIANCE, i, i]
 
 
-@njit(cache=True, error_model="numpy")
+@part
 def set_bound_point(plf: int, n: int, ints: Array, mats: Array, vecs: Array) -> None:
     """BOUND_MU, BOUND_COST and the slopes N_t at the iterate.
 

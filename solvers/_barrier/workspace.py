@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvers._compiled import njit
+from solvers._parts import part
 
 Array = np.ndarray
 
@@ -174,7 +174,7 @@ Entry = _Entry()
 Number = _Number()
 
 
-@njit(cache=True)
+@part
 def new_work(frames: int) -> tuple[Array, Array, Array, Array]:
     """Allocate ints, mats, vecs, big for up to `frames` frames."""
     count = max(frames * (frames + 1) + frames, 5)

@@ -29,9 +29,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rdp.gaussian import bures_of_factors
 from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.problem import Problem
-from solvers._long_horizon.transport import squared_w2
 
 Array = np.ndarray
 
@@ -128,7 +128,7 @@ def solve_given(problem: Problem, estimate: Array, whole: Array, mmse: Array) ->
             target = root[: t + 1, : t + 1].copy()
             target[t, t] = np.sqrt(mmse[t] + goal[t] ** 2)
         total = float(variance[: t + 1].sum())
-        loss = squared_w2(target, root[: t + 1, : t + 1])
+        loss = bures_of_factors(target, root[: t + 1, : t + 1])
         size = float(np.sqrt(levels[t] * total))
         if loss > levels[t] + _LOSS * size:
             known = before if joint else 0.0
@@ -146,7 +146,7 @@ def solve_given(problem: Problem, estimate: Array, whole: Array, mmse: Array) ->
                 least = mmse[t] - (own[t] ** 2 - goal[t] ** 2)
                 bounds[t] = max(mmse[t], least + bound_at(frame, point, mu))
                 bounds[t] = min(bounds[t], distortion[t])
-            loss = squared_w2(target, root[: t + 1, : t + 1])
+            loss = bures_of_factors(target, root[: t + 1, : t + 1])
         before = loss
     return Outcome(root, distortion, bounds, tight)
 
@@ -171,7 +171,9 @@ def continuation(frame: Frame, goal: Array) -> Array:
 
 def half_hessian(point: Point, mu: float) -> Array:
     """Half the Hessian of |z - z_0|^2 + mu W2^2."""
-    share = 1 / np.maximum(point.singular[:, None] + point.singular, 1e-300)
+    # singular values that are both 0 meet only rounding of `along`
+    least = max(np.finfo(np.float64).eps * point.singular[0], 1e-300)
+    share = 1 / np.maximum(point.singular[:, None] + point.singular, least)
     np.fill_diagonal(share, 0.0)  # these terms cancel
     bent = np.diag(share @ point.along**2) - share * np.outer(point.along, point.along)
     return (1 + mu) * np.eye(len(point.z)) - mu * point.right @ bent @ point.right.T

@@ -43,12 +43,6 @@ class Block(NamedTuple):
     weight: Array  # 1 / (1/s_i + 1/s_j)
 
 
-def squared_w2(first: Array, second: Array) -> float:
-    """Squared W2 of the Gaussians with these factors, as a sum of squares."""
-    left, _, right = np.linalg.svd(first.T @ second, full_matrices=False)
-    return float(((first @ (left @ right) - second) ** 2).sum())
-
-
 def blocks_at(program: Program, cov: Array, cross: Array) -> list[Block] | None:
     """Evaluate every threshold; None where the scheme is not strictly inside the domain."""
     try:

@@ -19,7 +19,7 @@ import numpy as np
 
 from rdp.problem import Problem
 from solvers._precise.arithmetic import exact, joined, solve_lower, zeros
-from solvers._precise.newton import Derivatives, follow
+from solvers._precise.newton import Derivatives, Value, follow
 from solvers._precise.source import exact_problem
 from solvers._precise.transport import Transport, pairs, transport
 
@@ -33,9 +33,10 @@ FRESH = Decimal("1e-30")  # least deviation of what a frame adds to the past, re
 
 
 class Found(NamedTuple):
-    """Distortions and bounds of the frames, gains K, G with Cov Xhat = G G^T."""
+    """Distortions, losses and bounds of the frames, gains K, G with Cov Xhat = G G^T."""
 
     distortion: Array
+    perception: Array
     bound: Array
     gains: Array
     factor: Array
@@ -53,12 +54,13 @@ class _Frames:
         self.factor, self.gains = zeros(frames, frames), zeros(frames, frames)
         self.known = zeros(frames, frames)  # E[y_i u_j]
         self.cross = zeros(frames)  # E[Xhat_s Xtil_s]
+        self.losses = np.full(frames, Decimal("nan"), dtype=object)
 
     def solve(self) -> Found:
         distortion, bound = zeros(self.frames), zeros(self.frames)
         for t in range(self.frames):
             distortion[t], bound[t] = self._add(t)
-        return Found(distortion, bound, self.gains, self.factor)
+        return Found(distortion, self.losses, bound, self.gains, self.factor)
 
     def _level(self, t: int) -> Decimal | None:
         """Threshold; under PLF-JD a past beyond a later one could not be continued."""
@@ -79,6 +81,8 @@ class _Frames:
             program = _Frame(self, t, past, x0, r0, level)
             if not program.within(past @ x, x @ x + b * b):
                 x, b, bound = program.solve()
+            distance = program.distance(past @ x, x @ x + b * b)
+            self.losses[t] = Decimal("nan") if distance is None else distance
         news = zeros(self.frames)
         if r0 > 0:
             news = (given.estimate[t] - x0 @ self.known[:t]) / r0
@@ -114,8 +118,13 @@ class _Frame:
 
     def within(self, cross: Array, own: Decimal) -> bool:
         """Whether a reconstruction with these second moments keeps the threshold."""
+        distance = self.distance(cross, own)
+        return distance is not None and distance <= self.level
+
+    def distance(self, cross: Array, own: Decimal) -> Decimal | None:
+        """Squared W2 of a reconstruction with these second moments; None where it is singular."""
         found = transport(self.target, self._covariance(cross, own))
-        return found is not None and found.distance <= self.level
+        return None if found is None else found.distance
 
     def solve(self) -> tuple[Array, Decimal, Decimal]:
         """Return x, b and the bound on the distortion."""
@@ -159,11 +168,10 @@ class _Frame:
         found = transport(self.target, self._covariance(self.past @ x, h))
         return found if found is not None and found.distance < self.level else None
 
-    def value(self, point: Array, state: Transport, s: Decimal) -> Decimal:
-        """The barrier function."""
+    def value(self, point: Array, state: Transport) -> Value:
+        """The objective, and what the barrier is the logarithm of."""
         x, h = point[:-1], point[-1]
-        logs = (h - x @ x).ln() + (self.level - state.distance).ln()
-        return Decimal(s * self.distortion(point) - logs)
+        return Value(self.distortion(point), (h - x @ x) * (self.level - state.distance))
 
     def derivatives(self, point: Array, state: Transport, s: Decimal) -> Derivatives:
         """Gradient and matrix of second derivatives of the barrier function."""
@@ -176,20 +184,20 @@ class _Frame:
         first = -s * self.r0 / root - 1 / left
         second = s * self.r0 / (2 * root * left) + 1 / left**2
         linear = joined(-2 * self.x0, Decimal(1))
-        slope, bent = self.loss_derivatives(state)
+        slope, moved = self.loss_derivatives(state)
         room = self.level - state.distance
         gradient = s * linear + first * inner + slope / room
         hessian = second * np.outer(inner, inner) + first * bend
-        hessian = hessian + bent @ bent.T / room + np.outer(slope, slope) / room**2
-        return Derivatives(gradient, hessian)
+        hessian = hessian + state.bend(slope, moved, room)
+        return Derivatives(gradient, hessian, linear - self.r0 / root * inner)
 
     def loss_derivatives(self, found: Transport) -> tuple[Array, Array]:
-        """Gradient of squared W2, and rows whose products are its second derivatives."""
+        """Gradient of squared W2, and what the unknowns move."""
         t, of_xhat = self.t, pairs(found.inverse.T)
         moved = np.concatenate([np.tensordot(self.past.T, -of_xhat[t, :t], 1), -of_xhat[t:, t]])
         slope = np.trace(moved, axis1=1, axis2=2)
         slope[-1] += 1
-        return slope, (moved * found.weight).reshape(t + 1, -1)
+        return slope, moved
 
     def _bound(self, point: Array, s: Decimal) -> Decimal:
         state = self.state(point)

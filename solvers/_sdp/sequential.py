@@ -16,18 +16,20 @@ from itertools import product
 
 import numpy as np
 
-from rdp.gaussian import bures
+from rdp.gaussian import bures_of_factors
 from rdp.mmse import mmse_recursion
 from rdp.perception import JD
 from rdp.problem import Problem
 from solvers._sdp.dual_bounds import best_bounds, best_frame_bound, check_thresholds
 from solvers._sdp.moments import Answer, Moments
+from solvers.acceptance import FACTORED
 from solvers.certificate import Given, slope_of
 from solvers.scheme import Scheme
 
 Array = np.ndarray
 
 _ROUNDING = 1e-14  # what double precision leaves of a squared distance, relative to the variance
+_ROOM = 1e-16  # least squared distance that a frame is left, relative to the same
 _LIFTS = (1e-14, 1e-11, 1e-8)  # what a singular covariance is lifted by to have a transport map
 _EXACT = 1e-9  # violation of constraints that counts as none, in their own units
 _SAME = 1e-4  # relative distance of two rows that stand for the same optimum
@@ -78,7 +80,14 @@ class Sequential:
         bounds = self.frame_bounds(cov_xhat, cross)
         message = f"Clarabel: {', '.join(sorted(states))}" if states else "no threshold binds"
         scheme = Scheme(
-            cov_xhat, cross, self.mmse, float(bounds.sum()), message, frame_bounds=bounds
+            cov_xhat,
+            cross,
+            self.mmse,
+            float(bounds.sum()),
+            message,
+            frame_bounds=bounds,
+            perception=np.array([self.loss(t, self.xhat[t]) for t in range(self.frames)]),
+            rounding=FACTORED,
         )
         check_thresholds(self.problem, scheme, self.asked, self.mu)
         return scheme
@@ -107,9 +116,8 @@ class Sequential:
         out = np.zeros((t + 1, rank + 1))
         out[:t, :rank] = past
         out[t, :rank] = white @ self.known[t]
-        out[t, rank] = np.sqrt(
-            max(self.problem.source.variance[t] - out[t, :rank] @ out[t, :rank], 0.0)
-        )
+        outside = self.known[t] - out[t, :rank] @ white
+        out[t, rank] = np.sqrt(outside @ outside + self.mmse[t])
         return out
 
     def factor(self, first: int, end: int) -> Array:
@@ -128,7 +136,7 @@ class Sequential:
     def loss(self, t: int, row: Array) -> float:
         """Perception loss of frame t if its reconstruction is `row`."""
         target, xhat = self.target(t), np.vstack([self.xhat[self.seen(t)], row])
-        return float(bures(target @ target.T, xhat @ xhat.T))
+        return bures_of_factors(target, xhat)
 
     def given(self, t: int) -> Given:
         """The scheme before frame t; the MMSE estimate is that of the best encoder."""
@@ -169,8 +177,8 @@ class _Frame:
         self.new = left.T @ target[-1]  # X_t as a form of x'
         scale = float((target**2).sum())
         self.matched = self.values > _RANK**2 * scale
-        spent = float(bures(target[:-1] @ target[:-1].T, past @ past.T)) if t else 0.0
-        self.left = max(self.level - spent, _ROUNDING * scale) if self.level > 0 else 0.0
+        spent = bures_of_factors(target[:-1], past) if t else 0.0
+        self.left = max(self.level - spent, _ROOM * scale) if self.level > 0 else 0.0
         self._units()
         self._forms()
 

@@ -79,17 +79,10 @@ def encode(
         "bits_per_pixel": found.bits_per_pixel,
         "first_bits_per_pixel": float(found.frame_bits[0] / (found.size[0] * found.size[1])),
     }
-    first_bits = found.first_bits / (found.size[0] * found.size[1])
-    if first_bpp is not None and first_bits > first_bpp:
-        typer.echo(
-            f"first_bpp: {first_bpp:g} is too few: the coarsest quality takes {first_bits:.4g}",
-            err=True,
-        )
-    if found.bits_per_pixel > bpp:
-        typer.echo(
-            f"bpp: {bpp:g} is too few: the coarsest quality takes {found.bits_per_pixel:.4g}",
-            err=True,
-        )
+    pixels = found.size[0] * found.size[1]
+    if first_bpp is not None:
+        _say_missed("first_bpp", first_bpp, found.first_bits / pixels, found.finest[0])
+    _say_missed("bpp", bpp, found.bits_per_pixel, found.finest[1])
     if json:
         output.show_json(content)
         return
@@ -98,6 +91,13 @@ def encode(
         f"{content['bytes']:,} bytes, {found.bits_per_pixel:.4g} bits per pixel "
         f"(first frame {content['first_bits_per_pixel']:.4g})"
     )
+
+
+def _say_missed(name: str, asked: float, taken: float, finest: bool) -> None:
+    """Say on stderr that no quality takes as few bits per pixel, or as many, as were asked for."""
+    missed = "few: the coarsest" if taken > asked else "many: the finest" if finest else None
+    if missed is not None:
+        typer.echo(f"{name}: {asked:g} is too {missed} quality takes {taken:.4g}", err=True)
 
 
 def decode(

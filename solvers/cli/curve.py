@@ -265,6 +265,8 @@ def _plot(
         for panel, mask in zip(drawn, masks, strict=True)
     ]
     laid.say_left_out(points, name)
+    if log and not any((panel.table[f"distortion_{frame}"] > 0).any() for panel in drawn):
+        typer.echo(f"log: the distortions of frame {frame} are all 0: a linear axis", err=True)
 
     def draw(figure: Any) -> None:
         named = [(title.replace(", R", "\nR", 1), panel.table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,10 +11,8 @@ from rdp.source import GaussMarkov
 from solvers.cli import inputs, output
 from solvers.cli.errors import FAILED
 
-Row = TypeVar("Row", "Check", "Verdict")
-
 if TYPE_CHECKING:
-    from solvers.validation import Check, Validation
+    from solvers.validation import Validation
     from solvers.verdicts import Verdict
 
 VERDICTS = ("pass", "fail", "inconclusive")
@@ -73,7 +71,7 @@ def validate(
     if plot is not None:
         losses = len({point.plf for point in measured})
         output.write_plot(plot, min(7.0, 3.5 * losses), 2.6, lambda figure: draw(found, figure))
-    summary = verdicts(found, source) if json or csv is None else []
+    summary = verdicts(found, source, None if json else ROWS) if json or csv is None else []
     if json:
         output.show_json(
             {
@@ -91,6 +89,8 @@ def validate(
 
 def _show(found: Validation, summary: list[Verdict], counts: dict[str, int]) -> None:
     """Print a row for each point, then one for each check, then what was left out."""
+    from solvers.verdicts import worst_first
+
     output.show_table(
         ["point", "label", "PLF", "bits per frame", "above the curve", "checks", "verdict"],
         (
@@ -103,7 +103,7 @@ def _show(found: Validation, summary: list[Verdict], counts: dict[str, int]) -> 
                 item.checks,
                 item.verdict,
             )
-            for item in _first(summary)
+            for item in worst_first(summary, ROWS)
         ),
         "Points",
     )
@@ -121,7 +121,7 @@ def _show(found: Validation, summary: list[Verdict], counts: dict[str, int]) -> 
                 f"{item.relation} {output.text(item.limit)}",
                 item.verdict,
             )
-            for item in _first(list(found))
+            for item in worst_first(found.checks, ROWS)
         ),
         "Checks",
     )
@@ -137,14 +137,6 @@ def _show(found: Validation, summary: list[Verdict], counts: dict[str, int]) -> 
     unchecked = [item.point for item in summary if not item.checks]
     if unchecked:
         typer.echo(f"not checked: points {_named(unchecked)}; {GIVE_SOURCE}")
-
-
-def _first(items: list[Row]) -> list[Row]:
-    """Return the rows that a table shows: all in their order, or those that matter most."""
-    if len(items) <= ROWS:
-        return items
-    order = ("fail", "inconclusive", "not checked", "pass")
-    return sorted(items, key=lambda item: order.index(item.verdict))[:ROWS]
 
 
 def _say_rest(what: str, count: int, where: str) -> None:

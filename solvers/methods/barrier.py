@@ -35,6 +35,7 @@ from rdp.mmse import check_rates, estimate_factor, mmse_recursion
 from rdp.problem import Problem
 from rdp.solution import Status
 from rdp.source import GaussMarkov
+from solvers.acceptance import FACTORED
 from solvers.errors import SolverError
 from solvers.scheme import Scheme
 from solvers.ties import break_ties, unfelt
@@ -112,6 +113,8 @@ def solve_barrier(problem: Problem) -> Scheme:
         lower_bound=bound,
         message="primal-dual barrier",
         distortion=points.distortion[0],
+        perception=points.perception[0],
+        rounding=FACTORED,
         frame_bounds=points.frame_bounds[0] if problem.weights is None else None,
     )
 

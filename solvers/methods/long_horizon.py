@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from rdp.gaussian import bures_of_factors, psd_cholesky
+from rdp.measure import losses_from_factors
 from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.perception import JD, SA
 from rdp.problem import Problem
@@ -28,8 +30,8 @@ from rdp.solution import Status
 from solvers._long_horizon.path import Found, follow
 from solvers._long_horizon.program import Program, program_of, start
 from solvers._long_horizon.sequential import Outcome, solve_frames
-from solvers._long_horizon.transport import squared_w2
 from solvers._threads import one_thread
+from solvers.acceptance import FACTORED, hidden
 from solvers.errors import SolverError
 from solvers.scheme import Scheme
 
@@ -106,6 +108,7 @@ def solve_long_horizon(problem: Problem) -> Scheme:
         mmse=mmse_recursion(source, problem.rates).mmse,
         lower_bound=float((made.lower_bound - slip) * unit**2),
         distortion=None if made.distortion is None else made.distortion * unit**2,
+        perception=None if made.perception is None else made.perception * unit**2,
         frame_bounds=None if made.frame_bounds is None else made.frame_bounds * unit**2,
     )
 
@@ -117,7 +120,7 @@ def _sequential(problem: Problem) -> Scheme:
     bound = float(found.bounds.sum())
     informed = np.diag(estimate_factor(source, problem.rates)) > 0
     gains = found.root * informed
-    return Scheme(
+    made = Scheme(
         cov_xhat=found.root @ found.root.T,
         cross=gains @ estimate_factor(source, problem.rates).T,
         mmse=found.distortion,
@@ -126,6 +129,7 @@ def _sequential(problem: Problem) -> Scheme:
         distortion=found.distortion,
         frame_bounds=found.bounds,
     )
+    return _with_losses(problem, made, gains, found.root * ~informed)
 
 
 def check_frames_certified(found: Outcome, variance: Array) -> None:
@@ -160,7 +164,7 @@ def _weighted(problem: Problem) -> Scheme:
             gains[:n, :n], noise[:n, :n] = found.gains, found.noise
             bound = found.bound + float(weights[n:] @ mmse[n:])
             message = f"{found.steps} Newton steps, {found.products} products"
-    return Scheme(
+    made = Scheme(
         cov_xhat=gains @ gains.T + noise,
         cross=gains @ estimate.T,
         mmse=mmse,
@@ -168,6 +172,17 @@ def _weighted(problem: Problem) -> Scheme:
         message=message,
         distortion=mmse + ((gains - estimate) ** 2).sum(axis=1) + np.diag(noise),
     )
+    return _with_losses(problem, made, gains, psd_cholesky(noise))
+
+
+def _with_losses(problem: Problem, made: Scheme, gains: Array, noise: Array) -> Scheme:
+    """The scheme with the losses that its second moments do not hold."""
+    assert made.distortion is not None
+    frames = hidden(problem, made.distortion)
+    if not frames.any():
+        return made
+    losses = losses_from_factors(problem, gains, noise, frames)
+    return made._replace(perception=losses, rounding=FACTORED)
 
 
 def follow_from_starts(program: Program, mmse: Array) -> Found:
@@ -200,7 +215,7 @@ def _met(program: Program, mmse: Array) -> bool:
         if not program.joint:
             target = root.copy()
             target[t, t] = np.sqrt(root[t, t] ** 2 + mmse[t])
-        if squared_w2(target, root) > level:
+        if bures_of_factors(target, root) > level:
             return False
     return True
 

@@ -85,6 +85,7 @@ def solve_rates(
             lower_bound=math.nextafter(float(found.bound), -math.inf),
             message="barrier in decimal arithmetic",
             distortion=found.distortion.astype(np.float64),
+            perception=found.perception.astype(np.float64),
         )
     return scheme, found.rates.astype(np.float64), scheme.lower_bound
 
@@ -103,25 +104,26 @@ def _arithmetic() -> Iterator[None]:
 def _sequential(problem: Problem) -> Scheme:
     found = sequential.solve_sequential(problem)
     total = sum(found.bound, Decimal(0))
-    scheme = _scheme(problem, found.gains, found.factor @ found.factor.T, found.distortion, total)
+    scheme = _scheme(problem, found, found.factor @ found.factor.T, total)
     return scheme._replace(frame_bounds=found.bound.astype(np.float64))
 
 
 def _weighted(problem: Problem) -> Scheme:
     found = weighted.solve_weighted(problem)
     cov = found.gains @ found.gains.T + found.noise @ found.noise.T
-    return _scheme(problem, found.gains, cov, found.distortion, found.bound)
+    return _scheme(problem, found, cov, found.bound)
 
 
 def _scheme(
-    problem: Problem, gains: Array, cov: Array, distortion: Array, bound: Decimal
+    problem: Problem, found: weighted.Found | sequential.Found, cov: Array, bound: Decimal
 ) -> Scheme:
     estimate = exact_problem(problem).estimate
     return Scheme(
         cov_xhat=cov.astype(np.float64),
-        cross=(gains @ estimate.T).astype(np.float64),
+        cross=(found.gains @ estimate.T).astype(np.float64),
         mmse=mmse_recursion(problem.source, problem.rates).mmse,
         lower_bound=math.nextafter(float(bound), -math.inf),
         message="barrier in decimal arithmetic",
-        distortion=distortion.astype(np.float64),
+        distortion=found.distortion.astype(np.float64),
+        perception=found.perception.astype(np.float64),
     )

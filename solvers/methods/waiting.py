@@ -1,6 +1,6 @@
 """What answers while the compiled method is not ready, and compilation ahead.
 
-Compiling the barrier method takes most of a minute; one answer takes milliseconds by another route.
+Compiling the barrier method takes half a minute; one answer takes milliseconds by another route.
 So "auto" asks the long-horizon method and then the semidefinite program until the compiled code is
 in numba's cache. Their answers carry the same certificate. The two have `PATIENCE` seconds in each
 process: whoever asks for more waits less with the compiled method.

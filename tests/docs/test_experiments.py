@@ -53,9 +53,9 @@ def test_the_page_shows_the_shift_defect_of_every_decoder():
         ["2", name, 2] for name in ("MMSE", "PLF-FMD", "PLF-JD", "PLF-SA")
     ]
     assert rows[1][3:] == [
-        "0.0224 (0.0222–0.0226)", "", "0.01400 (0.01260–0.01540)", "0.40 (0.35–0.45)"
+        "0.0224 (0.0222–0.0226)", "", "", "", "0.01400 (0.01260–0.01540)", "0.40 (0.33–0.47)"
     ]  # fmt: skip
-    assert rows[2][4:6] == ["0.0150", "0.00010 (0.00009–0.00011)"]
+    assert rows[2][4:8] == ["0.0150", "0.0170", "0.25", "0.00010 (0.00009–0.00011)"]
 
 
 @pytest.mark.usefixtures("toy")
@@ -78,17 +78,53 @@ def test_the_page_shows_what_was_still_being_learnt():
 
 
 def test_the_page_shows_the_way_of_each_recipe(toy):
-    columns = ("distortion", "joint_support", "shift_defect", "critic_w1", "fresh_w1", "stay_wrong")
+    columns = ("distortion", "joint_support", "shift_defect", "critic_w1", "fresh_w1")
     (toy / "joint-recipes.csv").write_text(
-        "recipe,seed,step," + ",".join(f"{name},{name}_half" for name in columns) + "\n"
-        "start,1,0,.02,.001,.018,.002,0,0,0,.1,,,,\n"
-        "start,1,50,.018,.001,.018,.002,.0003,.00001,.7,.1,.2,.1,.95,.02\n"
-    )
+        "recipe,seed,step," + ",".join(f"{name},{name}_half" for name in columns)
+        + ",stay_wrong,stay_wrong_low,stay_wrong_high\n"
+        "start,1,0,.02,.001,.018,.002,0,0,0,.1,,,,,\n"
+        "start,1,50,.018,.001,.018,.002,.0003,.00001,.7,.1,.2,.1,.95,.92,.97\n"
+    )  # fmt: skip
     _, row = page.recipes_table()
     assert row == [
         "start", 1, "0, 50", "0.0200, 0.0180", "0.00000, 0.00030", "0.00, 0.70", "0.0180 ± 0.0010",
-        "0.0180 ± 0.0020", "0.00030 ± 0.00001", "0.20 ± 0.10", "0.95 ± 0.02",
+        "0.0180 ± 0.0020", "0.00030 ± 0.00001", "0.20 ± 0.10", "0.95 (0.92–0.97)",
     ]  # fmt: skip
+
+
+def test_the_page_shows_the_jd_decoder_against_its_steps(toy):
+    (toy / "joint-effort.csv").write_text(
+        "recipe,seed,step,steps,weight,distortion,distortion_half,training_distortion,known_shift,"
+        "joint_support,joint_support_half,shift_defect,critic_w1,"
+        "stay_wrong,stay_wrong_low,stay_wrong_high\n"
+        "falling,1,0,50,.1,.02,.001,.021,.0195,.018,.002,0,0,,,\n"
+        "falling,1,50,50,.03,.018,.001,.019,.0195,.018,.002,.0003,.7,.95,.92,.97\n"
+    )
+    _, *rows = page.effort_table()
+    assert rows[1] == [
+        "0.1 to 0.03", "50 of 50", "0.0190", "0.0180 ± 0.0010", "0.0195", "0.0180 ± 0.0020",
+        "0.00030", "0.70", "0.95 (0.92–0.97)",
+    ]  # fmt: skip
+    assert rows[0][-1] == ""
+
+
+def test_the_page_shows_jd_decoders_whose_bits_were_chosen(toy):
+    numbers = ",.002,.001,.00001,.000001,.009,.8,.95,.92,.97\n"
+    (toy / "joint-search.csv").write_text(
+        "experiment,seed,encoder,rate_bits,coded_bits,distortion,distortion_half,joint_support,"
+        "known_shift,nearest_known,joint_support_half,known_shift_half,"
+        "shift_defect,shift_defect_half,mmse,"
+        "wrong_before,stay_wrong,stay_wrong_low,stay_wrong_high\n"
+        f"toy,1,shared,8,8.2,.02,.001,.018,.0195,.2{numbers}"
+        f"toy,1,search,8,8.3,.0182,.001,.018,.0181,.9{numbers}"
+    )
+    _, *rows = page.search_table()
+    assert rows[1] == [
+        "8", 1, "the search", "8.3", "0.0182 ± 0.0010", "0.0180 ± 0.0020", "0.0181", "0.90",
+        "0.00001", "0.95 (0.92–0.97)",
+    ]  # fmt: skip
+    _, *shared = page.joint_table()
+    assert [row[2] for row in shared] == [2] * len(shared)  # seeds: without those of the search
 
 
 @pytest.mark.usefixtures("toy")
@@ -100,8 +136,11 @@ def test_every_part_of_the_pages_is_a_table_or_says_what_is_missing(tmp_path):
     included = set(included)
     assert included == set(parts)
     assert parts.pop("video_people").startswith("*Not here: no results of people")
-    for name in ("recipes", "exact"):
-        assert parts.pop(f"video_{name}").startswith(f"*Not here: no results of {name}")
+    for name, what in (
+        ("recipes", "joint-recipes.csv"), ("effort", "joint-effort.csv"),
+        ("search", "joint-search.csv"), ("exact", "results of exact"),
+    ):  # fmt: skip
+        assert parts.pop(f"video_{name}").startswith(f"*Not here: no {what}")
     pictures = "".join(parts.pop(f"video_{name}") for name in ("rate", "samples", "theory"))
     for name in ("rate.svg", "samples.svg", "samples.gif", "theory.svg"):
         assert f"(/generated/video_{name})" in pictures

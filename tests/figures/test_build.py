@@ -20,8 +20,26 @@ def gallery(tmp_path_factory):
     return tmp_path_factory.mktemp("gallery")
 
 
+COLUMN, PAGE, SMALLEST = 88 / 25.4, 7.0, 6  # widths in print, inches; points
+
+
+def text_sizes(figure, size):
+    """Points of each text of a figure as it is printed: over one column, or over both."""
+    from matplotlib.text import Text
+
+    scale = min(1.0, (COLUMN if size[0] < 4 else PAGE) / size[0])
+    shown = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    return {text.get_text(): scale * text.get_fontsize() for text in shown}
+
+
 @pytest.mark.parametrize("name", names())
-def test_a_figure_has_its_numbers_beside_it(name, gallery):
+def test_a_figure_has_its_numbers_beside_it(name, gallery, monkeypatch):
+    from matplotlib.figure import Figure
+
+    saved, usual = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **more: saved.append(self) or usual(self, *a, **more)
+    )
     try:
         table_path, image, *_ = build(name, gallery)
     except MissingResults as error:
@@ -33,6 +51,7 @@ def test_a_figure_has_its_numbers_beside_it(name, gallery):
     module = import_module(f"figures.{name}")
     assert module.TITLE
     assert module.__doc__
+    assert min(text_sizes(saved[0], module.SIZE).values()) >= SMALLEST
 
 
 def test_the_same_numbers_give_the_same_files(tmp_path):

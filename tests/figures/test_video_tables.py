@@ -49,6 +49,7 @@ def test_joint_realism_is_shown_for_every_decoder():
     np.testing.assert_allclose(table.shift_defect, table.plf.map(toy_video.DEFECT))
     np.testing.assert_allclose(table.shift_defect_high, 1.1 * table.shift_defect)
     assert set(table[table.joint_support.notna()].plf) == {"JD"}
+    assert set(table[table.known_shift.notna()].plf) == {"JD"}
     figure, _ = drawn("video_joint")
     assert figure.axes[1].get_yscale() == "log"
 
@@ -125,13 +126,15 @@ def test_panels_that_do_not_fit_a_row_take_another(monkeypatch):
 def test_permanence_is_over_the_mmse_of_the_same_bytes():
     table = computed("video_permanence")
     np.testing.assert_allclose(table.over_mmse, table.plf.map(toy_video.FACTOR))
-    np.testing.assert_allclose(table.stay_wrong_high - table.stay_wrong_low, 0.1)
+    np.testing.assert_allclose(table.stay_wrong_low, 0.3346, atol=1e-4)  # 80 of 200
+    np.testing.assert_allclose(table.stay_wrong_high, 0.4691, atol=1e-4)
 
 
 def test_the_interval_of_a_share_ends_at_one():
-    row = _video._permanence(Permanence(0.95, 0.1, 0.1, stay_wrong=0.97, stay_wrong_half=0.05))
+    row = _video._permanence(Permanence(0.95, 0.1, 0.1, stay_wrong=1.0), 300)
     assert row["stay_wrong_high"] == 1
-    assert row["stay_wrong_low"] == pytest.approx(0.92)
+    assert row["stay_wrong_low"] == pytest.approx(30 / (30 + 1.96**2))
+    assert _video._permanence(Permanence(0.95, 0.0, 0.0), 300)["stay_wrong_low"] is None
 
 
 @pytest.mark.usefixtures("toy")
@@ -173,11 +176,10 @@ def test_the_animation_has_every_frame_of_the_longest_clips(recovery, frames, re
 def test_a_rate_without_wrong_digits_is_left_out(results):
     toy_video.write(results, seeds=(1,))
     points = load_points(results / "digits-reduced.json")
-    none = {"stay_wrong": None, "stay_wrong_half": None}
     for k, point in enumerate(points):
         if point.rate[1] == 16:
             record = record_of(point)
-            record = replace(record, digits=replace(record.digits, **none))
+            record = replace(record, digits=replace(record.digits, stay_wrong=None))
             points[k] = replace(point, provenance=to_provenance(record))
     save_points(results / "digits-reduced.json", points)
     table = computed("video_permanence")

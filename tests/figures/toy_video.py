@@ -44,7 +44,7 @@ def point(label, plf, rates, seed=1, kind="reduced", weight=1.0, stage="universa
         losses={plf: Distance(tuple(perception.tolist()), (HALF,) * frames)},
         fresh_w1={plf: FreshCritic(0.3 / weight, 0.02, (0.1, 0.3))},
         shift_defect=Distance((0.0, *[DEFECT[plf]] * (frames - 1)), (DEFECT[plf] / 10,) * frames),
-        digits=Permanence(0.95, 0.1, 0.1, stay_wrong=0.4, stay_wrong_half=0.05),
+        digits=Permanence(0.95, 0.1, 0.1, stay_wrong=0.4),
     )
     if label == SHARED:
         record = replace(record, bounds=bounds(plf, rates, distortion))
@@ -77,6 +77,8 @@ def bounds(plf, rates, distortion):
         shared_encoder_gap=(0.0, *[0.001] * later),
         joint_support=(0.0, *[0.015] * later) if joint else None,
         joint_support_half=(HALF,) * len(rates) if joint else None,
+        known_shift=(0.0, *[0.017] * later) if joint else None,
+        nearest_known=(1.0, *[0.25] * later) if joint else None,
     )
 
 

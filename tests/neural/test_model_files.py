@@ -16,7 +16,8 @@ import neural  # noqa: E402
 from neural.__main__ import main  # noqa: E402
 from neural.experiment import Experiment  # noqa: E402
 from neural.model_files import save_model  # noqa: E402
-from neural.training.checkpoint import load, save, sealed  # noqa: E402
+from neural.training.checkpoint import load, save  # noqa: E402
+from neural.training.seal import sealed  # noqa: E402
 from tests.neural.small_clips import draw  # noqa: E402
 
 

@@ -1,4 +1,4 @@
-"""A command says that it is at work whenever it is silent, on a terminal and nowhere else."""
+"""A command says that it is at work whenever it is silent."""
 
 import io
 import os
@@ -84,10 +84,39 @@ def test_nothing_is_said_while_the_user_is_awaited():
     assert screen.getvalue() == ""
 
 
-def test_nothing_is_said_without_a_terminal():
+def test_nothing_is_said_in_a_stream_that_is_not_that_of_the_process():
     with redirect_stderr(io.StringIO()) as file, never_silent("rdp", silence=0.05):
         time.sleep(0.3)
     assert file.getvalue() == ""
+
+
+def heard_in_a_pipe(work):
+    """Output on stderr of a process that does `work` under the notice."""
+    code = (
+        "import sys, time\nfrom rdp._busy import never_silent, rest\n"
+        f"with never_silent('rdp', silence=0.2):\n    {work}\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == ""
+    return ran.stderr
+
+
+def test_a_pipe_gets_a_line_each_time_that_the_silence_has_doubled():
+    lines = heard_in_a_pipe("time.sleep(2)").splitlines()
+    assert 2 <= len(lines) <= 4  # after .2, .6, 1.4 s
+    assert all(re.fullmatch(r"rdp: at work for \d s", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("work", "expected"),
+    [
+        ("time.sleep(0.01)", ""),
+        ("[print('.', file=sys.stderr) or time.sleep(0.02) for _ in range(20)]", 20 * ".\n"),
+        ("rest(); time.sleep(0.6)", ""),
+    ],
+)
+def test_a_pipe_gets_no_line_where_there_is_no_silence(work, expected):
+    assert heard_in_a_pipe(work) == expected
 
 
 @pytest.mark.parametrize("program", ["solvers.cli", "neural"])

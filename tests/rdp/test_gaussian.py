@@ -226,3 +226,27 @@ def test_distances_of_prefixes_are_those_of_the_leading_blocks(seed, size):
     chosen = rng.random((2, size)) < 0.5
     only = gaussian.bures_of_prefixes(*pairs, chosen)
     assert_allclose(only, np.where(chosen, found, 0.0), atol=0, rtol=1e-13)
+
+
+@given(SEEDS, st.integers(1, 4), st.integers(0, 3))
+def test_the_distance_of_factors_is_that_of_their_covariances(seed, size, more):
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((size, size)), rng.standard_normal((size, size + more))
+    for left, right in ((a, b), (b, a)):
+        want = gaussian.bures(left @ left.T, right @ right.T)
+        size = (left**2).sum() + (right**2).sum()
+        assert_allclose(gaussian.bures_of_factors(left, right), want, atol=1e-13 * size)
+
+
+def test_the_distance_of_factors_keeps_the_digits_of_what_is_small():
+    scales = np.array([4e5, 1.0, 1e-4])
+    a = np.diag(scales) @ np.array([[1.0, 0, 0], [0.3, 1, 0], [0, 0, 1]])
+    b = a.copy()
+    b[2, 2] += 2e-7  # all that differs
+    assert_allclose(gaussian.bures_of_factors(a, b), 4e-14, rtol=1e-2)
+    assert gaussian.bures(a @ a.T, b @ b.T) != pytest.approx(4e-14, rel=0.5, abs=0)
+
+
+def test_factors_of_different_numbers_of_variables_are_refused():
+    with pytest.raises(ValueError, match="factor_b"):
+        gaussian.bures_of_factors(np.eye(2), np.eye(3))

@@ -81,6 +81,15 @@ def test_every_jd_decoder_is_joint_and_no_other_is(joint):
     assert "fail" not in found["joint support"]
 
 
+def test_fresh_critics_find_the_jd_decoder_near_the_joint_distribution():
+    records = [(p.plf, record_of(p).fresh_w1) for p in _video.points(_video.with_jd())]
+    w1 = {plf: [found["JD"].value for name, found in records if name == plf]
+          for plf in ("JD", "MMSE")}  # fmt: skip
+    assert len(w1["JD"]) == len(w1["MMSE"]) == 7
+    assert 0.1 < min(w1["JD"]) < max(w1["JD"]) < 0.4
+    assert 5.8 < min(w1["MMSE"]) < max(w1["MMSE"]) < 7.7
+
+
 def half_of_joint_support():
     """Half the width of the interval of the bound of joint support at frame 2, by rate."""
     return {

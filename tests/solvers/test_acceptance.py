@@ -308,3 +308,64 @@ def test_a_split_is_cut_to_its_budget_and_refused_far_above_it():
     for rates in ([1.0, 2.1], [1.0, np.nan], [1.0, np.inf]):
         with pytest.raises(SolverError, match="made up"):
             acceptance.within_budget("made up", np.array(rates), 3.0)
+
+
+# thresholds that the rounding of squared W2 hides: beside a variance of 2e11, or far below rounding
+FINE = (
+    Problem(
+        GaussMarkov([4.19e5, 0.425, 5.39e-6, 1.34e-4], [0.242, 0.0, 1.0]),
+        [1.11, 1.86, 1.59, 1.38],
+        SA([176.0, 1.8e-3, INF, 3.59e-14]),
+        [0.0, 0.0, 0.419, 0.05],
+    ),
+    Problem(GaussMarkov([17.7, 0.366], [-0.9999999]), [14.0, 0.0], JD([6e-7, 1.3e-15]), [0.0, 0.6]),
+    Problem(
+        GaussMarkov([1.24e-4, 1.8e-5, 1.74e-5, 0.0223], [-0.9999999, 0.0, -0.995]),
+        [7.73, 13.6, 17.1, 0.0019],
+        JD([9.3e-8, 6.6e-11, 1.5e-16, 2.5e-6]),
+    ),
+)
+
+
+@pytest.mark.parametrize("problem", FINE, ids=["SA", "JD", "sequential"])
+def test_thresholds_below_the_rounding_of_second_moments_are_kept(problem):
+    exact = solve(problem, method="precise")
+    found, swept = solve(problem), sweep(problem)
+    assert swept.status == 0
+    asked = np.isfinite(problem.thresholds)
+    root = np.sqrt(problem.thresholds[asked])
+    for answer in (found, swept):
+        assert answer.objective >= exact.lower_bound * (1 - 1e-6)
+        assert answer.lower_bound <= exact.objective * (1 + 1e-6)
+        moved = np.sqrt(answer.perception[asked]) - root
+        assert (moved <= 1.01e-4 * np.sqrt(answer.distortion[asked])).all()
+
+
+def test_a_loss_that_rounding_hides_is_not_believed():
+    problem = Problem(GaussMarkov([1e5, 1e-4], [0.5]), 1.0, SA([INF, 4e-14]))
+    distortion, levels = np.array([1e9, 1e-9]), problem.thresholds
+    kept, beyond = np.array([0.0, 0.0]), np.array([0.0, 1e-10])
+
+    def passes(perception, rounding=None):
+        return acceptance.within_thresholds(problem, distortion, perception, levels, rounding)
+
+    assert acceptance.hidden(problem, distortion).tolist() == [False, True]
+    assert not passes(kept)  # 0 may be 1e-4 here
+    assert not passes(beyond)
+    assert passes(kept, 0.0)
+    assert not passes(beyond, 0.0)
+    assert not passes(beyond, acceptance.FACTORED)
+    large = problem.with_(perception=SA([INF, 1.0]))
+    assert acceptance.within_thresholds(large, distortion, kept, large.thresholds)
+    zero = problem.with_(perception=SA([INF, 0.0]))  # methods treat it exactly
+    assert acceptance.within_thresholds(zero, distortion, kept, zero.thresholds)
+
+
+def test_losses_of_more_digits_are_those_of_the_same_scheme_or_not_believed():
+    problem = Problem(stationary(0.9, 2), 1.0, JD(1e-15))
+    moments = np.array([0.0, 2e-15])
+    said = np.array([1e-15, np.nan])
+    found = acceptance.precise_perception(problem, said, moments)
+    assert found.tolist() == [1e-15, 2e-15]
+    assert (acceptance.precise_perception(problem, moments + 1.0, moments) == moments).all()
+    assert acceptance.precise_perception(problem, None, moments) is moments

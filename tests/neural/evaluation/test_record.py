@@ -95,6 +95,8 @@ def test_files_of_version_1_are_read():
         "frames": [2], "training_seed": 1, "steps": 5, "training_seconds": 2.5, "device": "CPU",
         "losses": {"JD": [[0.1, 0.01], [0.2, 0.02]]}, "gaussian_reference": None,
         "bounds": {"reference": [0.3, 0.4]},
+        "digits": {"accuracy": 0.9, "wrong_before": 0.1, "wrong_now": 0.1, "stay_wrong": 1.0,
+                   "stay_wrong_half": 0.0},
         "fresh_w1": {"JD": {"value": [0.5], "interval": [0.1], "path": [0.4, 0.5]}},
     }  # fmt: skip
     assert record_of(point(old)) == Record(
@@ -102,6 +104,7 @@ def test_files_of_version_1_are_read():
         training=Training("toy", "universal", (float("inf"), 2.0), 1, (2,), 5, 2.5, "CPU"),
         losses={"JD": Distance((0.1, 0.2), (0.01, 0.02))},
         bounds=Bounds(repeated_frame=(0.3, 0.4)),
+        digits=Permanence(0.9, 0.1, 0.1, 1.0),
         fresh_w1={"JD": FreshCritic(0.5, 0.1, (0.4, 0.5))},
     )
 

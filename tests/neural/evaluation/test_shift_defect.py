@@ -6,7 +6,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from neural.codecs.shifts import shifts  # noqa: E402
-from neural.evaluation.shift_defect import distance_to_shifts, shift_defect  # noqa: E402
+from neural.evaluation.shift_defect import (  # noqa: E402
+    distance_to_shifts,
+    known_shift,
+    mean_distance_to_shifts,
+    shift_defect,
+)
 from rdp.bounds import joint_support_bound  # noqa: E402
 from tests.neural.small_clips import draw  # noqa: E402
 
@@ -46,3 +51,21 @@ def test_equals_the_bound_of_joint_support_in_numpy(device):
     found = distance_to_shifts(x[:, 1].to(device), before.to(device), chunk=25)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert expected.min() > 1e-4
+
+
+def test_known_shift_is_between_its_two_ends():
+    """With a perfect MMSE decoder it is joint support; with a shifted one it is that shift."""
+    x = draw(20).frames
+    own = draw(20, seed=9).frames
+    perfect = known_shift(x, own, x)
+    support = mean_distance_to_shifts(x, own)
+    assert perfect.distortion.value == pytest.approx(support.value)
+    assert perfect.distortion.half == pytest.approx(support.half)
+    assert perfect.share == (1.0, 1.0)
+    # an MMSE reconstruction that is a shift of the frame before
+    moved = torch.nn.functional.pad(own[:, :1, :, :-2], (2, 0))
+    other = known_shift(x, own, torch.cat([x[:, :1], moved], 1))
+    error = (x[:, 1:] - moved).square().mean()
+    assert other.distortion.value == pytest.approx((0.0, float(error)))
+    assert other.distortion.value[1] > perfect.distortion.value[1]
+    assert other.share[1] < 1

@@ -11,7 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from neural.training.checkpoint import load, not_finite, save, sealed  # noqa: E402
+from neural.training.checkpoint import load, not_finite, save  # noqa: E402
+from neural.training.seal import sealed  # noqa: E402
 
 
 def test_a_file_comes_back_and_is_replaced_as_a_whole(tmp_path):

@@ -14,8 +14,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from neural.codecs.block import BlockCodec, BlockShape  # noqa: E402
-from neural.training.checkpoint import load, save, sealed  # noqa: E402
+from neural.training.checkpoint import load, save  # noqa: E402
 from neural.training.loop import Run, train  # noqa: E402
+from neural.training.seal import sealed  # noqa: E402
 from neural.training.stage import Stage  # noqa: E402
 from tests.neural.small import RATES, task, trained  # noqa: E402
 

@@ -8,7 +8,7 @@ import pytest
 from rdp.clip import frame_rate, read_luma, sample_clip
 from rdp.clip_codec import decode_clip
 from rdp.clip_codec.write import write_frames
-from tests.solvers.cli.commands import answer, refused, run
+from tests.solvers.cli.commands import answer, refused, run, strict_json
 
 ENCODE = ["encode", "--sample", "--frames", "6", "--bpp", "0.3"]
 
@@ -43,6 +43,17 @@ def test_every_loss_decodes_the_same_file(coded, plf, tmp_path):
     np.testing.assert_array_equal(np.load(out), np.rint(expected).astype(np.uint8))
     error = (read_luma(sample_clip(), frames=6) - expected) ** 2
     assert error.mean() < 200
+
+
+def test_a_rate_above_the_finest_quality_is_named(tmp_path):
+    words = ["encode", "--sample", "--frames", "2", "-o", tmp_path / "x.rdp", "--json"]
+    many = run(*words, "--bpp", "50")
+    assert many.exit_code == 0
+    taken = strict_json(many.stdout)["bits_per_pixel"]
+    assert many.stderr == f"bpp: 50 is too many: the finest quality takes {taken:.4g}\n"
+    both = run(*words, "--bpp", "50", "--first-bpp", "40")
+    assert "first_bpp: 40 is too many: the finest quality takes " in both.stderr
+    assert "too many" not in run(*words, "--bpp", "0.5", "--first-bpp", "0.1").stderr
 
 
 def test_a_video_comes_out(coded, tmp_path):

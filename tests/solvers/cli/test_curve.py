@@ -174,6 +174,18 @@ def test_points_and_bounds_lie_over_the_curves(tmp_path, points, axes):
     assert "elsewhere (PLF-JD)" not in lines
 
 
+def test_distortions_of_zero_get_a_linear_axis(tmp_path, axes):
+    words = ["curve", "--rates", "inf,x", "--rho", "1", "--plf", "MMSE,JD", "--points", "3"]
+    result = run(*words, "--log", "--plot", tmp_path / "fig.png")
+    assert result.exit_code == 0, result.output
+    said = "log: the distortions of frame 2 are all 0: a linear axis"
+    assert result.stderr.splitlines()[0] == said
+    assert "warning" not in result.stderr
+    assert axes[0].get_yscale() == "linear"
+    first = run(*words, "--frame", "1", "--log", "--plot", tmp_path / "fig.png", "--rates", "x,x")
+    assert "linear axis" not in first.stderr
+
+
 def test_points_that_no_panel_has_are_counted(tmp_path, points, axes):
     result = run(
         *("curve", "--rates", "0.25,x,x", "--rho", "0.5", "--rho", "0.9", "--plf", "JD"),

@@ -5,6 +5,8 @@ import pytest
 
 from rdp import GaussMarkov, closed_form
 from rdp.operating_point import OperatingPoint, load_points, save_points
+from solvers.validation import validate
+from solvers.verdicts import verdicts, worst_first
 from tests.solvers.cli.commands import parsed, refused, run, strict_json
 
 
@@ -188,3 +190,18 @@ def test_many_points_show_the_worst_rows_and_say_how_many_more(tmp_path):
     assert f"not checked: points {named} and 10 more; give a source" in checks
     run("validate", path, "--csv", tmp_path / "checks.csv")
     assert len(parsed((tmp_path / "checks.csv").read_text())) == 1200
+
+
+def test_bits_above_the_curve_are_computed_for_the_points_that_are_shown():
+    source = GaussMarkov.stationary(rho=0.9, frames=1)
+    least = closed_form.mmse(source, [1])
+    points = [OperatingPoint("a", "MMSE", [1], f * least) for f in (1.1, 0.9, 1.2, 0.8, 1.3)]
+    found = validate(points, source)
+    whole = verdicts(found, source)
+    assert all(np.isfinite(item.bits_above) for item in whole)
+    for most, shown in ((2, {1, 3}), (3, {0, 1, 3}), (5, set(range(5)))):
+        cut = verdicts(found, source, most)
+        assert [item.verdict for item in cut] == [item.verdict for item in whole]
+        assert {item.point for item in cut if np.isfinite(item.bits_above)} == shown
+        assert {item.point for item in worst_first(cut, most)} == shown
+        assert all(cut[n].bits_above == whole[n].bits_above for n in shown)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from rdp import FMD, JD, SA, GaussMarkov, Problem, gaussian
+from rdp.mmse import mmse_recursion
 from solvers import SolverError, allocate, minimum_rate, solve, sweep
 from solvers._precise import arithmetic
 from solvers._precise.transport import transport
@@ -50,6 +51,17 @@ def test_problems_beyond_double_precision_are_certified(problem):
     assert_allclose(found.distortion, solve(problem, "precise").distortion, rtol=1e-8)
     assert 0 <= found.gap <= 1e-6 * found.objective
     assert sweep(problem).status == 0
+
+
+@pytest.mark.parametrize("loss", [JD, SA])
+def test_all_weight_on_frames_after_the_last_threshold(loss):
+    problem = Problem(
+        GaussMarkov([1.0, 2.0, 3.0], [0.9, -0.8]), [0.5, 0.1, 1.0], loss([0.3, 0.2, INF]), [0, 0, 1]
+    )
+    found = solve(problem, "precise")
+    assert_allclose(found.objective, mmse_recursion(problem.source, problem.rates).mmse[2])
+    assert 0 <= found.gap <= 1e-6 * found.objective
+    assert (found.perception[:2] <= [0.3, 0.2]).all()
 
 
 @settings(max_examples=8)
@@ -170,10 +182,14 @@ def test_the_distance_and_its_derivatives(seed, size):
         assert_allclose(float(here.distance), gaussian.bures(a, b), atol=1e-12 * np.trace(a + b))
         moved = here.root.T @ exact[2] @ here.root, here.inverse @ exact[3] @ here.inverse.T
         slope = np.trace(exact[2] + exact[3]) - np.trace(moved[0] + moved[1])
-        bend = ((moved[0] - moved[1]) * here.weight) ** 2
+        bend = (moved[0] - moved[1]) ** 2 / (here.values[:, None] + here.values)
         assert_allclose(float((high.distance - low.distance) / (2 * h)), float(slope), rtol=1e-12)
         second = (high.distance - 2 * here.distance + low.distance) / h**2
         assert_allclose(float(second), float(bend.sum()), rtol=1e-12, atol=1e-12)
+        room = Decimal(3)
+        change = (moved[0] - moved[1])[None]
+        log = here.bend(np.array([slope], dtype=object), change, room)[0, 0]  # of - ln(room)
+        assert_allclose(float(log), float(bend.sum() / 3 + (slope / 3) ** 2), rtol=1e-12)
 
 
 def test_singular_covariances_have_no_transport():
