@@ -261,8 +261,8 @@ def recipes_table() -> Rows:
 def effort_table() -> Rows:
     """The JD decoder against its training steps, by the weight of realism."""
     yield [
-        "Weight", "Steps", "$D_2$ of training digits", "$D_2$", "Shift known", "Joint support",
-        "Shift defect", "W1 of the critic", "Wrong digits stay wrong",
+        "Weight", "Steps", "$D_2$ of training digits", "$D_2$", "Perfect JD with these bits",
+        "Joint support", "Shift defect", "W1 of the critic", "Wrong digits stay wrong",
     ]  # fmt: skip
     found = video_recipes.recipes(video_recipes.EFFORT)
     for _, rows in found.groupby(["recipe", "seed", "steps"], sort=False):

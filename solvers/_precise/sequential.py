@@ -32,6 +32,11 @@ SMALLEST = Decimal("1e-30")  # gap, relative to the variance
 FRESH = Decimal("1e-30")  # least deviation of what a frame adds to the past, relative to its own
 
 
+# What a multiplier is lowered by: where a frame receives nothing, its best multiplier is the
+# largest that gives a bound, and a little more gives none.
+_SHARES = (Decimal(0), Decimal("1e-20"), Decimal("1e-15"), Decimal("1e-10"))
+
+
 class Found(NamedTuple):
     """Distortions, losses and bounds of the frames, gains K, G with Cov Xhat = G G^T."""
 
@@ -204,12 +209,12 @@ class _Frame:
         assert state is not None
         slope, _ = self.loss_derivatives(state)
         room = self.level - state.distance
-        mu = 1 / (s * room)
-        kappa = 1 + mu * slope[-1]
-        if not kappa > 0:
-            return self.mmse
-        bent = self.x0 - mu * slope[:-1] / 2
-        constant = self.variance - mu * (room + slope @ point)
-        return Decimal(constant - (bent @ bent + self.r0**2) / kappa)
-
-
+        best, mu = self.mmse, 1 / (s * room)
+        for share in _SHARES:
+            less = mu * (1 - share)
+            kappa = 1 + less * slope[-1]
+            if kappa > 0:
+                bent = self.x0 - less * slope[:-1] / 2
+                constant = self.variance - less * (room + slope @ point)
+                best = max(best, Decimal(constant - (bent @ bent + self.r0**2) / kappa))
+        return best

@@ -114,6 +114,24 @@ def test_a_path_that_does_not_end_is_a_failure(monkeypatch):
         solve(problem, "precise")
 
 
+@pytest.mark.parametrize("near", ["1e-40", "1e-12"])
+def test_a_frame_that_receives_nothing_has_a_bound(monkeypatch, near):
+    """Its best multiplier is the largest that gives one: a point near the centre may exceed it."""
+    from solvers._precise import newton
+
+    monkeypatch.setattr(newton, "AT_CENTRE", Decimal(near))
+    problem = Problem(
+        GaussMarkov(np.ones(3), [0.9999999, -1.0]),
+        [INF, 0.0, 0.00110443],
+        JD([5e-15, 2e-14, 2e-9]),
+    )
+    found = solve(problem, "precise")
+    assert 0 <= found.gap <= 1e-6 * found.objective
+    fresh = 1 - 0.9999999**2  # what frame 2 has beside frame 1, which is exact
+    less = np.sqrt(fresh) - np.sqrt(2e-14)  # noise of its reconstruction, less by the threshold
+    assert fresh < found.distortion[1] <= fresh + less**2
+
+
 # -- least rates and splits ----------------------------------------------------------------------
 
 
