@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from rdp._threads import one_thread
 from rdp.measure import reached_by
 from rdp.problem import Problem
 from rdp.solution import Solution
 from solvers import acceptance
-from solvers._threads import one_thread
 from solvers.errors import SolverError
 from solvers.methods.registry import METHODS, Method, method_for
 from solvers.methods.waiting import methods_in_order

@@ -40,6 +40,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rdp import _check
+from rdp._threads import one_thread
 from rdp.clip._window_moments import jackknife, moments_at, student_quantile, window_moments
 from rdp.clip.model import dct_modes
 from rdp.clip.read import MAX_PIXELS, PEAK, ClipError
@@ -301,15 +302,16 @@ def compare(
     weight = np.array([len(part) for part in parts]) / samples
     distortion = weight @ error
     half = quantile * np.sqrt((weight**2) @ (error - distortion) ** 2 * groups / (groups - 1))
-    pooled = window_moments(x, y, parts, memory)
-    losses = {
-        loss: Estimate(*(float(value) for value in jackknife(pooled, loss, quantile)))
-        for loss in _names(memory)
-    }
-    each = [
-        jackknife(moments_at(x, y, parts, t, memory), _at_frame(own, t), quantile)
-        for t in range(frames)
-    ]
+    with one_thread():  # two threads on a busy machine: fourteen times the processor time
+        pooled = window_moments(x, y, parts, memory)
+        losses = {
+            loss: Estimate(*(float(value) for value in jackknife(pooled, loss, quantile)))
+            for loss in _names(memory)
+        }
+        each = [
+            jackknife(moments_at(x, y, parts, t, memory), _at_frame(own, t), quantile)
+            for t in range(frames)
+        ]
     values = np.array(each)
     energy = _energies(x), _energies(y)
     squares, products = zip(*energy, strict=True)

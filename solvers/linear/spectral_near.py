@@ -26,8 +26,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rdp import _check
+from rdp._threads import one_thread
 from rdp.linear_source import LinearSource
-from solvers._threads import one_thread
 from solvers.linear.spectral import anticausal, spectra
 
 Array = np.ndarray

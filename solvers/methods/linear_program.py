@@ -29,12 +29,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rdp._threads import one_thread
 from rdp.gaussian import psd_cholesky
 from rdp.perception import JD
 from rdp.problem import Problem
 from rdp.solution import Status
 from solvers._long_horizon.program import joint_program
-from solvers._threads import one_thread
 from solvers.errors import SolverError
 from solvers.linear.decoder import Reconstruction
 from solvers.linear.information import solve_program

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from rdp._threads import one_thread
 from rdp.gaussian import psd_cholesky
 from rdp.perception import JD
 from rdp.problem import Problem
 from solvers._long_horizon.sequential import solve_given
 from solvers._sdp.dual_bounds import best_frame_bound
 from solvers._sdp.sequential import Sequential
-from solvers._threads import one_thread
 from solvers.certificate import Given
 from solvers.errors import SolverError
 from solvers.linear.decoder import Reconstruction

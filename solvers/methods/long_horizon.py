@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rdp._threads import one_thread
 from rdp.gaussian import bures_of_factors, psd_cholesky
 from rdp.measure import losses_from_factors
 from rdp.mmse import estimate_factor, mmse_recursion
@@ -30,7 +31,6 @@ from rdp.solution import Status
 from solvers._long_horizon.path import Found, follow
 from solvers._long_horizon.program import Program, program_of, start
 from solvers._long_horizon.sequential import Outcome, solve_frames
-from solvers._threads import one_thread
 from solvers.acceptance import FACTORED, hidden
 from solvers.errors import SolverError
 from solvers.scheme import Scheme
