@@ -26,7 +26,6 @@ Array = np.ndarray
 
 FRAMES = (4, 8, 16, 32, 64, 128)
 FITTED = 16
-LONGEST = {"JD growing": 64}  # every frame has its own active threshold: the slowest family
 BARRIER = {"JD": 32, "JD growing": 16, "SA": 16, "JD sequential": 64}
 LEVELS: dict[str, Callable[[int], object]] = {
     "JD": lambda frames: JD(0.05),
@@ -62,7 +61,7 @@ def rows(longest: int) -> Iterator[dict[str, object]]:
             timed(solver, problem_of(name, 3))
         measured: list[tuple[int, float]] = []
         for frames in FRAMES:
-            if frames > min(longest, LONGEST.get(name, longest)):
+            if frames > longest:
                 break
             problem = problem_of(name, frames)
             scheme, seconds = timed(solve_long_horizon, problem)

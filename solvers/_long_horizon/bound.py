@@ -38,8 +38,11 @@ def best_bound(
 
     Stops at the first value of at least `enough`.
     """
-    slopes = [factor * block.slope for factor, block in zip(mu, blocks, strict=True)]
-    conjugates = [factor * block.target_slope for factor, block in zip(mu, blocks, strict=True)]
+    # symmetric to the last digit: of two Cholesky factors one reads the lower, one the upper half
+    slopes = [factor * _even(block.slope) for factor, block in zip(mu, blocks, strict=True)]
+    conjugates = [
+        factor * _even(block.target_slope) for factor, block in zip(mu, blocks, strict=True)
+    ]
     best = _value(program, mu, slopes, conjugates)
     top = float(program.weights.max())
     if best < enough:
@@ -60,6 +63,10 @@ def best_bound(
     return best
 
 
+def _even(matrix: Array) -> Array:
+    return 0.5 * (matrix + matrix.T)
+
+
 def _matched(program: Program, mu: Array, dual: Array, slopes: list[Array]) -> list[Array]:
     """Slopes changed until Q, which rounding makes indefinite first, is the dual iterate."""
     made = [slope.copy() for slope in slopes]
@@ -73,7 +80,7 @@ def _matched(program: Program, mu: Array, dual: Array, slopes: list[Array]) -> l
                 if conjugate is None:
                     return slopes
                 matrix[:t, :t] += conjugate[:t, :t]
-        missing = dual - matrix
+        missing = _even(dual - matrix)
         if program.joint:
             _give_to_strongest(program, mu, missing, made)
             break
@@ -128,22 +135,24 @@ def _conjugate(slope: Array, mu: float) -> Array | None:
     except np.linalg.LinAlgError:
         return None
     out = -cho_solve(factor, slope)
-    return 0.5 * (out + out.T)
+    return _even(out)
 
 
 def _value(program: Program, mu: Array, slopes: list[Array], conjugates: list[Array]) -> float:
     """Value of the Lagrangian less an allowance for rounding; -inf unless Q > 0."""
     matrix, omega = np.diag(program.weights), program.weights.copy()
     value = scale = program.total
+    slip = 0.0
     for t, factor, level, slope, conjugate in zip(
         program.compared, mu, program.levels, slopes, conjugates, strict=True
     ):
         m = int(t) + 1
         matrix[:m, :m] += slope
         if program.joint:
-            # tr A L = tr F^T L F, a sum over the columns of the factor
-            root = program.root[:m, :m]
-            terms = np.einsum("ij,ij->i", root, conjugate @ root)
+            found = _conjugate_trace(program.root[:m, :m], slope, factor)
+            if found is None:
+                return -np.inf
+            terms, slip = np.array(found[:1]), slip + found[1]
         else:
             matrix[:t, :t] += conjugate[:t, :t]
             omega[:t] -= program.transition[t, :t] * conjugate[t, :t]
@@ -156,4 +165,23 @@ def _value(program: Program, mu: Array, slopes: list[Array], conjugates: list[Ar
         return -np.inf
     spread = np.tril(solve_triangular(root, omega[:, None] * program.estimate))
     explained = float((spread**2).sum())
-    return value - explained - 4 * (program.frames + 2) * _EPS * (scale + explained)
+    gains = solve_triangular(root, spread, trans="T")
+    slip += float(((np.abs(root.T) @ np.abs(gains)) ** 2).sum())
+    return value - explained - 4 * (program.frames + 2) * _EPS * (scale + explained + slip)
+
+
+def _conjugate_trace(root: Array, slope: Array, mu: float) -> tuple[float, float] | None:
+    """Trace of A L, A = F F^T, and what rounding may change in it, in units of the rounding error.
+
+    With the Cholesky factor C of I - N / mu it is mu (|F|^2 - |C^-1 F|^2). C is exact for a matrix
+    that differs by |C| |C^T|, so that the trace differs by mu | |C^T| |C^-T C^-1 F| |^2. None
+    unless N < mu I.
+    """
+    try:
+        factor = np.linalg.cholesky(np.eye(len(slope)) - slope / mu)
+    except np.linalg.LinAlgError:
+        return None
+    half = solve_triangular(factor, root, lower=True)
+    whole = solve_triangular(factor, half, lower=True, trans="T")
+    trace = mu * (float((root**2).sum()) - float((half**2).sum()))
+    return trace, mu * float(((np.abs(factor.T) @ np.abs(whole)) ** 2).sum())

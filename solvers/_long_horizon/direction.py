@@ -18,11 +18,9 @@ No matrix of these is formed. Two ways to the same step:
 
 - :func:`primal_step` preconditions with the exact inverse of the first and the last term, which is
   A itself and a correction of the rank of the number of thresholds (Woodbury). The vectors
-  A^-1 p that conjugate gradients need are the ones kept, and p is made of them.
-- :func:`dual_step`, one threshold of JD: there B^-1 is explicit,
-  :math:`\mathcal E X = (\Phi X H + H X \Phi) / \mu`, and the system in dQ is
-  (A + E) dQ + ... . Without the triangle A would be the Kronecker product of H and Q^-1; half of
-  it, with E, is inverted in the basis in which H and Q^-1/2 + Phi / mu are diagonal.
+  A^-1 p that conjugate gradients need are the ones kept, and p is made of them. Where noise is left
+  in the scheme, A is of the order of 1 / tau, and the number of products grows.
+- :func:`solvers._long_horizon.joint.joint_step`, JD, works in the dual variables.
 
 Conjugate gradients stop when the error in the local norm of the barrier function is ETA.
 Derived in this project.
@@ -33,9 +31,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh, solve_triangular
+from scipy.linalg import solve_triangular
 
-from solvers._long_horizon.blocks import ColumnBlocks
 from solvers._long_horizon.bound import reverse_cholesky
 from solvers._long_horizon.program import Program
 from solvers._long_horizon.transport import Block, Curvature, Pair, gradient
@@ -139,11 +136,13 @@ class Linear:
 _ZERO: Pair = (np.zeros(()), np.zeros(()))
 
 
-def _dot(a: Pair, b: Pair) -> float:
+def dot(a: Pair, b: Pair) -> float:
+    """Inner product."""
     return float(np.vdot(a[0], b[0]) + a[1] @ b[1])
 
 
-def _add(a: Pair, factor: float, b: Pair) -> Pair:
+def add_pair(a: Pair, factor: float, b: Pair) -> Pair:
+    """Return a + factor * b."""
     return a[0] + factor * b[0], a[1] + factor * b[1]
 
 
@@ -168,7 +167,7 @@ def primal_step(program: Program, state: State, tau: float) -> Step:
         return (y[0] - (factors @ moved_h).reshape(n, n), y[1] - factors @ moved_c), factors
 
     # the step without B, to which `precondition` of the carried image is added
-    first = _add(linear.base, -1.0, linear.answer((linear.residual, np.zeros(n))))
+    first = add_pair(linear.base, -1.0, linear.answer((linear.residual, np.zeros(n))))
     along = slopes_h @ first[0].ravel() + slopes_c @ first[1]
     start_mu = solve_small @ (along + tau / state.mu - state.slack)
     first = first[0] - (start_mu @ moved_h).reshape(n, n), first[1] - start_mu @ moved_c
@@ -179,87 +178,25 @@ def primal_step(program: Program, state: State, tau: float) -> Step:
         matrix, vector = curvature(x)
         return 0.5 * symmetric(matrix), vector
 
-    carried, r = (np.zeros((n, n)), np.zeros(n)), _add(_ZERO, -1.0, bend(first))
-    image, size = r, _dot(r, precondition(r)[0])
+    carried, r = (np.zeros((n, n)), np.zeros(n)), add_pair(_ZERO, -1.0, bend(first))
+    image, size = r, dot(r, precondition(r)[0])
     products = 0
     while size > ETA**2 * tau and products < MOST:
         products += 1
         p = precondition(image)[0]
-        applied = _add(image, 1.0, bend(p))
-        bent = _dot(p, applied)
+        applied = add_pair(image, 1.0, bend(p))
+        bent = dot(p, applied)
         if bent == 0:  # nothing but rounding is left
             break
         length = size / bent
-        carried = _add(carried, length, image)
+        carried = add_pair(carried, length, image)
         if products % REFRESH == 0:
-            moved = _add(first, 1.0, precondition(carried)[0])
-            r = _add(_add(_ZERO, -1.0, bend(moved)), -1.0, carried)
+            moved = add_pair(first, 1.0, precondition(carried)[0])
+            r = add_pair(add_pair(_ZERO, -1.0, bend(moved)), -1.0, carried)
         else:
-            r = _add(r, -length, applied)
-        fresh = _dot(r, precondition(r)[0])
-        image, size = _add(r, fresh / size, image), fresh
+            r = add_pair(r, -length, applied)
+        fresh = dot(r, precondition(r)[0])
+        image, size = add_pair(r, fresh / size, image), fresh
     mu = start_mu + precondition(carried)[1]
     dual = linear.residual + (mu @ slopes_h).reshape(n, n) - carried[0]
     return linear.finish(dual, mu @ slopes_c - carried[1], mu, products)
-
-
-def dual_step(program: Program, state: State, tau: float) -> Step:
-    """Newton step, one threshold of JD that compares all frames: in dQ and d mu."""
-    linear = Linear(program, state, tau)
-    block, slack, mu = state.blocks[0], float(state.slack[0]), float(state.mu[0])
-    cov, slope = state.cov, block.slope
-    map_ = (block.back / (mu * block.singular)) @ block.back.T  # Phi / mu
-
-    def explicit(matrix: Array) -> Array:
-        """E, the inverse of the curvature of mu W2^2."""
-        return symmetric(map_ @ (matrix @ cov))
-
-    border = -explicit(slope)
-    corner = slack / mu - float(np.vdot(slope, border))
-    values, basis = eigh(cov, 0.5 * linear.inverse + map_)
-    basis_t, divisor = np.ascontiguousarray(basis.T), values[:, None] + values
-
-    def kronecker(matrix: Array) -> Array:
-        return basis @ ((basis_t @ matrix @ basis) / divisor) @ basis_t
-
-    lifted = kronecker(border)
-    pivot = corner - float(np.vdot(border, lifted))
-
-    columns = ColumnBlocks(linear.root, state.gains, linear.scaling, map_, cov)
-
-    def precondition(r: tuple[Array, float]) -> tuple[Array, float]:
-        y = kronecker(r[0])
-        own = (r[1] - float(np.vdot(border, y))) / pivot
-        return y - own * lifted + columns.solve(r[0]), own
-
-    zero, curvature = np.zeros(program.frames), Curvature(program, state.blocks, state.mu)
-    r = (
-        explicit(linear.residual) + linear.base[0],
-        tau / mu - slack + float(np.vdot(border, linear.residual)),
-    )
-    x, own = np.zeros_like(cov), 0.0
-    y = precondition(r)
-    p, size = y, float(np.vdot(r[0], y[0])) + r[1] * y[1]
-    products = 0
-
-    def inexact() -> bool:
-        """Whether the scheme of the dual direction misses the step that it belongs to."""
-        if size > ETA**2 * tau:
-            return True
-        bent = curvature((r[0], zero))[0]
-        miss = float(np.vdot(slope, r[0]))
-        error = float(np.vdot(r[0], bent)) + mu / slack * (miss**2 + r[1] ** 2)
-        return error > ETA**2 * tau
-
-    while products < MOST and inexact():
-        products += 1
-        image = linear.answer((p[0], zero))[0] + explicit(p[0]) + p[1] * border
-        image_own = float(np.vdot(border, p[0])) + corner * p[1]
-        length = size / (float(np.vdot(p[0], image)) + p[1] * image_own)
-        x, own = x + length * p[0], own + length * p[1]
-        r = r[0] - length * image, r[1] - length * image_own
-        y = precondition(r)
-        fresh = float(np.vdot(r[0], y[0])) + r[1] * y[1]
-        ratio, size = fresh / size, fresh
-        p = y[0] + ratio * p[0], y[1] + ratio * p[1]
-    return linear.finish(x, zero, np.array([own]), products)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers._long_horizon.bound import best_bound
-from solvers._long_horizon.direction import MOST, State, Step, dual_step, primal_step
+from solvers._long_horizon.direction import MOST, State, Step, primal_step
+from solvers._long_horizon.joint import joint_step
 from solvers._long_horizon.program import Program
 from solvers._long_horizon.transport import Block, blocks_at
 
@@ -17,6 +18,8 @@ CERTIFIED = 2e-7  # gap, relative to the objective, that ends the search
 FLOOR = 1e-13  # of the weighted variance: what double precision resolves
 LIMIT = 60  # Newton steps
 ROOM = 0.99  # share of the way to a singular S that a step may take
+LONG = 48  # frames from which PLF-JD takes its steps in the dual variables at once
+MANY = 2  # products a frame after which it does so with fewer frames
 PATIENCE = 5  # short steps from conjugate gradients that did not converge, before giving up
 
 
@@ -44,9 +47,7 @@ def follow(program: Program, gains: Array, noise: Array, start: float) -> Found:
     tau = start * total / order
     state = State(gains, noise, tau * np.linalg.inv(noise), tau / slack, blocks, slack)
     objective, bound, length = program.objective(gains, noise), -np.inf, 1.0
-    direction = primal_step
-    if program.joint and len(blocks) == 1 and blocks[0].size == program.frames:
-        direction = dual_step
+    direction = joint_step if program.joint and program.frames >= LONG else primal_step
     products = steps = wasted = 0
     while steps < LIMIT and wasted < PATIENCE:
         mean = (float(np.vdot(state.noise, state.dual)) + float(state.mu @ state.slack)) / order
@@ -62,6 +63,8 @@ def follow(program: Program, gains: Array, noise: Array, start: float) -> Found:
         step = direction(program, state, tau)
         moved = _search(program, state, step, tau, objective)
         steps, products = steps + 1, products + step.products
+        if program.joint and step.products > MANY * program.frames:
+            direction = joint_step
         if moved is None:
             break
         state, objective, length = moved

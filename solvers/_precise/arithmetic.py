@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal, localcontext
+from operator import mul, truediv
+from typing import NamedTuple
 
 import numpy as np
 
@@ -73,17 +75,70 @@ def solve_upper(factor: Array, right: Array) -> Array:
     return out
 
 
+class Factored(NamedTuple):
+    """A symmetric matrix as L D L^T with a unit diagonal of L: rows below it, and D."""
+
+    rows: list[list[Decimal]]
+    pivots: list[Decimal]
+
+
+def factored(matrix: Array) -> Factored | None:
+    """Return the factors, without roots; None where the matrix is not positive definite."""
+    rows: list[list[Decimal]] = []
+    pivots: list[Decimal] = []
+    for i, given in enumerate(matrix.tolist()):
+        scaled: list[Decimal] = []  # L D of this row
+        for j in range(i):
+            scaled.append(given[j] - sum(map(mul, scaled, rows[j]), Decimal(0)))
+        row = list(map(truediv, scaled, pivots))
+        pivot = given[i] - sum(map(mul, scaled, row), Decimal(0))
+        if not pivot > 0:
+            return None
+        rows.append(row)
+        pivots.append(pivot)
+    return Factored(rows, pivots)
+
+
+def solve_factored(factor: Factored, right: Array) -> Array:
+    """Solve L D L^T x = right."""
+    out: list[Decimal] = []
+    for row, value in zip(factor.rows, right.tolist(), strict=True):
+        out.append(value - sum(map(mul, row, out), Decimal(0)))
+    out = list(map(truediv, out, factor.pivots))
+    for i in reversed(range(len(out))):
+        own = out[i]
+        for j, value in enumerate(factor.rows[i]):
+            out[j] -= value * own
+    return np.array(out, dtype=object)
+
+
 def solve_positive(matrix: Array, right: Array) -> Array | None:
     """Solve matrix @ x = right; None where the matrix is not positive definite."""
-    # in units of the diagonal, so that unknowns of any size meet the same arithmetic
-    if not all(value > 0 for value in np.diagonal(matrix)):
-        return None
-    unit = np.array([value.sqrt() for value in np.diagonal(matrix)], dtype=object)
-    factor = cholesky(matrix / np.outer(unit, unit))
+    factor = factored(matrix)
     if factor is None:
         return None
-    scale = unit if right.ndim == 1 else unit[:, None]
-    return np.asarray(solve_upper(factor, solve_lower(factor, right / scale)) / scale)
+    if right.ndim == 1:
+        return solve_factored(factor, right)
+    return np.stack([solve_factored(factor, column) for column in right.T], axis=1)
+
+
+def half(matrices: Array) -> tuple[Array, Array]:
+    """Entries on and above the diagonals of symmetric (k, n, n), (k, m), and how often they occur.
+
+    Inner products of the matrices are those of the entries with these weights.
+    """
+    i, j = np.triu_indices(matrices.shape[-1])
+    return matrices[:, i, j], exact(np.where(i == j, 1.0, 2.0))
+
+
+def gram(rows: Array, weights: Array) -> Array:
+    """Return rows @ diag(weights) @ rows.T, of which half is computed."""
+    given, scaled = rows.tolist(), (rows * weights).tolist()
+    out = zeros(len(given), len(given))
+    for i, row in enumerate(given):
+        for j in range(i + 1):
+            out[i, j] = out[j, i] = sum(map(mul, row, scaled[j]), Decimal(0))
+    return out
 
 
 def eigen(matrix: Array) -> tuple[Array, Array]:

@@ -15,14 +15,24 @@ is convex. The bound is that of :mod:`solvers._precise.weighted`, whose minimum 
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
 
 from rdp.problem import Problem
-from solvers._precise.arithmetic import cholesky, exact, joined, solve_lower, solve_positive, zeros
-from solvers._precise.newton import Derivatives, follow
+from solvers._precise.arithmetic import (
+    cholesky,
+    exact,
+    gram,
+    half,
+    joined,
+    solve_lower,
+    solve_positive,
+    zeros,
+)
+from solvers._precise.newton import Derivatives, Value, follow
 from solvers._precise.program import LITTLE, SMALLEST, Program
 from solvers._precise.rate_terms import RateTerms
 from solvers._precise.source import NOISE
@@ -51,7 +61,7 @@ class _State(NamedTuple):
     gains: Array
     cov: Array
     inverse: Array  # of the factor of Z
-    logs: Decimal  # of the determinant of Z
+    determinant: Decimal  # of Z
     maps: list[Transport]
     room: Array  # what is left of thresholds
     spare: Array  # what is left of distortions, or of the rate
@@ -182,9 +192,9 @@ class _FreeRates(Program):
         spare = self._spare(point)
         if not all(value > 0 for value in spare):
             return None
-        logs = sum((2 * root[i, i].ln() for i in range(len(root))), Decimal(0))
+        determinant = math.prod(root[i, i] for i in range(len(root))) ** 2
         inverse = solve_lower(root, exact(np.eye(len(root))))
-        return _State(errors, gains, cov, inverse, logs, *found, spare)
+        return _State(errors, gains, cov, inverse, determinant, *found, spare)
 
     def _spare(self, point: Array) -> Array:
         if self.targets is None:
@@ -196,23 +206,20 @@ class _FreeRates(Program):
         ]
         return np.array(spare, dtype=object)
 
-    def value(self, point: Array, state: _State, s: Decimal) -> Decimal:
-        """The barrier function."""
-        logs = state.logs + sum((room.ln() for room in [*state.room, *state.spare]), Decimal(0))
+    def value(self, point: Array, state: _State) -> Value:
+        """The objective, and what the barrier is the logarithm of."""
+        room = state.determinant * math.prod([*state.room, *state.spare])
         if self.targets is None:
-            return Decimal(s * (self.linear @ point) - logs)
-        return Decimal(s * self.terms.total(state.errors) - logs)
+            return Value(self.linear @ point, room)
+        return Value(self.terms.total(state.errors), room)
 
     def derivatives(self, point: Array, state: _State, s: Decimal) -> Derivatives:
         """Gradient and matrix of second derivatives of the barrier function."""
-        count, size = len(self.columns), len(state.inverse)
+        count = len(self.columns)
         moved = self._moved(state)
-        gradient = s * self.linear - moved @ exact(np.eye(size)).ravel()
-        hessian = moved @ moved.T
-        for place, found, room in zip(self.places, state.maps, state.room, strict=True):
-            slope, bent = self.loss_derivatives(place, found)
-            gradient = gradient + slope / room
-            hessian = hessian + bent @ bent.T / room + np.outer(slope, slope) / room**2
+        gradient = s * self.linear - np.trace(moved, axis1=1, axis2=2)
+        hessian = gram(*half(moved))
+        self.add_thresholds(gradient, hessian, state.maps, state.room)
         m = state.errors
         inner = self.next_a2 * m + self.next_q
         first = joined(zeros(len(point) - count), self.next_a2 / inner - 1 / m)
@@ -226,7 +233,7 @@ class _FreeRates(Program):
             rows.append(row / spare)
         for row in rows:
             hessian = hessian + np.outer(row, row)
-        return Derivatives(gradient, hessian)
+        return Derivatives(gradient, hessian, self.linear if self.targets is None else first)
 
     def _moved(self, state: _State) -> Array:
         """Changes of Z with each unknown, in units of its factor."""
@@ -237,7 +244,7 @@ class _FreeRates(Program):
         for t in range(count):
             later = self.next_a2[t] * both[t + 1, t + 1] if t + 1 < count else 0
             rows.append(later - both[t, t])
-        return np.array(rows, dtype=object).reshape(len(rows), size * size)
+        return np.array(rows, dtype=object).reshape(len(rows), size, size)
 
     # -- the answer ------------------------------------------------------------------------------
 
@@ -251,7 +258,7 @@ class _FreeRates(Program):
             assert self.targets is not None
             constant += price * (self.given.variance[t] - self.targets[t])
         for place, found, room in zip(self.places, state.maps, state.room, strict=True):
-            slope, _ = self.loss_derivatives(place, found)
+            slope = self.loss_slope(place, found)
             mu = 1 / (s * room)
             row = row + mu * slope
             constant -= mu * (room + slope @ point)

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from rdp.solution import Status
-from solvers._precise.arithmetic import solve_positive
+from solvers._precise.arithmetic import factored, solve_factored
 from solvers.errors import SolverError
 
 Array = np.ndarray
 
 GROWTH = Decimal(100)  # of the weight of the objective, from one centre to the next
-CENTRED = Decimal("0.1")  # squared Newton decrement at which a point is near its centre
+CENTRED = Decimal(1)  # squared Newton decrement at which a point is near its centre
+SURE = Decimal("0.01")  # squared Newton decrement from which a whole step lowers the function
 AT_CENTRE = Decimal("1e-40")  # of the last point: its multipliers are that near to the best
 _SLOPE = Decimal("0.1")  # of the decrease that a step must reach
+_LOG_DIGITS = 60  # of logarithms of ratios: values are compared to a share of 1e-40
 STEPS = 400  # in all
 HALVINGS = 60
+LONGER = 16  # times a step that was short
 
 
 class Derivatives(NamedTuple):
-    """Gradient (n,) and matrix of second derivatives (n, n)."""
+    """Gradient (n,) and matrix of second derivatives (n, n), and the gradient of the objective."""
 
     gradient: Array
     hessian: Array
+    objective: Array
+
+
+class Value(NamedTuple):
+    """The function is s times the objective, minus the logarithm of the room."""
+
+    objective: Decimal
+    room: Decimal
 
 
 class Barrier(Protocol):
@@ -35,8 +46,8 @@ class Barrier(Protocol):
     def state(self, point: Array) -> Any:
         """What is computed at a point; None outside the domain."""
 
-    def value(self, point: Array, state: Any, s: Decimal) -> Decimal:
-        """S times the objective, plus the barrier."""
+    def value(self, point: Array, state: Any) -> Value:
+        """The objective, and the product whose logarithm is the barrier."""
 
     def derivatives(self, point: Array, state: Any, s: Decimal) -> Derivatives:
         """Derivatives of `value`."""
@@ -59,31 +70,66 @@ def follow(
     last = False
     for _ in range(STEPS):
         found = barrier.derivatives(point, state, s)
-        step = solve_positive(found.hessian, -found.gradient)
-        if step is None:
+        factor = factored(found.hessian)
+        if factor is None:
             raise SolverError(Status.FAILED, "precise: a Newton matrix is not positive definite")
+        step = -solve_factored(factor, found.gradient)
         decrement = -(found.gradient @ step)
         if decrement <= (AT_CENTRE if last else CENTRED):
             if last:
                 return point, s
             last = enough(point, s)
             if not last:
+                # along the tangent of the path in 1 / s
+                ahead = (s - s / GROWTH) * -solve_factored(factor, found.objective)
+                other = barrier.state(point + step + ahead)
+                if other is not None:
+                    point, state = point + step + ahead, other
                 s *= GROWTH
             continue
-        point, state = _searched(barrier, point, state, step, decrement, s)
+        sure = barrier.state(point + step) if decrement <= SURE else None
+        if sure is not None:
+            point, state = point + step, sure
+        else:
+            point, state = _searched(barrier, point, state, step, decrement, s)
     raise SolverError(Status.FAILED, f"precise: not solved in {STEPS} steps")
 
 
 def _searched(
     barrier: Barrier, point: Array, state: Any, step: Array, decrement: Decimal, s: Decimal
 ) -> tuple[Array, Any]:
-    """A point along the step that lowers the function."""
-    here, share = barrier.value(point, state, s), Decimal(1)
-    for _ in range(HALVINGS):
+    """A point along the step that lowers the function; a longer step if that lowers it more."""
+    here = barrier.value(point, state)
+    # a step of one in the metric of the second derivatives is in the domain, and often twice that
+    first = share = min(Decimal(1), 2 / (1 + decrement.sqrt()))
+
+    def at(share: Decimal) -> tuple[Decimal, Array, Any]:
         other = point + share * step
         found = barrier.state(other)
-        if found is not None:
-            if barrier.value(other, found, s) <= here - _SLOPE * share * decrement:
-                return other, found
+        if found is None:
+            return Decimal("Infinity"), other, None
+        there = barrier.value(other, found)
+        rise = s * (there.objective - here.objective) - _log(there.room / here.room)
+        return rise, other, found
+
+    for _ in range(HALVINGS):
+        best = at(share)
+        if best[0] <= -_SLOPE * share * decrement:
+            break
         share /= 2
-    raise SolverError(Status.FAILED, "precise: no step lowers the function")
+    else:
+        raise SolverError(Status.FAILED, "precise: no step lowers the function")
+    while share == first:
+        first = share = share * (LONGER if share >= 1 else 2)
+        other = at(share)
+        if other[0] >= best[0]:
+            break
+        best = other
+    return best[1], best[2]
+
+
+def _log(ratio: Decimal) -> Decimal:
+    """Logarithm, to as many digits as a comparison needs."""
+    with localcontext() as context:
+        context.prec = _LOG_DIGITS
+        return ratio.ln()

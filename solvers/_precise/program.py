@@ -132,25 +132,42 @@ class Program:
                 out[t] = found.distance
         return out
 
-    def loss_derivatives(self, place: int, found: Transport) -> tuple[Array, Array]:
-        """Gradient of squared W2 of a frame, and rows whose products are second derivatives."""
-        count, split, last = len(self.linear), len(self.of_gains), place
-        slope, bent = zeros(count), zeros(count, (place + 1) ** 2)
-        of_xhat, of_target = pairs(found.inverse.T), pairs(found.root)
-        weight = found.weight
+    def loss_derivatives(self, place: int, found: Transport) -> tuple[list[int], Array, Array]:
+        """Unknowns that squared W2 of a frame depends on, its gradient, what the unknowns move."""
+        split, last = len(self.of_gains), place
+        of_xhat = pairs(found.inverse.T)
+        used, slope, moves = [], [], []
         for k, (i, j) in enumerate(self.of_cov, start=split):
             if i > last:
                 break
-            moved = -of_xhat[i, j]
-            slope[k] = np.trace(moved) + (1 if i == j else 0)
-            if not self.joint and i < last:
-                slope[k] += (1 if i == j else 0) - np.trace(of_target[i, j])
-                moved = moved + of_target[i, j]
-            bent[k] = (moved * weight).ravel()
+            used.append(k)
+            moves.append(-of_xhat[i, j])
+            slope.append(np.trace(moves[-1]) + (1 if i == j else 0))
         if not self.joint:
+            of_target = pairs(found.root)
+            for k, (i, j) in zip(range(len(used)), self.of_cov, strict=False):
+                if i < last:
+                    slope[k] += (1 if i == j else 0) - np.trace(of_target[i, j])
+                    moves[k] = moves[k] + of_target[i, j]
             for k, (i, c) in enumerate(self.of_gains):
                 if i < last:
-                    share = self.estimate[last, c]
-                    slope[k] = -share * np.trace(of_target[i, last])
-                    bent[k] = share * (of_target[i, last] * weight).ravel()
-        return slope, bent
+                    used.append(k)
+                    moves.append(self.estimate[last, c] * of_target[i, last])
+                    slope.append(-np.trace(moves[-1]))
+        return used, np.array(slope, dtype=object), np.array(moves, dtype=object)
+
+    def loss_slope(self, place: int, found: Transport) -> Array:
+        """Gradient of squared W2 of a frame in all unknowns."""
+        out = zeros(len(self.linear))
+        used, slope, _ = self.loss_derivatives(place, found)
+        out[used] = slope
+        return out
+
+    def add_thresholds(
+        self, gradient: Array, hessian: Array, maps: list[Transport], rooms: Array
+    ) -> None:
+        """Add the derivatives of - sum ln(P - W2^2)."""
+        for place, found, room in zip(self.places, maps, rooms, strict=True):
+            used, slope, moved = self.loss_derivatives(place, found)
+            gradient[used] += slope / room
+            hessian[np.ix_(used, used)] += found.bend(slope, moved, room)

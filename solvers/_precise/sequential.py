@@ -19,7 +19,7 @@ import numpy as np
 
 from rdp.problem import Problem
 from solvers._precise.arithmetic import exact, joined, solve_lower, zeros
-from solvers._precise.newton import Derivatives, follow
+from solvers._precise.newton import Derivatives, Value, follow
 from solvers._precise.source import exact_problem
 from solvers._precise.transport import Transport, pairs, transport
 
@@ -30,6 +30,11 @@ Array = np.ndarray
 GAP = Decimal("1e-22")
 SMALLEST = Decimal("1e-30")  # gap, relative to the variance
 FRESH = Decimal("1e-30")  # least deviation of what a frame adds to the past, relative to its own
+
+
+# What a multiplier is lowered by: where a frame receives nothing, its best multiplier is the
+# largest that gives a bound, and a little more gives none.
+_SHARES = (Decimal(0), Decimal("1e-20"), Decimal("1e-15"), Decimal("1e-10"))
 
 
 class Found(NamedTuple):
@@ -168,11 +173,10 @@ class _Frame:
         found = transport(self.target, self._covariance(self.past @ x, h))
         return found if found is not None and found.distance < self.level else None
 
-    def value(self, point: Array, state: Transport, s: Decimal) -> Decimal:
-        """The barrier function."""
+    def value(self, point: Array, state: Transport) -> Value:
+        """The objective, and what the barrier is the logarithm of."""
         x, h = point[:-1], point[-1]
-        logs = (h - x @ x).ln() + (self.level - state.distance).ln()
-        return Decimal(s * self.distortion(point) - logs)
+        return Value(self.distortion(point), (h - x @ x) * (self.level - state.distance))
 
     def derivatives(self, point: Array, state: Transport, s: Decimal) -> Derivatives:
         """Gradient and matrix of second derivatives of the barrier function."""
@@ -185,32 +189,32 @@ class _Frame:
         first = -s * self.r0 / root - 1 / left
         second = s * self.r0 / (2 * root * left) + 1 / left**2
         linear = joined(-2 * self.x0, Decimal(1))
-        slope, bent = self.loss_derivatives(state)
+        slope, moved = self.loss_derivatives(state)
         room = self.level - state.distance
         gradient = s * linear + first * inner + slope / room
         hessian = second * np.outer(inner, inner) + first * bend
-        hessian = hessian + bent @ bent.T / room + np.outer(slope, slope) / room**2
-        return Derivatives(gradient, hessian)
+        hessian = hessian + state.bend(slope, moved, room)
+        return Derivatives(gradient, hessian, linear - self.r0 / root * inner)
 
     def loss_derivatives(self, found: Transport) -> tuple[Array, Array]:
-        """Gradient of squared W2, and rows whose products are its second derivatives."""
+        """Gradient of squared W2, and what the unknowns move."""
         t, of_xhat = self.t, pairs(found.inverse.T)
         moved = np.concatenate([np.tensordot(self.past.T, -of_xhat[t, :t], 1), -of_xhat[t:, t]])
         slope = np.trace(moved, axis1=1, axis2=2)
         slope[-1] += 1
-        return slope, (moved * found.weight).reshape(t + 1, -1)
+        return slope, moved
 
     def _bound(self, point: Array, s: Decimal) -> Decimal:
         state = self.state(point)
         assert state is not None
         slope, _ = self.loss_derivatives(state)
         room = self.level - state.distance
-        mu = 1 / (s * room)
-        kappa = 1 + mu * slope[-1]
-        if not kappa > 0:
-            return self.mmse
-        bent = self.x0 - mu * slope[:-1] / 2
-        constant = self.variance - mu * (room + slope @ point)
-        return Decimal(constant - (bent @ bent + self.r0**2) / kappa)
-
-
+        best, mu = self.mmse, 1 / (s * room)
+        for share in _SHARES:
+            less = mu * (1 - share)
+            kappa = 1 + less * slope[-1]
+            if kappa > 0:
+                bent = self.x0 - less * slope[:-1] / 2
+                constant = self.variance - less * (room + slope @ point)
+                best = max(best, Decimal(constant - (bent @ bent + self.r0**2) / kappa))
+        return best

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvers._precise.arithmetic import cholesky, eigen, solve_upper
+from solvers._precise.arithmetic import cholesky, eigen, gram, half, joined, solve_upper
 
 Array = np.ndarray
 
@@ -34,13 +34,21 @@ class Transport(NamedTuple):
     values: Array
     distance: Decimal
 
-    @property
-    def weight(self) -> Array:
-        """Roots of 1 / (lambda_i + lambda_j)."""
-        size = len(self.values)
-        sums = self.values[:, None] + self.values
-        out = [1 / value.sqrt() for value in sums.ravel()]
-        return np.array(out, dtype=object).reshape(size, size)
+    def bend(self, slope: Array, moved: Array, room: Decimal) -> Array:
+        """Second derivatives of - ln(room), the room falling like squared W2, in k unknowns.
+
+        Parameters
+        ----------
+        slope : (k,) array
+            Gradient of squared W2.
+        moved : (k, n, n) array
+            What the unknowns change, symmetric.
+        room : Decimal
+        """
+        i, j = np.triu_indices(len(self.values))
+        entries, weights = half(moved)
+        weights = weights / (room * (self.values[i] + self.values[j]))
+        return gram(np.column_stack([entries, slope]), joined(weights, 1 / room**2))
 
 
 def transport(a: Array, b: Array) -> Transport | None:

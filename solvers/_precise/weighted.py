@@ -15,14 +15,23 @@ with multipliers :math:`\mu_t = 1 / (s (P_t - W_2^2))` the Lagrangian is
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
 
 from rdp.problem import Problem
-from solvers._precise.arithmetic import cholesky, exact, solve_lower, solve_positive, zeros
-from solvers._precise.newton import Derivatives, follow
+from solvers._precise.arithmetic import (
+    cholesky,
+    exact,
+    gram,
+    half,
+    solve_lower,
+    solve_positive,
+    zeros,
+)
+from solvers._precise.newton import Derivatives, Value, follow
 from solvers._precise.program import SMALLEST, Program
 from solvers._precise.transport import Transport, pairs
 
@@ -88,37 +97,32 @@ class Weighted(Program):
             return None
         return State(gains, cov, root, *found)
 
-    def value(self, point: Array, state: State, s: Decimal) -> Decimal:
-        """The barrier function."""
-        logs = sum((2 * state.root[i, i].ln() for i in range(len(self.rows))), Decimal(0))
-        logs += sum((room.ln() for room in state.room), Decimal(0))
-        return Decimal(s * (self.linear @ point) - logs)
+    def value(self, point: Array, state: State) -> Value:
+        """The objective, and what the barrier is the logarithm of."""
+        root = math.prod(state.root[i, i] for i in range(len(self.rows)))
+        return Value(self.linear @ point, root * root * math.prod(state.room))
 
     def derivatives(self, point: Array, state: State, s: Decimal) -> Derivatives:
         """Gradient and matrix of second derivatives of the barrier function."""
-        split = len(self.of_gains)
-        inverse = solve_lower(state.root, exact(np.eye(len(self.rows))))
+        split, size = len(self.of_gains), len(self.rows)
+        inverse = solve_lower(state.root, exact(np.eye(size)))
         both = pairs(inverse.T)
-        moved = zeros(len(point), len(self.rows) ** 2)
+        moved = zeros(len(point), size, size)
         turned = inverse @ state.gains
         for k, (i, c) in enumerate(self.of_gains):
             outer = np.outer(inverse[:, i], turned[:, c])
-            moved[k] = -(outer + outer.T).ravel()
+            moved[k] = -(outer + outer.T)
         for k, (i, j) in enumerate(self.of_cov, start=split):
-            moved[k] = both[i, j].ravel()
-        trace = exact(np.eye(len(self.rows))).ravel()
-        gradient = s * self.linear - moved @ trace
-        hessian = moved @ moved.T
+            moved[k] = both[i, j]
+        gradient = s * self.linear - np.trace(moved, axis1=1, axis2=2)
+        hessian = gram(*half(moved))
         curved = 2 * inverse.T @ inverse
-        for k, (i, c) in enumerate(self.of_gains):
-            for other, (j, d) in enumerate(self.of_gains):
-                if c == d:
-                    hessian[k, other] += curved[i, j]
-        for place, found, room in zip(self.places, state.maps, state.room, strict=True):
-            slope, bent = self.loss_derivatives(place, found)
-            gradient = gradient + slope / room
-            hessian = hessian + bent @ bent.T / room + np.outer(slope, slope) / room**2
-        return Derivatives(gradient, hessian)
+        for c in range(len(self.columns)):  # gains of one innovation
+            own = [k for k, (_, d) in enumerate(self.of_gains) if d == c]
+            rows = [self.of_gains[k][0] for k in own]
+            hessian[np.ix_(own, own)] += curved[np.ix_(rows, rows)]
+        self.add_thresholds(gradient, hessian, state.maps, state.room)
+        return Derivatives(gradient, hessian, self.linear)
 
     # -- the answer ------------------------------------------------------------------------------
 
@@ -126,7 +130,7 @@ class Weighted(Program):
         """Bound at the multipliers of a point; None where it is not dual feasible."""
         row, constant = self.linear.copy(), self.base
         for place, found, room in zip(self.places, state.maps, state.room, strict=True):
-            slope, _ = self.loss_derivatives(place, found)
+            slope = self.loss_slope(place, found)
             mu = 1 / (s * room)
             row = row + mu * slope
             constant -= mu * (room + slope @ point)

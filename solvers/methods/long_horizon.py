@@ -38,7 +38,8 @@ from solvers.scheme import Scheme
 Array = np.ndarray
 
 ACCEPTED = 1e-6  # gap above which a problem is reported as failed, relative to the objective
-_STARTS = ((0.9, 0.03), (0.6, 0.3))  # share of the gains and barrier parameter: near, farther in
+# share of the gains and barrier parameter; the second where the first gives no certificate
+_STARTS = {"JD": ((0.6, 1.0), (0.9, 0.03)), "SA": ((0.9, 0.03), (0.6, 0.3))}
 _FLOOR = 1e-12  # relative to the weighted variance: what double precision resolves
 
 
@@ -185,7 +186,7 @@ def _with_losses(problem: Problem, made: Scheme, gains: Array, noise: Array) -> 
 
 
 def follow_from_starts(program: Program, mmse: Array) -> Found:
-    """Follow the central path from the nearer start, or from the other one.
+    """Follow the central path from one start, or from the other one.
 
     Parameters
     ----------
@@ -198,7 +199,7 @@ def follow_from_starts(program: Program, mmse: Array) -> Found:
     SolverError
         No certificate from either.
     """
-    for shrink, first in _STARTS:
+    for shrink, first in _STARTS["JD" if program.joint else "SA"]:
         found = follow(program, *start(program, mmse, shrink), first)
         allowed = ACCEPTED * found.objective + _FLOOR * program.total
         if found.objective - found.bound <= allowed:

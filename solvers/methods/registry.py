@@ -125,8 +125,15 @@ def methods_for(problem: Problem) -> tuple[Method, ...]:
 def _in_turn(problem: Problem) -> list[Method]:
     """All methods, in the order in which "auto" asks them."""
     frames = problem.source.frames
+    # it seldom certifies what the barrier method does not, and takes as long as "precise"
+    few = problem.weights is not None and frames <= FEW_WEIGHTED
     return sorted(
-        METHODS.values(), key=lambda method: (method.checks_others, frames < method.preferred_from)
+        METHODS.values(),
+        key=lambda method: (
+            method.checks_others,
+            frames < method.preferred_from,
+            few and method.name == "long-horizon",
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.agreement import random_problem, rows, summary
+from benchmarks.agreement import random_problem, rates_problem, rows, summary
 
 PROBLEMS = 40
 
@@ -57,3 +57,24 @@ def test_the_table_counts_every_problem(found):
     table = summary(found)
     assert sum(line["problems"] for line in table) == PROBLEMS
     assert sum(line["compared"] for line in table) == sum("difference" in row for row in found)
+
+
+def test_high_rates_agree_with_140_digits():
+    found = list(rows(6, seed=3, family="rates", methods=("auto", "precise")))
+    both = [row for row in found if "difference" in row]
+    assert len(both) >= 4
+    for row in both:
+        assert abs(row["difference"]) <= 1e-6, row
+        assert row["bound above"] <= 1e-12, row
+        assert row["auto gap"] <= 1e-6, row
+
+
+def test_problems_of_high_rates_are_what_they_should():
+    drawn = [rates_problem(np.random.default_rng([3, i])) for i in range(300)]
+    assert {problem.source.frames for problem in drawn} == {1, 2, 3, 4, 5, 6}
+    for problem in drawn:
+        assert (np.abs(problem.source.rho) <= 0.9999991).all()
+        assert problem.rates.min() >= 0
+        assert problem.rates.max() <= 20
+        least = 1e-9 * problem.source.variance.sum()
+        assert ((problem.thresholds == 0) | (problem.thresholds >= 0.999 * least)).all()

@@ -13,7 +13,8 @@ from rdp.mmse import mmse_recursion
 from solvers import SolverError, solve
 from solvers._long_horizon.blocks import ColumnBlocks
 from solvers._long_horizon.bound import best_bound, reverse_cholesky
-from solvers._long_horizon.direction import State, dual_step, primal_step
+from solvers._long_horizon.direction import State, primal_step
+from solvers._long_horizon.joint import joint_step
 from solvers._long_horizon.program import program_of, start
 from solvers._long_horizon.transport import Curvature, blocks_at, gradient
 from solvers.certificate import lower_bound
@@ -227,12 +228,15 @@ def test_slopes_and_curvature_are_derivatives(loss: str, level: object) -> None:
         )
 
 
-def test_both_ways_to_a_step_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    from solvers._long_horizon import direction
+@pytest.mark.parametrize("level", [1.0, [0.2, 0.4, 0.6, 0.8, 1.0], [np.inf, 0.3, np.inf, 0.5, 0.5]])
+def test_both_ways_to_a_step_agree(monkeypatch: pytest.MonkeyPatch, level: object) -> None:
+    from solvers._long_horizon import direction, joint
 
     monkeypatch.setattr(direction, "ETA", 1e-7)
-    program, state = _state("JD", 1.0)
-    one, other = (way(program, state, 0.05) for way in (dual_step, primal_step))
+    monkeypatch.setattr(joint, "ETA", 1e-7)
+    monkeypatch.setattr(joint, "FORCED", 0.0)
+    program, state = _state("JD", level)
+    one, other = (way(program, state, 0.05) for way in (joint_step, primal_step))
     np.testing.assert_allclose(one.gains, other.gains, atol=1e-6)
     np.testing.assert_allclose(one.cov, other.cov, atol=1e-6)
     np.testing.assert_allclose(one.dual, other.dual, atol=1e-6)
@@ -304,9 +308,7 @@ def test_distortions_are_in_the_unit_of_the_source(weights: object) -> None:
 
 
 def test_a_direction_without_curvature_ends_the_search() -> None:
-    source = GaussMarkov(
-        [286379.31390943, 32823.18911019, 55283.61950201], [-1.0, -0.9999999]
-    )
+    source = GaussMarkov([286379.31390943, 32823.18911019, 55283.61950201], [-1.0, -0.9999999])
     levels = SA([82.01311143523564, 1.077361743363008e-05, 2217215886.223384])
     rates = [5.073982538407725, np.inf, 3.7265402094718776]
     problem = Problem(source, rates, levels, weights=[0.82197711, 0.0, 0.82197711])
@@ -314,3 +316,17 @@ def test_a_direction_without_curvature_ends_the_search() -> None:
         solve_long_horizon(problem)
     found = solve(problem)
     assert 0 <= found.gap <= 1e-6 * found.objective + 1e-13 * source.variance.sum()
+
+
+def test_slopes_of_a_bound_are_symmetric() -> None:
+    """Rounding made them differ by 7e-9, and two Cholesky factors read different halves."""
+    source = GaussMarkov(
+        [8.209513929159579, 0.7674101098395417, 0.11299783434312365],
+        [-0.9711456114682047, 0.9999988843132415],
+    )
+    levels = JD([0.0012443716198336846, 0.019725486889076913, 4.452809103834336e-06])
+    weights = [0.48599770684975746, 0.6532246761312116, 0.5747597757375562]
+    problem = Problem(source, 3.2777584573731833, levels, weights)
+    bound = solve_long_horizon(problem).lower_bound
+    assert bound <= 0.349487324230308  # reached, by the semidefinite program
+    assert bound == pytest.approx(0.34948732423, rel=1e-6)

@@ -114,6 +114,24 @@ def test_a_path_that_does_not_end_is_a_failure(monkeypatch):
         solve(problem, "precise")
 
 
+@pytest.mark.parametrize("near", ["1e-40", "1e-12"])
+def test_a_frame_that_receives_nothing_has_a_bound(monkeypatch, near):
+    """Its best multiplier is the largest that gives one: a point near the centre may exceed it."""
+    from solvers._precise import newton
+
+    monkeypatch.setattr(newton, "AT_CENTRE", Decimal(near))
+    problem = Problem(
+        GaussMarkov(np.ones(3), [0.9999999, -1.0]),
+        [INF, 0.0, 0.00110443],
+        JD([5e-15, 2e-14, 2e-9]),
+    )
+    found = solve(problem, "precise")
+    assert 0 <= found.gap <= 1e-6 * found.objective
+    fresh = 1 - 0.9999999**2  # what frame 2 has beside frame 1, which is exact
+    less = np.sqrt(fresh) - np.sqrt(2e-14)  # noise of its reconstruction, less by the threshold
+    assert fresh < found.distortion[1] <= fresh + less**2
+
+
 # -- least rates and splits ----------------------------------------------------------------------
 
 
@@ -182,10 +200,14 @@ def test_the_distance_and_its_derivatives(seed, size):
         assert_allclose(float(here.distance), gaussian.bures(a, b), atol=1e-12 * np.trace(a + b))
         moved = here.root.T @ exact[2] @ here.root, here.inverse @ exact[3] @ here.inverse.T
         slope = np.trace(exact[2] + exact[3]) - np.trace(moved[0] + moved[1])
-        bend = ((moved[0] - moved[1]) * here.weight) ** 2
+        bend = (moved[0] - moved[1]) ** 2 / (here.values[:, None] + here.values)
         assert_allclose(float((high.distance - low.distance) / (2 * h)), float(slope), rtol=1e-12)
         second = (high.distance - 2 * here.distance + low.distance) / h**2
         assert_allclose(float(second), float(bend.sum()), rtol=1e-12, atol=1e-12)
+        room = Decimal(3)
+        change = (moved[0] - moved[1])[None]
+        log = here.bend(np.array([slope], dtype=object), change, room)[0, 0]  # of - ln(room)
+        assert_allclose(float(log), float(bend.sum() / 3 + (slope / 3) ** 2), rtol=1e-12)
 
 
 def test_singular_covariances_have_no_transport():
