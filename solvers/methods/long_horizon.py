@@ -191,7 +191,7 @@ def follow_from_starts(program: Program, mmse: Array) -> Found:
     for shrink, first in _STARTS["JD" if program.joint else "SA"]:
         found = follow(program, *start(program, mmse, shrink), first)
         allowed = ACCEPTED * found.objective + _FLOOR * program.total
-        if found.objective - found.bound <= allowed:
+        if found.objective - found.bound <= allowed < np.inf:
             return found
     raise _uncertified(found.objective, found.bound)
 
