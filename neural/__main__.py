@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neural import NEEDS_TORCH
+from neural.configuration import variables
 from rdp._busy import never_silent
 from rdp._check import one_line, warnings_of_one_line
 from rdp._files import locked, read_arrays, replacing
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         again = list(sys.argv[1:] if arguments is None else arguments)
         if given.command == "overlay" and given.fresh:
             again.append("--resume")
-        print(f"\nstopped; go on with: python -m neural {shlex.join(again)}", file=sys.stderr)
+        command = f"{_settings(given)}python -m neural {shlex.join(again)}"
+        print(f"\nstopped; go on with: {command}", file=sys.stderr)
         return INTERRUPTED
     except ModuleNotFoundError as error:
         if error.name != "torch":
@@ -65,6 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("not enough memory: take a smaller width, batch or number of clips", file=sys.stderr)
         return 1
     return 2
+
+
+def _settings(given: argparse.Namespace) -> str:
+    """Environment variables of a configuration, as a shell takes them before a command."""
+    path = getattr(given, "config", None)
+    if path is None or not path.is_file():
+        return ""
+    known = [name for name in variables(path) if name in os.environ]
+    return "".join(f"{name}={shlex.quote(os.environ[name])} " for name in known)
 
 
 def _is_lack_of_memory(error: Exception) -> bool:

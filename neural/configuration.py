@@ -82,3 +82,29 @@ def _up_to(stages: list[dict[str, Any]], last: str | None) -> list[dict[str, Any
     if last not in names:
         raise ValueError(f"after: expected one of {', '.join(names)}, got {last!r}")
     return stages[: names.index(last) + 1]
+
+
+def variables(path: Path) -> list[str]:
+    """Return the names of the environment variables that stand in the values of a file.
+
+    Raises
+    ------
+    ValueError, KeyError, OSError
+        As `read_configuration`.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> variables(files("neural") / "configs" / "crops-reduced.toml")
+    ['VIDEO_FOLDER']
+    """
+    found: list[str] = []
+    waiting: list[Any] = [read_configuration(path)]
+    for value in waiting:
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        elif isinstance(value, str):
+            found.extend(re.findall(r"\$\{?(\w+)", value))
+    return sorted(set(found))

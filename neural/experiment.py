@@ -126,6 +126,7 @@ class Experiment(Layout):
         folder = self.folder(root, template, cell)
         self.task.to(options.get("device", "cpu"))
         codec = self._initial(root, stage, known, cell)
+        self.task.batch(torch.Generator().manual_seed(0), 1)  # read the data before the bar begins
         title = f"{cell_name(known)} {stage.name} ({number + 1} of {len(self.stages)})"
         train(stage, codec, self.task.batch, self.task.make_critic, folder, title=title, **options)
         if is_first_process():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from neural.datasets.clips import SIZE, Clips, ClipSource, draw_below
 from rdp import _check
@@ -140,6 +141,8 @@ def load_crops(
     device : str
         Where the clips are made.
 
+    On a terminal a bar says how many of the videos have been read.
+
     Raises
     ------
     ValueError
@@ -148,7 +151,8 @@ def load_crops(
     """
     _check.count("frames", frames)
     pixels, sizes = [], []
-    for path in split_videos(folder, split, heldout, seed):
+    paths = split_videos(folder, split, heldout, seed)
+    for path in tqdm(paths, desc="reading the videos", unit="video", disable=None, leave=False):
         luma = read_luma(path, frames=most_frames)
         if luma.shape[0] < frames:
             raise ClipError(path, f"expected at least {frames} frames, got {luma.shape[0]}")

@@ -17,6 +17,8 @@ from tests.neural.small import task  # noqa: E402
 from tests.neural.test_experiment import TINY  # noqa: E402
 from tests.neural.training.test_loop import STAGES, go, same  # noqa: E402
 
+CROPS = str(Path(command.__file__).with_name("configs") / "crops-reduced.toml")
+
 
 def interrupting(at):
     """Draw batches, and press Ctrl-C while one of them is drawn."""
@@ -91,6 +93,24 @@ def test_the_command_says_how_to_go_on(monkeypatch, capsys, name, more):
     place = "'my file.toml' " if name == "train" else ""
     expected = f"stopped; go on with: python -m neural {name} {place}--runs r{more}"
     assert capsys.readouterr().err.strip() == expected
+
+
+def test_the_command_that_goes_on_has_the_variables_of_its_file(monkeypatch, capsys):
+    def interrupted(given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_run", interrupted)
+    monkeypatch.setenv("VIDEO_FOLDER", "my videos")
+    assert command.main(["train", CROPS]) == 130
+    expected = f"stopped; go on with: VIDEO_FOLDER='my videos' python -m neural train {CROPS}"
+    assert capsys.readouterr().err.strip() == expected
+
+
+def test_data_are_read_before_the_bar_begins(monkeypatch, capsys, tmp_path):
+    monkeypatch.delenv("VIDEO_FOLDER", raising=False)
+    assert command.main(["train", CROPS, "--runs", str(tmp_path)]) == 2
+    reason = "folder: expected the environment variable of $VIDEO_FOLDER to be set"
+    assert capsys.readouterr().err.strip() == reason
 
 
 WORKER = """
