@@ -27,6 +27,7 @@ MOMENTS = 1e-12  # rounding of second moments, relative to the largest variance
 SQUARED_W2 = 1e-14  # rounding of squared W2, relative to the variance of the frames it compares
 FACTORED = 1e-14  # rounding of its root, of factors, relative to the root of that variance
 SAME_W2 = 1e-7  # of that variance: roots of small eigenvalues lose half of the digits
+LOOSER = 1e-6  # root of a threshold, relative to it: what is as good as the threshold
 MOVED = 1e-4  # root of squared W2 beyond a threshold, relative to the root of the distortion
 ROUNDING = 1e-12  # of the objective: errors of sums in an exact method
 BITS = 1e-5  # gap of a total rate, bits, and relative to it
@@ -73,8 +74,10 @@ def within_thresholds(
     """Whether schemes keep their thresholds; distortion, perception, levels (..., T), answer (...).
 
     What a threshold may be exceeded by depends on what is at stake. A scheme at distance W from the
-    source is about W - sqrt(P) from one that keeps the threshold P, and the root of its distortion
-    changes by no more than that, which must be little next to the root itself.
+    source is about W - sqrt(P) from one that keeps the threshold P. The roots of the distortions of
+    the frames compared change by about that, which must be little next to the root of the frame,
+    and for PLF-JD under the sequential objective, which feels each frame, next to all of them, or
+    next to the root of the threshold.
 
     Where that is less than the rounding of squared W2, double precision cannot tell, and a scheme
     passes only if its loss is below the threshold by more than the rounding. No loss is above the
@@ -99,7 +102,7 @@ def within_thresholds(
     if problem.perception is not None and problem.perception.metric == "kl":
         return np.asarray((beyond <= RESIDUAL).all(axis=-1))
     compared, total = _compared(problem)
-    room = _room(distortion, finite, total)
+    room = _room(problem, distortion, finite, total)
     error = SQUARED_W2 * compared
     if problem.plf == "FMD":  # a difference of two deviations
         rounding = FACTORED
@@ -124,9 +127,16 @@ def _most(problem: Problem, distortion: Array) -> Array:
     return np.asarray(np.maximum(distortion, 0.0) @ seen)
 
 
-def _room(distortion: Array, levels: Array, variance: float) -> Array:
+def _room(problem: Problem, distortion: Array, levels: Array, variance: float) -> Array:
     """What squared W2 may exceed thresholds by."""
     moved = MOVED * np.sqrt(np.maximum(distortion, 0.0))
+    if problem.weights is None and isinstance(problem.perception, JD):
+        source, least = problem.source, np.empty(distortion.shape)
+        floor = GAP_FLOOR * source.variance.reshape(source.frames, -1).sum(axis=1)
+        felt = np.maximum(distortion, floor)
+        for t in range(source.frames):
+            least[..., t] = felt[..., problem.first_seen(t) : t + 1].min(axis=-1)
+        moved = np.minimum(moved, np.maximum(MOVED * np.sqrt(least), LOOSER * np.sqrt(levels)))
     return np.minimum(moved * (2 * np.sqrt(levels) + moved), RESIDUAL * variance)
 
 
@@ -143,7 +153,7 @@ def hidden(problem: Problem, distortion: Array) -> Array:
     """Which thresholds, (T,) bool array, second moments cannot check at these distortions (T,)."""
     levels, (compared, total) = problem.thresholds, _compared(problem)
     asked = (levels > 0) & np.isfinite(levels)
-    room = _room(distortion, np.where(asked, levels, 0.0), total)
+    room = _room(problem, distortion, np.where(asked, levels, 0.0), total)
     return np.asarray(asked & (room < SQUARED_W2 * compared))
 
 

@@ -124,3 +124,15 @@ def test_the_closed_form_of_jd_decomposes_no_matrix_per_frame(monkeypatch):
     monkeypatch.setattr(gaussian, "bures", lambda *pair: calls.append(pair) or bures(*pair))
     solve(Problem(GaussMarkov.stationary(rho=0.9, frames=60), np.ones(60), JD(0.0)))
     assert len(calls) <= 1
+
+
+def test_a_frame_keeps_its_threshold_where_earlier_ones_have_less_distortion():
+    """An excess that is little next to frame 3 is paid for by frame 2, which has less to give."""
+    source = GaussMarkov(
+        [0.03382610105393884, 0.033081409556112086, 2.4256807500092714],
+        [0.9999999999999893, 0.9999999961832017],
+    )
+    problem = Problem(source, [15, 15, 1], JD(2.5825357969012915e-17))
+    found = solve(problem)
+    assert (found.perception <= problem.thresholds * (1 + 1e-4)).all()
+    assert found.distortion == pytest.approx(solve(problem, "precise").distortion, rel=1e-6, abs=0)
