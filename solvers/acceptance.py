@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from rdp.measure import excess_perception, residuals_of
+from rdp.perception import CP, JD
 from rdp.problem import Problem
 from rdp.solution import Solution, Status
 from rdp.source import GaussMarkov
@@ -76,8 +77,10 @@ def within_thresholds(
     changes by no more than that, which must be little next to the root itself.
 
     Where that is less than the rounding of squared W2, double precision cannot tell, and a scheme
-    passes only if its loss is below the threshold by more than the rounding. Methods treat
-    thresholds 0 exactly: there a loss is rounding.
+    passes only if its loss is below the threshold by more than the rounding. No loss is above the
+    distortion of the frames that it compares, as source and reconstruction are a coupling of their
+    distributions: a scheme passes where that is below the threshold. Methods treat thresholds 0
+    exactly: there a loss is rounding.
 
     Parameters
     ----------
@@ -105,7 +108,20 @@ def within_thresholds(
         error = np.minimum(lost * (2 * np.sqrt(finite) + lost), error)
     seen = np.where(room >= error, room, -error)
     allowed = np.where(finite > 0, seen, np.maximum(room, SQUARED_W2 * compared))
-    return np.asarray((beyond <= allowed).all(axis=-1))
+    near = _most(problem, distortion) <= finite
+    return np.asarray((near | (beyond <= allowed)).all(axis=-1))
+
+
+def _most(problem: Problem, distortion: Array) -> Array:
+    """What squared W2 of each frame is at most: the distortion of what it compares."""
+    if isinstance(problem.perception, CP):  # compares distributions given different pasts
+        return np.full(distortion.shape, np.inf)
+    frames = np.arange(problem.source.frames)
+    first: Array = frames
+    if isinstance(problem.perception, JD):
+        first = np.array([problem.perception.first_seen(int(t)) for t in frames])
+    seen = (frames[:, None] <= frames) & (frames[:, None] >= first)
+    return np.asarray(np.maximum(distortion, 0.0) @ seen)
 
 
 def _room(distortion: Array, levels: Array, variance: float) -> Array:

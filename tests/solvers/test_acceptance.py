@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from rdp import FMD, JD, SA, GaussMarkov, Problem, closed_form
-from rdp.mmse import mmse_recursion
+from rdp.measure import reached_by
+from rdp.mmse import estimate_factor, mmse_recursion
 from solvers import SolverError, acceptance, allocate, minimum_rate, solve, sweep
 from solvers.methods.waterfilling import waterfill
 from solvers.ties import break_ties
@@ -359,6 +360,29 @@ def test_a_loss_that_rounding_hides_is_not_believed():
     assert acceptance.within_thresholds(large, distortion, kept, large.thresholds)
     zero = problem.with_(perception=SA([INF, 0.0]))  # methods treat it exactly
     assert acceptance.within_thresholds(zero, distortion, kept, zero.thresholds)
+
+
+@pytest.mark.parametrize("loss", [JD, SA])
+def test_a_source_known_exactly_keeps_any_threshold(loss):
+    # its loss, 0, is below a threshold of which second moments know nothing
+    source = GaussMarkov([4.74434369e05, 1.25744720e-06], [1.0])
+    found = solve(Problem(source, [INF, 0.0], loss([INF, 1.58e-26])))
+    assert (found.distortion == 0).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([FMD, JD, SA]), st.integers(1, 3))
+def test_no_loss_is_above_the_distortion_of_what_it_compares(seed, loss, window):
+    rng = np.random.default_rng(seed)
+    source = GaussMarkov(10 ** rng.uniform(-2, 2, 3), rng.uniform(-1, 1, 2))
+    perception = JD(0.0, window=window) if loss is JD else loss(0.0)
+    problem = Problem(source, rng.uniform(0, 3, 3), perception)
+    factor = estimate_factor(source, problem.rates)
+    gains, fresh = np.tril(rng.normal(size=(2, 3, 3)))
+    cov, cross = gains @ gains.T + fresh @ fresh.T, gains @ factor.T
+    mmse = mmse_recursion(source, problem.rates).mmse
+    distortion, found = reached_by(problem, mmse, cov, cross)
+    most = acceptance._most(problem, distortion)
+    assert (found <= most * (1 + 1e-9)).all()
 
 
 def test_losses_of_more_digits_are_those_of_the_same_scheme_or_not_believed():
