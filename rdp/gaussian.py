@@ -15,6 +15,7 @@ from rdp import _check
 Array = np.ndarray
 
 _EPS = np.finfo(np.float64).eps
+_LARGE = 1e-3  # of the largest singular value, above which vectors keep nearly all digits
 
 
 def _covariance(name: str, value: object) -> Array:
@@ -136,14 +137,17 @@ def bures_of_factors(factor_a: object, factor_b: object) -> float:
     Returns
     -------
     float, >= 0, squared units
-        Never below the distance but by the rounding of its root, as a coupling has it.
+        Never below the distance but by the rounding of its root, as a coupling has it. That is
+        the rounding of the factors.
 
     Notes
     -----
     With the singular value decomposition :math:`A^T B = U S V^T` the best coupling is
     :math:`A U w` against :math:`B V w`, w white, what is left of both independent. Its squared
     distance is a sum of squares. :func:`bures` subtracts traces, so that its rounding is that of
-    the traces. Derived in this project.
+    the traces. Rounding mixes the singular vectors of small singular values. So only those of
+    large ones are taken, and what they leave of both factors is decomposed anew. Derived in this
+    project.
 
     Examples
     --------
@@ -153,10 +157,18 @@ def bures_of_factors(factor_a: object, factor_b: object) -> float:
     a, b = _check.array("factor_a", factor_a), _check.array("factor_b", factor_b)
     if a.ndim != 2 or b.ndim != 2 or len(a) != len(b):
         raise ValueError(f"factor_b: expected as many rows as factor_a, got {a.shape}, {b.shape}")
-    left, _, right = np.linalg.svd(a.T @ b, full_matrices=False)
-    kept_a, kept_b = a @ left, b @ right.T
-    parts = (kept_a - kept_b, a - kept_a @ left.T, b - kept_b @ right)
-    return float(sum((part**2).sum() for part in parts))
+    total, rounding = 0.0, _EPS**2 * float((a**2).sum() + (b**2).sum())
+    while True:
+        rest = float((a**2).sum() + (b**2).sum())
+        if not a.size or not b.size or rest <= rounding:
+            return total + rest
+        left, values, right = np.linalg.svd(a.T @ b)
+        large = int(np.count_nonzero(values > _LARGE * values[0]))
+        if not large:  # uncorrelated
+            return total + rest
+        a, b = a @ left, b @ right.T
+        total += float(((a[:, :large] - b[:, :large]) ** 2).sum())
+        a, b = a[:, large:], b[:, large:]
 
 
 def bures_of_prefixes(cov_a: object, cov_b: object, apart: Array | None = None) -> Array:

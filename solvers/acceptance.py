@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rdp.measure import excess_perception, residuals_of
+from rdp.measure import excess_perception, losses_from_factors, residuals_of
 from rdp.perception import CP, JD
 from rdp.problem import Problem
 from rdp.solution import Solution, Status
@@ -142,8 +142,41 @@ def _compared(problem: Problem) -> tuple[Array, float]:
 def hidden(problem: Problem, distortion: Array) -> Array:
     """Which thresholds, (T,) bool array, second moments cannot check at these distortions (T,)."""
     levels, (compared, total) = problem.thresholds, _compared(problem)
-    finite = np.where((levels > 0) & np.isfinite(levels), levels, np.inf)
-    return np.asarray(_room(distortion, finite, total) < SQUARED_W2 * compared)
+    asked = (levels > 0) & np.isfinite(levels)
+    room = _room(distortion, np.where(asked, levels, 0.0), total)
+    return np.asarray(asked & (room < SQUARED_W2 * compared))
+
+
+def unresolved(problem: Problem, perception: Array, levels: Array) -> Array:
+    """Whether losses (..., T) from second moments are too near to thresholds to tell, (..., T).
+
+    Covariances that differ by a nuclear norm of E are at squared W2 of at most E. So by the
+    triangle inequality their rounding changes the root of a loss by at most the root of it.
+    """
+    compared, _ = _compared(problem)
+    asked = (levels > 0) & np.isfinite(levels)
+    apart = np.abs(np.sqrt(perception) - np.sqrt(np.where(asked, levels, 0.0)))
+    return np.asarray(asked & (apart <= np.sqrt(levels.shape[-1] * SQUARED_W2 * compared)))
+
+
+def with_losses(problem: Problem, made: Scheme, gains: Array, noise: Array) -> Scheme:
+    """Return a scheme with the losses that its second moments do not hold.
+
+    Parameters
+    ----------
+    problem : Problem
+        With PLF-JD or PLF-SA.
+    made : Scheme
+        With its distortions.
+    gains, noise : (T, T) arrays, lower triangular
+        Its factors, see :func:`rdp.measure.losses_from_factors`.
+    """
+    assert made.distortion is not None
+    frames = hidden(problem, made.distortion)
+    if not frames.any():
+        return made
+    losses = losses_from_factors(problem, gains, noise, frames)
+    return made._replace(perception=losses, rounding=FACTORED)
 
 
 def outward(objective: Array | float, bound: Array | float) -> Array:

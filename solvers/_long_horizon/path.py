@@ -44,6 +44,8 @@ def follow(program: Program, gains: Array, noise: Array, start: float) -> Found:
     if blocks is None:
         return Found(gains, noise, np.inf, -np.inf, 0, 0)
     slack = program.levels - np.array([block.value for block in blocks])
+    if not (slack > 0).all():  # thresholds below the rounding of losses have no interior point
+        return Found(gains, noise, np.inf, -np.inf, 0, 0)
     tau = start * total / order
     state = State(gains, noise, tau * np.linalg.inv(noise), tau / slack, blocks, slack)
     objective, bound, length = program.objective(gains, noise), -np.inf, 1.0

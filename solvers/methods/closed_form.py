@@ -15,12 +15,13 @@ import numpy as np
 
 from rdp import closed_form as formulas
 from rdp.conditional import conditional
-from rdp.measure import distance, losses
+from rdp.measure import distance, losses, losses_from_factors
 from rdp.mmse import Backbone, estimate_factor, mmse_recursion
-from rdp.perception import FMD, JD
+from rdp.perception import FMD, JD, SA
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
 from rdp.windowed import windowed_scheme, zero_perception_windowed
+from solvers.acceptance import FACTORED, unresolved, with_losses, within_thresholds
 from solvers.scheme import Scheme
 
 Array = np.ndarray
@@ -61,7 +62,7 @@ def solve_closed_form(problem: Problem) -> Scheme:
     rates, levels = problem.rates[None], problem.thresholds[None]
     form = str(forms(problem, rates, levels)[0])
     built = _build(form, problem, rates, levels)
-    return Scheme(
+    made = Scheme(
         cov_xhat=built.cov_xhat[0],
         cross=built.cross[0],
         mmse=built.backbone.mmse[0],
@@ -70,6 +71,9 @@ def solve_closed_form(problem: Problem) -> Scheme:
         distortion=built.distortion[0],
         frame_bounds=None if problem.weights is not None else built.distortion[0],
     )
+    if not isinstance(problem.perception, (JD, SA)):
+        return made
+    return with_losses(problem, made, built.decoder[0], built.noise[0])
 
 
 def closed_form_points(problem: Problem, rates: Array, levels: Array) -> tuple[Array, Array]:
@@ -99,7 +103,7 @@ def closed_form_points(problem: Problem, rates: Array, levels: Array) -> tuple[A
             continue
         built = _build(str(form), problem, rates[chosen], levels[chosen])
         distortion[chosen] = built.distortion
-        perception[chosen] = _losses(problem, built, levels[chosen])
+        perception[chosen] = _losses(problem, built, rates[chosen], levels[chosen])
     return distortion, perception
 
 
@@ -214,7 +218,7 @@ def _metric(problem: Problem) -> str:
     return problem.perception.metric if isinstance(problem.perception, FMD) else "w2"
 
 
-def _losses(problem: Problem, built: _Built, levels: Array) -> Array:
+def _losses(problem: Problem, built: _Built, rates: Array, levels: Array) -> Array:
     """Perception loss (n, T), by formulas that keep their digits where there are any."""
     source = problem.source
     if problem.perception is None:
@@ -229,6 +233,8 @@ def _losses(problem: Problem, built: _Built, levels: Array) -> Array:
     if rows.any():
         cov, cross = built.cov_xhat[rows], built.cross[rows]
         measured = losses(source.sigma[None], source.covariance(), cov, cross, problem.perception)
+        parts = built.decoder[rows], built.noise[rows]
+        measured = _told_apart(problem, rates[rows], *parts, measured, levels[rows])
         found[rows] = np.where(free[rows], measured, 0.0)
     return found
 
@@ -256,16 +262,38 @@ def _estimate_meets(problem: Problem, rates: Array, levels: Array) -> Array:
     """
     source, loss = problem.source, problem.perception
     assert loss is not None
-    factor = estimate_factor(source, rates)
+    factor, backbone = estimate_factor(source, rates), mmse_recursion(source, rates)
     cov = _squared(factor)
-    short = _short(source, mmse_recursion(source, rates))
-    met: Array = np.all(short**2 <= _felt(problem, levels), axis=1)
+    met: Array = np.all(_short(source, backbone) ** 2 <= _felt(problem, levels), axis=1)
+    # frames that are known exactly, as are those before, have the distribution of the source
+    left = np.where(np.maximum.accumulate(backbone.mmse, axis=1) > 0, levels, np.inf)
     if isinstance(loss, JD) and loss.window is None:
-        return _joint_loss_met(source.covariance(), cov, levels, met)
-    near = cov[met]
+        return _joint_loss_met(problem, rates, factor, cov, left, met)
+    chosen = np.flatnonzero(met)
+    near = cov[chosen]
     found = losses(source.sigma[None], source.covariance(), near, near, loss)
-    met[met] = (found <= levels[met]).all(axis=1)
+    met[chosen] = _keeps(problem, rates[chosen], factor[chosen], found, left[chosen])
     return met
+
+
+def _keeps(problem: Problem, rates: Array, factor: Array, found: Array, levels: Array) -> Array:
+    """Whether the MMSE estimates (n, T, T) keep thresholds (n, T), given losses from moments."""
+    found = _told_apart(problem, rates, factor, np.zeros_like(factor), found, levels)
+    mmse = mmse_recursion(problem.source, rates).mmse
+    certain = within_thresholds(problem, mmse, found, levels, FACTORED)
+    return np.asarray((found <= levels).all(axis=1) & certain)
+
+
+def _told_apart(
+    problem: Problem, rates: Array, gains: Array, noise: Array, found: Array, levels: Array
+) -> Array:
+    """Losses (n, T) of schemes, from factors where moments cannot tell them from thresholds."""
+    close = unresolved(problem, found, levels)
+    out = found.copy()
+    for n in np.flatnonzero(close.any(axis=1)).tolist():
+        point = problem.with_(rates=rates[n])
+        out[n, close[n]] = losses_from_factors(point, gains[n], noise[n], close[n])[close[n]]
+    return out
 
 
 def _felt(problem: Problem, levels: Array) -> Array:
@@ -278,18 +306,22 @@ def _felt(problem: Problem, levels: Array) -> Array:
     return out
 
 
-def _joint_loss_met(covariance: Array, cov: Array, levels: Array, met: Array) -> Array:
+def _joint_loss_met(
+    problem: Problem, rates: Array, factor: Array, cov: Array, levels: Array, met: Array
+) -> Array:
     """Which of the points `met` keep PLF-JD, which grows with the frames.
 
     A threshold that a later one implies need not be measured; with one threshold for all frames a
     single distance is.
     """
-    later = np.full(len(levels), np.inf)
+    covariance, later = problem.source.covariance(), np.full(len(levels), np.inf)
     for t in reversed(range(levels.shape[1])):
         asked = np.flatnonzero(met & (levels[:, t] < later))
         if asked.size:
             near = cov[asked, : t + 1, : t + 1]
             target = np.broadcast_to(covariance[: t + 1, : t + 1], near.shape)
-            met[asked] = distance(target, near) <= levels[asked, t]
+            found, only = np.zeros(levels[asked].shape), np.full(levels[asked].shape, np.inf)
+            found[:, t], only[:, t] = distance(target, near), levels[asked, t]
+            met[asked] = _keeps(problem, rates[asked], factor[asked], found, only)
         later = np.minimum(later, levels[:, t])
     return met

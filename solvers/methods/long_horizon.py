@@ -23,7 +23,6 @@ import numpy as np
 
 from rdp._threads import one_thread
 from rdp.gaussian import bures_of_factors, psd_cholesky
-from rdp.measure import losses_from_factors
 from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.perception import JD, SA
 from rdp.problem import Problem
@@ -31,7 +30,7 @@ from rdp.solution import Status
 from solvers._long_horizon.path import Found, follow
 from solvers._long_horizon.program import Program, program_of, start
 from solvers._long_horizon.sequential import Outcome, solve_frames
-from solvers.acceptance import FACTORED, hidden
+from solvers.acceptance import with_losses
 from solvers.errors import SolverError
 from solvers.scheme import Scheme
 
@@ -129,7 +128,7 @@ def _sequential(problem: Problem) -> Scheme:
         distortion=found.distortion,
         frame_bounds=found.bounds,
     )
-    return _with_losses(problem, made, gains, found.root * ~informed)
+    return with_losses(problem, made, gains, found.root * ~informed)
 
 
 def check_frames_certified(found: Outcome, variance: Array) -> None:
@@ -172,17 +171,7 @@ def _weighted(problem: Problem) -> Scheme:
         message=message,
         distortion=mmse + ((gains - estimate) ** 2).sum(axis=1) + np.diag(noise),
     )
-    return _with_losses(problem, made, gains, psd_cholesky(noise))
-
-
-def _with_losses(problem: Problem, made: Scheme, gains: Array, noise: Array) -> Scheme:
-    """The scheme with the losses that its second moments do not hold."""
-    assert made.distortion is not None
-    frames = hidden(problem, made.distortion)
-    if not frames.any():
-        return made
-    losses = losses_from_factors(problem, gains, noise, frames)
-    return made._replace(perception=losses, rounding=FACTORED)
+    return with_losses(problem, made, gains, psd_cholesky(noise))
 
 
 def follow_from_starts(program: Program, mmse: Array) -> Found:
@@ -202,7 +191,7 @@ def follow_from_starts(program: Program, mmse: Array) -> Found:
     for shrink, first in _STARTS["JD" if program.joint else "SA"]:
         found = follow(program, *start(program, mmse, shrink), first)
         allowed = ACCEPTED * found.objective + _FLOOR * program.total
-        if found.objective - found.bound <= allowed:
+        if found.objective - found.bound <= allowed < np.inf:
             return found
     raise _uncertified(found.objective, found.bound)
 

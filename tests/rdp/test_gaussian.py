@@ -247,6 +247,20 @@ def test_the_distance_of_factors_keeps_the_digits_of_what_is_small():
     assert gaussian.bures(a @ a.T, b @ b.T) != pytest.approx(4e-14, rel=0.5, abs=0)
 
 
+@pytest.mark.parametrize("size", [3, 8, 20])
+@pytest.mark.parametrize("share", [0.0, 1e-12, 1e-6, 0.1])
+def test_the_root_of_the_distance_of_factors_is_exact_where_variances_are_far_apart(share, size):
+    """With a symmetric positive definite map M from A to B the distance is |A - M A|."""
+    rng = np.random.default_rng(size)
+    scales = 10 ** rng.uniform(-8, 0, size)
+    a = scales[:, None] * np.tril(rng.normal(size=(size, size)))
+    shape = rng.uniform(-1, 1, (size, size))
+    moved = share / size * scales[:, None] * ((shape + shape.T) @ (scales[:, None] * a))
+    turn = np.linalg.qr(rng.normal(size=(size, size)))[0]
+    found = np.sqrt(gaussian.bures_of_factors(a, (a + moved) @ turn))
+    assert_allclose(found, np.linalg.norm(moved), rtol=1e-12, atol=1e-14 * np.linalg.norm(a))
+
+
 def test_factors_of_different_numbers_of_variables_are_refused():
     with pytest.raises(ValueError, match="factor_b"):
         gaussian.bures_of_factors(np.eye(2), np.eye(3))

@@ -355,3 +355,35 @@ def test_an_executor_of_another_type_is_refused():
     problem = Problem(GaussMarkov.stationary(rho=0.9, frames=2), 1.0)
     with pytest.raises(ValueError, match="executor: expected an Executor, got int"):
         sweep(problem, executor=3)
+
+
+@pytest.mark.parametrize("weights", [None, 1.0])
+@pytest.mark.parametrize("loss", [JD, SA])
+@pytest.mark.parametrize(
+    ("sigma", "rho", "level"),
+    [
+        ((1e6, 1e-3), 1 - 1e-7, 1e-16),
+        ((1.0, 1.0), 1 - 5e-16, 1e-20),
+        ((1e3, 1e-3), -0.9999999, 1e-16),
+    ],
+)
+def test_the_estimate_meets_no_threshold_by_the_rounding_of_second_moments(
+    sigma, rho, level, loss, weights
+):
+    """Frame 2 gets no bits, so that its part that frame 1 does not tell is missing.
+
+    Covariances differ by less than the rounding of the largest entry. Decoders that keep the
+    threshold have nearly twice the distortion. Across (X_1, X_2) the source has the variance
+    q / (1 + a^2), from which the root of the loss takes away at most that of the threshold.
+    """
+    source = GaussMarkov(sigma, [rho])
+    problem = Problem(source, [np.inf, 0.0], loss(level), weights)
+    found, alone = sweep(problem, levels=[[level]]), solve(problem)
+    news = source.innovation[1]
+    missing = (np.sqrt(news) - np.sqrt(level * (1 + source.gain[1] ** 2))) ** 2
+    assert found.status[0] == 0
+    for perception in (found.perception[0], alone.perception):
+        assert (perception <= level * (1 + 1e-9)).all()
+    if weights is None:
+        np.testing.assert_allclose(found.distortion[0], alone.distortion, rtol=1e-6)
+        assert found.distortion[0, 1] >= news + missing * (1 - 1e-6)

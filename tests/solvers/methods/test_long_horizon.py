@@ -330,3 +330,14 @@ def test_slopes_of_a_bound_are_symmetric() -> None:
     bound = solve_long_horizon(problem).lower_bound
     assert bound <= 0.349487324230308  # reached, by the semidefinite program
     assert bound == pytest.approx(0.34948732423, rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", [JD, SA])
+def test_thresholds_without_an_interior_point_are_left_to_other_methods(loss) -> None:
+    """Losses round to more than such a threshold, so that slacks and multipliers were negative."""
+    source = GaussMarkov([0.004, 0.002, 24.515, 43.461], [0.9] * 3)
+    problem = Problem(source, [2.0, 2.0, 30.0, 5.0], loss(1.8881652160614518e-22), weights=1.0)
+    with pytest.raises(SolverError, match="no certificate"):
+        solve_long_horizon(problem)
+    perfect = solve(problem.with_(perception=loss(0.0)))
+    assert solve(problem).objective == pytest.approx(perfect.objective, rel=1e-6)
