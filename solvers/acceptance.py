@@ -18,6 +18,7 @@ from solvers.scheme import Scheme
 
 Array = np.ndarray
 
+ULPS = 4 * np.finfo(np.float64).eps  # of a threshold, as a number
 RESIDUAL = 1e-6  # of any constraint, relative to the variance of the source
 GAP = 1e-5  # of the objective, relative to it
 SHARP = 1e-6  # gap, relative to the objective, below which no other method is asked
@@ -147,7 +148,8 @@ def _most(problem: Problem, distortion: Array) -> Array:
 def _room(distortion: Array, levels: Array, variance: float, most_moved: float = MOVED) -> Array:
     """What squared W2 may exceed thresholds by."""
     moved = most_moved * np.sqrt(np.maximum(distortion, 0.0))
-    return np.minimum(moved * (2 * np.sqrt(levels) + moved), RESIDUAL * variance)
+    room = np.minimum(moved * (2 * np.sqrt(levels) + moved), RESIDUAL * variance)
+    return np.maximum(room, ULPS * levels)
 
 
 def _compared(problem: Problem) -> tuple[Array, float]:

@@ -377,6 +377,14 @@ def test_a_threshold_exceeded_by_more_than_the_gap_is_worth_is_for_another_metho
     assert sweep(problem).objective == pytest.approx(found.objective, rel=1e-6)
 
 
+def test_a_threshold_met_to_the_last_digit_is_kept():
+    # frame 4 has no error, so that nothing is at stake there
+    source = GaussMarkov([47180.0, 4.12, 0.4137, 1.0478e-06], [-1.0, 0.9999999, 0.0])
+    found = solve(Problem(source, [1.7157, INF, 1.7157, INF], JD([2226.0, INF, INF, 1.0978e-14])))
+    assert found.distortion[3] == 0
+    assert found.perception[3] == pytest.approx(1.0978e-14, rel=1e-14)
+
+
 @pytest.mark.parametrize("loss", [JD, SA])
 def test_a_source_known_exactly_keeps_any_threshold(loss):
     # its loss, 0, is below a threshold of which second moments know nothing
