@@ -40,7 +40,7 @@ from rdp import FMD, JD, SA, GaussMarkov, Problem
 from rdp.mmse import mmse_recursion
 from rdp.solution import Solution
 from solvers import SolverError, minimum_rate, solve, sweep
-from solvers.acceptance import FACTORED, sharp, within_thresholds
+from solvers.acceptance import sharp, sharply_within, within_thresholds
 from solvers.methods.barrier import barrier_batch
 from solvers.methods.registry import METHODS
 
@@ -293,7 +293,7 @@ def check_grid(problem: Problem, rng: np.random.Generator, tally: Tally) -> None
         return
     distortion, perception, objective, bound = values
     right = (stopped == 0) & sharp(problem, objective, bound)
-    right &= within_thresholds(problem, distortion, perception, levels, FACTORED)
+    right &= sharply_within(problem, distortion, perception, levels)
     tally.handed += int((~right).sum())
     least = mmse_recursion(source, rates).mmse
     floor = FLOOR * float(problem.frame_weights @ source.variance)

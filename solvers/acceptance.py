@@ -18,6 +18,7 @@ from solvers.scheme import Scheme
 
 Array = np.ndarray
 
+ULPS = 4 * np.finfo(np.float64).eps  # of a threshold, as a number
 RESIDUAL = 1e-6  # of any constraint, relative to the variance of the source
 GAP = 1e-5  # of the objective, relative to it
 SHARP = 1e-6  # gap, relative to the objective, below which no other method is asked
@@ -29,6 +30,7 @@ FACTORED = 1e-14  # rounding of its root, of factors, relative to the root of th
 SAME_W2 = 1e-7  # of that variance: roots of small eigenvalues lose half of the digits
 LOOSER = 1e-6  # root of a threshold, relative to it: what is as good as the threshold
 MOVED = 1e-4  # root of squared W2 beyond a threshold, relative to the root of the distortion
+SHARP_MOVED = 5e-7  # the same, below which no other method is asked: SHARP of the distortion
 ROUNDING = 1e-12  # of the objective: errors of sums in an exact method
 BITS = 1e-5  # gap of a total rate, bits, and relative to it
 SPENT = 1e-9  # what a split may exceed its budget by before it is cut to it, bits, and relative
@@ -70,6 +72,7 @@ def within_thresholds(
     perception: Array,
     levels: Array,
     rounding: Array | float | None = None,
+    most_moved: float = MOVED,
 ) -> Array:
     """Whether schemes keep their thresholds; distortion, perception, levels (..., T), answer (...).
 
@@ -95,6 +98,8 @@ def within_thresholds(
         Error of the root of squared W2, relative to the deviation of the frames that it compares:
         0 for decimal arithmetic, `FACTORED` for losses from factors. By default squared W2 is that
         of second moments, and has an error of `SQUARED_W2`.
+    most_moved : float
+        What the root of a distortion may change by, relative to it.
     """
     asked = np.isfinite(levels)
     finite = np.where(asked, levels, 0.0)
@@ -102,7 +107,7 @@ def within_thresholds(
     if problem.perception is not None and problem.perception.metric == "kl":
         return np.asarray((beyond <= RESIDUAL).all(axis=-1))
     compared, total = _compared(problem)
-    room = _room(problem, distortion, finite, total)
+    room = _room(problem, distortion, finite, total, most_moved)
     error = SQUARED_W2 * compared
     if problem.plf == "FMD":  # a difference of two deviations
         rounding = FACTORED
@@ -113,6 +118,22 @@ def within_thresholds(
     allowed = np.where(finite > 0, seen, np.maximum(room, SQUARED_W2 * compared))
     near = _most(problem, distortion) <= finite
     return np.asarray((near | (beyond <= allowed)).all(axis=-1))
+
+
+def sharply_within(problem: Problem, distortion: Array, perception: Array, levels: Array) -> Array:
+    """Whether schemes keep thresholds so well that no other method need be asked.
+
+    What they exceed them by changes a distortion by less than `SHARP`: otherwise an answer could be
+    that much too good, by more than the gap says.
+
+    Parameters
+    ----------
+    problem : Problem
+        Source and loss function.
+    distortion, perception, levels : (..., T) arrays
+        What schemes reach, losses from factors, and thresholds.
+    """
+    return within_thresholds(problem, distortion, perception, levels, FACTORED, SHARP_MOVED)
 
 
 def _most(problem: Problem, distortion: Array) -> Array:
@@ -127,17 +148,25 @@ def _most(problem: Problem, distortion: Array) -> Array:
     return np.asarray(np.maximum(distortion, 0.0) @ seen)
 
 
-def _room(problem: Problem, distortion: Array, levels: Array, variance: float) -> Array:
+def _room(
+    problem: Problem,
+    distortion: Array,
+    levels: Array,
+    variance: float,
+    most_moved: float = MOVED,
+) -> Array:
     """What squared W2 may exceed thresholds by."""
-    moved = MOVED * np.sqrt(np.maximum(distortion, 0.0))
+    moved = most_moved * np.sqrt(np.maximum(distortion, 0.0))
     if problem.weights is None and isinstance(problem.perception, JD):
         source, least = problem.source, np.empty(distortion.shape)
         floor = GAP_FLOOR * source.variance.reshape(source.frames, -1).sum(axis=1)
         felt = np.maximum(distortion, floor)
         for t in range(source.frames):
             least[..., t] = felt[..., problem.first_seen(t) : t + 1].min(axis=-1)
-        moved = np.minimum(moved, np.maximum(MOVED * np.sqrt(least), LOOSER * np.sqrt(levels)))
-    return np.minimum(moved * (2 * np.sqrt(levels) + moved), RESIDUAL * variance)
+        shared = np.maximum(most_moved * np.sqrt(least), LOOSER * np.sqrt(levels))
+        moved = np.minimum(moved, shared)
+    room = np.minimum(moved * (2 * np.sqrt(levels) + moved), RESIDUAL * variance)
+    return np.maximum(room, ULPS * levels)
 
 
 def _compared(problem: Problem) -> tuple[Array, float]:
@@ -357,6 +386,4 @@ def within_budget(name: str, rates: Array, total: float) -> Array:
 def check_reached(name: str, reached: Array, asked: Array) -> None:
     """Raise SolverError where distortions exceed what was asked for."""
     if not (reached <= asked * (1 + MISSED)).all():
-        raise SolverError(
-            Status.INACCURATE, f"{name}: distortions {reached}, asked for {asked}"
-        )
+        raise SolverError(Status.INACCURATE, f"{name}: distortions {reached}, asked for {asked}")

@@ -89,6 +89,7 @@ def solve_by_cheapest(problem: Problem) -> Solution:
     """
     failures: list[SolverError] = []
     best: Solution | None = None
+    settled = False
     method_for(problem)  # raises where there is none
     for method in methods_in_order(problem):
         if best is not None and method.checks_others:
@@ -100,9 +101,11 @@ def solve_by_cheapest(problem: Problem) -> Solution:
         except SolverError as error:
             failures.append(error)
             continue
-        if best is None or found.gap < best.gap:
-            best = found
-        if acceptance.sharp(problem, best.objective, best.lower_bound) or problem.limited:
+        kept = _keeps_thresholds(problem, found)
+        if best is None or (kept, -found.gap) > (settled, -best.gap):
+            best, settled = found, kept
+        sharp = settled and acceptance.sharp(problem, best.objective, best.lower_bound)
+        if sharp or problem.limited:
             break
     if best is None:
         raise failures[-1]
@@ -110,6 +113,15 @@ def solve_by_cheapest(problem: Problem) -> Solution:
         tried = "; ".join(map(str, failures))
         return replace(best, message=f"{best.message} (asked after: {tried})")
     return best
+
+
+def _keeps_thresholds(problem: Problem, found: Solution) -> bool:
+    """Whether what an answer exceeds its thresholds by is next to nothing."""
+    if problem.perception is None:
+        return True
+    return bool(
+        acceptance.sharply_within(problem, found.distortion, found.perception, problem.thresholds)
+    )
 
 
 def _answer(problem: Problem, method: Method) -> Solution:

@@ -22,12 +22,11 @@ from rdp._files import replacing
 from rdp.problem import Problem
 from rdp.solution import Status
 from solvers.acceptance import (
-    FACTORED,
     certified,
     outward,
     sharp,
+    sharply_within,
     status_of,
-    within_thresholds,
 )
 from solvers.errors import SolverError
 from solvers.methods.closed_form import closed_form_points
@@ -410,7 +409,7 @@ def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> A
     )
     values[3] = outward(values[2], values[3])
     right = sharp(problem, values[2], values[3])
-    right &= within_thresholds(problem, values[0], values[1], levels, FACTORED)
+    right &= sharply_within(problem, values[0], values[1], levels)
     failed = (stopped != 0) | ~right
     out = np.column_stack([*values, np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)])
     for index in np.flatnonzero(failed):

@@ -239,7 +239,8 @@ def _left_out(
         out.append("curves: the point names no source")
     elif point.plf != "MMSE" and CURVES[1] not in made:
         if point.perception is None:
-            out.append(f"curve of PLF-{point.plf}: the point has no perception loss")
+            missing = "the point has no perception loss, measured or estimated"
+            out.append(f"curve of PLF-{point.plf}: {missing}")
         elif f"{CURVES[1]}, framewise part" in made:
             out.append(f"curve of PLF-{point.plf}: not certified; that of PLF-FMD in its place")
         else:

@@ -33,6 +33,17 @@ def test_examples_print_the_output_on_the_page(page, tmp_path, monkeypatch):
     assert runner.run(test).failed == 0
 
 
+def test_a_file_of_points_as_on_the_page_can_be_read(tmp_path):
+    from rdp import load_points
+
+    [block] = re.findall(
+        r"^```json\n(.*?)^```", (DOCS / "validate.md").read_text(), flags=re.MULTILINE | re.DOTALL
+    )
+    (tmp_path / "points.json").write_text(block)
+    [point] = load_points(tmp_path / "points.json")
+    assert (point.label, point.plf, point.frames) == ("my codec", "MMSE", 2)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_commands_exist(page):
     from typer.main import get_command

@@ -120,8 +120,9 @@ def encode_clip(
         time from the first one on: then memory does not grow with the clip.
     bpp : float, > 0
         Bits per pixel, the mean over all frames. The stream has at most that many, unless the
-        coarsest quality needs more, and a few percent fewer, as qualities have steps; far fewer
-        where the finest quality needs no more.
+        coarsest quality needs more, and a few percent fewer, as qualities have steps: up to a
+        tenth where strong modes begin to be sent at a step. Far fewer where the finest quality
+        needs no more.
     first_bpp : float or None
         Bits per pixel of the first frame alone; None gives it the quality of the others. It has at
         most that many, unless the coarsest quality needs more.

@@ -26,7 +26,7 @@ def encode(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="File to write.", show_default=False)
     ] = Path("out.rdp"),
-    bpp: Annotated[float, typer.Option(help="Bits per pixel, the mean over all frames.")] = 0.1,
+    bpp: Annotated[float, typer.Option(help="Most bits per pixel, mean over all frames.")] = 0.1,
     first_bpp: Annotated[
         float | None,
         typer.Option(help="Bits per pixel of the first frame; its quality is that of the others."),

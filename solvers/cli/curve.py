@@ -287,7 +287,7 @@ def _plot(
         f"caption: Least distortion of frame {frame} of {frames} against the "
         f"{'rate' if name == 'rates' else 'perception threshold'} of {which}. Gauss-Markov source, "
         + "; ".join(_title(panel, name, sigma) for panel in drawn)
-        + f". Certified within {gap:.1e}.",
+        + (f". Certified within {gap:.1e}." if gap > 0 else ". Certified within rounding."),
         err=True,
     )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from solvers.steady_prediction import SteadyPrediction
 
 ROWS = 8  # modes in the report
+STEPS = 48  # between the first and the last rate of a plot, at least
 
 
 def fit(
@@ -93,7 +94,8 @@ def fit(
     if csv is not None:
         output.write_csv(prediction.to_dataframe(), csv)
     if plot is not None:
-        output.write_plot(plot, 8.4, 2.6, lambda figure: _draw(figure, found, prediction))
+        drawn = predict(found.source(horizon), _finer(rates), found.modes, first, windows=windows)
+        output.write_plot(plot, 7.0, 2.6, lambda figure: _draw(figure, found, drawn))
     long_run = None if found.orders is None else _long_run(found, found.orders, rates)
     if json:
         content = _content(found, level, shares, prediction)
@@ -192,6 +194,15 @@ def _rates(text: str) -> Any:
         return np.geomspace(float(low), float(high), int(count))
     except ValueError:
         raise ValueError(f"bpp: expected FROM:TO:N with 0 < FROM, got {text!r}") from None
+
+
+def _finer(rates: np.ndarray) -> np.ndarray:
+    """Add rates between, even in the log, for a plot: curves turn where a mode begins."""
+    steps = -(-STEPS // max(len(rates) - 1, 1))
+    if not (rates > 0).all() or steps == 1:
+        return rates
+    near = np.geomspace(rates[:-1], rates[1:], steps, endpoint=False)
+    return np.append(near.T.ravel(), rates[-1])
 
 
 def _report(found: ClipFit, level: float, shares: dict[str, float]) -> None:

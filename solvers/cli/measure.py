@@ -81,7 +81,11 @@ def measure(
     source = read_luma(reference, start, frames)
     rates = None if bits is None else _bits(bits)
     if rates is not None and len(rates) != len(source):
-        raise ValueError(f"{bits}: expected {len(source)} frames like the clip, got {len(rates)}")
+        part = len(rates) < len(source) and frames is None and Path(str(bits)).suffix != ".csv"
+        hint = f"; --frames {len(rates)} takes as many of it" if part else ""
+        raise ValueError(
+            f"{bits}: expected {len(source)} frames like the clip, got {len(rates)}{hint}"
+        )
     layout: dict[str, Any] = {"block": block, "transform": transform, "memory": memory}
     found = [
         compare(source, read_luma(path), loss, **layout, name=path)

@@ -362,6 +362,29 @@ def test_a_loss_that_rounding_hides_is_not_believed():
     assert acceptance.within_thresholds(zero, distortion, kept, zero.thresholds)
 
 
+def test_a_threshold_exceeded_by_more_than_the_gap_is_worth_is_for_another_method():
+    # the compiled method, along a chain of a grid: 1e-5 below the optimum, a gap of 2e-7
+    source = GaussMarkov([1330.02729271, 348310.31280502, 2014.50552409], [-1.0, 0.23306819])
+    levels = np.array([5306917.8, 1213200740.0, 0.00405823251])
+    problem = Problem(source, [INF, 30.6125233, 1.5461033e-09], SA(levels), [0.0, 0.6, 0.6])
+    distortion = np.array([5.31e6, 2.3e-6, 7.6749e6])
+    perception = np.array([5306320.67, 1.3876e-07, 0.00725155287])
+    assert acceptance.within_thresholds(problem, distortion, perception, levels)
+    assert not acceptance.sharply_within(problem, distortion, perception, levels)
+    assert acceptance.sharply_within(problem, distortion, perception, levels * [1, 1, 1.8])
+    found = solve(problem)
+    assert found.perception[2] <= levels[2] * (1 + 1e-6)
+    assert sweep(problem).objective == pytest.approx(found.objective, rel=1e-6)
+
+
+def test_a_threshold_met_to_the_last_digit_is_kept():
+    # frame 4 has no error, so that nothing is at stake there
+    source = GaussMarkov([47180.0, 4.12, 0.4137, 1.0478e-06], [-1.0, 0.9999999, 0.0])
+    found = solve(Problem(source, [1.7157, INF, 1.7157, INF], JD([2226.0, INF, INF, 1.0978e-14])))
+    assert found.distortion[3] == 0
+    assert found.perception[3] == pytest.approx(1.0978e-14, rel=1e-14)
+
+
 @pytest.mark.parametrize("loss", [JD, SA])
 def test_a_source_known_exactly_keeps_any_threshold(loss):
     # its loss, 0, is below a threshold of which second moments know nothing

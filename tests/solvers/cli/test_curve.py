@@ -163,6 +163,7 @@ def test_points_and_bounds_lie_over_the_curves(tmp_path, points, axes):
     assert result.exit_code == 0, result.output
     assert "points: 1 of 3 are not drawn" in result.stderr  # another rate of frame 1
     assert "rho = 0.9, R = (0.25, x, x) bit, P = 0. Certified within" in result.stderr
+    assert "Certified within rounding." in result.stderr  # closed forms
     [ax] = axes
     lines = {drawn.get_label(): drawn for drawn in ax.lines}
     own = lines["mine (PLF-JD)"].get_xydata()

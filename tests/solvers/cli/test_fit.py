@@ -5,6 +5,7 @@ import pytest
 
 from rdp import AutoRegressive
 from rdp.clip import fit_clip, sample_clip
+from solvers.cli.fit import STEPS, _finer
 from tests.solvers.cli.commands import answer, parsed, refused, run
 
 FIT = ["fit", "--sample", "--frames", "12", "--horizon", "4", "--bpp", "0.1,1"]
@@ -79,6 +80,18 @@ def test_fit_writes_csv_and_plot(tmp_path):
     }
     assert (tmp_path / "fit.svg").stat().st_size > 2000
     assert "big_buck_bunny_320x180.mp4" in (tmp_path / "fit.svg").read_text()
+
+
+def test_the_plot_has_rates_between_and_keeps_those_that_were_asked_for():
+    asked = np.geomspace(0.02, 2, 13)
+    drawn = _finer(asked)
+    assert len(drawn) == STEPS + 1
+    np.testing.assert_allclose(drawn[::4], asked)
+    assert drawn[len(drawn) // 2] == pytest.approx(asked[6])  # that of the panel of frames
+    assert np.ptp(np.diff(np.log(drawn))) < 1e-9
+    assert len(_finer(np.array([0.1, 1.0]))) == STEPS + 1
+    for few in ([0.2], [0.0, 1.0], list(np.linspace(1, 2, STEPS + 1))):
+        np.testing.assert_array_equal(_finer(np.array(few)), few)
 
 
 def test_fit_takes_a_range_of_rates_and_a_frame_transform():

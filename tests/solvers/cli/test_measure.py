@@ -103,6 +103,14 @@ def test_bits_of_another_number_of_frames_are_refused(files, tmp_path):
     assert line.endswith("short.csv: expected 6 frames like the clip, got 2")
 
 
+def test_a_stream_of_a_part_of_the_clip_says_how_to_measure_it(files, tmp_path):
+    stream = tmp_path / "part.rdp"
+    coded = run("encode", files / "reference.npy", "--frames", "2", "--bpp", "1", "-o", stream)
+    assert coded.exit_code == 0, coded.output
+    line = refused("measure", files / "reference.npy", files / "mmse.npy", "--bits", stream)
+    assert line.endswith("expected 6 frames like the clip, got 2; --frames 2 takes as many of it")
+
+
 @needs_x264
 def test_peers_measures_each_quality_and_compares_rates(tmp_path):
     options = ["28,38,48", "--points", tmp_path / "points.json", "--save", tmp_path / "coded"]
