@@ -53,10 +53,10 @@ FLOOR = 1e-12  # of the variance: what double precision leaves where distortions
 DECIMALS = 16  # one in so many weighted problems is solved in decimal arithmetic too
 KEPT = 5  # problems that are kept of each kind of failure
 GRID = 64  # points of a sweep
-SWEEP_EACH = 2  # problems, one of which is the template of a sweep
+SWEEP_EACH = {"usual": 2, "extreme": 8, "sequential": 0}  # problems, one of which gives a sweep
 CHAINS = 16  # of GRID points each, in a grid for the compiled method
 HANDED = 1024  # one in so many points that the compiled method leaves is solved as usual
-PART = {"usual": 32, "extreme": 8, "sequential": 8, "compiled": 8}  # problems of a part
+PART = {"usual": 32, "extreme": 16, "sequential": 8, "compiled": 8}  # problems of a part
 
 
 @dataclass
@@ -353,12 +353,12 @@ def fuzz(family: str, count: int | None, seconds: float, seed: int, part: int = 
                 continue
             check(problem, rng, tally)
             tally.solves += 1
-            if family != "sequential":
-                if tally.solves % SWEEP_EACH == 0:
-                    check_sweep(problem, rng, tally)
-                    tally.points += GRID
-                if tally.solves % 16 == 1 and family == "usual":
-                    check_least_rate(problem, tally)
+            each = SWEEP_EACH[family]
+            if each and tally.solves % each == 0:
+                check_sweep(problem, rng, tally)
+                tally.points += GRID
+            if tally.solves % 16 == 1 and family == "usual":
+                check_least_rate(problem, tally)
     return tally
 
 

@@ -10,9 +10,12 @@ from benchmarks import fuzz
 
 
 @pytest.mark.parametrize(("family", "count"), [("usual", 2), ("extreme", 2), ("sequential", 1)])
-def test_random_problems_are_answered_right(family, count):
+def test_random_problems_are_answered_right(family, count, monkeypatch):
+    if fuzz.SWEEP_EACH[family]:
+        monkeypatch.setitem(fuzz.SWEEP_EACH, family, 2)
     tally = fuzz.fuzz(family, count, seconds=600, seed=2)
     assert tally.solves == count
+    assert tally.points == (0 if family == "sequential" else fuzz.GRID)
     assert not {what for what in tally.counts if what != "unsolved"}, tally.kept
     assert tally.counts["unsolved"] <= (0 if family != "extreme" else 1), tally.kept
 
