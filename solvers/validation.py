@@ -214,7 +214,7 @@ def validate(
             excess = checker.curve(known, method)
             checker.permanence(known)
             checker.one_shot(known)
-        estimate = None if point.plf == "MMSE" else estimates.get(_key(point))
+        estimate = None if point.plf == "MMSE" else estimates.get(same_bytes(point))
         if estimate is not None:
             checker.split(estimate, known)
             checker.factor_two(estimate)
@@ -403,7 +403,7 @@ def _ends(point: OperatingPoint, name: str) -> tuple[Array, Array, Array]:
     return (value, value, value) if ends is None else (value, ends[:, 0], ends[:, 1])
 
 
-def _key(point: OperatingPoint) -> tuple[object, ...]:
+def same_bytes(point: OperatingPoint) -> tuple[object, ...]:
     """What points of the same bytes share: label, seed and rates."""
     return point.label, point.seed, point.rate.shape, (point.rate + 0.0).tobytes()  # -0 is 0
 
@@ -413,7 +413,7 @@ def _estimates(points: Sequence[OperatingPoint]) -> dict[tuple[object, ...], Ope
     found: dict[tuple[object, ...], OperatingPoint] = {}
     for point in points:
         if point.plf == "MMSE":
-            found.setdefault(_key(point), point)
+            found.setdefault(same_bytes(point), point)
     return found
 
 

@@ -13,7 +13,7 @@ from rdp.perception import perception
 from rdp.source import GaussMarkov
 from solvers.allocation import minimum_rate
 from solvers.errors import SolverError
-from solvers.validation import W2_METRICS, Check, Validation
+from solvers.validation import W2_METRICS, Check, Validation, same_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,6 +92,7 @@ def verdicts(
     by_point: dict[int, list[Check]] = {}
     for check in found:
         by_point.setdefault(check.point, []).append(check)
+    estimated = {same_bytes(point) for point in found.points if point.plf == "MMSE"}
     out = []
     known: dict[int, GaussMarkov] = {}
     for number, point in enumerate(found.points):
@@ -109,7 +110,7 @@ def verdicts(
                 np.nan,
                 len(checks),
                 next((verdict for verdict in ORDER if verdict in outcomes), NOT_CHECKED),
-                tuple(_left_out(point, known.get(number), checks)),
+                tuple(_left_out(point, known.get(number), checks, same_bytes(point) in estimated)),
             )
         )
     for item in worst_first(out, most):
@@ -230,13 +231,15 @@ def _bits_above(point: OperatingPoint, source: GaussMarkov) -> float:
 
 
 def _left_out(
-    point: OperatingPoint, source: GaussMarkov | None, checks: Sequence[Check]
+    point: OperatingPoint, source: GaussMarkov | None, checks: Sequence[Check], estimated: bool
 ) -> list[str]:
     """Say which checks of a point were left out, and why."""
     made = {check.bound for check in checks}
     out = []
-    if source is None:
+    if source is None and point.source is None:
         out.append("curves: the point names no source")
+    elif source is None:
+        out.append(f"curves: the point names no Gauss-Markov source, but {str(point.source)!r}")
     elif point.plf != "MMSE" and CURVES[1] not in made:
         if point.perception is None:
             missing = "the point has no perception loss, measured or estimated"
@@ -245,6 +248,11 @@ def _left_out(
             out.append(f"curve of PLF-{point.plf}: not certified; that of PLF-FMD in its place")
         else:
             out.append(f"curve of PLF-{point.plf}: its perception loss is in {point.metric!r}")
-    if point.plf != "MMSE" and not made & {"split", "factor two"}:
+    if point.plf != "MMSE" and not estimated:
         out.append("split, factor two: no MMSE point with the same label, rates and seed")
+    elif point.plf != "MMSE" and "split" not in made:
+        named = "the point" if point.perception is None else "its MMSE point"
+        if point.perception is not None and point.metric not in W2_METRICS:
+            named = "the point"
+        out.append(f"split: {named} has no perception loss in squared W2")
     return out

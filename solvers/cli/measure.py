@@ -109,7 +109,8 @@ def measure(
             ]
         )
     elif csv is None or csv != "-":
-        for one, name in zip(found, names, strict=True):
+        shown = [f"{Path(path).name} ({label})" if label else Path(path).name for path in decoded]
+        for one, name in zip(found, shown, strict=True):
             _report(one, name, None if rates is None else rates.mean() / pixels)
 
 

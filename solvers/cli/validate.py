@@ -136,7 +136,9 @@ def _show(found: Validation, summary: list[Verdict], counts: dict[str, int]) -> 
         typer.echo(f"left out at points {_named(numbers)}: {reason}")
     unchecked = [item.point for item in summary if not item.checks]
     if unchecked:
-        typer.echo(f"not checked: points {_named(unchecked)}; {GIVE_SOURCE}")
+        unnamed = any(found.points[number].source is None for number in unchecked)
+        advice = f"; {GIVE_SOURCE}" if unnamed else ""  # a clip of real pictures has none to give
+        typer.echo(f"not checked: points {_named(unchecked)}{advice}")
 
 
 def _say_rest(what: str, count: int, where: str) -> None:

@@ -75,6 +75,10 @@ def test_decoders_of_one_stream_are_validated_together(files, tmp_path):
         assert point.distortion[0] == pytest.approx(float(row["mse"]))
         assert point.perception[0] == pytest.approx(float(row["perception"]))
         assert point.rate[0] == float(row["bits"]) == 800
+    named = ["--plf", "mmse,fmd", "--label", "mine"]
+    printed = run("measure", files / "reference.npy", *decoded, *named).stdout
+    assert "mmse.npy (mine)\n" in printed
+    assert "joint.npy (mine)\n" in printed
     checks = answer("validate", tmp_path / "points.json")
     assert {check["bound"] for check in checks["checks"]} == {"split", "factor two"}
     assert checks["ok"]

@@ -65,6 +65,30 @@ def test_validate_names_the_points_that_were_not_checked(points):
     assert "not checked: points 1; give a source by --rho" in result.stdout
 
 
+def test_validate_says_which_point_keeps_split_from_being_checked(tmp_path):
+    mean = OperatingPoint("mine", "MMSE", [1, 1], [0.4, 0.3])
+    joint = OperatingPoint("mine", "JD", [1, 1], [0.6, 0.5], perception=[0, 0])
+    unknown = OperatingPoint("mine", "FMD", [1, 1], [0.6, 0.5])
+    save_points(tmp_path / "points.json", [mean, joint, unknown])
+    printed = run("validate", tmp_path / "points.json").stdout
+    assert "left out at points 1: split: its MMSE point has no perception loss" in printed
+    assert "left out at points 2: split: the point has no perception loss" in printed
+    assert "no MMSE point" not in printed
+
+
+def test_points_of_a_clip_are_not_asked_for_a_source(tmp_path):
+    losses = (("MMSE", [0.4], [0.1]), ("JD", [0.6], [0]))
+    points = [
+        OperatingPoint("mine", plf, [1], error, perception=distance, source="clip a.mp4")
+        for plf, error, distance in losses
+    ]
+    save_points(tmp_path / "points.json", points)
+    printed = run("validate", tmp_path / "points.json").stdout
+    assert "curves: the point names no Gauss-Markov source, but 'clip a.mp4'" in printed
+    assert "not checked: points 0\n" in printed
+    assert "--rho" not in printed
+
+
 def test_validate_names_bad_input(points, tmp_path):
     path = points(1.0)
     assert refused("validate", path, "--rho", ".9,.9").startswith("rho: expected shape (1,)")
