@@ -16,7 +16,7 @@ import numpy as np
 from rdp import closed_form as formulas
 from rdp.conditional import conditional
 from rdp.measure import distance, losses, losses_from_factors
-from rdp.mmse import Backbone, estimate_factor, mmse_recursion
+from rdp.mmse import Backbone, factor_of_backbone, mmse_recursion
 from rdp.perception import FMD, JD, SA
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
@@ -135,7 +135,7 @@ def _diagonal(values: Array) -> Array:
 
 def _build(form: str, problem: Problem, rates: Array, levels: Array) -> _Built:
     backbone = mmse_recursion(problem.source, rates)
-    factor = estimate_factor(problem.source, rates)
+    factor = factor_of_backbone(problem.source, backbone)
     build = {
         "MMSE": _mmse,
         "FMD": _framewise,
@@ -262,7 +262,8 @@ def _estimate_meets(problem: Problem, rates: Array, levels: Array) -> Array:
     """
     source, loss = problem.source, problem.perception
     assert loss is not None
-    factor, backbone = estimate_factor(source, rates), mmse_recursion(source, rates)
+    backbone = mmse_recursion(source, rates)
+    factor = factor_of_backbone(source, backbone)
     cov = _squared(factor)
     met: Array = np.all(_short(source, backbone) ** 2 <= _felt(problem, levels), axis=1)
     # frames that are known exactly, as are those before, have the distribution of the source
