@@ -119,9 +119,9 @@ def bures(cov_a: object, cov_b: object) -> Array:
 
     Notes
     -----
-    The trace of the root is computed as the nuclear norm of :math:`A^T B` of factors
-    :math:`\Sigma_A = A A^T`, :math:`\Sigma_B = B B^T`. Singular
-    values keep absolute accuracy; square roots of eigenvalues lose half of the digits.
+    The trace of the root is computed as the nuclear norm of :math:`F^T G`, with factors
+    :math:`\Sigma_A = F F^T` and :math:`\Sigma_B = G G^T`. Singular values keep absolute accuracy;
+    square roots of eigenvalues lose half of the digits.
 
     Examples
     --------

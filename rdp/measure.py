@@ -153,7 +153,7 @@ def losses(
     plain = isinstance(perception, JD) and perception.window is None
     if plain and len(out.T) >= _MANY_FRAMES:
         return _all_prefixes(np.broadcast_to(covariance, cov_xhat.shape), cov_xhat)
-    joint, step = isinstance(perception, JD), max(1, _TOGETHER // max(1, cov_xhat.size))
+    step = max(1, _TOGETHER // max(1, cov_xhat.size))
     for start in range(0, len(out.T), step):
         # several frames at once, their matrices filled up with zeros: what is always 0 adds nothing
         group = range(start, min(start + step, len(out.T)))
@@ -165,7 +165,7 @@ def losses(
             reconstruction[:, i, :size, :size] = cov_xhat[:, seen, seen]
             target[:, i, :size, :size] = (
                 covariance[..., seen, seen]
-                if joint
+                if isinstance(perception, JD)
                 else self_adaptive_target(cov_xhat, cross, sigma, t)
             )
         out[:, start : group.stop] = distance(target, reconstruction)

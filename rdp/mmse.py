@@ -162,9 +162,8 @@ def mmse_recursion(source: GaussMarkov, rates: object) -> Backbone:
 
 def _frames_first(source: GaussMarkov, values: Array) -> Array:
     """View of values of the shape of rates, (..., T) or (..., T, d), with the frames first."""
-    if values.ndim == source.sigma.ndim:  # one point: quicker than numpy
-        return values
-    return np.moveaxis(values, -source.sigma.ndim, 0)
+    time = values.ndim - source.sigma.ndim  # np.moveaxis takes longer than a frame of one point
+    return values.transpose(time, *range(time), *range(time + 1, values.ndim))
 
 
 def estimate_factor(source: GaussMarkov, rates: object) -> Array:

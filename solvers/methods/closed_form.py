@@ -263,24 +263,27 @@ def _estimate_meets(problem: Problem, rates: Array, levels: Array) -> Array:
     source, loss = problem.source, problem.perception
     assert loss is not None
     backbone = mmse_recursion(source, rates)
-    factor = factor_of_backbone(source, backbone)
-    cov = _squared(factor)
     met: Array = np.all(_short(source, backbone) ** 2 <= _felt(problem, levels), axis=1)
+    if not met.any():
+        return met
+    factor = factor_of_backbone(source, backbone)
     # frames that are known exactly, as are those before, have the distribution of the source
     left = np.where(np.maximum.accumulate(backbone.mmse, axis=1) > 0, levels, np.inf)
     if isinstance(loss, JD) and loss.window is None:
-        return _joint_loss_met(problem, rates, factor, cov, left, met)
+        return _joint_loss_met(problem, rates, backbone.mmse, factor, left, met)
     chosen = np.flatnonzero(met)
-    near = cov[chosen]
+    near = _squared(factor[chosen])
     found = losses(source.sigma[None], source.covariance(), near, near, loss)
-    met[chosen] = _keeps(problem, rates[chosen], factor[chosen], found, left[chosen])
+    estimates = rates[chosen], backbone.mmse[chosen], factor[chosen]
+    met[chosen] = _keeps(problem, *estimates, found, left[chosen])
     return met
 
 
-def _keeps(problem: Problem, rates: Array, factor: Array, found: Array, levels: Array) -> Array:
+def _keeps(
+    problem: Problem, rates: Array, mmse: Array, factor: Array, found: Array, levels: Array
+) -> Array:
     """Whether the MMSE estimates (n, T, T) keep thresholds (n, T), given losses from moments."""
     found = _told_apart(problem, rates, factor, np.zeros_like(factor), found, levels)
-    mmse = mmse_recursion(problem.source, rates).mmse
     certain = within_thresholds(problem, mmse, found, levels, FACTORED)
     return np.asarray((found <= levels).all(axis=1) & certain)
 
@@ -308,7 +311,7 @@ def _felt(problem: Problem, levels: Array) -> Array:
 
 
 def _joint_loss_met(
-    problem: Problem, rates: Array, factor: Array, cov: Array, levels: Array, met: Array
+    problem: Problem, rates: Array, mmse: Array, factor: Array, levels: Array, met: Array
 ) -> Array:
     """Which of the points `met` keep PLF-JD, which grows with the frames.
 
@@ -316,6 +319,7 @@ def _joint_loss_met(
     single distance is.
     """
     covariance, later = problem.source.covariance(), np.full(len(levels), np.inf)
+    cov = _squared(factor)
     for t in reversed(range(levels.shape[1])):
         asked = np.flatnonzero(met & (levels[:, t] < later))
         if asked.size:
@@ -323,6 +327,6 @@ def _joint_loss_met(
             target = np.broadcast_to(covariance[: t + 1, : t + 1], near.shape)
             found, only = np.zeros(levels[asked].shape), np.full(levels[asked].shape, np.inf)
             found[:, t], only[:, t] = distance(target, near), levels[asked, t]
-            met[asked] = _keeps(problem, rates[asked], factor[asked], found, only)
+            met[asked] = _keeps(problem, rates[asked], mmse[asked], factor[asked], found, only)
         later = np.minimum(later, levels[:, t])
     return met
