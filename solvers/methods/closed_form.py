@@ -29,7 +29,16 @@ Array = np.ndarray
 
 def forms(problem: Problem, rates: Array, levels: Array) -> Array:
     """Name the closed form of each point: "MMSE", "FMD", ..., "CP", or "" for none."""
-    out = np.full(len(rates), "", dtype="<U5")
+    out = _formulas(problem, levels)
+    rest = np.flatnonzero(out == "")
+    if rest.size and problem.source.modes is None:
+        out[rest[_estimate_meets(problem, rates[rest], levels[rest])]] = "MMSE"
+    return out
+
+
+def _formulas(problem: Problem, levels: Array) -> Array:
+    """Name the closed form of each point as far as the thresholds say it, "" elsewhere."""
+    out = np.full(len(levels), "", dtype="<U5")
     if problem.source.modes is not None:
         return out
     out[np.isinf(levels).all(axis=1)] = "MMSE"
@@ -52,15 +61,20 @@ def forms(problem: Problem, rates: Array, levels: Array) -> Array:
             plain = window is not None and not np.isinf(levels).any()
             exact &= (problem.source.innovation > 0).all() | plain
         out[(out == "") & exact] = "JD(w)" if _window(problem) is not None else problem.plf
-    rest = np.flatnonzero(out == "")
-    out[rest[_estimate_meets(problem, rates[rest], levels[rest])]] = "MMSE"
+    return out
+
+
+def _forms_of_covered(problem: Problem, levels: Array) -> Array:
+    """Name the closed form of each point, where each has one: then no loss has to be measured."""
+    out = _formulas(problem, levels)
+    out[out == ""] = "MMSE"  # no formula: what covers the point is that the estimate meets it
     return out
 
 
 def solve_closed_form(problem: Problem) -> Scheme:
     """Scheme of a problem that a closed form covers."""
     rates, levels = problem.rates[None], problem.thresholds[None]
-    form = str(forms(problem, rates, levels)[0])
+    form = str(_forms_of_covered(problem, levels)[0])
     built = _build(form, problem, rates, levels)
     made = Scheme(
         cov_xhat=built.cov_xhat[0],
@@ -92,7 +106,7 @@ def closed_form_points(problem: Problem, rates: Array, levels: Array) -> tuple[A
         The perception loss is nan without a loss function.
     """
     distortion, perception = np.full(rates.shape, np.nan), np.full(rates.shape, np.nan)
-    names = forms(problem, rates, levels)
+    names = _forms_of_covered(problem, levels)
     for form in np.unique(names):
         chosen = names == form
         window = _window(problem)

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from rdp import FMD, JD, SA, GaussMarkov, Problem, gaussian
 from rdp.mmse import estimate_factor
 from rdp.solution import Status
-from solvers import SolverError, solve
+from solvers import SolverError, solve, sweep
 from solvers.methods import barrier, closed_form
 from solvers.methods.closed_form import solve_closed_form
 from solvers.solve import finish
@@ -146,6 +146,9 @@ def test_a_problem_of_few_frames_is_solved_without_doing_anything_twice(loss, we
     assert (len(distances), len(backbones), len(asked)) == (1, 1, 0)
     solve(problem)
     assert (len(backbones), len(asked)) == (2, 1)
+    assert solve(problem.with_(rates=np.full(6, 4.0))).method == "closed-form"
+    sweep(problem, rates=[[0.3], [4.0]])
+    assert len(asked) == 3
 
 
 def test_a_frame_keeps_its_threshold_where_earlier_ones_have_less_distortion():
