@@ -15,7 +15,11 @@ Array = np.ndarray
 # Squared W2 that stands for 0, and the variance that stands for 0, relative to the smallest frame.
 # An optimum moves by about the root of the first; the second is next to nothing beside the first.
 ALLOWED = Decimal("1e-38")
-NOISE = Decimal("1e-48")
+NOISE = Decimal("1e-60")
+# Root of squared W2 that each frame that repeats the one before it adds to the thresholds after it,
+# relative to the deviation. What the reconstruction of that frame tells of the source is of no use
+# to its own threshold, and may be forgotten: but only by who has more room than that frame had.
+FORGOTTEN = Decimal("1e-19")
 
 
 class Exact(NamedTuple):
@@ -62,17 +66,15 @@ def exact_problem(problem: Problem) -> Exact:
     levels, added = zeros(frames), Decimal(0)
     for t in range(frames):
         least = min(variance[: t + 1])
+        levels[t] = _raised(problem.thresholds[t], least, added)
         if fresh[t] == 0:
             covariance[t, t] += NOISE * least
-            added += NOISE * least
-        levels[t] = _raised(problem.thresholds[t], least, added)
+            added += FORGOTTEN * least.sqrt()
     return Exact(variance, gain * gain, fresh, mmse, phi, phi * root, covariance, levels)
 
 
 def _raised(level: float, least: Decimal, added: Decimal) -> Decimal | None:
-    """The threshold of a source that differs by noise of variance `added`."""
+    """The threshold, its root raised to what stands for 0 and by `added`."""
     if np.isinf(level):
         return None
-    lowest = (ALLOWED * least).sqrt()
-    root = Decimal(level).sqrt() + 2 * added.sqrt()
-    return max(root, lowest) ** 2
+    return (max(Decimal(level).sqrt(), (ALLOWED * least).sqrt()) + added) ** 2
