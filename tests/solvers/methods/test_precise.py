@@ -122,10 +122,9 @@ def test_a_threshold_of_zero_is_that_of_the_exact_method(loss):
 
 
 def test_what_it_does_not_cover():
-    source = GaussMarkov.stationary(0.9, 9)
     for problem, reason in (
-        (Problem(source, 1.0, JD(0.1)), "more than 8 frames"),
-        (Problem(source, 1.0, JD(0.1), np.ones(9)), "more than 5 frames"),
+        (Problem(GaussMarkov.stationary(0.9, 33), 1.0, JD(0.1)), "more than 32 frames"),
+        (Problem(GaussMarkov.stationary(0.9, 13), 1.0, JD(0.1), weights=1), "more than 12 frames"),
         (Problem(GaussMarkov([1.0, 1.0], [0.5]), 1.0, FMD(0.1)), "a loss other than"),
         (Problem(GaussMarkov([1.0, 1.0], [0.5]), 1.0, JD([0.1, INF], window=1)), "a loss other"),
         (Problem(GaussMarkov.stationary(0.5, 3), 1.0, JD(0.1, window=2)), "the window"),
