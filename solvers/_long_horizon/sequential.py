@@ -39,6 +39,7 @@ Array = np.ndarray
 ROOM = 1e-13  # slack below which a frame has no choice, relative to sqrt(threshold * variances)
 _LOSS = 1e-15  # rounding of squared W2, relative to the same
 _BEYOND = 1e-14  # root of squared W2 beyond a threshold that is rounding, relative to the deviation
+_LEAST = 1e-60  # 1 / (1 + mu) at which the search is given up: rounding hides the threshold
 _NULL = 1e-10  # singular value of F^T G, relative to the largest, that counts as zero
 _ZERO = 1e-15  # singular value of F^T G that is rounding, relative to the largest
 _NEWS = 1e-8  # least part of y_t in the estimate that is assumed, relative to sigma_t
@@ -234,6 +235,8 @@ def with_room(frame: Frame) -> tuple[Point, float]:
     best = np.inf, frame.at(continuation(frame, frame.goal)), 0.0
     accuracy = max(min(1e-4, 0.01 * np.sqrt(room) / frame.scale), _ACCURACY)
     for _ in range(80):
+        if share < _LEAST:
+            break
         mu = 1 / share - 1
         point = stationary(frame, point, mu, accuracy)
         miss = point.loss - frame.level

@@ -8,30 +8,33 @@ from typing import NamedTuple
 import numpy as np
 
 from rdp.problem import Problem
-from solvers._precise.arithmetic import exact, zeros
+from solvers._precise.arithmetic import exact, roots, zeros
 
 Array = np.ndarray
 
-# Squared W2 that stands for 0, and the variance that stands for 0, relative to the smallest frame.
-# An optimum moves by about the root of the first; the second is next to nothing beside the first.
+# Squared W2 that stands for 0, relative to the variance of the smallest frame: an optimum moves by
+# about its root.
 ALLOWED = Decimal("1e-38")
+# Variance that stands for 0, relative to that of the smallest frame and to the least of the other
+# thresholds: next to nothing beside all of them.
 NOISE = Decimal("1e-60")
-# Root of squared W2 that each frame that repeats the one before it adds to the thresholds after it,
-# relative to the deviation. What the reconstruction of that frame tells of the source is of no use
-# to its own threshold, and may be forgotten: but only by who has more room than that frame had.
-FORGOTTEN = Decimal("1e-19")
+# A frame that repeats the one before it may tell more of the source, which is of no use to its own
+# threshold. Its reconstruction can be told apart by no more than that threshold. Who comes after it
+# has more room, to forget that: in deviations of the noise, the root of squared W2.
+FORGOTTEN = Decimal("1e11")
 
 
 class Exact(NamedTuple):
-    """Variance, a_t^2, q_t, errors m_t, phi(t, s), the factor of the estimate, thresholds."""
+    """Variance, a_t^2, q_t, noise, errors m_t, phi(t, s), factor of the estimate, thresholds."""
 
     variance: Array
     squared_gain: Array
     innovation: Array
+    noise: Array  # of frames that repeat the one before; 0 for others
     mmse: Array
     phi: Array
     estimate: Array  # Xtil = estimate u
-    covariance: Array  # of the source, with noise on frames that repeat the one before
+    covariance: Array  # of the source, with the noise
     levels: Array  # None where there is no threshold
 
 
@@ -59,22 +62,26 @@ def exact_problem(problem: Problem) -> Exact:
         phi[t, t] = Decimal(1)
         for s in range(t):
             phi[t, s] = gain[t] * phi[t - 1, s]
-    root = np.array([value.sqrt() for value in power], dtype=object)
+    root = roots(power)
     covariance = phi * variance
     for t in range(frames):
         covariance[t, t + 1 :] = covariance[t + 1 :, t]
-    levels, added = zeros(frames), Decimal(0)
+    asked = exact(problem.thresholds[problem.thresholds > 0])
+    most = max(min(asked, default=Decimal("Infinity")), ALLOWED * min(variance))
+    levels, noise = zeros(frames), zeros(frames)
     for t in range(frames):
         least = min(variance[: t + 1])
-        levels[t] = _raised(problem.thresholds[t], least, added)
         if fresh[t] == 0:
-            covariance[t, t] += NOISE * least
-            added += FORGOTTEN * least.sqrt()
-    return Exact(variance, gain * gain, fresh, mmse, phi, phi * root, covariance, levels)
+            noise[t] = NOISE * min(least, most)
+            covariance[t, t] += noise[t]
+        levels[t] = _raised(problem.thresholds[t], least, noise[: t + 1])
+    return Exact(variance, gain * gain, fresh, noise, mmse, phi, phi * root, covariance, levels)
 
 
-def _raised(level: float, least: Decimal, added: Decimal) -> Decimal | None:
-    """The threshold, its root raised to what stands for 0 and by `added`."""
+def _raised(level: float, least: Decimal, noise: Array) -> Decimal | None:
+    """The threshold of a frame, (t + 1,) noise of it and those before: more than they have."""
     if np.isinf(level):
         return None
-    return (max(Decimal(level).sqrt(), (ALLOWED * least).sqrt()) + added) ** 2
+    zero = (1 + np.count_nonzero(noise[:-1])) * (ALLOWED * least).sqrt()
+    own, before = noise[-1].sqrt(), roots(noise[:-1]).sum()
+    return max(Decimal(level).sqrt() + 2 * own + FORGOTTEN * before, zero) ** 2

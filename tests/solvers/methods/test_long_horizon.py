@@ -341,3 +341,14 @@ def test_thresholds_without_an_interior_point_are_left_to_other_methods(loss) ->
         solve_long_horizon(problem)
     perfect = solve(problem.with_(perception=loss(0.0)))
     assert solve(problem).objective == pytest.approx(perfect.objective, rel=1e-6)
+
+
+def test_a_threshold_that_rounding_hides_ends_the_search_without_overflow() -> None:
+    """A warning of numpy would be an error here."""
+    problem = Problem(
+        GaussMarkov([73.4, 0.013, 21511.0], [0.9999999, 0.3331]),
+        [30.0, 1e-9, 1e-3],
+        SA([53.84, np.inf, 4.6275e-6]),
+    )
+    found = solve(problem)
+    assert 0 <= found.gap <= 1e-5 * found.objective
