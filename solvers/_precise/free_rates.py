@@ -41,6 +41,7 @@ from solvers._precise.transport import Transport, pairs
 Array = np.ndarray
 
 GAP = Decimal("1e-10")  # of a rate in nats, or of a distortion relative to it
+_FELT = Decimal("1e-14")  # of the variance: distortions that feel what stands for 0
 _LESS = Decimal("1e-8")  # of the noise of a frame that repeats another: what it receives at first
 
 
@@ -77,7 +78,14 @@ class _FreeRates(Program):
         self.targets: Array | None = None if targets is None else exact(targets)
         felt = problem.frame_weights > 0 if targets is None else np.isfinite(targets)
         self.felt = felt
+        self.stake = self._stake(problem)
         super().__init__(problem)
+
+    def _stake(self, problem: Problem) -> Decimal:
+        if self.targets is None:
+            return Decimal(1)
+        asked = self.targets[self.felt] / exact(problem.source.variance)[self.felt]
+        return Decimal(min([Decimal(1), *(asked / _FELT)]))
 
     def _choose(self, bound: list[int], weights: Array) -> None:
         last = bound[-1] if self.joint else -1
@@ -151,7 +159,7 @@ class _FreeRates(Program):
             before = errors[t - 1] if t else Decimal(0)
             added = share * self.q[t]
             if self.q[t] == 0:
-                added = -_LESS * NOISE * min(self.given.variance[: t + 1])
+                added = -_LESS * self.stake * NOISE * min(self.given.variance[: t + 1])
             errors[t] = self.a2[t] * before + added
         return self._point(errors, self.estimate * self._added(errors), errors)
 

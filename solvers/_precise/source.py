@@ -31,11 +31,17 @@ class Exact(NamedTuple):
     levels: Array  # None where there is no threshold
 
 
-def exact_problem(problem: Problem) -> Exact:
+def exact_problem(problem: Problem, stake: Decimal = Decimal(1)) -> Exact:
     """Return what the problem gives, in decimals.
 
     A threshold 0 becomes a little more, and those of a source with noise too: what keeps the
     thresholds of the problem keeps these, so that bounds hold for the problem.
+
+    Parameters
+    ----------
+    problem : Problem
+    stake : Decimal
+        What stands for 0 is less by this factor: where distortions are next to 0 themselves.
     """
     source, frames = problem.source, problem.source.frames
     sigma, rho = exact(source.sigma), exact(source.rho)
@@ -63,9 +69,9 @@ def exact_problem(problem: Problem) -> Exact:
     for t in range(frames):
         least = min(variance[: t + 1])
         if fresh[t] == 0:
-            covariance[t, t] += NOISE * least
-            added += NOISE * least
-        levels[t] = _raised(problem.thresholds[t], least, added)
+            covariance[t, t] += NOISE * stake * least
+            added += NOISE * stake * least
+        levels[t] = _raised(problem.thresholds[t], stake * least, added)
     return Exact(variance, gain * gain, fresh, mmse, phi, phi * root, covariance, levels)
 
 

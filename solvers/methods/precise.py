@@ -58,8 +58,8 @@ def solve_precise(problem: Problem) -> Scheme:
 
 def covers_rates(problem: Problem) -> bool:
     """Whether :func:`solve_rates` covers a problem whose rates are free."""
-    levels = problem.thresholds
-    given = problem.with_(weights=problem.frame_weights)
+    given = problem.simplest().with_(weights=problem.frame_weights)
+    levels = given.thresholds
     reasons = METHODS["precise"].refusals(given, problem.rates[None], levels[None])
     return not any(np.any(refused) for refused in reasons.values())
 
@@ -77,7 +77,7 @@ def solve_rates(
         Distortions that are allowed, inf included.
     """
     with _arithmetic():
-        found = free_rates.free_rates(problem, targets)
+        found = free_rates.free_rates(problem.simplest(), targets)
         scheme = Scheme(
             cov_xhat=found.cov.astype(np.float64),
             cross=found.cross.astype(np.float64),
