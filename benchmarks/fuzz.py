@@ -14,6 +14,7 @@ to 0. ``--examples`` prints some of each.
 The family "compiled" asks the compiled method alone, for grids of extreme problems. Points that it
 does not certify are counted as handed over, and one in `HANDED` of them is solved as usual. Along
 the chains of a grid rates grow, so that no bound may exceed the answers before it. The family
+"long" has extreme problems of more frames, most of which decimal arithmetic answers, in seconds,
 "rates" asks `allocate` and `minimum_rate` (:mod:`benchmarks.fuzz_free_rates`).
 
     python -m benchmarks.fuzz --seconds 3600 --parts build/fuzz.jsonl
@@ -55,10 +56,13 @@ FLOOR = 1e-12  # of the variance: what double precision leaves where distortions
 DECIMALS = 16  # one in so many weighted problems is solved in decimal arithmetic too
 KEPT = 5  # problems that are kept of each kind of failure
 GRID = 64  # points of a sweep
-SWEEP_EACH = {"usual": 2, "extreme": 8, "sequential": 0}  # problems, one of which gives a sweep
+LONG_GRID = 8  # the same of the family "long"
+# problems, one of which gives a sweep
+SWEEP_EACH = {"usual": 2, "extreme": 8, "sequential": 0, "long": 8}
 CHAINS = 16  # of GRID points each, in a grid for the compiled method
 HANDED = 1024  # one in so many points that the compiled method leaves is solved as usual
-PART = {"usual": 32, "extreme": 16, "sequential": 8, "compiled": 8, "rates": 8}  # of problems
+# problems of a part
+PART = {"usual": 32, "extreme": 16, "sequential": 8, "compiled": 8, "long": 8, "rates": 8}
 
 
 @dataclass
@@ -130,13 +134,22 @@ def usual(rng: np.random.Generator) -> Problem:
 
 def extreme(rng: np.random.Generator) -> Problem:
     """Variances 24 orders apart, frames that repeat, rates and thresholds from 0 to inf mixed."""
-    frames = int(rng.integers(1, 5))
+    return _extreme(rng, int(rng.integers(1, 5)))
+
+
+def long(rng: np.random.Generator) -> Problem:
+    """Extreme problems of 5 to 8 frames with weights, 5 to 32 under the sequential objective."""
+    weighted = bool(rng.random() < 0.5)
+    return _extreme(rng, int(rng.integers(5, 9 if weighted else 33)), weighted)
+
+
+def _extreme(rng: np.random.Generator, frames: int, weighted: bool | None = None) -> Problem:
     sigma = 10 ** rng.uniform(-6, 6, frames) if rng.random() < 0.5 else np.ones(frames)
     edge = [0.0, 1.0, -1.0, 1 - 1e-7, -1 + 1e-7, rng.uniform(-1, 1)]
     rho = rng.choice(edge, frames - 1)
     rates = rng.choice([0.0, 1e-9, 1e-3, rng.uniform(0, 3), 12.0, 30.0, INF], frames)
     levels = rng.choice([0.0, 1e-14, 1e-9, 1e-6, 0.01, rng.random(), 3.0, INF], frames)
-    return _problem(rng, GaussMarkov(sigma, rho), rates, levels * sigma**2, 0.3)
+    return _problem(rng, GaussMarkov(sigma, rho), rates, levels * sigma**2, 0.3, weighted)
 
 
 def sequential(rng: np.random.Generator) -> Problem:
@@ -149,11 +162,18 @@ def sequential(rng: np.random.Generator) -> Problem:
 
 
 def _problem(
-    rng: np.random.Generator, source: GaussMarkov, rates: Array, levels: Array, zeros: float
+    rng: np.random.Generator,
+    source: GaussMarkov,
+    rates: Array,
+    levels: Array,
+    zeros: float,
+    weighted: bool | None = None,
 ) -> Problem:
     loss = rng.choice([FMD, JD, SA])(levels)
     weights = None
-    if rng.random() < 0.6:
+    if weighted is None:
+        weighted = bool(rng.random() < 0.6)
+    if weighted:
         weights = np.where(rng.random(source.frames) < zeros, 0.0, rng.uniform(0.05, 1.0))
         weights[-1] = max(weights[-1], 0.05)
     return Problem(source, rates, loss, weights)
@@ -173,6 +193,7 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Problem]] = {
     "extreme": extreme,
     "sequential": sequential,
     "compiled": compiled,
+    "long": long,
     "rates": free_rates,
 }
 
@@ -247,19 +268,21 @@ def check_decimals(problem: Problem, found: Solution, tally: Tally) -> None:
     tally.compared += 1
 
 
-def check_sweep(problem: Problem, rng: np.random.Generator, tally: Tally) -> None:
+def check_sweep(
+    problem: Problem, rng: np.random.Generator, tally: Tally, points: int = GRID
+) -> None:
     """Solve a grid of one problem, and count what is wrong at its points."""
     frames = problem.source.frames
-    share = rng.uniform(0, 2, (GRID, frames))
+    share = rng.uniform(0, 2, (points, frames))
     rates = np.where(np.isinf(problem.rates), INF, problem.rates * share)
-    levels = problem.thresholds * rng.choice([0.0, 0.5, 1.0, 2.0], (GRID, frames))
+    levels = problem.thresholds * rng.choice([0.0, 0.5, 1.0, 2.0], (points, frames))
     levels = np.where(np.isnan(levels), INF, levels)
     try:
         found = sweep(problem, rates, levels)
     except Exception as error:
         tally.note(f"error in a sweep: {type(error).__name__}", problem)
         return
-    for i in range(GRID):
+    for i in range(points):
         point = problem.with_(rates=rates[i], perception=problem.perception.at(levels[i]))
         if found.status[i]:
             tally.note("unsolved", point)
@@ -363,8 +386,9 @@ def fuzz(family: str, count: int | None, seconds: float, seed: int, part: int = 
             tally.solves += 1
             each = SWEEP_EACH[family]
             if each and tally.solves % each == 0:
-                check_sweep(problem, rng, tally)
-                tally.points += GRID
+                points = LONG_GRID if family == "long" else GRID
+                check_sweep(problem, rng, tally, points)
+                tally.points += points
             if tally.solves % 16 == 1 and family == "usual":
                 check_least_rate(problem, tally)
     return tally

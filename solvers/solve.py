@@ -12,7 +12,7 @@ from rdp.problem import Problem
 from rdp.solution import Solution
 from solvers import acceptance
 from solvers.errors import SolverError
-from solvers.methods.registry import METHODS, Method, method_for
+from solvers.methods.registry import METHODS, Method, method_for, quick_in_decimals
 from solvers.methods.waiting import methods_in_order
 from solvers.scheme import Scheme
 from solvers.ties import break_ties
@@ -80,7 +80,8 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
 def solve_by_cheapest(problem: Problem) -> Solution:
     """Ask the methods that cover a problem, the cheapest first, until an answer is certified.
 
-    Where the certificate is not sharp, the next one is asked too, unless it is a second route.
+    Where the certificate is not sharp, the next one is asked too, unless it is a second route, or
+    decimal arithmetic over so many frames that it would take long.
 
     Raises
     ------
@@ -96,6 +97,8 @@ def solve_by_cheapest(problem: Problem) -> Solution:
             break
         if failures and method.checks_others and problem.source.frames > FEW_FRAMES:
             break  # it would take minutes
+        if settled and method.name == "precise" and not quick_in_decimals(problem):
+            continue
         try:
             found = _answer(problem, method)
         except SolverError as error:

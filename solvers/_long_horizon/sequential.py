@@ -38,6 +38,7 @@ Array = np.ndarray
 # Squared W2 is a sum of squares, so that its rounding is that of its root.
 ROOM = 1e-13  # slack below which a frame has no choice, relative to sqrt(threshold * variances)
 _LOSS = 1e-15  # rounding of squared W2, relative to the same
+_LEAST = 1e-60  # 1 / (1 + mu) at which the search is given up: rounding hides the threshold
 _NULL = 1e-10  # singular value of F^T G, relative to the largest, that counts as zero
 _NEWS = 1e-8  # least part of y_t in the estimate that is assumed, relative to sigma_t
 _ACCURACY = 1e-13  # of stationarity, relative to sigma_t
@@ -228,6 +229,8 @@ def with_room(frame: Frame) -> tuple[Point, float]:
     best = np.inf, frame.at(continuation(frame, frame.goal)), 0.0
     accuracy = max(min(1e-4, 0.01 * np.sqrt(room) / frame.scale), _ACCURACY)
     for _ in range(80):
+        if share < _LEAST:
+            break
         mu = 1 / share - 1
         point = stationary(frame, point, mu, accuracy)
         miss = point.loss - frame.level

@@ -14,7 +14,8 @@ Array = np.ndarray
 
 DIGITS = 140
 _SWEEPS = 60  # of Jacobi rotations at most; ten are usual
-_OFF = Decimal(10) ** -(2 * DIGITS - 10)  # square of what is left beside the diagonal, relative
+_OFF = Decimal(10) ** -(2 * DIGITS - 10)  # squared cosine of the angle of orthogonal columns
+_FAR = Decimal(10) ** (DIGITS // 2 + 2)  # beside its square 1 is not felt
 
 
 @contextmanager
@@ -40,6 +41,11 @@ def joined(*parts: Array | Decimal) -> Array:
 def zeros(*shape: int) -> Array:
     """Return an array of decimal zeros."""
     return np.full(shape, Decimal(0), dtype=object)
+
+
+def roots(values: Array) -> Array:
+    """Return the square roots of a vector."""
+    return np.array([value.sqrt() for value in values], dtype=object)
 
 
 def cholesky(matrix: Array) -> Array | None:
@@ -141,28 +147,40 @@ def gram(rows: Array, weights: Array) -> Array:
     return out
 
 
-def eigen(matrix: Array) -> tuple[Array, Array]:
-    """Return eigenvalues and vectors of a symmetric matrix, by Jacobi rotations."""
-    out, size = matrix.copy(), len(matrix)
-    vectors = exact(np.eye(size))
+def orthogonal(columns: Array, others: Array) -> tuple[Array, Array]:
+    """Return columns @ V and others @ V, V orthogonal, such that the columns become orthogonal.
+
+    By Jacobi rotations of pairs of columns: the nearer they are to orthogonal, the fewer. Small
+    columns keep their relative digits beside large ones.
+    """
+    own, carried, size = columns.T.copy(), others.T.copy(), len(columns.T)
     pairs = [(p, q) for q in range(size) for p in range(q)]
     for _ in range(_SWEEPS):
-        turned = False
+        done, square = True, (own * own).sum(axis=1)
         for p, q in pairs:
-            off = out[p, q]
-            if off * off <= _OFF * abs(out[p, p] * out[q, q]):
+            off = own[p] @ own[q]
+            if off * off <= _OFF * square[p] * square[q]:
                 continue
-            turned = True
-            ratio = (out[q, q] - out[p, p]) / (2 * off)
-            root = (1 + ratio * ratio).sqrt()
+            done = False
+            ratio = (square[q] - square[p]) / (2 * off)
+            root = (1 + ratio * ratio).sqrt() if abs(ratio) < _FAR else abs(ratio)
             tangent = 1 / (ratio + root) if ratio >= 0 else 1 / (ratio - root)
-            cosine = 1 / (1 + tangent * tangent).sqrt()
-            sine = tangent * cosine
-            for columns in (out.T, vectors.T, out):
-                left, right = columns[p].copy(), columns[q].copy()
-                columns[p] = cosine * left - sine * right
-                columns[q] = sine * left + cosine * right
-            out[p, q] = out[q, p] = Decimal(0)
-        if not turned:
+            square[p] -= tangent * off
+            square[q] += tangent * off
+            for rows in (own, carried):
+                _turn(rows, p, q, tangent)
+        if done:
             break
-    return np.diagonal(out).copy(), vectors
+    return own.T, carried.T
+
+
+def _turn(rows: Array, p: int, q: int, tangent: Decimal) -> None:
+    """Rotate two rows."""
+    left, right = rows[p].copy(), rows[q].copy()
+    if abs(tangent) * _FAR < 1:  # the cosine is 1 in all digits
+        rows[p] -= tangent * right
+        rows[q] += tangent * left
+        return
+    cosine = 1 / (1 + tangent * tangent).sqrt()
+    sine = tangent * cosine
+    rows[p], rows[q] = cosine * left - sine * right, sine * left + cosine * right

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -25,18 +26,16 @@ from rdp.problem import Problem
 from solvers._precise.arithmetic import (
     cholesky,
     exact,
-    gram,
-    half,
     joined,
     solve_lower,
     solve_positive,
     zeros,
 )
+from solvers._precise.determinant import Moves
 from solvers._precise.newton import Derivatives, Value, follow
 from solvers._precise.program import LITTLE, SMALLEST, Program
 from solvers._precise.rate_terms import RateTerms
-from solvers._precise.source import NOISE
-from solvers._precise.transport import Transport, pairs
+from solvers._precise.transport import Transport
 
 Array = np.ndarray
 
@@ -159,7 +158,7 @@ class _FreeRates(Program):
             before = errors[t - 1] if t else Decimal(0)
             added = share * self.q[t]
             if self.q[t] == 0:
-                added = -_LESS * self.stake * NOISE * min(self.given.variance[: t + 1])
+                added = -_LESS * self.given.noise[t]
             errors[t] = self.a2[t] * before + added
         return self._point(errors, self.estimate * self._added(errors), errors)
 
@@ -224,9 +223,9 @@ class _FreeRates(Program):
     def derivatives(self, point: Array, state: _State, s: Decimal) -> Derivatives:
         """Gradient and matrix of second derivatives of the barrier function."""
         count = len(self.columns)
-        moved = self._moved(state)
-        gradient = s * self.linear - np.trace(moved, axis1=1, axis2=2)
-        hessian = gram(*half(moved))
+        first, hessian = self.moves.derivatives(state.inverse.T @ state.inverse)
+        gradient = s * self.linear - self._of_errors(first)
+        hessian = self._of_errors(self._of_errors(hessian).T)
         self.add_thresholds(gradient, hessian, state.maps, state.room)
         m = state.errors
         inner = self.next_a2 * m + self.next_q
@@ -243,16 +242,21 @@ class _FreeRates(Program):
             hessian = hessian + np.outer(row, row)
         return Derivatives(gradient, hessian, self.linear if self.targets is None else first)
 
-    def _moved(self, state: _State) -> Array:
-        """Changes of Z with each unknown, in units of its factor."""
-        count, size = len(self.columns), len(state.inverse)
-        both = pairs(state.inverse.T)
-        rows = [both[count + i, c] for i, c in self.of_gains]
-        rows += [both[count + i, count + j] for i, j in self.of_cov]
-        for t in range(count):
-            later = self.next_a2[t] * both[t + 1, t + 1] if t + 1 < count else 0
-            rows.append(later - both[t, t])
-        return np.array(rows, dtype=object).reshape(len(rows), size, size)
+    @cached_property
+    def moves(self) -> Moves:
+        """What J, H and d move Z by."""
+        count = len(self.columns)
+        of_gains = [(count + i, c) for i, c in self.of_gains]
+        of_cov = [(count + i, count + j) for i, j in self.of_cov]
+        return Moves.of([*of_gains, *of_cov, *((t, t) for t in range(count))])
+
+    def _of_errors(self, rows: Array) -> Array:
+        """Derivatives in the errors, of which d_t is a_t^2 m_t-1 + q_t - m_t, from those in d."""
+        out, count = -rows, len(self.columns)
+        out[:-count] = rows[:-count]
+        later = self.next_a2[:-1].reshape(-1, *[1] * (rows.ndim - 1))
+        out[-count:-1] += later * rows[len(rows) - count + 1 :]
+        return out
 
     # -- the answer ------------------------------------------------------------------------------
 

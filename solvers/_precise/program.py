@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 
 from rdp.problem import Problem
-from solvers._precise.arithmetic import exact, zeros
+from solvers._precise.arithmetic import cholesky, exact, zeros
 from solvers._precise.source import exact_problem
 from solvers._precise.transport import Transport, pairs, transport
 
@@ -16,6 +17,20 @@ Array = np.ndarray
 SHARE = Decimal("2e-8")  # of the objective: what a frame that it does not feel is worth
 LITTLE = Decimal("1e-24")  # of the weighted variance: what an objective of 0 counts as
 SMALLEST = Decimal("1e-26")  # gap, relative to the weighted variance
+
+
+class Loss(NamedTuple):
+    """Derivatives of squared W2 in the unknowns that it depends on.
+
+    Unknown k of `used` is `share` times that direction, of the second moments of Xhat and X_t, of
+    which there are fewer: `slope` and `moved` are the gradient and what is moved along each.
+    """
+
+    used: list[int]
+    direction: list[int]
+    share: Array
+    slope: Array
+    moved: Array
 
 
 class Program:
@@ -39,6 +54,7 @@ class Program:
             (i, c) for i in range(size) for c, u in enumerate(self.columns) if u <= self.rows[i]
         ]
         self.of_cov = [(i, j) for i in range(size) for j in range(i + 1)]
+        self.near: dict[int, Array] = {}  # PLF-JD: factors of the targets, of the last maps
         self._weights()
 
     def _stake(self, problem: Problem) -> Decimal:
@@ -103,22 +119,34 @@ class Program:
             cov[i, j] = cov[j, i] = value
         return gains, cov
 
-    def target(self, place: int, gains: Array, cov: Array) -> Array:
-        """The covariance that the reconstruction of a frame is compared with."""
-        t = self.rows[place]
+    def _compared(self, place: int, gains: Array, cov: Array) -> Array | None:
+        """Factor of the covariance that the reconstruction of a frame is compared with."""
         if self.joint:
-            return self.given.covariance[: t + 1, : t + 1]
+            if place in self.near:
+                return self.near[place]
+            t = self.rows[place]
+            return cholesky(self.given.covariance[: t + 1, : t + 1])
         out = cov[: place + 1, : place + 1].copy()
         out[:place, place] = out[place, :place] = gains[:place] @ self.estimate[place]
-        out[place, place] = self.given.variance[t]
-        return out
+        out[place, place] = self.given.covariance[self.rows[place], self.rows[place]]
+        return cholesky(out)
+
+    def _map(self, place: int, gains: Array, cov: Array, root: Array) -> Transport | None:
+        """Transport of a frame, root a factor of the covariance of all; None if singular."""
+        start = self._compared(place, gains, cov)
+        found = None if start is None else transport(start, root[: place + 1, : place + 1])
+        if found is not None and self.joint:
+            self.near[place] = found.factor
+        return found
 
     def measured(self, gains: Array, cov: Array) -> tuple[list[Transport], Array] | None:
         """Transport and what is left of each threshold; None where one is exceeded."""
         maps, room = [], []
+        root = cholesky(cov)
+        if root is None:
+            return None
         for place, level in zip(self.places, self.levels, strict=True):
-            seen = slice(place + 1)
-            found = transport(self.target(place, gains, cov), cov[seen, seen])
+            found = self._map(place, gains, cov, root)
             if found is None or not found.distance < level:
                 return None
             maps.append(found)
@@ -128,43 +156,44 @@ class Program:
     def losses(self, gains: Array, cov: Array) -> Array:
         """Squared W2 of all frames, (T,); nan where there is no threshold."""
         out = np.full(self.problem.source.frames, Decimal("nan"), dtype=object)
+        root = cholesky(cov)
+        assert root is not None  # the point is in the interior
         for place, t in enumerate(self.rows):
             if self.given.levels[t] is not None:
-                seen = slice(place + 1)
-                found = transport(self.target(place, gains, cov), cov[seen, seen])
-                assert found is not None  # both are in the interior
+                found = self._map(place, gains, cov, root)
+                assert found is not None
                 out[t] = found.distance
         return out
 
-    def loss_derivatives(self, place: int, found: Transport) -> tuple[list[int], Array, Array]:
-        """Unknowns that squared W2 of a frame depends on, its gradient, what the unknowns move."""
+    def loss_derivatives(self, place: int, found: Transport) -> Loss:
+        """Derivatives of squared W2 of a frame."""
         split, last = len(self.of_gains), place
-        of_xhat = pairs(found.inverse.T)
-        used, slope, moves = [], [], []
-        for k, (i, j) in enumerate(self.of_cov, start=split):
-            if i > last:
-                break
-            used.append(k)
-            moves.append(-of_xhat[i, j])
-            slope.append(np.trace(moves[-1]) + (1 if i == j else 0))
+        cov = [k for k, (i, _) in enumerate(self.of_cov) if i <= last]
+        used, direction = [split + k for k in cov], list(range(len(cov)))
+        share = [Decimal(1)] * len(cov)
+        i, j = np.array([self.of_cov[k] for k in cov]).T
+        moved = -pairs(found.inverse.T)[i, j]
+        slope = np.trace(moved, axis1=1, axis2=2) + np.where(i == j, 1, 0)
         if not self.joint:
             of_target = pairs(found.root)
-            for k, (i, j) in zip(range(len(used)), self.of_cov, strict=False):
-                if i < last:
-                    slope[k] += (1 if i == j else 0) - np.trace(of_target[i, j])
-                    moves[k] = moves[k] + of_target[i, j]
+            inner = i < last
+            moved[inner] += of_target[i[inner], j[inner]]
+            slope[inner] += np.where(i == j, 1, 0)[inner]
+            slope[inner] -= np.trace(of_target[i[inner], j[inner]], axis1=1, axis2=2)
+            ahead = of_target[:last, last]  # E[Xhat_i X_last]
+            moved = np.concatenate([moved, ahead])
+            slope = np.concatenate([slope, -np.trace(ahead, axis1=1, axis2=2)])
             for k, (i, c) in enumerate(self.of_gains):
                 if i < last:
                     used.append(k)
-                    moves.append(self.estimate[last, c] * of_target[i, last])
-                    slope.append(-np.trace(moves[-1]))
-        return used, np.array(slope, dtype=object), np.array(moves, dtype=object)
+                    direction.append(len(cov) + i)
+                    share.append(self.estimate[last, c])
+        return Loss(used, direction, np.array(share, dtype=object), slope, moved)
 
     def loss_slope(self, place: int, found: Transport) -> Array:
         """Gradient of squared W2 of a frame in all unknowns."""
-        out = zeros(len(self.linear))
-        used, slope, _ = self.loss_derivatives(place, found)
-        out[used] = slope
+        out, loss = zeros(len(self.linear)), self.loss_derivatives(place, found)
+        out[loss.used] = loss.share * loss.slope[loss.direction]
         return out
 
     def add_thresholds(
@@ -172,6 +201,7 @@ class Program:
     ) -> None:
         """Add the derivatives of - sum ln(P - W2^2)."""
         for place, found, room in zip(self.places, maps, rooms, strict=True):
-            used, slope, moved = self.loss_derivatives(place, found)
-            gradient[used] += slope / room
-            hessian[np.ix_(used, used)] += found.bend(slope, moved, room)
+            used, direction, share, slope, moved = self.loss_derivatives(place, found)
+            gradient[used] += share * slope[direction] / room
+            bend = found.bend(slope, moved, room)[np.ix_(direction, direction)]
+            hessian[np.ix_(used, used)] += np.outer(share, share) * bend

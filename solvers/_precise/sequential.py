@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 
 from rdp.problem import Problem
-from solvers._precise.arithmetic import exact, joined, solve_lower, zeros
+from solvers._precise.arithmetic import cholesky, exact, joined, solve_lower, zeros
 from solvers._precise.newton import Derivatives, Value, follow
 from solvers._precise.source import exact_problem
-from solvers._precise.transport import Transport, pairs, transport
+from solvers._precise.transport import Transport, transport
 
 Array = np.ndarray
 
@@ -60,6 +60,13 @@ class _Frames:
         self.known = zeros(frames, frames)  # E[y_i u_j]
         self.cross = zeros(frames)  # E[Xhat_s Xtil_s]
         self.losses = np.full(frames, Decimal("nan"), dtype=object)
+        self.source = zeros(0, 0)
+        if self.joint:
+            found = cholesky(self.given.covariance)
+            if found is None:
+                raise ArithmeticError("precise: the covariance of the source is singular")
+            self.source = found
+        self.coupled: Transport | None = None  # the past with its target
 
     def solve(self) -> Found:
         distortion, bound = zeros(self.frames), zeros(self.frames)
@@ -84,10 +91,13 @@ class _Frames:
         bound = given.mmse[t]
         if level is not None:
             program = _Frame(self, t, past, x0, r0, level)
-            if not program.within(past @ x, x @ x + b * b):
+            self.coupled = program.transport(x, b)
+            if self.coupled is None or self.coupled.distance > level:
                 x, b, bound = program.solve()
-            distance = program.distance(past @ x, x @ x + b * b)
-            self.losses[t] = Decimal("nan") if distance is None else distance
+                self.coupled = program.transport(x, b)
+            if self.coupled is None:
+                raise ArithmeticError("precise: a covariance of the past is singular")
+            self.losses[t] = self.coupled.distance
         news = zeros(self.frames)
         if r0 > 0:
             news = (given.estimate[t] - x0 @ self.known[:t]) / r0
@@ -107,33 +117,38 @@ class _Frame:
     ) -> None:
         given = frames.given
         self.t, self.past, self.x0, self.r0, self.level = t, past, x0, r0, level
-        self.cov = past @ past.T
         self.variance, self.mmse = given.variance[t], given.mmse[t]
-        self.joint = frames.joint
-        self.target = given.covariance[: t + 1, : t + 1]
-        if not self.joint:
-            self.target = self._covariance(past @ x0, self.variance)
+        # the frame that adds nothing to the distance: X_t, given what the past is coupled to; and
+        # a factor of the target, that of the last covariance that it was compared with
+        if frames.joint:
+            self.near = frames.source[:, : t + 1].copy()
+            self.continued = zeros(0)
+            if frames.coupled is not None:
+                self.near[:, :t] = frames.coupled.factor
+                self.continued = frames.coupled.turn @ self.near[t, :t]
+            self.news = frames.source[t, t]
+        else:
+            self.continued, self.news = x0, (self.mmse + r0 * r0 + given.noise[t]).sqrt()
+            self.near = self._factor(x0, self.news)
 
-    def _covariance(self, cross: Array, own: Decimal) -> Array:
+    def _factor(self, x: Array, b: Decimal) -> Array:
+        """Factor of the covariance of the past and x^T y + b y_t."""
         out = zeros(self.t + 1, self.t + 1)
-        out[:-1, :-1] = self.cov
-        out[-1, :-1] = out[:-1, -1] = cross
-        out[-1, -1] = own
+        out[:-1, :-1] = self.past
+        out[-1, :-1], out[-1, -1] = x, b
         return out
 
-    def within(self, cross: Array, own: Decimal) -> bool:
-        """Whether a reconstruction with these second moments keeps the threshold."""
-        distance = self.distance(cross, own)
-        return distance is not None and distance <= self.level
-
-    def distance(self, cross: Array, own: Decimal) -> Decimal | None:
-        """Squared W2 of a reconstruction with these second moments; None where it is singular."""
-        found = transport(self.target, self._covariance(cross, own))
-        return None if found is None else found.distance
+    def transport(self, x: Array, b: Decimal) -> Transport | None:
+        """Map of a reconstruction; None where it is singular."""
+        found = transport(self.near, self._factor(x, b))
+        if found is not None:
+            self.near = found.factor
+        return found
 
     def solve(self) -> tuple[Array, Decimal, Decimal]:
         """Return x, b and the bound on the distortion."""
-        start = self._continuation()
+        x = self.continued
+        start = joined(x, x @ x + self.news * self.news)
         first = 2 / self.variance
 
         def enough(point: Array, s: Decimal) -> bool:
@@ -142,19 +157,6 @@ class _Frame:
         point, s = follow(self, start, first, enough)
         x = point[:-1]
         return x, (point[-1] - x @ x).sqrt(), self._bound(point, s)
-
-    def _continuation(self) -> Array:
-        """The frame that adds nothing to the distance: X_t, given what the past is coupled to."""
-        t = self.t
-        if t == 0:
-            return np.array([self.target[0, 0]], dtype=object)
-        cross = self.target[:-1, -1]
-        if self.joint:
-            found = transport(self.target[:-1, :-1], self.cov)
-            if found is None:
-                raise ArithmeticError("precise: a covariance of the past is singular")
-            cross = found.root @ (found.root.T @ cross)
-        return joined(solve_lower(self.past, cross), self.target[-1, -1])
 
     def distortion(self, point: Array) -> Decimal:
         """D_t of (x, h)."""
@@ -168,9 +170,10 @@ class _Frame:
     def state(self, point: Array) -> Transport | None:
         """Transport of a point; None outside the interior."""
         x, h = point[:-1], point[-1]
-        if not h > x @ x:
+        left = h - x @ x
+        if not left > 0:
             return None
-        found = transport(self.target, self._covariance(self.past @ x, h))
+        found = self.transport(x, left.sqrt())
         return found if found is not None and found.distance < self.level else None
 
     def value(self, point: Array, state: Transport) -> Value:
@@ -183,26 +186,32 @@ class _Frame:
         x, h = point[:-1], point[-1]
         left = h - x @ x
         inner = joined(-2 * x, Decimal(1))
-        bend = exact(np.diag([-2.0] * self.t + [0.0]))
+        bent = exact(np.diag([-2.0] * self.t + [0.0]))
         root = left.sqrt()
         # of -2 s r0 left^(1/2) - ln left
         first = -s * self.r0 / root - 1 / left
         second = s * self.r0 / (2 * root * left) + 1 / left**2
         linear = joined(-2 * self.x0, Decimal(1))
-        slope, moved = self.loss_derivatives(state)
+        slope, bend = self.loss_derivatives(state)
         room = self.level - state.distance
         gradient = s * linear + first * inner + slope / room
-        hessian = second * np.outer(inner, inner) + first * bend
-        hessian = hessian + state.bend(slope, moved, room)
+        hessian = second * np.outer(inner, inner) + first * bent
+        hessian = hessian + np.outer(slope, slope) / room**2 + bend / room
         return Derivatives(gradient, hessian, linear - self.r0 / root * inner)
 
     def loss_derivatives(self, found: Transport) -> tuple[Array, Array]:
-        """Gradient of squared W2, and what the unknowns move."""
-        t, of_xhat = self.t, pairs(found.inverse.T)
-        moved = np.concatenate([np.tensordot(self.past.T, -of_xhat[t, :t], 1), -of_xhat[t:, t]])
-        slope = np.trace(moved, axis1=1, axis2=2)
+        """Gradient and second derivatives of squared W2.
+
+        The unknowns change B by u v^T + v u^T, of which u is that of the last frame for all.
+        """
+        own, values = found.inverse[:, self.t], found.values
+        rows = found.inverse[:, : self.t] @ self.past
+        rows = np.column_stack([rows, own / 2])
+        slope = -2 * (own @ rows)
         slope[-1] += 1
-        return slope, moved
+        share = 1 / (values[:, None] + values)
+        inner = np.diag(share @ (own * own)) + share * np.outer(own, own)
+        return slope, 2 * (rows.T @ inner @ rows)
 
     def _bound(self, point: Array, s: Decimal) -> Decimal:
         state = self.state(point)

@@ -8,26 +8,29 @@ from typing import NamedTuple
 import numpy as np
 
 from rdp.problem import Problem
-from solvers._precise.arithmetic import exact, zeros
+from solvers._precise.arithmetic import exact, roots, zeros
 
 Array = np.ndarray
 
 # Squared W2 that stands for 0, and the variance that stands for 0, relative to the smallest frame.
-# An optimum moves by about the root of the first; the second is next to nothing beside the first.
+# An optimum moves by about the root of the first; the second is next to nothing beside the first,
+# and beside the least of the other thresholds, whose double-precision digits it must not change.
 ALLOWED = Decimal("1e-38")
 NOISE = Decimal("1e-48")
+BESIDE = Decimal("1e-38")
 
 
 class Exact(NamedTuple):
-    """Variance, a_t^2, q_t, errors m_t, phi(t, s), the factor of the estimate, thresholds."""
+    """Variance, a_t^2, q_t, noise, errors m_t, phi(t, s), factor of the estimate, thresholds."""
 
     variance: Array
     squared_gain: Array
     innovation: Array
+    noise: Array  # of frames that repeat the one before; 0 for others
     mmse: Array
     phi: Array
     estimate: Array  # Xtil = estimate u
-    covariance: Array  # of the source, with noise on frames that repeat the one before
+    covariance: Array  # of the source, with the noise
     levels: Array  # None where there is no threshold
 
 
@@ -61,18 +64,20 @@ def exact_problem(problem: Problem, stake: Decimal = Decimal(1)) -> Exact:
         phi[t, t] = Decimal(1)
         for s in range(t):
             phi[t, s] = gain[t] * phi[t - 1, s]
-    root = np.array([value.sqrt() for value in power], dtype=object)
+    root = roots(power)
     covariance = phi * variance
     for t in range(frames):
         covariance[t, t + 1 :] = covariance[t + 1 :, t]
-    levels, added = zeros(frames), Decimal(0)
+    asked = exact(problem.thresholds[problem.thresholds > 0])
+    most = BESIDE * max(min(asked, default=Decimal("Infinity")), ALLOWED * stake * min(variance))
+    levels, noise = zeros(frames), zeros(frames)
     for t in range(frames):
         least = min(variance[: t + 1])
         if fresh[t] == 0:
-            covariance[t, t] += NOISE * stake * least
-            added += NOISE * stake * least
-        levels[t] = _raised(problem.thresholds[t], stake * least, added)
-    return Exact(variance, gain * gain, fresh, mmse, phi, phi * root, covariance, levels)
+            noise[t] = min(NOISE * stake * least, most)
+            covariance[t, t] += noise[t]
+        levels[t] = _raised(problem.thresholds[t], stake * least, sum(noise, Decimal(0)))
+    return Exact(variance, gain * gain, fresh, noise, mmse, phi, phi * root, covariance, levels)
 
 
 def _raised(level: float, least: Decimal, added: Decimal) -> Decimal | None:

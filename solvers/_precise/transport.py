@@ -21,18 +21,33 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvers._precise.arithmetic import cholesky, eigen, gram, half, joined, solve_upper
+from solvers._precise.arithmetic import gram, half, joined, orthogonal, roots
 
 Array = np.ndarray
 
 
 class Transport(NamedTuple):
-    """R, its inverse, the diagonal of Lambda, and squared W2."""
+    r"""Squared W2 of A and B, and the map.
 
-    root: Array
-    inverse: Array
+    F and G are factors of both, A = F F^T and B = G G^T, and :math:`G^T F = U \Lambda` with U
+    orthogonal. So R is :math:`F^{-T} \Lambda^{1/2} = G\,U \Lambda^{-1/2}`.
+    """
+
+    factor: Array
+    other: Array
+    turn: Array
     values: Array
     distance: Decimal
+
+    @property
+    def root(self) -> Array:
+        """R."""
+        return self.other @ (self.turn / roots(self.values))
+
+    @property
+    def inverse(self) -> Array:
+        """The inverse of R."""
+        return (self.factor[: len(self.other)] / roots(self.values)).T
 
     def bend(self, slope: Array, moved: Array, room: Decimal) -> Array:
         """Second derivatives of - ln(room), the room falling like squared W2, in k unknowns.
@@ -51,20 +66,24 @@ class Transport(NamedTuple):
         return gram(np.column_stack([entries, slope]), joined(weights, 1 / room**2))
 
 
-def transport(a: Array, b: Array) -> Transport | None:
-    """Return the optimal map of two covariances; None unless both are positive definite."""
-    left = cholesky(a)
-    if left is None:
-        return None
-    values, vectors = eigen(left.T @ b @ left)
+def transport(factor: Array, other: Array) -> Transport | None:
+    """Return the optimal map of A = F F^T and B = G G^T; None unless both have full rank.
+
+    Parameters
+    ----------
+    factor : (m, n) array
+        F, and rows below it that are carried along. The `factor` of a map to a covariance near B
+        saves time.
+    other : (n, n) array
+        G.
+    """
+    first = factor[: len(other)]
+    total = (first * first).sum() + (other * other).sum()
+    columns, factor = orthogonal(other.T @ first, factor)
+    values = roots((columns * columns).sum(axis=0))
     if not all(value > 0 for value in values):
         return None
-    size = np.array([value.sqrt() for value in values], dtype=object)
-    unit = np.array([value.sqrt() for value in size], dtype=object)
-    distance = np.trace(a) + np.trace(b) - 2 * size.sum()
-    return Transport(
-        solve_upper(left, vectors * unit), (vectors / unit).T @ left.T, size, distance
-    )
+    return Transport(factor, other, columns / values, values, total - 2 * values.sum())
 
 
 def pairs(rows: Array) -> Array:

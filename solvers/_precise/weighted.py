@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -25,15 +26,14 @@ from rdp.problem import Problem
 from solvers._precise.arithmetic import (
     cholesky,
     exact,
-    gram,
-    half,
     solve_lower,
     solve_positive,
     zeros,
 )
+from solvers._precise.determinant import Moves
 from solvers._precise.newton import Derivatives, Value, follow
 from solvers._precise.program import SMALLEST, Program
-from solvers._precise.transport import Transport, pairs
+from solvers._precise.transport import Transport
 
 Array = np.ndarray
 
@@ -84,6 +84,13 @@ class Weighted(Program):
         point, s = follow(self, start, first, enough)
         return self._whole(point, s)
 
+    @cached_property
+    def moves(self) -> Moves:
+        """What the unknowns move H - K K^T by: columns of the unit matrix, then those of K."""
+        size = len(self.rows)
+        of_gains = Moves.of([(i, size + c) for i, c in self.of_gains], sign=-1)
+        return of_gains + Moves.of(self.of_cov)
+
     # -- the barrier function --------------------------------------------------------------------
 
     def state(self, point: Array) -> State | None:
@@ -104,18 +111,11 @@ class Weighted(Program):
 
     def derivatives(self, point: Array, state: State, s: Decimal) -> Derivatives:
         """Gradient and matrix of second derivatives of the barrier function."""
-        split, size = len(self.of_gains), len(self.rows)
+        size = len(self.rows)
         inverse = solve_lower(state.root, exact(np.eye(size)))
-        both = pairs(inverse.T)
-        moved = zeros(len(point), size, size)
-        turned = inverse @ state.gains
-        for k, (i, c) in enumerate(self.of_gains):
-            outer = np.outer(inverse[:, i], turned[:, c])
-            moved[k] = -(outer + outer.T)
-        for k, (i, j) in enumerate(self.of_cov, start=split):
-            moved[k] = both[i, j]
-        gradient = s * self.linear - np.trace(moved, axis1=1, axis2=2)
-        hessian = gram(*half(moved))
+        whole = np.column_stack([inverse, inverse @ state.gains])
+        first, hessian = self.moves.derivatives(whole.T @ whole)
+        gradient = s * self.linear - first
         curved = 2 * inverse.T @ inverse
         for c in range(len(self.columns)):  # gains of one innovation
             own = [k for k, (_, d) in enumerate(self.of_gains) if d == c]

@@ -26,17 +26,20 @@ from solvers._precise import free_rates, sequential, weighted
 from solvers._precise.arithmetic import Array, many_digits
 from solvers._precise.source import exact_problem
 from solvers.errors import SolverError
-from solvers.methods.registry import METHODS
+from solvers.methods.registry import METHODS, quick_in_decimals
 from solvers.scheme import Scheme
 
 
 def solve_precise(problem: Problem) -> Scheme:
-    """Return the scheme of a problem with few scalar frames, PLF-JD or PLF-SA.
+    """Return the scheme of a problem with up to 12 or 32 scalar frames, PLF-JD or PLF-SA.
+
+    One core takes about a second for 5 frames with weights or 8 under the sequential objective, and
+    5 to 50 seconds for 12 or 32.
 
     Parameters
     ----------
     problem : Problem
-        At least one threshold is finite.
+        At least one threshold is finite. Up to 12 frames with weights, 32 without.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def covers_rates(problem: Problem) -> bool:
     given = problem.simplest().with_(weights=problem.frame_weights)
     levels = given.thresholds
     reasons = METHODS["precise"].refusals(given, problem.rates[None], levels[None])
-    return not any(np.any(refused) for refused in reasons.values())
+    return quick_in_decimals(given) and not any(np.any(refused) for refused in reasons.values())
 
 
 def solve_rates(

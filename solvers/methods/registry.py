@@ -126,7 +126,7 @@ def _in_turn(problem: Problem) -> list[Method]:
     """All methods, in the order in which "auto" asks them."""
     frames = problem.source.frames
     # it seldom certifies what the barrier method does not, and takes as long as "precise"
-    few = problem.weights is not None and frames <= FEW_WEIGHTED
+    few = problem.weights is not None and quick_in_decimals(problem)
     return sorted(
         METHODS.values(),
         key=lambda method: (
@@ -135,6 +135,12 @@ def _in_turn(problem: Problem) -> list[Method]:
             few and method.name == "long-horizon",
         ),
     )
+
+
+def quick_in_decimals(problem: Problem) -> bool:
+    """Whether decimal arithmetic answers a problem of these frames in about a second."""
+    weighted = problem.weights is not None
+    return problem.source.frames <= (QUICK_WEIGHTED if weighted else QUICK_SEQUENTIAL)
 
 
 def method_for(problem: Problem) -> Method:
@@ -243,7 +249,7 @@ def _needs_bound_frames(problem: Problem, rates: Array, levels: Array) -> Refusa
 
 
 def _needs_few_frames(problem: Problem, rates: Array, levels: Array) -> Refusals:
-    few = FEW_SEQUENTIAL if problem.weights is None else FEW_WEIGHTED
+    few = MOST_SEQUENTIAL if problem.weights is None else MOST_WEIGHTED
     return {
         "vector frames": problem.source.modes is not None,
         "a loss other than PLF-JD and PLF-SA": problem.plf not in ("JD", "SA"),
@@ -311,7 +317,9 @@ def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
 # sees all frames so far, and if it sees a few or is 0; twice as many with a program for each frame
 FEW_FRAMES, MORE_FRAMES = 16, 32
 FEW_SEEN = 8  # frames of a window
-FEW_WEIGHTED, FEW_SEQUENTIAL = 5, 8  # frames for which decimal arithmetic takes seconds
+# frames for which decimal arithmetic takes about a second, and up to which it takes a minute
+QUICK_WEIGHTED, QUICK_SEQUENTIAL = 5, 8
+MOST_WEIGHTED, MOST_SEQUENTIAL = 12, 32
 MANY_FRAMES = 16  # from here on, products with the Newton matrix cost less than the matrix
 
 NEVER = 1_000_000  # frames
@@ -380,7 +388,7 @@ METHODS: dict[str, Method] = {
         Method(
             "precise",
             "PLF-JD and PLF-SA, few frames: what the others do not certify to 1e-6; 140 digits",
-            "about O(T^7), seconds",
+            "O(T^4), with weights up to O(T^7); a minute at most",
             "solvers.methods.precise",
             "solve_precise",
             _needs_few_frames,

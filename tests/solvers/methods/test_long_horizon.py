@@ -362,3 +362,14 @@ def test_the_program_uses_no_more_than_is_left_of_a_threshold() -> None:
     exact = solve(NOTHING_LEFT, "precise")
     program = solve(NOTHING_LEFT, "sdp")
     np.testing.assert_allclose(program.distortion, exact.distortion, rtol=1e-7)
+
+
+def test_a_threshold_that_rounding_hides_ends_the_search_without_overflow() -> None:
+    """A warning of numpy would be an error here."""
+    problem = Problem(
+        GaussMarkov([73.4, 0.013, 21511.0], [0.9999999, 0.3331]),
+        [30.0, 1e-9, 1e-3],
+        SA([53.84, np.inf, 4.6275e-6]),
+    )
+    found = solve(problem)
+    assert 0 <= found.gap <= 1e-5 * found.objective
