@@ -21,6 +21,7 @@ from solvers.acceptance import ROUNDING, SHARP, SPENT, check_block, within_budge
 from solvers.errors import SolverError
 from solvers.methods.explicit_split import frames_alone, split_alone, with_more_bits
 from solvers.methods.precise import covers_rates
+from solvers.methods.registry import quick_in_decimals
 from solvers.scheme import Scheme
 from solvers.solve import finish, solve
 
@@ -106,7 +107,10 @@ def _by_cheapest(problem: Problem, total: float) -> Split:
     """The first split that is sharp, or the one of the least gap."""
     best: Split | None = None
     failures: list[SolverError] = []
+    quick = quick_in_decimals(problem)
     for method in _methods(problem, total):
+        if best is not None and (best.sharp or (method is _by_decimals and not quick)):
+            break
         try:
             found = method(problem, total)
         except SolverError as error:
@@ -114,8 +118,6 @@ def _by_cheapest(problem: Problem, total: float) -> Split:
             continue
         if best is None or best.gap < 0 or 0 <= found.gap < best.gap:
             best = found
-        if best.sharp:
-            break
     if best is None:
         tried = "; ".join(map(str, failures))
         reason = f"allocate: {total:g} bits over {problem.source.frames} frames: {tried}"
@@ -131,11 +133,19 @@ def _methods(problem: Problem, total: float) -> Iterator[Callable[[Problem, floa
     if mean > _MOST_BITS:
         yield _with_more_bits
         return
-    yield lambda problem, total: _checked(problem, total, by_program(problem, None))
+    yield _by_program
     if mean <= _MANY_BITS:
         yield _by_framewise_bound
     if covers_rates(problem):
-        yield lambda problem, total: _checked(problem, total, by_decimals(problem, None))
+        yield _by_decimals
+
+
+def _by_program(problem: Problem, total: float) -> Split:
+    return _checked(problem, total, by_program(problem, None))
+
+
+def _by_decimals(problem: Problem, total: float) -> Split:
+    return _checked(problem, total, by_decimals(problem, None))
 
 
 def _all_in_the_first(problem: Problem, total: float) -> Split:
@@ -225,7 +235,7 @@ def _checked(problem: Problem, total: float, found: FreeRates) -> Split:
     solution = finish(fixed, found.scheme, "sdp")
     unseen = solution.objective < UNSEEN * float(problem.frame_weights @ problem.source.variance)
     by_moments = found.scheme.distortion is None
-    if (unseen and by_moments) or (solution.gap < 0 and not covers_rates(problem)):
+    if (unseen and by_moments) or (solution.gap < 0 and not quick_in_decimals(problem)):
         # the program keeps thresholds to some digits only
         return _certified(problem, rates, found.lower_bound)
     return Split(solution, max(solution.lower_bound, 0.0))

@@ -26,7 +26,7 @@ from solvers._precise import free_rates, sequential, weighted
 from solvers._precise.arithmetic import Array, many_digits
 from solvers._precise.source import exact_problem
 from solvers.errors import SolverError
-from solvers.methods.registry import METHODS, quick_in_decimals
+from solvers.methods.registry import METHODS
 from solvers.scheme import Scheme
 
 
@@ -64,7 +64,7 @@ def covers_rates(problem: Problem) -> bool:
     given = problem.simplest().with_(weights=problem.frame_weights)
     levels = given.thresholds
     reasons = METHODS["precise"].refusals(given, problem.rates[None], levels[None])
-    return quick_in_decimals(given) and not any(np.any(refused) for refused in reasons.values())
+    return not any(np.any(refused) for refused in reasons.values())
 
 
 def solve_rates(

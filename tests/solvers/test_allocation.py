@@ -374,8 +374,3 @@ def test_no_budget_is_left_where_distortions_vanish():
     assert 0 <= found.lower_bound <= found.objective
     free = allocate(source, 90.0)  # the MMSE estimate meets the thresholds
     assert found.objective == pytest.approx(free.objective, rel=0.01)
-
-
-def test_a_budget_that_no_method_splits_is_named():
-    with pytest.raises(SolverError, match=r"allocate: 1e-09 bits over 8 frames"):
-        allocate(GaussMarkov.stationary(rho=0.9, frames=8), 1e-9, SA(0.05))
