@@ -32,7 +32,7 @@ from solvers._precise.arithmetic import (
     zeros,
 )
 from solvers._precise.determinant import Moves
-from solvers._precise.newton import Derivatives, Value, follow
+from solvers._precise.newton import AT_CENTRE, Derivatives, Value, follow
 from solvers._precise.program import LITTLE, SMALLEST, Program
 from solvers._precise.rate_terms import RateTerms
 from solvers._precise.transport import Transport
@@ -139,7 +139,9 @@ class _FreeRates(Program):
             objective = self.base + self.linear @ point
             return count / s <= max(GAP * objective, SMALLEST * self.scale)
 
-        point, s = follow(self, self._start(), first, enough)
+        # the multiplier of a distortion next to 0 is as large as its inverse
+        centre = AT_CENTRE * self.stake**2
+        point, s = follow(self, self._start(), first, enough, centre)
         return self._split(point, s)
 
     def _start(self) -> Array:
