@@ -110,7 +110,7 @@ def within_thresholds(
     finite = np.where(asked, levels, 0.0)
     if problem.plf == "JD" and problem.first_seen(problem.source.frames - 1) == 0:
         # more frames are never nearer: what exceeds here, and less later, exceeds later
-        perception = np.fmax.accumulate(perception, axis=-1)
+        perception = np.maximum.accumulate(np.where(asked, perception, 0.0), axis=-1)
     beyond = np.where(asked, perception - finite, 0.0)
     if problem.perception is not None and problem.perception.metric == "kl":
         return np.asarray((beyond <= RESIDUAL).all(axis=-1))

@@ -97,7 +97,8 @@ def solve_long_horizon(problem: Problem) -> Scheme:
         source=source.scaled(1 / unit),
         perception=(JD if problem.plf == "JD" else SA)(problem.thresholds / unit**2),
     )
-    with one_thread():
+    # a path that rounding leads astray may overflow: its answer has no certificate then
+    with one_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         made = _sequential(scaled) if problem.weights is None else _weighted(scaled)
     # rounding of sums over the frames: the bound is rounded outward
     slip = 4 * (source.frames + 2) * np.finfo(np.float64).eps * abs(made.lower_bound)
