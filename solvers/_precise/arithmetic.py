@@ -13,8 +13,9 @@ import numpy as np
 Array = np.ndarray
 
 DIGITS = 140
-_SWEEPS = 60  # of Jacobi rotations at most; ten are usual
-_OFF = Decimal(10) ** -(2 * DIGITS - 10)  # squared cosine of the angle of orthogonal columns
+_SWEEPS = 60  # of Jacobi rotations at most; two to ten are usual
+# squared cosine of columns that count as orthogonal: sums of singular values feel it relative to 1
+_OFF = Decimal("1e-180")
 _FAR = Decimal(10) ** (DIGITS // 2 + 2)  # beside its square 1 is not felt
 
 
