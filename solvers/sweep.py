@@ -1,6 +1,7 @@
 """`sweep`: one problem at many rates and thresholds; arrays in, arrays out.
 
-Points are cut into chunks. In a chunk each point goes to the method that `solve` would take.
+Points are cut into chunks. In a chunk each point goes to the method that `solve` would take
+(:mod:`solvers._chunk`).
 Closed forms take all points together in numpy, the barrier method runs over points in parallel, and
 the other methods take one point after the other. Chunks are independent: they can go to
 the processes of an executor and be kept in a checkpoint file.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
@@ -21,18 +23,7 @@ from rdp import _check
 from rdp._files import replacing
 from rdp.problem import Problem
 from rdp.solution import Status
-from solvers.acceptance import (
-    certified,
-    outward,
-    sharp,
-    sharply_within,
-    status_of,
-)
-from solvers.errors import SolverError
-from solvers.methods.closed_form import closed_form_points
-from solvers.methods.registry import methods_at
-from solvers.methods.waiting import FEW_POINTS, is_waiting
-from solvers.solve import solve_by_cheapest
+from solvers._chunk import Chunk, solve_chunk
 
 Array = np.ndarray
 
@@ -148,6 +139,12 @@ def sweep(
     Sweep
         Points that fail have status != 0 and nan values.
 
+    Warns
+    -----
+    RuntimeWarning
+        An exception ended a point: an error in the package. The others are solved, the point has
+        the status "failed", and a checkpoint does not keep its chunk.
+
     Raises
     ------
     ValueError
@@ -178,8 +175,12 @@ def sweep(
     )
     values = np.full((len(plan.rates), 2 * frames + 3), np.nan)
     values[:, -1] = Status.FAILED.code
+    errors: dict[int, str] = {}
     for part, found in _run(plan, executor, progress, checkpoint):
-        values[part] = found
+        values[part] = found.values
+        errors |= {part.start + index: what for index, what in found.errors.items()}
+    if errors:
+        _tell(plan, errors)
     columns = values.reshape(*shape, -1)
     return Sweep(
         problem=problem,
@@ -190,6 +191,21 @@ def sweep(
         objective=_check.frozen(columns[..., -3]),
         lower_bound=_check.frozen(columns[..., -2]),
         status=columns[..., -1].astype(np.int64),
+    )
+
+
+def _tell(plan: _Plan, errors: dict[int, str]) -> None:
+    """Warn of the exceptions that ended points."""
+    index = min(errors)
+    at = f"rates {plan.rates[index].tolist()}"
+    if plan.problem.perception is not None:
+        at += f", levels {plan.levels[index].tolist()}"
+    warnings.warn(
+        f"sweep: an exception in the package at {len(errors)} of {len(plan.rates)} points, of "
+        f"which the first is point {index} ({at}): {errors[index]}. The other points are not "
+        f"affected. Please report this, with source, loss and weights",
+        RuntimeWarning,
+        stacklevel=3,
     )
 
 
@@ -267,7 +283,7 @@ def _run(
     executor: Executor | None,
     progress: bool,
     checkpoint: str | os.PathLike[str] | None,
-) -> Iterator[tuple[slice, Array]]:
+) -> Iterator[tuple[slice, Chunk]]:
     """Results of all chunks: those on file first, the others as they come."""
     from solvers._checkpoint import Checkpoint
 
@@ -277,20 +293,20 @@ def _run(
     ready = {index: done[index] for index in range(len(parts)) if index in done}
     missing = [index for index in range(len(parts)) if index not in ready]
     with _bar(len(plan.rates), progress) as advance:
-        for index, found in ready.items():
+        for index, kept in ready.items():
             part = parts[index]
             advance(part.stop - part.start)
-            yield part, found.reshape(part.stop - part.start, -1)
+            yield part, Chunk(kept.reshape(part.stop - part.start, -1), {})
         for index, found in _solved(plan, parts, missing, executor):
-            if record is not None:
-                record.add(index, found)
-            advance(len(found))
+            if record is not None and not found.errors:  # those are tried again
+                record.add(index, found.values)
+            advance(len(found.values))
             yield parts[index], found
 
 
 def _solved(
     plan: _Plan, parts: list[slice], missing: list[int], executor: Executor | None
-) -> Iterator[tuple[int, Array]]:
+) -> Iterator[tuple[int, Chunk]]:
     if executor is None:
         for index in missing:
             part = parts[index]
@@ -326,108 +342,3 @@ class _bar:
     def __exit__(self, *error: object) -> None:
         if self.bar is not None:
             self.bar.close()
-
-
-# -- one chunk -----------------------------------------------------------------------------------
-
-
-def solve_chunk(problem: Problem, rates: Array, levels: Array, parallel: bool) -> Array:
-    """Solve n points.
-
-    Parameters
-    ----------
-    problem : Problem
-        The template.
-    rates, levels : (n, T) arrays
-        The points.
-    parallel : bool
-        Use all cores.
-
-    Returns
-    -------
-    (n, 2T + 3) array
-        Distortion, perception, objective, lower bound, status.
-    """
-    frames, problem = problem.source.frames, problem.simplest()
-    out = np.full((len(rates), 2 * frames + 3), np.nan)
-    out[:, -1] = Status.UNSUPPORTED.code
-    names = methods_at(problem, rates, levels)
-    for name in np.unique(names[names != ""]):
-        chosen = np.flatnonzero(names == name)
-        at = rates[chosen], levels[chosen]
-        if name == "closed-form":
-            out[chosen] = _closed_form(problem, *at)
-        elif name == "shared-bits":
-            out[chosen] = _shared_bits(problem, at[0])
-        elif name == "lookahead":
-            out[chosen] = _lookahead(problem, at[0])
-        elif name == "barrier":
-            out[chosen] = _barrier(problem, *at, parallel)
-        else:
-            out[chosen] = [_alone(problem, *point) for point in zip(*at, strict=True)]
-    return out
-
-
-def _closed_form(problem: Problem, rates: Array, levels: Array) -> Array:
-    distortion, perception = closed_form_points(problem, rates, levels)
-    objective = distortion @ problem.frame_weights
-    status = np.full(len(rates), Status.SOLVED.code)
-    return np.column_stack([distortion, perception, objective, objective, status])
-
-
-def _shared_bits(problem: Problem, rates: Array) -> Array:
-    from solvers.methods.shared_bits import shared_bits_points
-
-    distortion, bound = shared_bits_points(problem, rates)
-    objective = distortion @ problem.frame_weights
-    pairs = zip(objective.tolist(), bound.tolist(), strict=True)
-    status = [status_of(problem, *pair).code for pair in pairs]
-    return np.column_stack([distortion, np.zeros(rates.shape), objective, bound, status])
-
-
-def _lookahead(problem: Problem, rates: Array) -> Array:
-    from solvers.methods.lookahead import lookahead_points
-
-    distortion, bound = lookahead_points(problem, rates)
-    objective = distortion @ problem.frame_weights
-    bound = outward(objective, bound)
-    failed = ~certified(problem, objective, bound)
-    status = np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)
-    perception = np.zeros(rates.shape)
-    out = np.column_stack([distortion, perception, objective, bound, status])
-    out[failed, :-1] = np.nan
-    return out
-
-
-def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> Array:
-    from solvers.methods.barrier import barrier_batch
-
-    if len(rates) <= FEW_POINTS and is_waiting(_point(problem, rates[-1], levels[-1])):
-        return np.array([_alone(problem, *point) for point in zip(rates, levels, strict=True)])
-    *values, stopped = barrier_batch(
-        problem.source, rates, levels, problem.plf, problem.weights, parallel=parallel
-    )
-    values[3] = outward(values[2], values[3])
-    right = sharp(problem, values[2], values[3])
-    right &= sharply_within(problem, values[0], values[1], levels)
-    failed = (stopped != 0) | ~right
-    out = np.column_stack([*values, np.where(failed, Status.INACCURATE.code, Status.SOLVED.code)])
-    for index in np.flatnonzero(failed):
-        out[index] = _alone(problem, rates[index], levels[index])
-    return out
-
-
-def _point(problem: Problem, rates: Array, levels: Array) -> Problem:
-    """The problem at one point of a sweep."""
-    loss = None if problem.perception is None else problem.perception.at(levels)
-    return problem.with_(rates=rates, perception=loss)
-
-
-def _alone(problem: Problem, rates: Array, levels: Array) -> Array:
-    """One point, where the method takes them one by one."""
-    try:
-        found = solve_by_cheapest(_point(problem, rates, levels))
-    except SolverError as error:
-        return np.append(np.full(2 * len(rates) + 2, np.nan), error.status.code)
-    numbers = [found.objective, found.lower_bound, found.status.code]
-    return np.concatenate([found.distortion, found.perception, numbers])

@@ -32,11 +32,6 @@ SMALLEST = Decimal("1e-30")  # gap, relative to the variance
 FRESH = Decimal("1e-30")  # least deviation of what a frame adds to the past, relative to its own
 
 
-# What a multiplier is lowered by: where a frame receives nothing, its best multiplier is the
-# largest that gives a bound, and a little more gives none.
-_SHARES = (Decimal(0), Decimal("1e-20"), Decimal("1e-15"), Decimal("1e-10"))
-
-
 class Found(NamedTuple):
     """Distortions, losses and bounds of the frames, gains K, G with Cov Xhat = G G^T."""
 
@@ -154,9 +149,9 @@ class _Frame:
         def enough(point: Array, s: Decimal) -> bool:
             return 2 / s <= max(GAP * self.distortion(point), SMALLEST * self.variance)
 
-        point, s = follow(self, start, first, enough)
+        point, _ = follow(self, start, first, enough)
         x = point[:-1]
-        return x, (point[-1] - x @ x).sqrt(), self._bound(point, s)
+        return x, (point[-1] - x @ x).sqrt(), self._bound(point)
 
     def distortion(self, point: Array) -> Decimal:
         """D_t of (x, h)."""
@@ -213,17 +208,30 @@ class _Frame:
         inner = np.diag(share @ (own * own)) + share * np.outer(own, own)
         return slope, 2 * (rows.T @ inner @ rows)
 
-    def _bound(self, point: Array, s: Decimal) -> Decimal:
+    def _bound(self, point: Array) -> Decimal:
+        r"""The best bound that the tangent plane of squared W2 at a point gives.
+
+        With slope (g, c) and k = 1 + mu c, the bound at the multiplier mu is
+
+        .. math:: m_t + E \tilde X_t^2 - \mu K - (|x_0 - \mu g / 2|^2 + r_0^2) / k,
+
+        K the room of the plane at 0. In k it is linear but for the last term, in which x_0 - mu g/2
+        is u - k v with v = g / 2c and u = x_0 + v. So its maximum over k is explicit.
+        """
         state = self.state(point)
         assert state is not None
         slope, _ = self.loss_derivatives(state)
-        room = self.level - state.distance
-        best, mu = self.mmse, 1 / (s * room)
-        for share in _SHARES:
-            less = mu * (1 - share)
-            kappa = 1 + less * slope[-1]
-            if kappa > 0:
-                bent = self.x0 - less * slope[:-1] / 2
-                constant = self.variance - less * (room + slope @ point)
-                best = max(best, Decimal(constant - (bent @ bent + self.r0**2) / kappa))
-        return best
+        curve, least = slope[-1], self.level - state.distance + slope @ point
+        if curve == 0:
+            return self.mmse
+        v = slope[:-1] / (2 * curve)
+        u = self.x0 + v
+        fixed, falls = u @ u + self.r0**2, least / curve + v @ v
+        if not falls > 0:
+            return self.mmse
+        k = (fixed / falls).sqrt()
+        mu = (k - 1) / curve
+        if mu <= 0:
+            return self.mmse
+        paid = (fixed * falls).sqrt() - 2 * (u @ v) + k * (v @ v)
+        return max(self.mmse, Decimal(self.variance - mu * least - paid))

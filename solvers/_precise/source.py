@@ -12,12 +12,16 @@ from solvers._precise.arithmetic import exact, roots, zeros
 
 Array = np.ndarray
 
-# Squared W2 that stands for 0, and the variance that stands for 0, relative to the smallest frame.
-# An optimum moves by about the root of the first; the second is next to nothing beside the first,
-# and beside the least of the other thresholds, whose double-precision digits it must not change.
+# Squared W2 that stands for 0, relative to the variance of the smallest frame: an optimum moves by
+# about its root.
 ALLOWED = Decimal("1e-38")
-NOISE = Decimal("1e-48")
-BESIDE = Decimal("1e-38")
+# Variance that stands for 0, relative to that of the smallest frame and to the least of the other
+# thresholds: next to nothing beside all of them.
+NOISE = Decimal("1e-60")
+# A frame that repeats the one before it may tell more of the source, which is of no use to its own
+# threshold. Its reconstruction can be told apart by no more than that threshold. Who comes after it
+# has more room, to forget that: in deviations of the noise, the root of squared W2.
+FORGOTTEN = Decimal("1e11")
 
 
 class Exact(NamedTuple):
@@ -69,21 +73,21 @@ def exact_problem(problem: Problem, stake: Decimal = Decimal(1)) -> Exact:
     for t in range(frames):
         covariance[t, t + 1 :] = covariance[t + 1 :, t]
     asked = exact(problem.thresholds[problem.thresholds > 0])
-    most = BESIDE * max(min(asked, default=Decimal("Infinity")), ALLOWED * stake * min(variance))
+    most = max(min(asked, default=Decimal("Infinity")), ALLOWED * stake * min(variance))
     levels, noise = zeros(frames), zeros(frames)
     for t in range(frames):
         least = min(variance[: t + 1])
         if fresh[t] == 0:
-            noise[t] = min(NOISE * stake * least, most)
+            noise[t] = NOISE * min(stake * least, most)
             covariance[t, t] += noise[t]
-        levels[t] = _raised(problem.thresholds[t], stake * least, sum(noise, Decimal(0)))
+        levels[t] = _raised(problem.thresholds[t], stake * least, noise[: t + 1])
     return Exact(variance, gain * gain, fresh, noise, mmse, phi, phi * root, covariance, levels)
 
 
-def _raised(level: float, least: Decimal, added: Decimal) -> Decimal | None:
-    """The threshold of a source that differs by noise of variance `added`."""
+def _raised(level: float, least: Decimal, noise: Array) -> Decimal | None:
+    """The threshold of a frame, (t + 1,) noise of it and those before: more than they have."""
     if np.isinf(level):
         return None
-    lowest = (ALLOWED * least).sqrt()
-    root = Decimal(level).sqrt() + 2 * added.sqrt()
-    return max(root, lowest) ** 2
+    zero = (1 + np.count_nonzero(noise[:-1])) * (ALLOWED * least).sqrt()
+    own, before = noise[-1].sqrt(), roots(noise[:-1]).sum()
+    return max(Decimal(level).sqrt() + 2 * own + FORGOTTEN * before, zero) ** 2

@@ -143,7 +143,7 @@ def test_a_path_that_does_not_end_is_a_failure(monkeypatch):
         solve(problem, "precise")
 
 
-@pytest.mark.parametrize("near", ["1e-40", "1e-12"])
+@pytest.mark.parametrize("near", ["1e-40", "1e-12", "1e-8"])
 def test_a_frame_that_receives_nothing_has_a_bound(monkeypatch, near):
     """Its best multiplier is the largest that gives one: a point near the centre may exceed it."""
     from solvers._precise import newton
@@ -159,6 +159,41 @@ def test_a_frame_that_receives_nothing_has_a_bound(monkeypatch, near):
     fresh = 1 - 0.9999999**2  # what frame 2 has beside frame 1, which is exact
     less = np.sqrt(fresh) - np.sqrt(2e-14)  # noise of its reconstruction, less by the threshold
     assert fresh < found.distortion[1] <= fresh + less**2
+
+
+@pytest.mark.parametrize("loss", [JD, SA])
+def test_frames_without_any_bits_have_a_bound(loss):
+    """Independent of the source, so that D_t is its variance and that of the reconstruction."""
+    problem = Problem(GaussMarkov([2.0, 1.0, 3.0], [0.0, 0.0]), 0.0, loss([0.25, 1e-24, 0.01]))
+    found = solve(problem, "precise")
+    level = [1e-24, 1e-24, 0.01] if loss is JD else [0.25, 1e-24, 0.01]
+    deviation = problem.source.sigma - np.sqrt(level)
+    deviation[2] = 3 - np.sqrt(0.01)
+    assert_allclose(found.distortion, problem.source.variance + deviation**2, rtol=1e-9)
+    assert_allclose(found.frame_bounds, found.distortion, rtol=1e-12)
+
+
+def test_many_frames_in_decimals():
+    """No other method certifies this; later frames repeat others, without any bits of their own."""
+    sigma = 10.0 ** np.resize([0, -3, 2, -5, 3], 20)
+    rho = np.resize([0.9999999, -1.0, 0.5, 1.0, -0.9999999], 19)
+    rates = np.resize([12.0, 0.0, INF, 1e-3, 30.0, 0.0], 20)
+    levels = np.resize([1e-9, 1e-14, 0.0, INF, 1e-6, 0.01], 20) * sigma**2
+    found = solve(Problem(GaussMarkov(sigma, rho), rates, JD(levels)))
+    assert found.method == "precise"
+    assert 0 <= found.gap <= 1e-6 * found.objective
+    assert_allclose(found.frame_bounds, found.distortion, rtol=1e-6, atol=1e-20)
+
+
+@pytest.mark.parametrize("loss", [JD, SA])
+def test_many_frames_with_weights_in_decimals(loss):
+    source = GaussMarkov([1.0, 1e-4, 1e4, 1.0, 1e-2, 1.0, 1.0], [1, 0.9999999, 0, -1, 0.5, 1])
+    levels = np.array([INF, 1e-9, INF, INF, INF, INF, 1e-12]) * source.variance
+    problem = Problem(source, [0.5, 12, 1, 0, 3, INF, 0], loss(levels), [0, 1, 1, 0, 1, 0, 1])
+    found = solve(problem, "precise")
+    assert 0 <= found.gap <= 1e-6 * found.objective
+    fewer = solve(problem.with_(perception=loss(levels * 2)), "precise")
+    assert fewer.objective <= found.objective * (1 + 1e-9)
 
 
 # -- least rates and splits ----------------------------------------------------------------------
