@@ -326,13 +326,22 @@ def check_gap(solution: Solution) -> None:
             f" ({solution.message})",
         )
     if solution.frame_bounds is not None and solution.problem.weights is None:
-        given = solution.problem.source, solution.distortion, solution.frame_bounds
-        check_frames(solution.method, *given)  # a small frame is lost among large ones in the sum
+        variance = _frame_variance(solution.problem.source)
+        check_frames(solution.method, variance, solution.distortion, solution.frame_bounds)
 
 
-def check_frames(name: str, source: GaussMarkov, distortion: Array, bound: Array) -> Array:
-    """Return the bounds of all frames, rounded outward; SolverError unless they are near."""
-    variance = _frame_variance(source)
+def check_frames(name: str, variance: Array, distortion: Array, bound: Array) -> Array:
+    """Return the bounds of all frames, rounded outward; SolverError unless they are near.
+
+    A small frame would be lost among large ones in the sum.
+
+    Parameters
+    ----------
+    name : str
+        What the error is about.
+    variance, distortion, bound : (T,) arrays
+        Variances of the frames of the source, and what is compared.
+    """
     apart = np.abs(distortion - bound)
     if not (apart <= GAP * distortion + GAP_FLOOR * variance).all():
         raise SolverError(

@@ -77,8 +77,7 @@ def tight_bound(
     and the last term is at most C / (mu - f) with W = M0^-1/2 Z M0^-1/2, C = tr W^2 M0^-1 and
     f = |W|. Nothing cancels. Derived in this project.
     """
-    inner, slot = ints[Index.RANK, 0], threshold_slot(Number.ZERO)
-    own, u = slot + PerThreshold.SLOPE, slot + PerThreshold.TARGET_BASIS
+    inner = ints[Index.RANK, 0]
     # 1. the continuation, evaluated without its threshold
     level = vecs[Vector.LEVEL, 0]
     fill_reconstruction(ints, mats, vecs, Matrix.GAINS, Matrix.NOISE)
@@ -86,7 +85,8 @@ def tight_bound(
     reset_singular_vectors(ints, mats)
     inside = evaluate_thresholds(ints, mats, vecs)
     vecs[Vector.LEVEL, 0] = level
-    # 2. Z in the basis of the singular vectors, the last row [y, kappa - 1] of N*, C and f^2
+    # 2. Z in the basis of the singular vectors, C and f^2. The last rows n of N* and of the slope of
+    # W2^2 have R^T n = Y s z c and R^T e_t - Y c, of which the second is rounding; PRODUCT = s Y^T
     if not inside or not equality_slope(rank, r0, b, ints, mats, vecs):
         return 0.0
     bend, norm = 0.0, 0.0
@@ -98,28 +98,33 @@ def tight_bound(
             norm += product
             bend += product * vecs[Vector.SINGULAR_VALUES, i]
             vecs[Vector.SCRATCH, i] += z * vecs[Vector.LAST_ROW, j]
+    last = math.sqrt(mats[Matrix.GAINS, 0, rank] ** 2 + mats[Matrix.NOISE, 0, 0])
     for k in range(rank + 1):
-        value = 0.0
+        moved, rest = 0.0, vecs[Vector.X, k] if k < rank else last
         for i in range(inner):
-            value += mats[u, k, i] * vecs[Vector.SCRATCH, i]
-        vecs[Vector.SOLUTION, k] = value
+            moved += mats[Matrix.PRODUCT, i, k] * vecs[Vector.SCRATCH, i]
+            share = vecs[Vector.LAST_ROW, i] / vecs[Vector.SINGULAR_VALUES, i]
+            rest -= mats[Matrix.PRODUCT, i, k] * share
+        vecs[Vector.SOLUTION, k] = moved
+        vecs[Vector.SQUARE, k] = rest
     # 3. the best of several multipliers
     distortion = (b - r0) ** 2
     for i in range(rank):
         distortion += (vecs[Vector.X, i] - vecs[Vector.X0, i]) ** 2
     best, norm = 0.0, math.sqrt(norm)
     mu = norm + math.sqrt(bend / slack)
-    for _ in range(8):
-        # rounding leaves the slope of the loss a last row that is not 0
-        kappa, left = 1.0 + vecs[Vector.SOLUTION, rank] + mu * mats[own, rank, rank], 0.0
+    for _ in range(12):
+        # R^T [y, kappa - 1] = [y + (kappa - 1) x, (kappa - 1) last]
+        turned = vecs[Vector.SOLUTION, rank] + mu * vecs[Vector.SQUARE, rank]
+        kappa, left = 1.0 + turned / last, 0.0
         for k in range(rank):
-            y = vecs[Vector.SOLUTION, k] + mu * mats[own, rank, k]
-            left += (vecs[Vector.X0, k] - y - kappa * vecs[Vector.X, k]) ** 2
+            turned = vecs[Vector.SOLUTION, k] + mu * vecs[Vector.SQUARE, k]
+            left += (vecs[Vector.X0, k] - vecs[Vector.X, k] - turned) ** 2
         left += (r0 - kappa * b) ** 2
         if kappa > 0.0 and mu > norm:
             value = distortion - left / kappa - mu * slack - bend / (mu - norm)
             best = max(best, value)
-        mu = norm + 0.1 * (mu - norm)
+        mu = norm + 0.03 * (mu - norm)
     return best
 
 
@@ -137,7 +142,7 @@ def equality_slope(rank: int, r0: float, b: float, ints: Array, mats: Array, vec
     for i in range(n):
         vecs[c, i] = mats[slot + PerThreshold.TARGET_BASIS, rank, i]
         # kappa > 0 even where the frame brings no innovation; PRODUCT = s Y^T
-        value = mats[Matrix.PRODUCT, i, rank] * (max(r0, 1e-7 * b) - b)
+        value = mats[Matrix.PRODUCT, i, rank] * (max(r0, 1e-6 * b) - b)
         for k in range(rank):
             value += mats[Matrix.PRODUCT, i, k] * (vecs[Vector.X0, k] - vecs[Vector.X, k])
         vecs[a, i] = value / vecs[s, i] ** 2

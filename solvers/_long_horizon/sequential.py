@@ -40,7 +40,7 @@ ROOM = 1e-13  # slack below which a frame has no choice, relative to sqrt(thresh
 _LOSS = 1e-15  # rounding of squared W2, relative to the same
 _BEYOND = 1e-14  # root of squared W2 beyond a threshold that is rounding, relative to the deviation
 _LEAST = 1e-60  # 1 / (1 + mu) at which the search is given up: rounding hides the threshold
-_NULL = 1e-10  # singular value of F^T G, relative to the largest, that counts as zero
+_NULL = 1e-13  # singular value of F^T G, relative to the largest, that counts as zero
 _ZERO = 1e-15  # singular value of F^T G that is rounding, relative to the largest
 _NEWS = 1e-8  # least part of y_t in the estimate that is assumed, relative to sigma_t
 _ACCURACY = 1e-13  # of stationarity, relative to sigma_t
@@ -51,7 +51,7 @@ class Outcome(NamedTuple):
 
     root: Array
     distortion: Array
-    bounds: Array  # -inf where a frame is beyond its threshold
+    bounds: Array  # -inf where rounding hides whether a frame keeps its threshold
     tight: int  # frames without room
 
 
@@ -139,23 +139,30 @@ def solve_given(problem: Problem, estimate: Array, whole: Array, mmse: Array) ->
             own = goal.copy()
             own[t] = max(goal[t], _NEWS * sigma[t])
             frame = Frame(target, root[:t, :t], own, levels[t], known, sigma[t])
-            rounding, least = _LOSS * (size + _LOSS * total), mmse[t]
+            rounding = _LOSS * (size + _LOSS * total)
+            least = mmse[t] - (own[t] ** 2 - goal[t] ** 2)
             if levels[t] - known <= ROOM * size:
-                z, tight = continuation(frame, goal), tight + 1
+                point, tight = frame.at(continuation(frame, goal)), tight + 1
                 slack = max(levels[t] - known, 0.0) + rounding
-                least += bound_without_room(frame, frame.at(z), slack)
+                least += bound_without_room(frame, point, slack)
             else:
                 point, mu = with_room(frame)
-                z = point.z
-                least += bound_at(frame, point, mu) - mu * rounding - own[t] ** 2 + goal[t] ** 2
-            root[t, : t + 1] = z
-            distortion[t] = mmse[t] + float(((z - goal) ** 2).sum())
-            loss = bures_of_factors(target, root[: t + 1, : t + 1])
+                least += bound_at(frame, point, mu) - mu * rounding
+            root[t, : t + 1] = point.z
+            distortion[t] = mmse[t] + float(((point.z - goal) ** 2).sum())
             bounds[t] = min(max(mmse[t], least), distortion[t])
-            if np.sqrt(loss) > np.sqrt(levels[t]) + _BEYOND * np.sqrt(total):
-                bounds[t] = -np.inf  # rounding hid a part of the past
+            loss = bures_of_factors(target, root[: t + 1, : t + 1])
+            seen = resolved(point, target, root[: t + 1, : t + 1])
+            if not seen or np.sqrt(loss) > np.sqrt(levels[t]) + _BEYOND * np.sqrt(total):
+                bounds[t] = -np.inf
         before = loss
     return Outcome(root, distortion, bounds, tight)
+
+
+def resolved(point: Point, target: Array, root: Array) -> bool:
+    """Whether rounding leaves F^T G the rank that it has."""
+    rank = min(np.count_nonzero(np.diagonal(target)), np.count_nonzero(np.diagonal(root)))
+    return bool(np.count_nonzero(point.singular > _NULL * point.singular[0]) >= rank)
 
 
 def continuation(frame: Frame, goal: Array) -> Array:
@@ -291,21 +298,19 @@ def bound_without_room(frame: Frame, point: Point, slack: float) -> float:
     slope = weight * (np.outer(a, c) + np.outer(c, a))
     product = np.outer(s, s) * slope**2
     bend, norm = float((s @ product).sum()), float(np.sqrt(product.sum()))
-    # last rows of F Z F^T and of I - F M0 F^T, whose first part is rounding
-    left = frame.target @ point.left[:, used]
-    own = left @ (slope @ c)
-    moved = -left @ (c / s)
-    moved[-1] += 1
-    value, best = float(((point.z - frame.goal) ** 2).sum()), 0.0
-    for share in 10.0 ** -np.arange(8):
+    # with n the last rows of F Z F^T and of I - F M0 F^T, of which the second is rounding: G^T n
+    right, turned = point.right[:, used], slope @ c
+    own, moved = right @ (s * turned), point.z - right @ c
+    own_last, moved_last = float(c @ turned), float(1 - c @ (c / s))
+    missed = frame.goal - point.z
+    value, best = float(missed @ missed), 0.0
+    for share in 0.03 ** np.arange(12):
         mu = norm + share * np.sqrt(bend / slack)
-        row = own + mu * moved
-        kappa = 1 + row[-1]
+        kappa = 1 + own_last + mu * moved_last
         if kappa > 0 and mu > norm:
-            rest = frame.goal - kappa * point.z
-            rest[:-1] -= frame.past.T @ row[:-1]
-            missed = mu * slack + float(rest @ rest) / kappa + bend / (mu - norm)
-            best = max(best, value - missed)
+            rest = missed - own - mu * moved
+            lost = mu * slack + float(rest @ rest) / kappa + bend / (mu - norm)
+            best = max(best, value - lost)
     return best
 
 

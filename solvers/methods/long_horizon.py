@@ -29,8 +29,8 @@ from rdp.problem import Problem
 from rdp.solution import Status
 from solvers._long_horizon.path import Found, follow
 from solvers._long_horizon.program import Program, program_of, start
-from solvers._long_horizon.sequential import Outcome, solve_frames
-from solvers.acceptance import with_losses
+from solvers._long_horizon.sequential import solve_frames
+from solvers.acceptance import check_frames, with_losses
 from solvers.errors import SolverError
 from solvers.scheme import Scheme
 
@@ -116,7 +116,7 @@ def solve_long_horizon(problem: Problem) -> Scheme:
 def _sequential(problem: Problem) -> Scheme:
     source = problem.source
     found = solve_frames(problem)
-    check_frames_certified(found, source.variance)
+    check_frames("long horizon", source.variance, found.distortion, found.bounds)
     bound = float(found.bounds.sum())
     informed = np.diag(estimate_factor(source, problem.rates)) > 0
     gains = found.root * informed
@@ -130,19 +130,6 @@ def _sequential(problem: Problem) -> Scheme:
         frame_bounds=found.bounds,
     )
     return with_losses(problem, made, gains, found.root * ~informed)
-
-
-def check_frames_certified(found: Outcome, variance: Array) -> None:
-    """Raise SolverError where the bounds of the frames do not add up to their distortions.
-
-    Parameters
-    ----------
-    found : Outcome
-    variance : (T,) array
-    """
-    total, bound = float(found.distortion.sum()), float(found.bounds.sum())
-    if total - bound > ACCEPTED * total + _FLOOR * float(variance.sum()):
-        raise _uncertified(total, bound)
 
 
 def _weighted(problem: Problem) -> Scheme:

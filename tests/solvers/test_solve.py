@@ -97,7 +97,12 @@ def test_distortion_is_recomputed_not_believed():
     """A worse decoder is reported as worse, whatever the method says of itself."""
     true = scheme()
     noise = 0.1 * np.eye(3)
-    worse = true._replace(cov_xhat=true.cov_xhat + noise, lower_bound=true.lower_bound + 0.3)
+    assert true.frame_bounds is not None
+    worse = true._replace(
+        cov_xhat=true.cov_xhat + noise,
+        lower_bound=true.lower_bound + 0.3,
+        frame_bounds=true.frame_bounds + 0.1,
+    )
     loose = PROBLEM.with_(perception=JD(1.0))
     solution = finish(loose, worse, "test")
     assert_allclose(solution.distortion, solve(PROBLEM).distortion + 0.1)

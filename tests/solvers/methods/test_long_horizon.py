@@ -69,7 +69,7 @@ def test_agrees_with_the_barrier_method(problem: Problem) -> None:
             other = solve(problem, "sdp")
     except SolverError:
         reject()
-    assert other.method in ("closed-form", "lookahead", "barrier", "sdp")
+    assert other.method in ("closed-form", "lookahead", "barrier", "precise", "sdp")
     allowed = 1e-6 * other.objective
     if problem.weights is None:
         # a frame that keeps x of its threshold unused is next to none the worse, and the later ones
@@ -144,7 +144,8 @@ def test_sequential_frames_that_meet_the_threshold_keep_their_certificate(frames
     """A frame without room continues the past in one way; W2 stays where it is."""
     problem = problem_of(frames, "JD", 0.05, seed=frames)
     found = finish(problem, solve_long_horizon(problem), "long-horizon")
-    assert found.gap <= 1e-9 * found.objective
+    # what the frames feel of rounding counts in the gap
+    assert 0 < found.gap <= 1e-6 * found.objective
     np.testing.assert_allclose(found.perception.max(), 0.05, rtol=1e-9)
     met = np.flatnonzero(found.perception > 0.05 * (1 - 1e-9))
     assert (met[0] + np.arange(len(met)) == met).all()
