@@ -138,7 +138,7 @@ def _in_turn(problem: Problem) -> list[Method]:
 
 
 def quick_in_decimals(problem: Problem) -> bool:
-    """Whether decimal arithmetic answers a problem of these frames in about a second."""
+    """Whether decimal arithmetic answers a problem of so many frames in a few seconds."""
     weighted = problem.weights is not None
     return problem.source.frames <= (QUICK_WEIGHTED if weighted else QUICK_SEQUENTIAL)
 
@@ -317,8 +317,8 @@ def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
 # sees all frames so far, and if it sees a few or is 0; twice as many with a program for each frame
 FEW_FRAMES, MORE_FRAMES = 16, 32
 FEW_SEEN = 8  # frames of a window
-# frames for which decimal arithmetic takes about a second, and up to which it takes a minute
-QUICK_WEIGHTED, QUICK_SEQUENTIAL = 5, 8
+# frames for which decimal arithmetic takes a few seconds, and up to which it takes a minute
+QUICK_WEIGHTED, QUICK_SEQUENTIAL = 8, 16
 MOST_WEIGHTED, MOST_SEQUENTIAL = 12, 32
 MANY_FRAMES = 16  # from here on, products with the Newton matrix cost less than the matrix
 
