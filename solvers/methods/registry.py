@@ -318,7 +318,7 @@ def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
 FEW_FRAMES, MORE_FRAMES = 16, 32
 FEW_SEEN = 8  # frames of a window
 # frames for which decimal arithmetic takes a few seconds, and up to which it takes a minute
-QUICK_WEIGHTED, QUICK_SEQUENTIAL = 8, 16
+QUICK_WEIGHTED, QUICK_SEQUENTIAL = 8, 12
 MOST_WEIGHTED, MOST_SEQUENTIAL = 12, 32
 MANY_FRAMES = 16  # from here on, products with the Newton matrix cost less than the matrix
 
