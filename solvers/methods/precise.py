@@ -33,8 +33,8 @@ from solvers.scheme import Scheme
 def solve_precise(problem: Problem) -> Scheme:
     """Return the scheme of a problem with up to 12 or 32 scalar frames, PLF-JD or PLF-SA.
 
-    One core takes about a second for 5 frames with weights or 8 under the sequential objective, and
-    5 to 50 seconds for 12 or 32.
+    One core takes a few seconds for 8 frames with weights or 12 under the sequential objective, and
+    5 to 100 seconds for 12 or 32.
 
     Parameters
     ----------

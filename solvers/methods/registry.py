@@ -157,7 +157,7 @@ def _in_turn(problem: Problem) -> list[Method]:
 
 
 def quick_in_decimals(problem: Problem) -> bool:
-    """Whether decimal arithmetic answers a problem of these frames in about a second."""
+    """Whether decimal arithmetic answers a problem of so many frames in a few seconds."""
     weighted = problem.weights is not None
     return problem.source.frames <= (QUICK_WEIGHTED if weighted else QUICK_SEQUENTIAL)
 
@@ -336,8 +336,8 @@ def _needs_modes(problem: Problem, rates: Array, levels: Array) -> Refusals:
 # sees all frames so far, and if it sees a few or is 0; twice as many with a program for each frame
 FEW_FRAMES, MORE_FRAMES = 16, 32
 FEW_SEEN = 8  # frames of a window
-# frames for which decimal arithmetic takes about a second, and up to which it takes a minute
-QUICK_WEIGHTED, QUICK_SEQUENTIAL = 5, 8
+# frames for which decimal arithmetic takes a few seconds, and up to which it takes a minute or two
+QUICK_WEIGHTED, QUICK_SEQUENTIAL = 8, 12
 MOST_WEIGHTED, MOST_SEQUENTIAL = 12, 32
 MANY_FRAMES = 16  # from here on, products with the Newton matrix cost less than the matrix
 
@@ -407,7 +407,7 @@ METHODS: dict[str, Method] = {
         Method(
             "precise",
             "PLF-JD and PLF-SA, few frames: what the others do not certify to 1e-6; 140 digits",
-            "O(T^4), with weights up to O(T^7); a minute at most",
+            "O(T^4), with weights up to O(T^7); seconds to minutes",
             "solvers.methods.precise",
             "solve_precise",
             _needs_few_frames,
