@@ -20,10 +20,10 @@ _FAR = Decimal(10) ** (DIGITS // 2 + 2)  # beside its square 1 is not felt
 
 
 @contextmanager
-def many_digits() -> Iterator[None]:
-    """Compute with `DIGITS` decimal digits."""
+def many_digits(digits: int = DIGITS) -> Iterator[None]:
+    """Compute with so many decimal digits."""
     with localcontext() as context:
-        context.prec = DIGITS
+        context.prec = digits
         yield
 
 

@@ -39,6 +39,9 @@ from solvers._precise.transport import Transport
 
 Array = np.ndarray
 
+# A frame that repeats another adds less to the estimate than its noise, which is next to nothing,
+# and the second derivatives hold the inverse of the square of that.
+DIGITS = 240
 GAP = Decimal("1e-10")  # of a rate in nats, or of a distortion relative to it
 _FELT = Decimal("1e-14")  # of the variance: distortions that feel what stands for 0
 _LESS = Decimal("1e-8")  # of the noise of a frame that repeats another: what it receives at first

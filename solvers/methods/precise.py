@@ -23,7 +23,7 @@ from rdp.mmse import mmse_recursion
 from rdp.problem import Problem
 from rdp.solution import Status
 from solvers._precise import free_rates, sequential, weighted
-from solvers._precise.arithmetic import Array, many_digits
+from solvers._precise.arithmetic import DIGITS, Array, many_digits
 from solvers._precise.source import exact_problem
 from solvers.errors import SolverError
 from solvers.methods.registry import METHODS
@@ -79,7 +79,7 @@ def solve_rates(
     targets : (T,) array or None
         Distortions that are allowed, inf included.
     """
-    with _arithmetic():
+    with _arithmetic(free_rates.DIGITS):
         found = free_rates.free_rates(problem.simplest(), targets)
         scheme = Scheme(
             cov_xhat=found.cov.astype(np.float64),
@@ -94,10 +94,10 @@ def solve_rates(
 
 
 @contextmanager
-def _arithmetic() -> Iterator[None]:
+def _arithmetic(digits: int = DIGITS) -> Iterator[None]:
     """Many digits; numbers that leave their range are a failure of the method."""
     try:
-        with many_digits():
+        with many_digits(digits):
             yield
     except ArithmeticError as error:
         reason = f"precise: {type(error).__name__} {error}"

@@ -5,7 +5,7 @@ import pytest
 
 from rdp import FMD, JD, SA, GaussMarkov, Problem
 from rdp.closed_form import rate_for_distortion
-from solvers import SolverError, allocate, minimum_rate, solve
+from solvers import SolverError, allocate, minimum_rate, pareto, solve
 from solvers.methods.explicit_split import split_alone, with_more_bits
 
 LOSSES = [JD(0.0), JD(0.01), SA(0.01)]
@@ -128,6 +128,25 @@ def test_targets_that_mix_much_and_next_to_no_error_are_met():
         alone = minimum_rate(GaussMarkov([1.0]), [1e-8], JD(0.0))
         assert found.total == pytest.approx(alone.total, abs=1e-6)
         assert (found.distortion <= targets * (1 + 1e-6)).all()
+
+
+def test_a_frame_that_repeats_another_under_tiny_thresholds_has_its_least_rate():
+    """It adds 1e-80 of the variance to the estimate, whose square 140 digits do not hold."""
+    source = GaussMarkov([0.03, 2.0, 0.1], [1.0, 0.9])
+    loss = JD([1e-9, 4e-6, 1e-8])
+    found = allocate(source, 2.4, loss, [0.7, 0.7, 0.1])
+    least = minimum_rate(source, found.solution.distortion, loss)
+    assert least.total == pytest.approx(2.4, abs=1e-5)
+    assert 0 <= least.gap <= 1e-6
+
+
+@pytest.mark.parametrize("plf", [FMD, JD, SA])
+def test_a_front_of_frames_that_are_known_exactly_is_a_point(plf):
+    """Their distortions are 0: the weights were divided by their sum."""
+    problem = Problem(GaussMarkov.stationary(-1.0, 2), [np.inf, 1e-9], plf([1e-14, 0.0]))
+    front = pareto(problem, (1, 2), points=3)
+    assert (front.distortion == 0).all()
+    assert np.isfinite(front.weights).all()
 
 
 def test_every_way_that_failed_is_named(monkeypatch):
