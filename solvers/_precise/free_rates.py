@@ -24,6 +24,7 @@ import numpy as np
 
 from rdp.problem import Problem
 from solvers._precise.arithmetic import (
+    DIGITS,
     cholesky,
     exact,
     joined,
@@ -41,7 +42,7 @@ Array = np.ndarray
 
 # A frame that repeats another adds less to the estimate than its noise, which is next to nothing,
 # and the second derivatives hold the inverse of the square of that.
-DIGITS = 240
+MORE_DIGITS = 240
 GAP = Decimal("1e-10")  # of a rate in nats, or of a distortion relative to it
 _FELT = Decimal("1e-14")  # of the variance: distortions that feel what stands for 0
 _LESS = Decimal("1e-8")  # of the noise of a frame that repeats another: what it receives at first
@@ -68,6 +69,20 @@ class _State(NamedTuple):
     maps: list[Transport]
     room: Array  # what is left of thresholds
     spare: Array  # what is left of distortions, or of the rate
+
+
+def digits_for(problem: Problem, targets: Array | None) -> int:
+    """Return how many digits a problem needs.
+
+    Parameters
+    ----------
+    problem : Problem
+    targets : (T,) array or None
+        Distortions that are allowed.
+    """
+    repeats = bool((problem.source.innovation[1:] == 0).any())
+    little = targets is not None and bool((targets < float(_FELT) * problem.source.variance).any())
+    return MORE_DIGITS if repeats or little else DIGITS
 
 
 def free_rates(problem: Problem, targets: Array | None) -> Split:

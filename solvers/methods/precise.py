@@ -79,7 +79,7 @@ def solve_rates(
     targets : (T,) array or None
         Distortions that are allowed, inf included.
     """
-    with _arithmetic(free_rates.DIGITS):
+    with _arithmetic(free_rates.digits_for(problem, targets)):
         found = free_rates.free_rates(problem.simplest(), targets)
         scheme = Scheme(
             cov_xhat=found.cov.astype(np.float64),

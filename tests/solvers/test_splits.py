@@ -55,18 +55,6 @@ def test_a_frame_without_weight_gets_bits_where_its_realism_needs_them():
     assert many.objective == pytest.approx(few.objective * np.exp2(-80.0), rel=0.1)
 
 
-def test_next_to_no_bits_over_six_frames_are_split():
-    """The program fails, and decimals answer. At its rates another method finds the same."""
-    source = GaussMarkov.stationary(0.9, 6)
-    found = allocate(source, 1e-9, SA(0.05))
-    assert 0 <= found.gap <= 1e-6 * found.objective
-    at_rates = solve(Problem(source, found.rates, SA(0.05), weights=1.0), "long-horizon")
-    assert found.objective == pytest.approx(at_rates.objective, rel=1e-6)
-    none = solve(Problem(source, 0.0, SA(0.05), weights=1.0)).objective
-    # a bit is worth its root: about that of one frame that gets all
-    assert 0.1 < (none - found.objective) / np.sqrt(2 * np.log(2) * 1e-9) < 10
-
-
 def test_more_bits_go_to_frames_that_receive():
     rates = with_more_bits(np.array([30.0, 0.0, 32.0]), 100.0)
     np.testing.assert_allclose(rates, [49, 0, 51])
