@@ -14,7 +14,8 @@ to 0. ``--examples`` prints some of each.
 The family "compiled" asks the compiled method alone, for grids of extreme problems. Points that it
 does not certify are counted as handed over, and one in `HANDED` of them is solved as usual. Along
 the chains of a grid rates grow, so that no bound may exceed the answers before it. The family
-"long" has extreme problems of more frames, most of which decimal arithmetic answers, in seconds.
+"long" has extreme problems of more frames, most of which decimal arithmetic answers, in seconds,
+"rates" asks `allocate` and `minimum_rate` (:mod:`benchmarks.fuzz_free_rates`).
 
     python -m benchmarks.fuzz --seconds 3600 --parts build/fuzz.jsonl
 
@@ -36,6 +37,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from benchmarks.fuzz_free_rates import check_free_rates, free_rates
 from benchmarks.report import report
 from rdp import FMD, JD, SA, GaussMarkov, Problem
 from rdp.mmse import mmse_recursion
@@ -60,7 +62,7 @@ SWEEP_EACH = {"usual": 2, "extreme": 8, "sequential": 0, "long": 8}
 CHAINS = 16  # of GRID points each, in a grid for the compiled method
 HANDED = 1024  # one in so many points that the compiled method leaves is solved as usual
 # problems of a part
-PART = {"usual": 32, "extreme": 16, "sequential": 8, "compiled": 8, "long": 8}
+PART = {"usual": 32, "extreme": 16, "sequential": 8, "compiled": 8, "long": 8, "rates": 8}
 
 
 @dataclass
@@ -192,6 +194,7 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Problem]] = {
     "sequential": sequential,
     "compiled": compiled,
     "long": long,
+    "rates": free_rates,
 }
 
 
@@ -373,6 +376,11 @@ def fuzz(family: str, count: int | None, seconds: float, seed: int, part: int = 
                 check_grid(problem, rng, tally)
                 if time.perf_counter() >= stop or tally.points >= (count or np.inf) * CHAINS * GRID:
                     break
+                continue
+            if family == "rates":
+                for what, asked in check_free_rates(problem, rng, faults):
+                    tally.note(what, asked)
+                tally.solves += 1
                 continue
             check(problem, rng, tally)
             tally.solves += 1

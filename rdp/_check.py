@@ -81,11 +81,13 @@ def finite(name: str, value: Array) -> Array:
 
 def per_frame(name: str, value: Array, frames: int) -> Array:
     """Return a number or (frames,) array as a (frames,) array, or raise ValueError."""
-    if value.ndim and value.shape != (frames,):
+    if not value.ndim:
+        return np.full(frames, value)
+    if value.shape != (frames,):
         raise ValueError(
             f"{name}: expected shape ({frames},) for {frames} frames, got {value.shape}"
         )
-    return np.broadcast_to(value, (frames,))
+    return value
 
 
 def count(name: str, value: object) -> int:

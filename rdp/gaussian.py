@@ -68,6 +68,12 @@ def psd_sqrt(cov: object) -> Array:
     return (vectors * np.sqrt(values)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
 
 
+def _factor(cov: Array, name: str) -> Array:
+    """Any F with F F^T = cov: eigenvectors times the roots of their eigenvalues."""
+    values, vectors = _eigen(cov, name)
+    return vectors * np.sqrt(values)[..., None, :]
+
+
 def psd_cholesky(cov: object) -> Array:
     """Lower-triangular factor of covariances (..., k, k), singular ones included.
 
@@ -113,8 +119,9 @@ def bures(cov_a: object, cov_b: object) -> Array:
 
     Notes
     -----
-    The trace of the root is computed as the nuclear norm of the product of the roots. Singular
-    values keep absolute accuracy; square roots of eigenvalues lose half of the digits.
+    The trace of the root is computed as the nuclear norm of :math:`F^T G`, with factors
+    :math:`\Sigma_A = F F^T` and :math:`\Sigma_B = G G^T`. Singular values keep absolute accuracy;
+    square roots of eigenvalues lose half of the digits.
 
     Examples
     --------
@@ -122,7 +129,8 @@ def bures(cov_a: object, cov_b: object) -> Array:
     1.0
     """
     a, b = _pair(cov_a, cov_b)
-    fidelity = np.linalg.svd(psd_sqrt(a) @ psd_sqrt(b), compute_uv=False).sum(axis=-1)
+    product = np.swapaxes(_factor(a, "cov_a"), -1, -2) @ _factor(b, "cov_b")
+    fidelity = np.linalg.svd(product, compute_uv=False).sum(axis=-1)
     return np.maximum(_traces(a, b) - 2 * fidelity, 0.0)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rdp import gaussian
 from rdp.linear_source import LinearFrames, LinearSource, need_first_order
-from rdp.mmse import estimate_factor, factor_from_mmse, mmse_recursion
+from rdp.mmse import factor_from_mmse, factor_of_backbone, mmse_recursion, prediction_errors
 from rdp.perception import CP, FMD, JD, SA, Perception
 from rdp.perception import perception as as_perception
 from rdp.problem import Problem
@@ -19,6 +19,7 @@ from rdp.source import GaussMarkov
 Array = np.ndarray
 
 _MANY_FRAMES = 16  # from here on, PLF-JD of all frames is measured from one factor
+_TOGETHER = 1 << 10  # entries of the matrices of one call: below, calls take longer than arithmetic
 
 
 def distortion_of(
@@ -43,7 +44,7 @@ def distortion_of(
     """
     source = _with_frames(source, cov_xhat)
     own = np.diagonal(cov_xhat, axis1=-2, axis2=-1) - 2 * np.diagonal(cross, axis1=-2, axis2=-1)
-    excess = np.maximum(source.variance - mmse + np.moveaxis(own, -1, 0), 0.0)
+    excess = np.maximum(source.variance - mmse + own.T, 0.0)
     return (mmse + excess).reshape(source.frames, -1).sum(axis=1)
 
 
@@ -148,19 +149,26 @@ def losses(
     """
     if isinstance(perception, FMD):
         return _framewise(sigma, cov_xhat, perception.metric)
-    whole = np.broadcast_to(covariance, cov_xhat.shape)
     out = np.empty(cov_xhat.shape[:2])
     plain = isinstance(perception, JD) and perception.window is None
     if plain and len(out.T) >= _MANY_FRAMES:
-        return _all_prefixes(whole, cov_xhat)
-    for t in range(len(out.T)):
-        seen = slice(perception.first_seen(t), t + 1)
-        target = (
-            whole[:, seen, seen]
-            if isinstance(perception, JD)
-            else self_adaptive_target(cov_xhat, cross, sigma, t)
-        )
-        out[:, t] = distance(target, cov_xhat[:, seen, seen])
+        return _all_prefixes(np.broadcast_to(covariance, cov_xhat.shape), cov_xhat)
+    step = max(1, _TOGETHER // max(1, cov_xhat.size))
+    for start in range(0, len(out.T), step):
+        # several frames at once, their matrices filled up with zeros: what is always 0 adds nothing
+        group = range(start, min(start + step, len(out.T)))
+        sizes = [t + 1 - perception.first_seen(t) for t in group]
+        target = np.zeros((len(out), len(group), max(sizes), max(sizes)))
+        reconstruction = np.zeros_like(target)
+        for i, (t, size) in enumerate(zip(group, sizes, strict=True)):
+            seen = slice(t + 1 - size, t + 1)
+            reconstruction[:, i, :size, :size] = cov_xhat[:, seen, seen]
+            target[:, i, :size, :size] = (
+                covariance[..., seen, seen]
+                if isinstance(perception, JD)
+                else self_adaptive_target(cov_xhat, cross, sigma, t)
+            )
+        out[:, start : group.stop] = distance(target, reconstruction)
     return out
 
 
@@ -183,8 +191,8 @@ def losses_from_factors(problem: Problem, gains: Array, noise: Array, frames: Ar
     source, loss = problem.source, problem.perception
     if not isinstance(loss, (JD, SA)):
         raise ValueError(f"perception: expected JD or SA, got {loss!r}")
-    estimate = estimate_factor(source, problem.rates)
-    mmse = mmse_recursion(source, problem.rates).mmse
+    backbone = mmse_recursion(source, problem.rates)
+    estimate, mmse = factor_of_backbone(source, backbone), backbone.mmse
     whole = source.transition() * np.sqrt(source.innovation)
     out = np.full(source.frames, np.nan)
     for t in np.flatnonzero(frames).tolist():
@@ -204,14 +212,14 @@ def distance(target: Array, reconstruction: Array) -> Array:
 
     Parameters
     ----------
-    target, reconstruction : (n, k, k) arrays
+    target, reconstruction : (..., k, k) arrays
         Covariances.
 
     Returns
     -------
-    (n,) array
+    (...) array
     """
-    out = np.zeros(len(target))
+    out = np.zeros(target.shape[:-2])
     apart = _apart(target, reconstruction)
     if apart.any():
         out[apart] = gaussian.bures(target[apart], reconstruction[apart])
@@ -232,13 +240,13 @@ def _largest_of_prefixes(values: Array) -> Array:
 
 
 def _apart(target: Array, reconstruction: Array) -> Array:
-    """Whether covariances (n, k, k) differ by more than rounding, (n,) bool array.
+    """Whether covariances (..., k, k) differ by more than rounding, (...) bool array.
 
     The same matrix, to rounding, is at distance zero, without decomposing it: squared W2 is at
     most the nuclear norm of the difference.
     """
-    rounding = 8 * np.finfo(float).eps * np.abs(target).max(axis=(1, 2), keepdims=True)
-    return np.asarray((np.abs(target - reconstruction) > rounding).any(axis=(1, 2)))
+    rounding = 8 * np.finfo(float).eps * np.abs(target).max(axis=(-2, -1), keepdims=True)
+    return np.asarray((np.abs(target - reconstruction) > rounding).any(axis=(-2, -1)))
 
 
 def _conditional(source: GaussMarkov, mmse: Array, cov_xhat: Array, cross: Array) -> Array:
@@ -319,7 +327,10 @@ def residuals_of(
     factor = factor_from_mmse(source, mmse)
     estimate = factor @ np.swapaxes(factor, -1, -2)
     scale = float(source.variance.max())
-    joint = np.block([[estimate, np.swapaxes(cross, -1, -2)], [cross, cov_xhat]])
+    size = cross.shape[-1]
+    joint = np.empty((*cross.shape[:-2], 2 * size, 2 * size))
+    joint[..., :size, :size], joint[..., size:, size:] = estimate, cov_xhat
+    joint[..., size:, :size], joint[..., :size, size:] = cross, np.swapaxes(cross, -1, -2)
     own = np.diagonal(cross, axis1=-2, axis2=-1)
     future = np.triu(cross - own[..., :, None] * np.swapaxes(source.transition(), -1, -2))
     return {
@@ -343,16 +354,16 @@ def excess_perception(problem: Problem, perception: Array) -> float:
     if problem.perception is None:
         return 0.0
     unit = 1.0 if problem.perception.metric == "kl" else float(problem.source.variance.sum())
-    bound = np.isfinite(problem.thresholds)  # a free frame may be infinitely far in KL
-    beyond = perception[bound] - problem.thresholds[bound]
+    thresholds = problem.thresholds
+    bound = np.isfinite(thresholds)  # a free frame may be infinitely far in KL
+    beyond = perception[bound] - thresholds[bound]
     return float(np.max(beyond, initial=0.0)) / unit
 
 
 def _excess_rate(problem: Problem, mmse: Array) -> float:
     """Prediction error removed beyond what the rates allow, relative to the variance."""
     source, rates = problem.source, problem.rates
-    previous = np.concatenate([np.zeros_like(mmse[:1]), mmse[:-1]])
-    v = source.gain**2 * previous + source.innovation
+    v = prediction_errors(source, mmse)
     if source.modes is None:
         least = np.exp2(-2 * rates) * v
         return float(np.max(np.maximum(least - mmse, mmse - v) / source.variance, initial=0.0))

@@ -147,15 +147,23 @@ def mmse_recursion(source: GaussMarkov, rates: object) -> Backbone:
     array([0.5   , 0.2975])
     """
     given = check_rates(source, rates)
-    axis = -len(source.sigma.shape)
+    found = Backbone(*(np.empty(given.shape) for _ in Backbone._fields))
+    by_frame = Backbone(*(_frames_first(source, part) for part in found))
     variance: Array | float = 0.0
-    frames = []
-    for step in steps(source, np.moveaxis(given, axis, 0)):
+    for step in steps(source, _frames_first(source, given)):
         captured = step.captured()
         variance = source.gain[step.t] ** 2 * variance + captured * step.v
-        v = np.broadcast_to(step.v, step.m.shape)
-        frames.append((v, step.m, np.sqrt(captured), variance))
-    return Backbone(*(np.stack(part, axis=axis) for part in zip(*frames, strict=True)))
+        by_frame.prediction_error[step.t] = step.v
+        by_frame.mmse[step.t] = step.m
+        by_frame.gain[step.t] = np.sqrt(captured)
+        by_frame.variance[step.t] = variance
+    return found
+
+
+def _frames_first(source: GaussMarkov, values: Array) -> Array:
+    """View of values of the shape of rates, (..., T) or (..., T, d), with the frames first."""
+    time = values.ndim - source.sigma.ndim  # np.moveaxis takes longer than a frame of one point
+    return values.transpose(time, *range(time), *range(time + 1, values.ndim))
 
 
 def estimate_factor(source: GaussMarkov, rates: object) -> Array:
@@ -169,7 +177,11 @@ def estimate_factor(source: GaussMarkov, rates: object) -> Array:
     source : GaussMarkov, T frames or T frames of d modes
     rates : (..., T) array or (..., T, d), bits per frame (and mode), >= 0, inf allowed
     """
-    backbone = mmse_recursion(source, rates)
+    return factor_of_backbone(source, mmse_recursion(source, rates))
+
+
+def factor_of_backbone(source: GaussMarkov, backbone: Backbone) -> Array:
+    """Factor of the MMSE estimate, as `estimate_factor`, from the backbone instead of rates."""
     return _factor(source, backbone.gain * np.sqrt(backbone.prediction_error))
 
 
@@ -178,18 +190,19 @@ def factor_from_mmse(source: GaussMarkov, mmse: Array) -> Array:
 
     The errors have the shape of rates, and m_t <= a_t^2 m_{t-1} + q_t.
     """
+    captured = prediction_errors(source, mmse) - mmse
+    return _factor(source, np.sqrt(np.maximum(captured, 0.0)))
+
+
+def prediction_errors(source: GaussMarkov, mmse: Array) -> Array:
+    """Errors v_t of predicting each frame, from errors m_t of the shape of rates."""
     need_first_order("the closed form", source)
-    axis = -source.sigma.ndim
-    m = np.moveaxis(np.asarray(mmse, dtype=np.float64), axis, 0)
-    previous = np.concatenate([np.zeros_like(m[:1]), m[:-1]])
-    captured = [
-        source.gain[t] ** 2 * previous[t] + source.innovation[t] - m[t]
-        for t in range(source.frames)
-    ]
-    return _factor(source, np.sqrt(np.maximum(np.stack(captured, axis=axis), 0.0)))
+    previous = np.zeros(mmse.shape)
+    _frames_first(source, previous)[1:] = _frames_first(source, mmse)[:-1]
+    return np.asarray(source.gain**2 * previous + source.innovation)
 
 
 def _factor(source: GaussMarkov, scale: Array) -> Array:
     """Columns phi(., s) times the standard deviation that frame s adds to the estimate."""
-    columns = np.moveaxis(scale, -source.sigma.ndim, -1)
+    columns = scale if source.modes is None else np.swapaxes(scale, -1, -2)
     return source.transition() * columns[..., None, :]

@@ -161,7 +161,7 @@ class GaussMarkov:
 
     def transition(self) -> Array:
         """Return phi(t, s) = a_{s+1} ... a_t for s <= t, else 0: (T, T), or (d, T, T)."""
-        gain = np.moveaxis(self.gain, 0, -1)
+        gain = self.gain.T
         phi = np.zeros((*gain.shape, self.frames))
         for t in range(self.frames):
             if t:
@@ -171,7 +171,7 @@ class GaussMarkov:
 
     def covariance(self) -> Array:
         """Return the covariance of all frames: (T, T), or (d, T, T) for vector frames."""
-        lower = self.transition() * np.moveaxis(self.variance, 0, -1)[..., None, :]
+        lower = self.transition() * self.variance.T[..., None, :]
         return lower + np.swapaxes(np.tril(lower, -1), -1, -2)
 
     def factor(self) -> Array:
@@ -179,7 +179,7 @@ class GaussMarkov:
 
         L[t, s] = phi(t, s) sqrt(q_s) for s <= t. Column s is zero if frame s has no innovation.
         """
-        return self.transition() * np.sqrt(np.moveaxis(self.innovation, 0, -1))[..., None, :]
+        return self.transition() * np.sqrt(self.innovation.T)[..., None, :]
 
     def part(self, first: int, stop: int) -> GaussMarkov:
         """Return the source of some frames in a row.
@@ -211,7 +211,8 @@ class GaussMarkov:
         ----------
         factor : float, > 0
         """
-        return GaussMarkov(self.sigma * _check.positive("factor", factor, ndim=0), self.rho)
+        by = _check.positive("factor", factor, ndim=0)
+        return self if by == 1 else GaussMarkov(self.sigma * by, self.rho)
 
     def sample(self, n: int, rng: np.random.Generator | int) -> Array:
         """Draw n independent sequences, (n, T) or (n, T, d).

@@ -1,17 +1,22 @@
 """Compiled kernels: how they are made, whether they are ready, and what a user is told meanwhile.
 
+Numba compiles a kernel again when its file changes, and takes no notice of what the kernel calls.
+So the cached code of a kernel is kept with a digest of the files it may call (:func:`sources`).
+
 A kernel is ready where this process has compiled or loaded it, or where a stamp beside numba's
 cached code says that an earlier process has. The stamp names everything that makes numba compile
-again: the file of the kernel, the versions of Python and numba, and the processor.
+again: this digest, the versions of Python and numba, and the processor.
 """
 
 from __future__ import annotations
 
 import gc
+import hashlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +39,7 @@ def njit(**options: Any) -> Callable[[Any], Any]:
 
     def compiled(function: Any) -> Any:
         try:
-            return numba.njit(**options)(function)
+            return _kept_with_digest(numba.njit(**options)(function))
         except RuntimeError as error:
             if not options.get("cache") or "no locator available" not in str(error):
                 raise
@@ -49,6 +54,34 @@ def njit(**options: Any) -> Callable[[Any], Any]:
         return numba.njit(**{**options, "cache": False})(function)
 
     return compiled
+
+
+def sources(file: Path) -> list[Path]:
+    """Return the files whose code a kernel may hold: its own, and all of a package of kernels.
+
+    Parameters
+    ----------
+    file : Path
+        File of the kernel. A package of kernels has a name that starts with an underscore.
+    """
+    return sorted(file.parent.glob("*.py")) if file.parent.name.startswith("_") else [file]
+
+
+@cache
+def digest(file: Path) -> str:
+    """Digest of the sources of the kernels of a file."""
+    found = hashlib.sha256()
+    for path in sources(file):
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def _kept_with_digest(kernel: Any) -> Any:
+    """The kernel, whose cached code is loaded only where the digest is that of its sources."""
+    index = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
+    if index is not None:  # there is none without a cache, or with NUMBA_DISABLE_JIT
+        index._source_stamp = digest(Path(kernel.py_func.__code__.co_filename))
+    return kernel
 
 
 def is_ready(kernel: Any) -> bool:
@@ -128,13 +161,12 @@ def _state(kernel: Any) -> str:
     """Everything that makes numba compile a kernel again when it changes."""
     from llvmlite import binding
 
-    file = Path(kernel.py_func.__code__.co_filename).stat()
     features = binding.get_host_cpu_features().flatten()
     return "\n".join(
         [
             f"numba {numba.__version__}",
             f"python {sys.version}",
-            f"file {file.st_mtime_ns} {file.st_size}",
+            f"sources {digest(Path(kernel.py_func.__code__.co_filename))}",
             f"processor {binding.get_host_cpu_name()} {features}",
         ]
     )

@@ -44,8 +44,13 @@ def gap_allowed(problem: Problem, objective: Array | float) -> Array | float:
 
 
 def _weighted_variance(problem: Problem) -> float:
-    variance = problem.source.variance.reshape(problem.source.frames, -1).sum(axis=1)
-    return float(problem.frame_weights @ variance)
+    return float(problem.frame_weights @ _frame_variance(problem.source))
+
+
+def _frame_variance(source: GaussMarkov) -> Array:
+    """Variance of each frame, (T,), summed over its modes."""
+    variance = source.variance
+    return variance if variance.ndim == 1 else variance.sum(axis=1)
 
 
 def certified(problem: Problem, objective: Array | float, bound: Array | float) -> Array:
@@ -103,6 +108,9 @@ def within_thresholds(
     """
     asked = np.isfinite(levels)
     finite = np.where(asked, levels, 0.0)
+    if problem.plf == "JD" and problem.first_seen(problem.source.frames - 1) == 0:
+        # more frames are never nearer: what exceeds here, and less later, exceeds later
+        perception = np.maximum.accumulate(np.where(asked, perception, 0.0), axis=-1)
     beyond = np.where(asked, perception - finite, 0.0)
     if problem.perception is not None and problem.perception.metric == "kl":
         return np.asarray((beyond <= RESIDUAL).all(axis=-1))
@@ -116,8 +124,10 @@ def within_thresholds(
         error = np.minimum(lost * (2 * np.sqrt(finite) + lost), error)
     seen = np.where(room >= error, room, -error)
     allowed = np.where(finite > 0, seen, np.maximum(room, SQUARED_W2 * compared))
-    near = _most(problem, distortion) <= finite
-    return np.asarray((near | (beyond <= allowed)).all(axis=-1))
+    kept = beyond <= allowed
+    if not kept.all():
+        kept |= _most(problem, distortion) <= finite
+    return np.asarray(kept.all(axis=-1))
 
 
 def sharply_within(problem: Problem, distortion: Array, perception: Array, levels: Array) -> Array:
@@ -159,7 +169,7 @@ def _room(
     moved = most_moved * np.sqrt(np.maximum(distortion, 0.0))
     if problem.weights is None and isinstance(problem.perception, JD):
         source, least = problem.source, np.empty(distortion.shape)
-        floor = GAP_FLOOR * source.variance.reshape(source.frames, -1).sum(axis=1)
+        floor = GAP_FLOOR * _frame_variance(source)
         felt = np.maximum(distortion, floor)
         for t in range(source.frames):
             least[..., t] = felt[..., problem.first_seen(t) : t + 1].min(axis=-1)
@@ -172,7 +182,8 @@ def _room(
 def _compared(problem: Problem) -> tuple[Array, float]:
     """Variance of the frames that the loss of each frame compares, (T,), and that of all frames."""
     source = problem.source
-    total = np.append(0.0, np.cumsum(source.variance.reshape(source.frames, -1).sum(axis=1)))
+    total = np.zeros(source.frames + 1)
+    np.cumsum(_frame_variance(source), out=total[1:])
     loss = problem.perception
     before = [0 if loss is None else loss.first_seen(t) for t in range(source.frames)]
     return total[1:] - total[before], float(total[-1])
@@ -314,11 +325,23 @@ def check_gap(solution: Solution) -> None:
             f"{solution.method}: certified gap is {solution.gap:.2e}, tolerance {allowed:.2e}"
             f" ({solution.message})",
         )
+    if solution.frame_bounds is not None and solution.problem.weights is None:
+        variance = _frame_variance(solution.problem.source)
+        check_frames(solution.method, variance, solution.distortion, solution.frame_bounds)
 
 
-def check_frames(name: str, source: GaussMarkov, distortion: Array, bound: Array) -> Array:
-    """Return the bounds of all frames, rounded outward; SolverError unless they are near."""
-    variance = source.variance.reshape(source.frames, -1).sum(axis=1)
+def check_frames(name: str, variance: Array, distortion: Array, bound: Array) -> Array:
+    """Return the bounds of all frames, rounded outward; SolverError unless they are near.
+
+    A small frame would be lost among large ones in the sum.
+
+    Parameters
+    ----------
+    name : str
+        What the error is about.
+    variance, distortion, bound : (T,) arrays
+        Variances of the frames of the source, and what is compared.
+    """
     apart = np.abs(distortion - bound)
     if not (apart <= GAP * distortion + GAP_FLOOR * variance).all():
         raise SolverError(
@@ -344,8 +367,8 @@ def precise_distortion(problem: Problem, given: Array | None, moments: Array) ->
     """
     if given is None:
         return moments
-    variance = problem.source.variance.reshape(problem.source.frames, -1).sum(axis=1)
-    return np.where(np.abs(given - moments) <= AGREEMENT * variance, given, moments)
+    near = np.abs(given - moments) <= AGREEMENT * _frame_variance(problem.source)
+    return np.where(near, given, moments)
 
 
 def precise_perception(problem: Problem, given: Array | None, moments: Array) -> Array:

@@ -6,8 +6,8 @@ errors of the representation, under every loss function: both come with a certif
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,26 +23,23 @@ from rdp.solution import Solution, Status
 from rdp.source import GaussMarkov
 from solvers.acceptance import (
     ROUNDING,
-    SHARP,
-    SPENT,
     check_bits,
-    check_block,
     check_reached,
     check_scheme,
     precise_distortion,
     precise_perception,
-    within_budget,
 )
 from solvers.errors import SolverError
-from solvers.methods.explicit_split import frames_alone, split_alone
+from solvers.methods.explicit_split import frames_alone
 from solvers.methods.precise import covers_rates
 from solvers.rate_search import allowed_distortions, first_frames, least_rate
-from solvers.scheme import Scheme
-from solvers.solve import finish, solve
+from solvers.solve import solve
+from solvers.splits import UNSEEN, FreeRates, best_split, by_decimals, by_program, without_ties
 
 Array = np.ndarray
 
-_MEAN_BITS = 128.0  # per frame of a split; beyond it squares of errors are no numbers
+_SMALL = 2.0**-24  # of the variance: below such distortions most losses cost about the same
+_CORRECTIONS = 3  # of the distortions that are asked of PLF-FMD for those of another loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,36 +179,29 @@ def minimum_rate(
     alone = frames_alone(problem)
     if alone is not None:
         return _least_alone(source, targets, loss, alone)
-    try:
-        return _least_total(problem, targets, _by_program(problem, targets))
-    except SolverError:
-        if not covers_rates(problem):
-            raise
-    return _least_total(problem, targets, _by_decimals(problem, targets))
+    failures: list[SolverError] = []
+    for answer in _ways(problem, targets):
+        try:
+            return answer()
+        except SolverError as error:
+            failures.append(error)
+    raise SolverError(failures[0].status, "; ".join(map(str, failures))) from failures[0]
 
 
-class _Split(NamedTuple):
-    """A scheme, its rates, and a bound: on the total rate (bits), or on the weighted distortion."""
-
-    scheme: Scheme
-    rates: Array
-    lower_bound: float
-
-
-def _by_program(problem: Problem, targets: Array | None) -> _Split:
-    from solvers._sdp.free_rates import best_split, least_total_rate
-
-    found = best_split(problem) if targets is None else least_total_rate(problem, targets)
-    return _Split(*found)
+def _ways(problem: Problem, targets: Array) -> Iterator[Callable[[], MinimumRate]]:
+    """Ways to the least total rate, in the order in which they are asked."""
+    share = float((targets / problem.source.variance).min())
+    if share < _SMALL:
+        yield lambda: _least_as_framewise(problem, targets)
+    if share >= UNSEEN:
+        yield lambda: _least_total(problem, targets, by_program(problem, targets))
+    if covers_rates(problem):
+        yield lambda: _least_total(problem, targets, by_decimals(problem, targets))
+    if share >= _SMALL:
+        yield lambda: _least_as_framewise(problem, targets)
 
 
-def _by_decimals(problem: Problem, targets: Array | None) -> _Split:
-    from solvers.methods.precise import solve_rates
-
-    return _Split(*solve_rates(problem, targets))
-
-
-def _least_total(problem: Problem, targets: Array, found: _Split) -> MinimumRate:
+def _least_total(problem: Problem, targets: Array, found: FreeRates) -> MinimumRate:
     """The answer of a method, checked."""
     scheme, fixed = found.scheme, problem.with_(rates=found.rates)
     moments, losses = reached_by(fixed, scheme.mmse, scheme.cov_xhat, scheme.cross)
@@ -242,18 +232,49 @@ def _least_alone(
     D_t increases with m_t, and each term of the total rate falls with it. So every m_t is as large
     as D_t and the prediction error allow.
     """
+    rates = _rates_alone(source, targets, alone)
+    return _at_rates(Problem(source, rates, loss), targets, _rounded_down(float(rates.sum())))
+
+
+def _rates_alone(source: GaussMarkov, targets: Array, alone: FMD) -> Array:
+    """Least rates where each frame is bound alone."""
     levels = alone.thresholds(source.frames)
     bits = scalar_rate(targets, levels, source.sigma, alone.metric)
-    rates = rate_for_distortion(source, source.variance * np.exp2(-2 * bits))
-    total = float(rates.sum())
-    bound = max(total - ROUNDING * (1 + total), 0.0)
-    return _at_rates(Problem(source, rates, loss), targets, bound)
+    return rate_for_distortion(source, source.variance * np.exp2(-2 * bits))
 
 
-def _at_rates(problem: Problem, targets: Array, bound: float, method: str = "auto") -> MinimumRate:
-    """The answer of known rates, checked."""
+def _rounded_down(bits: float) -> float:
+    """A sum of rates as a bound."""
+    return max(bits - ROUNDING * (1 + bits), 0.0)
+
+
+def _least_as_framewise(problem: Problem, targets: Array) -> MinimumRate:
+    """Least rates under PLF-FMD, which asks for less, and a little more for the loss itself.
+
+    Where distortions are next to nothing all losses agree, so that the two are near.
+    """
+    source, asked = problem.source, targets
+    free = FMD(problem.thresholds)
+    bound = _rounded_down(float(_rates_alone(source, targets, free).sum()))
+    for _ in range(_CORRECTIONS):
+        rates = without_ties(source, _rates_alone(source, asked, free))
+        found = _at_rates(Problem(source, rates, problem.perception), targets, bound, checked=False)
+        missed = found.distortion / targets
+        if (missed <= 1).all():
+            break
+        asked = asked / np.maximum(missed, 1.0)
+    check_reached("minimum_rate", found.distortion, targets)
+    check_bits("minimum_rate", found.total, bound)
+    return found
+
+
+def _at_rates(
+    problem: Problem, targets: Array, bound: float, method: str = "auto", checked: bool = True
+) -> MinimumRate:
+    """The answer of known rates."""
     solution = solve(problem, method)
-    check_reached("minimum_rate", solution.distortion, targets)
+    if checked:
+        check_reached("minimum_rate", solution.distortion, targets)
     return MinimumRate(
         rates=problem.rates,
         total=float(problem.rates.sum()),
@@ -364,86 +385,6 @@ def allocate(
     total = float(_check.positive("total_rate", total_rate, ndim=0))
     shares = 1.0 if weights is None else _check.array("weights", weights)
     problem = Problem(source, total / source.frames, perception, shares)
-    if total / source.frames > _MEAN_BITS:
-        reason = f"allocate: more than {_MEAN_BITS:.0f} bits a frame leave distortions next to 0"
-        raise SolverError(Status.UNSUPPORTED, reason)
-    alone = frames_alone(problem)
-    if alone is not None:
-        return _split_alone(problem, total, alone)
-    if (source.innovation[1:] == 0).all():
-        return _all_in_the_first(problem, total)
-    return _spent(problem, total, _split(problem, total))
-
-
-def _split(problem: Problem, total: float) -> RateAllocation:
-    """The split of a semidefinite program, or of decimal arithmetic where it is not sharp."""
-    best, failure = None, None
-    try:
-        best = _best_split(problem, total, _by_program(problem, None))
-    except SolverError as error:
-        failure = error
-    if covers_rates(problem) and (best is None or not 0 <= best.gap <= SHARP * best.objective):
-        try:
-            exact = _best_split(problem, total, _by_decimals(problem, None))
-            return exact if best is None or best.gap < 0 or exact.gap < best.gap else best
-        except SolverError as error:
-            failure = error
-    if best is None:
-        assert failure is not None
-        reason = f"allocate: {total:g} bits over {problem.source.frames} frames: {failure}"
-        raise SolverError(failure.status, reason) from failure
-    return best
-
-
-def _all_in_the_first(problem: Problem, total: float) -> RateAllocation:
-    """The split of frames that all repeat the first: what a later frame sends can be sent there."""
-    rates = np.append(total, np.zeros(problem.source.frames - 1))
-    solution = solve(problem.with_(rates=rates))
-    return RateAllocation(solution.rates, solution.objective, solution.lower_bound, solution)
-
-
-def _spent(problem: Problem, total: float, found: RateAllocation) -> RateAllocation:
-    """The whole budget, and no bit for a frame that repeats another: both are never worse.
-
-    A distortion next to 0 says little about where bits go, so that a method may leave some over.
-    """
-    rates = found.rates.copy()
-    for t in range(len(rates) - 1, 0, -1):
-        if problem.source.innovation[t] == 0:
-            rates[t - 1 : t + 1] = rates[t - 1] + rates[t], 0.0
-    used = float(rates.sum())
-    if used >= total * (1 - SPENT) and np.array_equal(rates, found.rates):
-        return found
-    try:
-        whole = within_budget("allocate", rates * (total / used), total)
-        solution = solve(problem.with_(rates=whole))
-    except SolverError:
-        return found  # the answer that was found stays
-    if solution.objective > found.objective:
-        return found
-    bound = min(max(found.lower_bound, 0.0), solution.objective)
-    return RateAllocation(solution.rates, solution.objective, bound, solution)
-
-
-def _split_alone(problem: Problem, total: float, alone: FMD) -> RateAllocation:
-    """The split where each frame is bound alone, explicit but for the price of a bit."""
-    source, weights = problem.source, problem.frame_weights
-    found = split_alone(source, total, weights, alone)
-    solution = solve(problem.with_(rates=within_budget("allocate", found.rates, total)))
-    rounded = found.lower_bound * (1 - ROUNDING)
-    variance = float(weights @ source.variance)
-    bound = check_block("allocate", {}, solution.objective, rounded, variance)
-    return RateAllocation(solution.rates, solution.objective, bound, solution)
-
-
-def _best_split(problem: Problem, total: float, found: _Split) -> RateAllocation:
-    """The answer of a method, checked."""
-    rates = within_budget("allocate", found.rates, total)
-    fixed = problem.with_(rates=rates)
-    solution = finish(fixed, found.scheme, "sdp")
-    bound = solution.lower_bound
-    if solution.gap < 0 and not covers_rates(problem):  # thresholds are kept to some digits only
-        solution = solve(fixed)
-        variance = float(fixed.frame_weights @ fixed.source.variance)
-        bound = check_block("allocate", {}, solution.objective, found.lower_bound, variance)
-    return RateAllocation(rates, solution.objective, bound, solution)
+    found = best_split(problem, total)
+    solution = found.solution
+    return RateAllocation(solution.rates, solution.objective, found.lower_bound, solution)

@@ -74,7 +74,7 @@ def solve(problem: Problem, method: str = "auto") -> Solution:
         raise ValueError(f"method: expected one of {names}, got {method!r}")
     if method == "auto":
         return solve_by_cheapest(problem)
-    return _answer(problem, METHODS[method])
+    return _answer(problem, METHODS[method], METHODS[method].solve(problem))
 
 
 def solve_by_cheapest(problem: Problem) -> Solution:
@@ -91,7 +91,6 @@ def solve_by_cheapest(problem: Problem) -> Solution:
     failures: list[SolverError] = []
     best: Solution | None = None
     settled = False
-    method_for(problem)  # raises where there is none
     for method in methods_in_order(problem):
         if best is not None and method.checks_others:
             break
@@ -100,7 +99,7 @@ def solve_by_cheapest(problem: Problem) -> Solution:
         if settled and method.name == "precise" and not quick_in_decimals(problem):
             continue
         try:
-            found = _answer(problem, method)
+            found = _answer(problem, method, method.run(problem))
         except SolverError as error:
             failures.append(error)
             continue
@@ -111,6 +110,8 @@ def solve_by_cheapest(problem: Problem) -> Solution:
         if sharp or problem.limited:
             break
     if best is None:
+        if not failures:
+            method_for(problem)  # says why there is none
         raise failures[-1]
     if failures:
         tried = "; ".join(map(str, failures))
@@ -127,16 +128,16 @@ def _keeps_thresholds(problem: Problem, found: Solution) -> bool:
     )
 
 
-def _answer(problem: Problem, method: Method) -> Solution:
-    """Answer of a method, ties broken."""
-    found = finish(problem, method.solve(problem), method.name)
+def _answer(problem: Problem, method: Method, scheme: Scheme) -> Solution:
+    """Answer of a method that found a scheme, ties broken."""
+    found = finish(problem, scheme, method.name)
     if problem.weights is None or method.name not in _LEAVE_TIES:
         return found
 
     def again(weights: Array) -> Solution | None:
         try:
-            scheme = method.solve(problem.with_(weights=weights))
-            return finish(problem, scheme._replace(lower_bound=found.lower_bound), method.name)
+            other = method.solve(problem.with_(weights=weights))
+            return finish(problem, other._replace(lower_bound=found.lower_bound), method.name)
         except SolverError:
             return None  # the answer that was found stays
 

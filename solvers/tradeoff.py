@@ -8,6 +8,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.problem import Problem
+from solvers.acceptance import GAP_FLOOR
 from solvers.solve import solve
 
 Array = np.ndarray
@@ -107,6 +108,8 @@ def pareto(
     equal = np.zeros(count)
     equal[[i, j]] = 1.0
     middle = solve(problem.with_(weights=equal), method).distortion
+    variance = problem.source.variance.reshape(count, -1).sum(axis=1)
+    middle = np.maximum(middle, GAP_FLOOR * variance)  # frames that are known exactly, too
     ratios = np.logspace(4, -4, points)
     weights = np.zeros((points, count))
     weights[:, i] = ratios / (1 + ratios) * middle[j]

@@ -11,6 +11,8 @@ target is A = B B^T with B = TARGET_FACTOR. A dual point is a multiplier mu and 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from solvers._barrier.dual_bound import frame_bound
@@ -61,150 +63,106 @@ def iterate_bound(
 
 
 @part
-def tight_bound(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: Array) -> float:
-    """Lower bound on D_t - m_t where the threshold admits the continuation (X, b) alone.
+def tight_bound(
+    rank: int, r0: float, b: float, slack: float, ints: Array, mats: Array, vecs: Array
+) -> float:
+    r"""Lower bound on D_t - m_t where (X, b) adds nothing to the loss, and leaves `slack`.
 
-    With Phi^-1 = B M0 B^T at the continuation and Z of :func:`equality_slope`, the dual point is
-    mu I - N = B (mu M0 - Z) B^T. Its bound is below the optimum by the order 1 / mu. Its cost is
-    tr A L = mu tr A - mu^2 tr (mu M0 - Z)^-1.
+    With Phi^-1 = B M0 B^T at (X, b) and Z of :func:`equality_slope`, the dual point is
+    mu I - N = B (mu M0 - Z) B^T. The terms of order mu and 1 of its bound are the distortion but
+    for what is left of stationarity, r = (x0, r0) - (y, 0) - kappa (x, b):
+
+    |x - x0|^2 + (b - r0)^2 - mu slack - |r|^2 / kappa - tr M0^-1 Z (mu M0 - Z)^-1 Z M0^-1,
+
+    and the last term is at most C / (mu - f) with W = M0^-1/2 Z M0^-1/2, C = tr W^2 M0^-1 and
+    f = |W|. Nothing cancels. Derived in this project.
     """
-    m, slope, inner = rank + 1, slope_slot(mats, Number.ZERO), ints[Index.RANK, 0]
+    inner = ints[Index.RANK, 0]
     # 1. the continuation, evaluated without its threshold
     level = vecs[Vector.LEVEL, 0]
     fill_reconstruction(ints, mats, vecs, Matrix.GAINS, Matrix.NOISE)
     vecs[Vector.LEVEL, 0] = np.inf
     reset_singular_vectors(ints, mats)
-    if not evaluate_thresholds(ints, mats, vecs):
+    inside = evaluate_thresholds(ints, mats, vecs)
+    vecs[Vector.LEVEL, 0] = level
+    # 2. Z in the basis of the singular vectors, C and f^2. The last rows n of N* and of the slope of
+    # W2^2 have R^T n = Y s z c and R^T e_t - Y c, of which the second is rounding; PRODUCT = s Y^T
+    if not inside or not equality_slope(rank, r0, b, ints, mats, vecs):
         return 0.0
-    # 2. M0 and Z
-    v = threshold_slot(Number.ZERO) + PerThreshold.LEFT_SINGULAR
+    bend, norm = 0.0, 0.0
     for i in range(inner):
+        vecs[Vector.SCRATCH, i] = 0.0
         for j in range(inner):
-            mats[Matrix.INVERSE_ROOT, i, j] = 0.0
-            for a in range(inner):
-                term = mats[v, i, a] * mats[v, j, a]
-                mats[Matrix.INVERSE_ROOT, i, j] += term / vecs[Vector.SINGULAR_VALUES, a]
-    equality_slope(rank, r0, b, ints, mats, vecs)
-    variance = target_covariance(rank, r0, mats, vecs)
-    target, total = Matrix.TARGET_COVARIANCE, 0.0
-    for i in range(m):
-        total += mats[target, i, i]
+            z = mats[Matrix.WEIGHTED, i, j]
+            product = vecs[Vector.SINGULAR_VALUES, i] * vecs[Vector.SINGULAR_VALUES, j] * z * z
+            norm += product
+            bend += product * vecs[Vector.SINGULAR_VALUES, i]
+            vecs[Vector.SCRATCH, i] += z * vecs[Vector.LAST_ROW, j]
+    last = math.sqrt(mats[Matrix.GAINS, 0, rank] ** 2 + mats[Matrix.NOISE, 0, 0])
+    for k in range(rank + 1):
+        moved, rest = 0.0, vecs[Vector.X, k] if k < rank else last
+        for i in range(inner):
+            moved += mats[Matrix.PRODUCT, i, k] * vecs[Vector.SCRATCH, i]
+            share = vecs[Vector.LAST_ROW, i] / vecs[Vector.SINGULAR_VALUES, i]
+            rest -= mats[Matrix.PRODUCT, i, k] * share
+        vecs[Vector.SOLUTION, k] = moved
+        vecs[Vector.SQUARE, k] = rest
     # 3. the best of several multipliers
-    best, mu = 0.0, 1e2
-    while mu < 1e11:
-        for i in range(inner):
-            for j in range(inner):
-                value = mu * mats[Matrix.INVERSE_ROOT, i, j] - mats[Matrix.MULTIPLIER, i, j]
-                mats[Matrix.CONJUGATE, i, j] = value
-                mats[Matrix.ROOT, i, j] = value
-        mu *= 3.0
-        if not cholesky(mats, Matrix.ROOT, inner, Number.ZERO):
-            continue
-        for i in range(m):
-            for j in range(m):
-                value = mu / 3.0 if i == j else 0.0
-                for k in range(inner):
-                    for z in range(inner):
-                        weight = mats[Matrix.TARGET_FACTOR, i, k] * mats[Matrix.TARGET_FACTOR, j, z]
-                        value -= weight * mats[Matrix.CONJUGATE, k, z]
-                mats[slope, i, j] = value
-        inverse = 0.0
-        for i in range(inner):
-            for j in range(inner):
-                mats[Matrix.COLUMN, 0, j] = 1.0 if i == j else 0.0
-            solve_lower(mats, Matrix.ROOT, Matrix.COLUMN, Number.ZERO, inner)
-            for j in range(inner):
-                inverse += mats[Matrix.COLUMN, 0, j] ** 2
-        own = mu / 3.0
-        cost = (own * total - own * own * inverse, own * total)
-        fit = orthonormal_prediction_error(rank, r0, slope, mats, vecs)
-        value = frame_bound(
-            mats, target, Matrix.COVARIANCE, slope, m, fit, variance, level, own, cost
-        )
-        best = max(best, value)
+    distortion = (b - r0) ** 2
+    for i in range(rank):
+        distortion += (vecs[Vector.X, i] - vecs[Vector.X0, i]) ** 2
+    best, norm = 0.0, math.sqrt(norm)
+    mu = norm + math.sqrt(bend / slack)
+    for _ in range(12):
+        # R^T [y, kappa - 1] = [y + (kappa - 1) x, (kappa - 1) last]
+        turned = vecs[Vector.SOLUTION, rank] + mu * vecs[Vector.SQUARE, rank]
+        kappa, left = 1.0 + turned / last, 0.0
+        for k in range(rank):
+            turned = vecs[Vector.SOLUTION, k] + mu * vecs[Vector.SQUARE, k]
+            left += (vecs[Vector.X0, k] - vecs[Vector.X, k] - turned) ** 2
+        left += (r0 - kappa * b) ** 2
+        if kappa > 0.0 and mu > norm:
+            value = distortion - left / kappa - mu * slack - bend / (mu - norm)
+            best = max(best, value)
+        mu = norm + 0.03 * (mu - norm)
     return best
 
 
 @part
-def equality_slope(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: Array) -> None:
-    """MULTIPLIER = symmetric Z whose slope N* = B Z B^T makes (X, b) the best continuation.
+def equality_slope(rank: int, r0: float, b: float, ints: Array, mats: Array, vecs: Array) -> bool:
+    """WEIGHTED = z = V^T Z V, whose slope N* = B Z B^T makes (X, b) the best continuation.
 
-    N* e_t = B v with v = Z c, where c is the last row of B. The conditions of stationarity are
-    kappa x = x0 - y and kappa b = r0 with [y, kappa - 1] = B v. Least squares gives v, SOLUTION.
+    Stationarity asks R^T N* e_t = d = (x0 - x, r0 - b) with R the factor of H. As B^T R = V s Y^T,
+    z c = v with v = s^-1 Y^T d and c the last row of B V. Of all such z this one has the least
+    C = sum_ij z_ij^2 / w_ij, w_ij = 2 / (s_i s_j (s_i + s_j)): z_ij = (a_i c_j + a_j c_i) w_ij,
+    with a from z c = v.
     """
-    inner = ints[Index.RANK, 0]
-    for i in range(inner):
-        for j in range(inner):
-            mats[Matrix.ROOT, i, j] = 0.0
-    for k in range(rank + 1):
-        own = vecs[Vector.X, k] if k < rank else b
-        # kappa > 0 even where the frame brings no innovation
-        wanted = (vecs[Vector.X0, k] if k < rank else max(r0, 1e-7 * b)) - own
-        for j in range(inner):
-            vecs[Vector.SCRATCH, j] = own * mats[Matrix.TARGET_FACTOR, rank, j]
-            if k < rank:
-                vecs[Vector.SCRATCH, j] += mats[Matrix.TARGET_FACTOR, k, j]
-        for i in range(inner):
-            for j in range(i + 1):
-                mats[Matrix.ROOT, i, j] += vecs[Vector.SCRATCH, i] * vecs[Vector.SCRATCH, j]
-            before = vecs[Vector.SOLUTION, i] if k > 0 else 0.0
-            vecs[Vector.SOLUTION, i] = vecs[Vector.SCRATCH, i] * wanted + before
-    solve_shifted(inner, mats, vecs)
-    least_symmetric(rank, inner, mats, vecs)
-
-
-@part
-def least_symmetric(rank: int, n: int, mats: Array, vecs: Array) -> None:
-    """MULTIPLIER = symmetric Z with Z c = v, SOLUTION, that costs the bound the least.
-
-    The cost is tr(H N* Phi N*) / mu. With the singular vectors V, the singular values s and
-    Z = V z V^T it is sum_ij weight_ij z_ij^2, weight_ij = s_i s_j (s_i + s_j) / 2. Hence
-    z_ij = (a_i c_j + a_j c_i) / weight_ij, with c in the basis V and a from Z c = v.
-    """
-    basis, values = threshold_slot(Number.ZERO) + PerThreshold.LEFT_SINGULAR, Vector.SINGULAR_VALUES
-    z, a, c = Matrix.WEIGHTED, Vector.SOLUTION, Vector.LAST_ROW
+    n, slot = ints[Index.RANK, 0], threshold_slot(Number.ZERO)
+    z, a, c, s = Matrix.WEIGHTED, Vector.SOLUTION, Vector.LAST_ROW, Vector.SINGULAR_VALUES
     for i in range(n):
-        own, wanted = 0.0, 0.0
-        for k in range(n):
-            own += mats[basis, k, i] * mats[Matrix.TARGET_FACTOR, rank, k]
-            wanted += mats[basis, k, i] * vecs[Vector.SOLUTION, k]
-        vecs[c, i] = own
-        vecs[Vector.SCRATCH, i] = wanted
+        vecs[c, i] = mats[slot + PerThreshold.TARGET_BASIS, rank, i]
+        # kappa > 0 even where the frame brings no innovation; PRODUCT = s Y^T
+        value = mats[Matrix.PRODUCT, i, rank] * (max(r0, 1e-6 * b) - b)
+        for k in range(rank):
+            value += mats[Matrix.PRODUCT, i, k] * (vecs[Vector.X0, k] - vecs[Vector.X, k])
+        vecs[a, i] = value / vecs[s, i] ** 2
     for i in range(n):
-        vecs[Vector.SOLUTION, i] = vecs[Vector.SCRATCH, i]
         for j in range(n):
-            si, sj = vecs[values, i], vecs[values, j]
-            mats[z, i, j] = 2.0 / (si * sj * (si + sj))
+            mats[z, i, j] = 2.0 / (vecs[s, i] * vecs[s, j] * (vecs[s, i] + vecs[s, j]))
             mats[Matrix.ROOT, i, j] = vecs[c, i] * vecs[c, j] * mats[z, i, j]
         for k in range(n):
             mats[Matrix.ROOT, i, i] += vecs[c, k] ** 2 * mats[z, i, k]
-    solve_shifted(n, mats, vecs)
+        mats[Matrix.COLUMN, 0, i] = vecs[a, i]
+    if not cholesky(mats, Matrix.ROOT, n, Number.ZERO):
+        return False
+    solve_lower(mats, Matrix.ROOT, Matrix.COLUMN, Number.ZERO, n)
+    solve_lower_transposed(mats, Matrix.ROOT, Matrix.COLUMN, Number.ZERO, n)
+    for i in range(n):
+        vecs[a, i] = mats[Matrix.COLUMN, 0, i]
     for i in range(n):
         for j in range(n):
             mats[z, i, j] *= vecs[a, i] * vecs[c, j] + vecs[a, j] * vecs[c, i]
-    for i in range(n):
-        for j in range(n):
-            value = 0.0
-            for k in range(n):
-                for h in range(n):
-                    value += mats[basis, i, k] * mats[z, k, h] * mats[basis, j, h]
-            mats[Matrix.MULTIPLIER, i, j] = value
-
-
-@part
-def solve_shifted(n: int, mats: Array, vecs: Array) -> None:
-    """Overwrite SOLUTION by the solution of the positive semidefinite system in ROOT."""
-    top = 0.0
-    for i in range(n):
-        top = max(top, mats[Matrix.ROOT, i, i])
-        mats[Matrix.PRODUCT, 0, i] = vecs[Vector.SOLUTION, i]
-    for i in range(n):
-        mats[Matrix.ROOT, i, i] += 1e-14 * top
-    cholesky(mats, Matrix.ROOT, n, Number.ZERO)
-    solve_lower(mats, Matrix.ROOT, Matrix.PRODUCT, Number.ZERO, n)
-    solve_lower_transposed(mats, Matrix.ROOT, Matrix.PRODUCT, Number.ZERO, n)
-    for i in range(n):
-        vecs[Vector.SOLUTION, i] = mats[Matrix.PRODUCT, 0, i]
+    return True
 
 
 @part

@@ -25,7 +25,11 @@ from solvers._parts import part
 
 Array = np.ndarray
 
-ROOM = 1e-14  # slack, relative to the variances, below which a threshold leaves no choice
+# Relative to sqrt(threshold * variances), as squared W2 is a sum of squares, whose rounding is that
+# of its root:
+ROOM = 1e-13  # slack below which a threshold leaves no choice
+LOSS = 1e-15  # rounding of squared W2
+DISTINCT = 1e-7  # least deviation of what a frame has besides the past, relative to its own
 
 
 @part
@@ -54,14 +58,13 @@ def solve_frame(
             total += mats[Matrix.FULL_TARGET_FACTOR, i, j] ** 2
     for i in range(rank):
         free += vecs[Vector.FREE_DIRECTION, i] ** 2
-    room = level - before
-    tight = not room > ROOM * total
-    room = max(room, ROOM * total)
+    room, size = level - before, math.sqrt(level * total)
+    tight = not room > ROOM * size
     # 2. program and start: noise of variance d adds at most 2 sqrt(before d) + d to W2^2
     set_frame(t, rank, r0, level, ints, mats, vecs, big)
     scale = math.sqrt(spare / free) if free > 0.0 else 0.0
     share = 1.0 if tight else 0.7
-    slip = 1e-6 * math.sqrt(variance)
+    slip = DISTINCT * math.sqrt(variance)
     if not tight:
         slip = math.sqrt(before + 0.5 * room) - math.sqrt(before)
     for i in range(rank):
@@ -70,11 +73,12 @@ def solve_frame(
     b = share * scale * r0
     mats[Matrix.GAINS, 0, rank] = b
     rest = spare * (1.0 - share * share) if free > 0.0 else spare
-    mats[Matrix.NOISE, 0, 0] = max(rest, slip * slip)
+    mats[Matrix.NOISE, 0, 0] = max(rest, slip * slip - (b * b if tight else 0.0))
     # 3. where there is no room the continuation is the answer
     if tight:
         b = math.sqrt(b * b + rest)
-        return b, mmse + tight_bound(rank, r0, b, ints, mats, vecs)
+        slack = max(room, 0.0) + LOSS * size + LOSS * LOSS * total
+        return b, mmse + tight_bound(rank, r0, b, slack, ints, mats, vecs)
     return follow_frame(rank, r0, variance, room, mmse, ints, mats, vecs, big)
 
 

@@ -48,7 +48,8 @@ def solve_sequential(
     Fills FULL_GAINS K, FULL_FACTOR G, the losses and the bound of each frame.
     """
     frames, is_jd = len(levels), source.plf == JD
-    unspanned, bound, total, weight = 0.0, 0.0, 0.0, 0.0
+    unspanned, bound, compared = 0.0, 0.0, 0.0
+    status = int(np.int64(SOLVED))
     rank = int(np.int64(0))  # not a literal, for which all kernels would be compiled once more
     for t in range(frames):
         vecs[Vector.INNOVATION, t] = 0.0
@@ -75,15 +76,11 @@ def solve_sequential(
             spare = vecs[Vector.MMSE, t] + r0 * r0
             if is_jd:
                 spare = continuation(source, t, rank, mats, vecs)
-            b = math.sqrt(spare)
-            if level == 0.0:
-                least = np.inf  # the innovation alone is free, and its best use is known
-            else:
-                before = perception[t - 1] if is_jd and t > 0 else 0.0
-                b, least = solve_frame(
-                    t, rank, r0, spare, source.variance[t], level, before, ints, mats, vecs, big
-                )
-                b = meet_threshold(source.variance[t], t, rank, b, r0, level, mats, vecs)
+            before = perception[t - 1] if is_jd and t > 0 else 0.0
+            b, least = solve_frame(
+                t, rank, r0, spare, source.variance[t], level, before, ints, mats, vecs, big
+            )
+            b = meet_threshold(source.variance[t], t, rank, b, r0, level, mats, vecs)
             loss = frame_loss(t, rank, b, mats, vecs)
         # 5. losses and bounds
         distortion[t] = vecs[Vector.MMSE, t] + (b - r0) ** 2
@@ -92,8 +89,12 @@ def solve_sequential(
         perception[t] = loss
         bounds[t] = min(least, distortion[t])
         bound += bounds[t]
-        total += distortion[t]
-        weight += source.variance[t]
+        # each frame by itself: a small one is not lost among large ones
+        compared += source.variance[t]
+        gap = distortion[t] - bounds[t]
+        known = gap <= ACCEPTED_SEQUENTIAL * distortion[t] + FLOOR * source.variance[t]
+        if not known or math.sqrt(loss) > math.sqrt(level) + ROUNDING * math.sqrt(compared):
+            status = UNCERTIFIED
         # 6. gains in u; y_new joins the past
         for j in range(frames):
             new = vecs[Vector.INNOVATION, j] / r0 if r0 > 0.0 else 0.0
@@ -108,5 +109,4 @@ def solve_sequential(
         if b > 0.0:
             unspanned = 0.0
             rank += 1
-    solved = total - bound <= ACCEPTED_SEQUENTIAL * total + 10 * FLOOR * weight
-    return bound, SOLVED if solved else UNCERTIFIED
+    return bound, status

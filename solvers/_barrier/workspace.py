@@ -68,11 +68,9 @@ class _Matrix(NamedTuple):
     TARGET_COVARIANCE: int = 29  # A
     CONJUGATE: int = 30  # L = -N (I - N / mu)^-1
     COLUMN: int = 31  # in its row 0, a column of the Lagrangian's minimum
-    INVERSE_ROOT: int = 32  # M0, Phi^-1 = B M0 B^T
-    MULTIPLIER: int = 33  # Z, N = B Z B^T
-    WEIGHTED: int = 34  # Z in the basis of the singular vectors
+    WEIGHTED: int = 32  # V^T Z V, N* = B Z B^T
     # from here: five for each threshold, then those of `tie_slot` and `slope_slot` for each frame
-    PER_THRESHOLD: int = 35
+    PER_THRESHOLD: int = 33
 
 
 class _PerThreshold(NamedTuple):

@@ -81,7 +81,12 @@ def follow(program: Program, gains: Array, noise: Array, start: float) -> Found:
 def _search(
     program: Program, state: State, step: Step, tau: float, objective: float
 ) -> tuple[State, float, float] | None:
-    """Backtrack until the barrier function falls; the new iterate, its objective and the length."""
+    """Backtrack until the barrier function falls; the new iterate, its objective and the length.
+
+    None where the step overflowed, or where no length of it lowers the function.
+    """
+    if not all(np.isfinite(part).all() for part in (step.gains, step.noise, step.dual, step.mu)):
+        return None
     shrinking = step.mu < 0
     dual_length = min(1.0, 0.995 * _reach(state.dual, step.dual))
     if shrinking.any():

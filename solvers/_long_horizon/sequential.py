@@ -11,8 +11,8 @@ Xhat^(t-1), X_t). With :math:`F^T G = U s V^T` squared W2 is the sum of squares
 
 Without room, W2^2 of the past is P_t already and may not grow. Then Xhat_t agrees with X_t in the
 best coupling of the past wherever that coupling is determined, and what X_t has besides points
-along z_0. No other z is feasible, so D_t is its own lower bound: no multiplier, which would have to
-be infinite, is involved, and no slack is divided by.
+along z_0. No other z is feasible. The rounding of W2^2 would leave others, and a frame can feel it
+by much more than its own size: `bound_without_room` is below D_t by that.
 
 With room, the Lagrangian is stationary where :math:`(1+\mu) z = z_0 + \mu\, V U^T \beta`, and one
 number mu is searched. In (z_1..z_(t-1), H_tt) the frame is a convex program, so that a point where
@@ -38,8 +38,10 @@ Array = np.ndarray
 # Squared W2 is a sum of squares, so that its rounding is that of its root.
 ROOM = 1e-13  # slack below which a frame has no choice, relative to sqrt(threshold * variances)
 _LOSS = 1e-15  # rounding of squared W2, relative to the same
+_BEYOND = 1e-14  # root of squared W2 beyond a threshold that is rounding, relative to the deviation
 _LEAST = 1e-60  # 1 / (1 + mu) at which the search is given up: rounding hides the threshold
-_NULL = 1e-10  # singular value of F^T G, relative to the largest, that counts as zero
+_NULL = 1e-13  # singular value of F^T G, relative to the largest, that counts as zero
+_ZERO = 1e-15  # singular value of F^T G that is rounding, relative to the largest
 _NEWS = 1e-8  # least part of y_t in the estimate that is assumed, relative to sigma_t
 _ACCURACY = 1e-13  # of stationarity, relative to sigma_t
 
@@ -49,7 +51,7 @@ class Outcome(NamedTuple):
 
     root: Array
     distortion: Array
-    bounds: Array
+    bounds: Array  # -inf where rounding hides whether a frame keeps its threshold
     tight: int  # frames without room
 
 
@@ -59,6 +61,7 @@ class Point(NamedTuple):
     z: Array
     loss: float
     pull: Array  # V U^T beta
+    left: Array  # U
     singular: Array
     along: Array  # U^T beta
     right: Array  # V
@@ -82,7 +85,7 @@ class Frame(NamedTuple):
         left, singular, right = np.linalg.svd(self.target.T @ root)
         loss = float(((self.target @ (left @ right) - root) ** 2).sum())
         along = left.T @ self.target[-1]
-        return Point(z, loss, right.T @ along, singular, along, right.T)
+        return Point(z, loss, right.T @ along, left, singular, along, right.T)
 
 
 def solve_frames(problem: Problem) -> Outcome:
@@ -136,20 +139,30 @@ def solve_given(problem: Problem, estimate: Array, whole: Array, mmse: Array) ->
             own = goal.copy()
             own[t] = max(goal[t], _NEWS * sigma[t])
             frame = Frame(target, root[:t, :t], own, levels[t], known, sigma[t])
+            rounding = _LOSS * (size + _LOSS * total)
+            least = mmse[t] - (own[t] ** 2 - goal[t] ** 2)
             if levels[t] - known <= ROOM * size:
-                root[t, : t + 1] = continuation(frame, goal)
-                distortion[t] = mmse[t] + float(((root[t, : t + 1] - goal) ** 2).sum())
-                bounds[t], tight = distortion[t], tight + 1
+                point, tight = frame.at(continuation(frame, goal)), tight + 1
+                slack = max(levels[t] - known, 0.0) + rounding
+                least += bound_without_room(frame, point, slack)
             else:
                 point, mu = with_room(frame)
-                root[t, : t + 1] = point.z
-                distortion[t] = mmse[t] + float(((point.z - goal) ** 2).sum())
-                least = mmse[t] - (own[t] ** 2 - goal[t] ** 2)
-                bounds[t] = max(mmse[t], least + bound_at(frame, point, mu))
-                bounds[t] = min(bounds[t], distortion[t])
+                least += bound_at(frame, point, mu) - mu * rounding
+            root[t, : t + 1] = point.z
+            distortion[t] = mmse[t] + float(((point.z - goal) ** 2).sum())
+            bounds[t] = min(max(mmse[t], least), distortion[t])
             loss = bures_of_factors(target, root[: t + 1, : t + 1])
+            seen = resolved(point, target, root[: t + 1, : t + 1])
+            if not seen or np.sqrt(loss) > np.sqrt(levels[t]) + _BEYOND * np.sqrt(total):
+                bounds[t] = -np.inf
         before = loss
     return Outcome(root, distortion, bounds, tight)
+
+
+def resolved(point: Point, target: Array, root: Array) -> bool:
+    """Whether rounding leaves F^T G the rank that it has."""
+    rank = min(np.count_nonzero(np.diagonal(target)), np.count_nonzero(np.diagonal(root)))
+    return bool(np.count_nonzero(point.singular > _NULL * point.singular[0]) >= rank)
 
 
 def continuation(frame: Frame, goal: Array) -> Array:
@@ -259,6 +272,46 @@ def with_room(frame: Frame) -> tuple[Point, float]:
         if accuracy > _ACCURACY and abs(miss) < 0.3 * room:
             accuracy, low, high = _ACCURACY, 0.0, 1.0
     return best[1], best[2]
+
+
+def bound_without_room(frame: Frame, point: Point, slack: float) -> float:
+    r"""Lower bound on D_t - m_t where z adds nothing to W2, and leaves a slack.
+
+    With M0 = U s^-1 U^T the slope of W2^2 in Cov Xhat is I - F M0 F^T. The dual point
+    mu I - N = F (mu M0 - Z) F^T has the bound
+
+    .. math::
+        |z - z_0|^2 - \mu\,\mathrm{slack} - |r|^2 / \kappa - C / (\mu - f)
+
+    where r is what is left of stationarity, W = s^(1/2) (U^T Z U) s^(1/2), C = tr W^2 s, f = |W|.
+    Z makes r = 0, at the least C (:func:`solvers._barrier.frame_dual_points.equality_slope`).
+    """
+    singular, along = point.singular, point.along
+    used = singular > _ZERO * singular[0]
+    s, c = singular[used], along[used]
+    wanted = point.right[:, used].T @ (frame.goal - point.z) / s
+    weight = 2 / (np.outer(s, s) * (s[:, None] + s))
+    try:
+        a = np.linalg.solve(weight * np.outer(c, c) + np.diag(weight @ c**2), wanted)
+    except np.linalg.LinAlgError:
+        return 0.0
+    slope = weight * (np.outer(a, c) + np.outer(c, a))
+    product = np.outer(s, s) * slope**2
+    bend, norm = float((s @ product).sum()), float(np.sqrt(product.sum()))
+    # with n the last rows of F Z F^T and of I - F M0 F^T, of which the second is rounding: G^T n
+    right, turned = point.right[:, used], slope @ c
+    own, moved = right @ (s * turned), point.z - right @ c
+    own_last, moved_last = float(c @ turned), float(1 - c @ (c / s))
+    missed = frame.goal - point.z
+    value, best = float(missed @ missed), 0.0
+    for share in 0.03 ** np.arange(12):
+        mu = norm + share * np.sqrt(bend / slack)
+        kappa = 1 + own_last + mu * moved_last
+        if kappa > 0 and mu > norm:
+            rest = missed - own - mu * moved
+            lost = mu * slack + float(rest @ rest) / kappa + bend / (mu - norm)
+            best = max(best, value - lost)
+    return best
 
 
 def bound_at(frame: Frame, point: Point, mu: float) -> float:

@@ -32,14 +32,18 @@ from solvers._precise.arithmetic import (
     zeros,
 )
 from solvers._precise.determinant import Moves
-from solvers._precise.newton import Derivatives, Value, follow
+from solvers._precise.newton import AT_CENTRE, Derivatives, Value, follow
 from solvers._precise.program import LITTLE, SMALLEST, Program
 from solvers._precise.rate_terms import RateTerms
 from solvers._precise.transport import Transport
 
 Array = np.ndarray
 
+# A frame that repeats another adds less to the estimate than its noise, which is next to nothing,
+# and the second derivatives hold the inverse of the square of that.
+DIGITS = 240
 GAP = Decimal("1e-10")  # of a rate in nats, or of a distortion relative to it
+_FELT = Decimal("1e-14")  # of the variance: distortions that feel what stands for 0
 _LESS = Decimal("1e-8")  # of the noise of a frame that repeats another: what it receives at first
 
 
@@ -76,7 +80,14 @@ class _FreeRates(Program):
         self.targets: Array | None = None if targets is None else exact(targets)
         felt = problem.frame_weights > 0 if targets is None else np.isfinite(targets)
         self.felt = felt
+        self.stake = self._stake(problem)
         super().__init__(problem)
+
+    def _stake(self, problem: Problem) -> Decimal:
+        if self.targets is None:
+            return Decimal(1)
+        asked = self.targets[self.felt] / exact(problem.source.variance)[self.felt]
+        return Decimal(min([Decimal(1), *(asked / _FELT)]))
 
     def _choose(self, bound: list[int], weights: Array) -> None:
         last = bound[-1] if self.joint else -1
@@ -131,7 +142,9 @@ class _FreeRates(Program):
             objective = self.base + self.linear @ point
             return count / s <= max(GAP * objective, SMALLEST * self.scale)
 
-        point, s = follow(self, self._start(), first, enough)
+        # the multiplier of a distortion next to 0 is as large as its inverse
+        centre = AT_CENTRE * self.stake**2
+        point, s = follow(self, self._start(), first, enough, centre)
         return self._split(point, s)
 
     def _start(self) -> Array:

@@ -54,9 +54,15 @@ class Barrier(Protocol):
 
 
 def follow(
-    barrier: Barrier, start: Array, first: Decimal, enough: Callable[[Array, Decimal], bool]
+    barrier: Barrier,
+    start: Array,
+    first: Decimal,
+    enough: Callable[[Array, Decimal], bool],
+    at_centre: Decimal = AT_CENTRE,
 ) -> tuple[Array, Decimal]:
     """Return the centre at the first s at which it is enough, and that s.
+
+    It is found to a squared Newton decrement of `at_centre`.
 
     Raises
     ------
@@ -76,7 +82,7 @@ def follow(
             raise SolverError(Status.FAILED, "precise: a Newton matrix is not positive definite")
         step = -solve_factored(factor, found.gradient)
         decrement = -(found.gradient @ step)
-        if decrement <= (AT_CENTRE if last else CENTRED):
+        if decrement <= (at_centre if last else CENTRED):
             if last:
                 return point, s
             before = Decimal("Infinity")

@@ -41,7 +41,7 @@ class Program:
     """
 
     def __init__(self, problem: Problem) -> None:
-        self.problem, self.given = problem, exact_problem(problem)
+        self.problem, self.given = problem, exact_problem(problem, self._stake(problem))
         given, weights = self.given, problem.frame_weights
         bound = [t for t, level in enumerate(given.levels) if level is not None]
         self.joint = problem.plf == "JD"
@@ -56,6 +56,10 @@ class Program:
         self.of_cov = [(i, j) for i in range(size) for j in range(i + 1)]
         self.near: dict[int, Array] = {}  # PLF-JD: factors of the targets, of the last maps
         self._weights()
+
+    def _stake(self, problem: Problem) -> Decimal:
+        """What stands for 0, relative to what it is where distortions are felt."""
+        return Decimal(1)
 
     def _choose(self, bound: list[int], weights: Array) -> None:
         """Frames that are reconstructed, bits that they know, and how: rows, columns, estimate."""

@@ -49,7 +49,7 @@ def solve_sequential(problem: Problem) -> Found:
 
 class _Frames:
     def __init__(self, problem: Problem) -> None:
-        self.given, self.joint = exact_problem(problem), problem.plf == "JD"
+        self.given, self.joint = exact_problem(problem, frame_by_frame=True), problem.plf == "JD"
         frames = self.frames = problem.source.frames
         self.factor, self.gains = zeros(frames, frames), zeros(frames, frames)
         self.known = zeros(frames, frames)  # E[y_i u_j]

@@ -12,12 +12,19 @@ from solvers._precise.arithmetic import exact, roots, zeros
 
 Array = np.ndarray
 
-# Squared W2 that stands for 0, and the variance that stands for 0, relative to the smallest frame.
-# An optimum moves by about the root of the first; the second is next to nothing beside the first,
-# and beside the least of the other thresholds, whose double-precision digits it must not change.
+# Squared W2 that stands for 0, relative to the variance of the smallest frame: an optimum moves by
+# about its root.
 ALLOWED = Decimal("1e-38")
+# Variance that stands for 0, relative to that of the smallest frame: next to nothing beside what
+# stands for a threshold 0, and beside the least of the others, whose digits it must not change.
 NOISE = Decimal("1e-48")
 BESIDE = Decimal("1e-38")
+# Frame by frame: a frame that repeats the one before it may tell more of the source, which is of no
+# use to its own threshold. Its reconstruction can be told apart by no more than that threshold. Who
+# comes after it has more room, to forget that: in deviations of the noise, the root of squared W2.
+# The noise is this much relative to the smallest frame and to the least threshold.
+FAINT = Decimal("1e-60")
+FORGOTTEN = Decimal("1e11")
 
 
 class Exact(NamedTuple):
@@ -34,11 +41,21 @@ class Exact(NamedTuple):
     levels: Array  # None where there is no threshold
 
 
-def exact_problem(problem: Problem) -> Exact:
+def exact_problem(
+    problem: Problem, stake: Decimal = Decimal(1), frame_by_frame: bool = False
+) -> Exact:
     """Return what the problem gives, in decimals.
 
     A threshold 0 becomes a little more, and those of a source with noise too: what keeps the
     thresholds of the problem keeps these, so that bounds hold for the problem.
+
+    Parameters
+    ----------
+    problem : Problem
+    stake : Decimal
+        What stands for 0 is less by this factor: where distortions are next to 0 themselves.
+    frame_by_frame : bool
+        A frame that repeats the one before it leaves more room to those after it than it has.
     """
     source, frames = problem.source, problem.source.frames
     sigma, rho = exact(source.sigma), exact(source.rho)
@@ -63,21 +80,25 @@ def exact_problem(problem: Problem) -> Exact:
     for t in range(frames):
         covariance[t, t + 1 :] = covariance[t + 1 :, t]
     asked = exact(problem.thresholds[problem.thresholds > 0])
-    most = BESIDE * max(min(asked, default=Decimal("Infinity")), ALLOWED * min(variance))
+    most = max(min(asked, default=Decimal("Infinity")), ALLOWED * stake * min(variance))
     levels, noise = zeros(frames), zeros(frames)
     for t in range(frames):
-        least = min(variance[: t + 1])
+        least = stake * min(variance[: t + 1])
         if fresh[t] == 0:
-            noise[t] = min(NOISE * least, most)
+            usual = min(NOISE * least, BESIDE * most)
+            noise[t] = FAINT * min(least, most) if frame_by_frame else usual
             covariance[t, t] += noise[t]
-        levels[t] = _raised(problem.thresholds[t], least, sum(noise, Decimal(0)))
+        levels[t] = _raised(problem.thresholds[t], least, noise[: t + 1], frame_by_frame)
     return Exact(variance, gain * gain, fresh, noise, mmse, phi, phi * root, covariance, levels)
 
 
-def _raised(level: float, least: Decimal, added: Decimal) -> Decimal | None:
-    """The threshold of a source that differs by noise of variance `added`."""
+def _raised(level: float, least: Decimal, noise: Array, forget: bool) -> Decimal | None:
+    """The threshold of a frame; noise of it and those before, (t + 1,)."""
     if np.isinf(level):
         return None
-    lowest = (ALLOWED * least).sqrt()
-    root = Decimal(level).sqrt() + 2 * added.sqrt()
-    return max(root, lowest) ** 2
+    deviations = roots(noise)
+    added, zero = 2 * deviations.sum(), (ALLOWED * least).sqrt()
+    if forget:
+        added += FORGOTTEN * deviations[:-1].sum()
+        zero *= 1 + int(np.count_nonzero(noise[:-1]))
+    return max(Decimal(level).sqrt() + added, zero) ** 2

@@ -24,11 +24,13 @@ from rdp.closed_form import rate_for_distortion, smallest_sd
 from rdp.mmse import mmse_recursion
 from rdp.perception import FMD
 from rdp.problem import Problem
+from rdp.solution import Status
 from rdp.source import GaussMarkov
 from solvers._sdp.dual_bounds import LIFTS
 from solvers._sdp.exact_bound import DualPoint, exact_bound
 from solvers._sdp.moments import Moments
 from solvers._sdp.weighted import Encoder, Weighted
+from solvers.errors import SolverError
 from solvers.scheme import Scheme
 
 Array = np.ndarray
@@ -73,6 +75,8 @@ def _in_two_passes(problem: Problem, rates: Array, targets: Array | None) -> Fre
         reference = problem.with_(rates=np.maximum(rates, _REFERENCE))
         found = _FreeRates(reference, targets, budget).answer()
         rates, bound = found.rates, max(bound, found.lower_bound)
+        if not np.isfinite(rates).all():
+            raise SolverError(Status.FAILED, "sdp: a frame has an infinite rate")
     return found._replace(lower_bound=bound, scheme=found.scheme._replace(lower_bound=bound))
 
 
@@ -351,7 +355,8 @@ def _is_positive(matrix: Array) -> bool:
     own = np.diagonal(matrix)
     if not (own > 0).all():
         return False
-    scaled = matrix / np.sqrt(np.outer(own, own))
+    root = np.sqrt(own)
+    scaled = matrix / root[:, None] / root
     return bool(np.linalg.eigvalsh(scaled).min(initial=1.0) > _ROUNDING)
 
 

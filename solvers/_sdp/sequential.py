@@ -29,7 +29,8 @@ from solvers.scheme import Scheme
 Array = np.ndarray
 
 _ROUNDING = 1e-14  # what double precision leaves of a squared distance, relative to the variance
-_ROOM = 1e-16  # least squared distance that a frame is left, relative to the same
+_LEAST = 1e-16  # squared distance left to a frame that counts as none, relative to the same
+_ROOM = 1e-20  # what a frame is left instead: it may change a distortion by the root of it
 _LIFTS = (1e-14, 1e-11, 1e-8)  # what a singular covariance is lifted by to have a transport map
 _EXACT = 1e-9  # violation of constraints that counts as none, in their own units
 _SAME = 1e-4  # relative distance of two rows that stand for the same optimum
@@ -178,7 +179,10 @@ class _Frame:
         scale = float((target**2).sum())
         self.matched = self.values > _RANK**2 * scale
         spent = bures_of_factors(target[:-1], past) if t else 0.0
-        self.left = max(self.level - spent, _ROOM * scale) if self.level > 0 else 0.0
+        self.left = 0.0
+        if self.level > 0:
+            left = self.level - spent
+            self.left = left if left > _LEAST * scale else _ROOM * scale
         self._units()
         self._forms()
 

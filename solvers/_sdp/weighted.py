@@ -133,7 +133,8 @@ class Weighted:
         bound = self.reach + np.abs(fresh - np.diagonal(self.estimate))
         bound[1:] += np.abs(gain[1:]) * self.reach[:-1]
         bound = np.where(self.problem.rates > 0, bound, 2 * sigma)
-        self.step = np.minimum(2.0, bound / np.maximum(fresh, 1e-300))
+        most = np.full(frames, 2.0)
+        self.step = np.divide(bound, fresh, out=most, where=2 * fresh > bound)
         rows = slice(0, self.fixed)
         given = [self.source_factor - self.estimate, self.source_factor * self.step]
         self.change[rows] = np.hstack(given)[rows]

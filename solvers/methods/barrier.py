@@ -31,7 +31,7 @@ import numpy as np
 
 from rdp import _check
 from rdp.closed_form import smallest_sd
-from rdp.mmse import check_rates, estimate_factor, mmse_recursion
+from rdp.mmse import check_rates, factor_of_backbone, mmse_recursion
 from rdp.problem import Problem
 from rdp.solution import Status
 from rdp.source import GaussMarkov
@@ -95,8 +95,14 @@ def solve_barrier(problem: Problem) -> Scheme:
     frames = source.frames
     if problem.plf in ("MMSE", "FMD"):
         return _fmd_scheme(problem)
+    backbone = mmse_recursion(source, problem.rates)
     points = _run(
-        source, problem.rates[None], problem.thresholds[None], problem.plf, problem.weights
+        source,
+        problem.rates[None],
+        problem.thresholds[None],
+        problem.plf,
+        problem.weights,
+        None if problem.weights is None else backbone.mmse[None],
     )
     bound = float(points.bound[0])
     if points.status[0] != 0:
@@ -108,8 +114,8 @@ def solve_barrier(problem: Problem) -> Scheme:
     gains, root = points.scheme
     return Scheme(
         cov_xhat=root @ root.T,
-        cross=gains @ estimate_factor(source, problem.rates).T,
-        mmse=mmse_recursion(source, problem.rates).mmse,
+        cross=gains @ factor_of_backbone(source, backbone).T,
+        mmse=backbone.mmse,
         lower_bound=bound,
         message="primal-dual barrier",
         distortion=points.distortion[0],
@@ -181,7 +187,8 @@ def barrier_batch(
             raise ValueError(f"weights: expected {source.frames} finite values, got {weights}")
     if plf not in ("JD", "SA"):
         raise ValueError(f"plf: expected 'JD' or 'SA', got {plf!r}")
-    points = _run(source, bits, allowed, plf, weights, parallel)
+    least = None if weights is None else mmse_recursion(source, bits).mmse
+    points = _run(source, bits, allowed, plf, weights, least, parallel)
     objective = points.distortion @ _weight(weights, source.frames)
     return points.distortion, points.perception, objective, points.bound, points.status
 
@@ -192,9 +199,13 @@ def _run(
     levels: Array,
     plf: str,
     weights: Array | None,
+    least: Array | None,
     parallel: bool = False,
 ) -> Points:
-    """Answers of all points. The kernels work in units in which the largest frame is near one."""
+    """Answers of all points; `least` are their MMSE distortions (N, T), where there are weights.
+
+    The kernels work in units in which the largest frame is near one.
+    """
     from numba import config
 
     from solvers._barrier import batch
@@ -238,7 +249,7 @@ def _run(
         if not chosen.size:
             return
         tasks = min(4 * workers if workers > 1 else 1, -(-len(chosen) // _CHUNK))
-        parts = np.array_split(chosen, tasks)
+        parts = np.array_split(chosen, tasks) if tasks > 1 else [chosen]
         with (
             announced(kernel, KERNELS[kernel.__name__]),
             ThreadPoolExecutor(workers) if tasks > 1 else nullcontext() as pool,
@@ -252,9 +263,8 @@ def _run(
     # the general kernel solves the points at which the one for two frames stalls, say |rho| = 1
     rest = np.flatnonzero(~two | (points.status != 0))
     spread(batch.sequential_points if weights is None else batch.weighted_points, rest)
-    if weights is not None:
-        least = mmse_recursion(source, rates).mmse / unit**2
-        _break_ties(given, rates, levels, least, points)
+    if least is not None:
+        _break_ties(given, rates, levels, least / unit**2, points)
     for values, power in zip(points, (2, 2, 2, 2, 0, 1), strict=True):
         if power:
             values *= unit**power
@@ -364,7 +374,7 @@ def _fmd_scheme(problem: Problem) -> Scheme:
     source = problem.source
     frames = source.frames
     backbone = mmse_recursion(source, problem.rates)
-    factor = estimate_factor(source, problem.rates)
+    factor = factor_of_backbone(source, backbone)
     spread = np.sqrt(backbone.variance)
     wanted = spread
     if problem.perception is not None:

@@ -16,7 +16,7 @@ import numpy as np
 from rdp import closed_form as formulas
 from rdp.conditional import conditional
 from rdp.measure import distance, losses, losses_from_factors
-from rdp.mmse import Backbone, estimate_factor, mmse_recursion
+from rdp.mmse import Backbone, factor_of_backbone, mmse_recursion
 from rdp.perception import FMD, JD, SA
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
@@ -29,7 +29,16 @@ Array = np.ndarray
 
 def forms(problem: Problem, rates: Array, levels: Array) -> Array:
     """Name the closed form of each point: "MMSE", "FMD", ..., "CP", or "" for none."""
-    out = np.full(len(rates), "", dtype="<U5")
+    out = _formulas(problem, levels)
+    rest = np.flatnonzero(out == "")
+    if rest.size and problem.source.modes is None:
+        out[rest[_estimate_meets(problem, rates[rest], levels[rest])]] = "MMSE"
+    return out
+
+
+def _formulas(problem: Problem, levels: Array) -> Array:
+    """Name the closed form of each point as far as the thresholds say it, "" elsewhere."""
+    out = np.full(len(levels), "", dtype="<U5")
     if problem.source.modes is not None:
         return out
     out[np.isinf(levels).all(axis=1)] = "MMSE"
@@ -52,15 +61,20 @@ def forms(problem: Problem, rates: Array, levels: Array) -> Array:
             plain = window is not None and not np.isinf(levels).any()
             exact &= (problem.source.innovation > 0).all() | plain
         out[(out == "") & exact] = "JD(w)" if _window(problem) is not None else problem.plf
-    rest = np.flatnonzero(out == "")
-    out[rest[_estimate_meets(problem, rates[rest], levels[rest])]] = "MMSE"
+    return out
+
+
+def _forms_of_covered(problem: Problem, levels: Array) -> Array:
+    """Name the closed form of each point, where each has one: then no loss has to be measured."""
+    out = _formulas(problem, levels)
+    out[out == ""] = "MMSE"  # no formula: what covers the point is that the estimate meets it
     return out
 
 
 def solve_closed_form(problem: Problem) -> Scheme:
     """Scheme of a problem that a closed form covers."""
     rates, levels = problem.rates[None], problem.thresholds[None]
-    form = str(forms(problem, rates, levels)[0])
+    form = str(_forms_of_covered(problem, levels)[0])
     built = _build(form, problem, rates, levels)
     made = Scheme(
         cov_xhat=built.cov_xhat[0],
@@ -92,7 +106,7 @@ def closed_form_points(problem: Problem, rates: Array, levels: Array) -> tuple[A
         The perception loss is nan without a loss function.
     """
     distortion, perception = np.full(rates.shape, np.nan), np.full(rates.shape, np.nan)
-    names = forms(problem, rates, levels)
+    names = _forms_of_covered(problem, levels)
     for form in np.unique(names):
         chosen = names == form
         window = _window(problem)
@@ -135,7 +149,7 @@ def _diagonal(values: Array) -> Array:
 
 def _build(form: str, problem: Problem, rates: Array, levels: Array) -> _Built:
     backbone = mmse_recursion(problem.source, rates)
-    factor = estimate_factor(problem.source, rates)
+    factor = factor_of_backbone(problem.source, backbone)
     build = {
         "MMSE": _mmse,
         "FMD": _framewise,
@@ -262,24 +276,28 @@ def _estimate_meets(problem: Problem, rates: Array, levels: Array) -> Array:
     """
     source, loss = problem.source, problem.perception
     assert loss is not None
-    factor, backbone = estimate_factor(source, rates), mmse_recursion(source, rates)
-    cov = _squared(factor)
+    backbone = mmse_recursion(source, rates)
     met: Array = np.all(_short(source, backbone) ** 2 <= _felt(problem, levels), axis=1)
+    if not met.any():
+        return met
+    factor = factor_of_backbone(source, backbone)
     # frames that are known exactly, as are those before, have the distribution of the source
     left = np.where(np.maximum.accumulate(backbone.mmse, axis=1) > 0, levels, np.inf)
     if isinstance(loss, JD) and loss.window is None:
-        return _joint_loss_met(problem, rates, factor, cov, left, met)
+        return _joint_loss_met(problem, rates, backbone.mmse, factor, left, met)
     chosen = np.flatnonzero(met)
-    near = cov[chosen]
+    near = _squared(factor[chosen])
     found = losses(source.sigma[None], source.covariance(), near, near, loss)
-    met[chosen] = _keeps(problem, rates[chosen], factor[chosen], found, left[chosen])
+    estimates = rates[chosen], backbone.mmse[chosen], factor[chosen]
+    met[chosen] = _keeps(problem, *estimates, found, left[chosen])
     return met
 
 
-def _keeps(problem: Problem, rates: Array, factor: Array, found: Array, levels: Array) -> Array:
+def _keeps(
+    problem: Problem, rates: Array, mmse: Array, factor: Array, found: Array, levels: Array
+) -> Array:
     """Whether the MMSE estimates (n, T, T) keep thresholds (n, T), given losses from moments."""
     found = _told_apart(problem, rates, factor, np.zeros_like(factor), found, levels)
-    mmse = mmse_recursion(problem.source, rates).mmse
     certain = within_thresholds(problem, mmse, found, levels, FACTORED)
     return np.asarray((found <= levels).all(axis=1) & certain)
 
@@ -307,7 +325,7 @@ def _felt(problem: Problem, levels: Array) -> Array:
 
 
 def _joint_loss_met(
-    problem: Problem, rates: Array, factor: Array, cov: Array, levels: Array, met: Array
+    problem: Problem, rates: Array, mmse: Array, factor: Array, levels: Array, met: Array
 ) -> Array:
     """Which of the points `met` keep PLF-JD, which grows with the frames.
 
@@ -315,6 +333,7 @@ def _joint_loss_met(
     single distance is.
     """
     covariance, later = problem.source.covariance(), np.full(len(levels), np.inf)
+    cov = _squared(factor)
     for t in reversed(range(levels.shape[1])):
         asked = np.flatnonzero(met & (levels[:, t] < later))
         if asked.size:
@@ -322,6 +341,6 @@ def _joint_loss_met(
             target = np.broadcast_to(covariance[: t + 1, : t + 1], near.shape)
             found, only = np.zeros(levels[asked].shape), np.full(levels[asked].shape, np.inf)
             found[:, t], only[:, t] = distance(target, near), levels[asked, t]
-            met[asked] = _keeps(problem, rates[asked], factor[asked], found, only)
+            met[asked] = _keeps(problem, rates[asked], mmse[asked], factor[asked], found, only)
         later = np.minimum(later, levels[:, t])
     return met

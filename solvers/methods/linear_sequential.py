@@ -20,12 +20,12 @@ from rdp.problem import Problem
 from solvers._long_horizon.sequential import solve_given
 from solvers._sdp.dual_bounds import best_frame_bound
 from solvers._sdp.sequential import Sequential
+from solvers.acceptance import check_frames
 from solvers.certificate import Given
 from solvers.errors import SolverError
 from solvers.linear.decoder import Reconstruction
 from solvers.linear.measurement import Representation
 from solvers.methods.linear_program import FEW_FRAMES
-from solvers.methods.long_horizon import check_frames_certified
 
 Array = np.ndarray
 
@@ -86,7 +86,7 @@ def decode_given(
     scaled = problem.with_(perception=problem.perception.at(problem.thresholds / unit**2))
     with one_thread():
         found = solve_given(scaled, factor / unit, psd_cholesky(covariance) / unit, mmse / unit**2)
-    check_frames_certified(found, variance / unit**2)
+    check_frames("linear", variance / unit**2, found.distortion, found.bounds)
     informed = np.diag(factor) > 0
     decoder, noise = unit * found.root * informed, unit * found.root * ~informed
     made = Reconstruction(covariance, factor, decoder, noise)

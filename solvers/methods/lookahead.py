@@ -39,7 +39,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rdp.mmse import mmse_recursion
 from rdp.perception import Perception, zero_loss_name
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
@@ -192,17 +191,16 @@ def solve_lookahead(problem: Problem) -> Scheme:
     PLF-JD threshold 0 at the last frame makes the distributions of all frames equal.
     """
     source = problem.source
-    found = lookahead(source, problem.rates, problem.weights, problem.plf)
-    backbone = mmse_recursion(source, problem.rates)
-    v = backbone.prediction_error
-    power = Frames.of(source, problem.rates).power
+    frames = Frames.of(source, problem.rates)
+    found = _best_decoder(problem, frames)
+    v, power = frames.prediction_error, frames.power
     cov_xhat, cross = moments(source, v, power, found.correlation, found.held, problem.plf)
     method = "exact, by pooling" if problem.plf == "JD" else "barrier, tridiagonal Newton"
     message = "sequential rule" if problem.weights is None else method
     return Scheme(
         cov_xhat,
         cross,
-        backbone.mmse,
+        frames.mmse,
         found.lower_bound,
         message,
         distortion=found.distortion,

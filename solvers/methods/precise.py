@@ -27,7 +27,7 @@ from solvers._precise import free_rates, sequential, weighted
 from solvers._precise.arithmetic import DIGITS, MORE_DIGITS, Array, many_digits
 from solvers._precise.source import exact_problem
 from solvers.errors import SolverError
-from solvers.methods.registry import METHODS, quick_in_decimals
+from solvers.methods.registry import METHODS
 from solvers.scheme import Scheme
 
 T = TypeVar("T")
@@ -64,10 +64,10 @@ def solve_precise(problem: Problem) -> Scheme:
 
 def covers_rates(problem: Problem) -> bool:
     """Whether :func:`solve_rates` covers a problem whose rates are free."""
-    levels = problem.thresholds
-    given = problem.with_(weights=problem.frame_weights)
+    given = problem.simplest().with_(weights=problem.frame_weights)
+    levels = given.thresholds
     reasons = METHODS["precise"].refusals(given, problem.rates[None], levels[None])
-    return quick_in_decimals(given) and not any(np.any(refused) for refused in reasons.values())
+    return not any(np.any(refused) for refused in reasons.values())
 
 
 def solve_rates(
@@ -82,7 +82,7 @@ def solve_rates(
     targets : (T,) array or None
         Distortions that are allowed, inf included.
     """
-    return _in_decimals(lambda: _rates(problem, targets))
+    return _with_digits(free_rates.DIGITS, lambda: _rates(problem, targets))
 
 
 def _in_decimals(solve: Callable[[], T]) -> T:
@@ -109,7 +109,7 @@ def _with_digits(digits: int, solve: Callable[[], T]) -> T:
 
 
 def _rates(problem: Problem, targets: Array | None) -> tuple[Scheme, Array, float]:
-    found = free_rates.free_rates(problem, targets)
+    found = free_rates.free_rates(problem.simplest(), targets)
     scheme = Scheme(
         cov_xhat=found.cov.astype(np.float64),
         cross=found.cross.astype(np.float64),

@@ -6,7 +6,7 @@ imported: numba and cvxpy load when a method is first used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -99,8 +99,18 @@ class Method:
         """
         reason = self.refusal(problem)
         if reason is not None:
-            better = next((f"; use method={m.name!r}" for m in methods_for(problem)), "")
+            better = next((f"; use method={m.name!r}" for m in covering(problem)), "")
             raise SolverError(Status.UNSUPPORTED, f"{self.name}: does not cover {reason}{better}")
+        return self.run(problem)
+
+    def run(self, problem: Problem) -> Scheme:
+        """Return the scheme that the method finds for a problem that it is known to cover.
+
+        Raises
+        ------
+        SolverError
+            It found no answer.
+        """
         solve: Callable[[Problem], Scheme] = getattr(import_module(self.module), self.function)
         try:
             return solve(problem.simplest())
@@ -119,7 +129,16 @@ def methods_for(problem: Problem) -> tuple[Method, ...]:
     >>> [method.name for method in methods_for(problem)]
     ['lookahead', 'barrier', 'precise', 'sdp']
     """
-    return tuple(method for method in _in_turn(problem) if method.covers(problem))
+    return tuple(covering(problem))
+
+
+def covering(problem: Problem) -> Iterator[Method]:
+    """Yield the methods that cover a problem, the cheapest first.
+
+    One after the other: to know whether a closed form covers a problem, say, takes as long as to
+    solve it.
+    """
+    return (method for method in _in_turn(problem) if method.covers(problem))
 
 
 def _in_turn(problem: Problem) -> list[Method]:
@@ -151,7 +170,7 @@ def method_for(problem: Problem) -> Method:
     SolverError
         No method covers the problem; the message says why.
     """
-    for method in methods_for(problem):
+    for method in covering(problem):
         return method
     refusals = {m.name: m.refusal(problem) for m in METHODS.values()}
     reasons = (

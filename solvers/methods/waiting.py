@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from rdp.problem import Problem
 from rdp.source import GaussMarkov
-from solvers.methods.registry import METHODS, Array, Method, Refusals, methods_for
+from solvers.methods.registry import METHODS, Array, Method, Refusals, covering
 from solvers.scheme import Scheme
 
 PATIENCE = 20.0  # seconds of a process that go to other methods before it compiles
@@ -28,43 +28,41 @@ FEW_FRAMES = 8  # up to here the semidefinite program takes at most a second
 _spent = [0.0]
 
 
-def methods_in_order(problem: Problem) -> list[Method]:
-    """Return the methods that "auto" asks for a problem, one after the other.
+def methods_in_order(problem: Problem) -> Iterator[Method]:
+    """Yield the methods that "auto" asks for a problem, one after the other.
+
+    The cheapest first; before it, where it is not compiled yet, those that stand in for it.
 
     Parameters
     ----------
     problem : Problem
         What is to be solved.
-
-    Returns
-    -------
-    list of Method
-        The cheapest first; before it, where it is not compiled yet, those that stand in for it.
     """
-    methods = methods_for(problem)
-    if not is_waiting(problem, methods):
-        return list(methods)
-    ready = [method for method in STAND_INS if method.covers(problem)]
-    return ready + [method for method in methods if method.name not in {m.name for m in ready}]
+    ready: set[str] = set()
+    for place, method in enumerate(covering(problem)):
+        if place == 0 and method.name == "barrier" and is_waiting(problem):
+            for other in STAND_INS:
+                if other.covers(problem):
+                    ready.add(other.name)
+                    yield other
+        if method.name not in ready:
+            yield method
 
 
-def is_waiting(problem: Problem, methods: Sequence[Method] = ()) -> bool:
-    """Whether the compiled method is the cheapest for a problem, and is not compiled yet.
+def is_waiting(problem: Problem) -> bool:
+    """Whether the compiled method is not compiled yet for a problem of which it is the cheapest.
 
     Parameters
     ----------
     problem : Problem
         What is to be solved.
-    methods : sequence of Method, optional
-        The methods that cover it, the cheapest first.
 
     Returns
     -------
     bool
         False too where the process has no patience left.
     """
-    first = methods or methods_for(problem)
-    if not first or first[0].name != "barrier" or _spent[0] >= PATIENCE:
+    if _spent[0] >= PATIENCE:
         return False
     from solvers.methods.barrier import is_compiled
 

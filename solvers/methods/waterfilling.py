@@ -212,7 +212,8 @@ def _filled(problem: Problem, workers: int) -> WaterFilling:
     with ThreadPoolExecutor(workers) if parallel else nullcontext() as pool:
         for t, frame in enumerate(_frames(problem, pool)):
             _store(out, t, frame)
-    bound = check_frames("waterfilling", problem.source, out.distortion, out.lower_bound)
+    variance = problem.source.variance.sum(axis=1)
+    bound = check_frames("waterfilling", variance, out.distortion, out.lower_bound)
     return replace(out, lower_bound=bound)
 
 

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from rdp import GaussMarkov, gaussian
-from rdp.mmse import estimate_factor, factor_from_mmse, mmse_recursion
+from rdp.mmse import (
+    estimate_factor,
+    factor_from_mmse,
+    factor_of_backbone,
+    mmse_recursion,
+    prediction_errors,
+)
 from tests.strategies import sources_with_rates
 
 FINITE = st.just(0.0) | st.floats(0.01, 6)
@@ -120,6 +126,25 @@ def test_factor_from_the_errors_is_the_factor_of_the_rates(pair):
     found = factor_from_mmse(source, mmse_recursion(source, rates).mmse)
     # v - m keeps 1e-16 of the variance, its root 1e-8 of sigma
     assert (np.abs(found - expected) <= 3e-8 * source.sigma[:, None]).all()
+
+
+@pytest.mark.parametrize("modes", [None, 2])
+def test_the_backbone_and_its_errors_say_what_the_rates_say(modes):
+    """Of one point and of many, with and without modes: the frames are the last axis but modes."""
+    rng = np.random.default_rng(5)
+    shape = (4,) if modes is None else (4, modes)
+    source = GaussMarkov(10 ** rng.uniform(-1, 1, shape), rng.uniform(-1, 1, (3, *shape[1:])))
+    rates = rng.uniform(0, 3, (2, 3, *shape))
+    together = mmse_recursion(source, rates)
+    factor = factor_of_backbone(source, together)
+    assert (factor == estimate_factor(source, rates)).all()
+    assert_allclose(prediction_errors(source, together.mmse), together.prediction_error, rtol=1e-14)
+    for i, j in np.ndindex(2, 3):
+        alone = mmse_recursion(source, rates[i, j])
+        assert all((a[i, j] == b).all() for a, b in zip(together, alone, strict=True))
+        assert (factor[i, j] == factor_of_backbone(source, alone)).all()
+        error = prediction_errors(source, alone.mmse)
+        assert_allclose(error, alone.prediction_error, rtol=1e-14)
 
 
 @given(sources_with_rates(modes=2))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from rdp import FMD, JD, SA, GaussMarkov, gaussian
-from rdp.measure import distortion_of, perception_of
+from rdp import FMD, JD, SA, GaussMarkov, gaussian, measure
+from rdp.measure import distortion_of, losses, perception_of, self_adaptive_target
 from rdp.mmse import estimate_factor, mmse_recursion
 from rdp.perception import Perception, loss_name, perception, zero_loss_name
 from tests.strategies import PLFS, sources_with_rates
@@ -174,3 +174,36 @@ def test_a_name_may_have_the_prefix_plf():
 def test_a_class_in_place_of_a_loss_is_refused_with_the_form_to_write():
     with pytest.raises(ValueError, match=r"perception: expected .*JD\(0\)"):
         perception(JD)
+
+
+@given(
+    frames=st.integers(1, 9),
+    schemes=st.integers(0, 3),
+    loss=st.sampled_from([JD(), JD(window=1), JD(window=3), SA()]),
+    entries=st.sampled_from([1, 40, 1 << 20]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_frames_that_are_measured_together_are_measured_as_each_alone(
+    frames, schemes, loss, entries, seed
+):
+    """Zeros around a covariance add nothing to a distance; some schemes have singular ones."""
+    rng = np.random.default_rng(seed)
+    source = GaussMarkov(10 ** rng.uniform(-1, 1, frames), rng.uniform(-1, 1, frames - 1))
+    made = [random_moments(rng, source, rng.uniform(0, 2, frames))[:2] for _ in range(schemes)]
+    shape = (schemes, frames, frames)
+    cov_xhat = np.reshape([cov for cov, _ in made], shape)
+    cross = np.reshape([moment for _, moment in made], shape)
+    sigma, covariance = source.sigma[None], source.covariance()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "_TOGETHER", entries)
+        found = losses(sigma, covariance, cov_xhat, cross, loss)
+    assert found.shape == (schemes, frames)
+    for t in range(frames):
+        seen = slice(loss.first_seen(t), t + 1)
+        for n in range(schemes):
+            target = covariance[seen, seen]
+            if isinstance(loss, SA):
+                target = self_adaptive_target(cov_xhat[n : n + 1], cross[n : n + 1], sigma, t)[0]
+            alone = gaussian.bures(target, cov_xhat[n, seen, seen])
+            size = np.trace(target) + np.trace(cov_xhat[n])
+            assert_allclose(found[n, t], alone, rtol=1e-9, atol=1e-13 * size)

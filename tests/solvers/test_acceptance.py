@@ -215,12 +215,12 @@ def test_splits_have_bounds_below_their_objectives():
 
 
 def test_frames_far_from_their_bounds_are_refused():
-    source = stationary(0.9, 2)
-    near = acceptance.check_frames("made up", source, np.ones(2), np.array([1.0, 1 + 1e-9]))
+    variance = stationary(0.9, 2).variance
+    near = acceptance.check_frames("made up", variance, np.ones(2), np.array([1.0, 1 + 1e-9]))
     assert near.tolist() == [1.0, 1.0]
     for bound in ([1.0, 0.9], [1.0, np.nan], [1.0, 1.1]):
         with pytest.raises(SolverError, match=r"made up: distortions .* are not near bounds"):
-            acceptance.check_frames("made up", source, np.ones(2), np.array(bound))
+            acceptance.check_frames("made up", variance, np.ones(2), np.array(bound))
 
 
 def test_water_levels_keep_their_digits_through_solve():

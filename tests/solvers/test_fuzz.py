@@ -61,3 +61,39 @@ def test_parts_of_a_run_are_summed_and_continued(tmp_path, monkeypatch):
     assert (row["solves"], row["unsolved"], row["wrong"]) == (3, 3, 0)
     assert row["largest relative gap"] == 2e-9
     assert sums["sequential"].kept["unsolved"] == [f"'problem {part}'" for part in range(3)]
+
+
+def test_random_problems_with_free_rates_are_answered_right():
+    tally = fuzz.fuzz("rates", 3, seconds=600, seed=2)
+    assert tally.solves == 3
+    assert not tally.counts, tally.kept
+
+
+def test_a_wrong_split_and_a_wrong_least_rate_are_seen(monkeypatch):
+    """Distortions that are too small, and rates of which some are missing."""
+    import numpy as np
+
+    from benchmarks import fuzz_free_rates
+    from rdp import JD, GaussMarkov, Problem
+
+    problem = Problem(GaussMarkov.stationary(0.9, 2), 1.0, JD(0.1), weights=[1, 1])
+    right = fuzz_free_rates.allocate, fuzz_free_rates.minimum_rate
+
+    def split(*asked):
+        found = right[0](*asked)
+        object.__setattr__(found, "lower_bound", found.objective * 1.01)
+        object.__setattr__(found, "rates", found.rates * 1.01)
+        return found
+
+    def least(*asked):
+        found = right[1](*asked)
+        object.__setattr__(found, "rates", found.rates * 0.99)
+        object.__setattr__(found, "lower_bound", found.total * 1.01)
+        return found
+
+    monkeypatch.setattr(fuzz_free_rates, "allocate", split)
+    monkeypatch.setattr(fuzz_free_rates, "minimum_rate", least)
+    rng = np.random.default_rng(1)
+    seen = {what for what, _ in fuzz_free_rates.check_free_rates(problem, rng, fuzz.faults)}
+    expected = {"beyond the budget", "bound above the answer", "better than possible at its rates"}
+    assert expected | {"bound far below", "bound above what its rates reach"} <= seen

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from rdp import FMD, JD, GaussMarkov, Problem, gaussian
+from rdp import FMD, JD, SA, GaussMarkov, Problem, gaussian
 from rdp.mmse import estimate_factor
 from rdp.solution import Status
-from solvers import SolverError, solve
+from solvers import SolverError, solve, sweep
+from solvers.methods import barrier, closed_form
 from solvers.methods.closed_form import solve_closed_form
 from solvers.solve import finish
 
@@ -96,7 +97,12 @@ def test_distortion_is_recomputed_not_believed():
     """A worse decoder is reported as worse, whatever the method says of itself."""
     true = scheme()
     noise = 0.1 * np.eye(3)
-    worse = true._replace(cov_xhat=true.cov_xhat + noise, lower_bound=true.lower_bound + 0.3)
+    assert true.frame_bounds is not None
+    worse = true._replace(
+        cov_xhat=true.cov_xhat + noise,
+        lower_bound=true.lower_bound + 0.3,
+        frame_bounds=true.frame_bounds + 0.1,
+    )
     loose = PROBLEM.with_(perception=JD(1.0))
     solution = finish(loose, worse, "test")
     assert_allclose(solution.distortion, solve(PROBLEM).distortion + 0.1)
@@ -124,6 +130,30 @@ def test_the_closed_form_of_jd_decomposes_no_matrix_per_frame(monkeypatch):
     monkeypatch.setattr(gaussian, "bures", lambda *pair: calls.append(pair) or bures(*pair))
     solve(Problem(GaussMarkov.stationary(rho=0.9, frames=60), np.ones(60), JD(0.0)))
     assert len(calls) <= 1
+
+
+def counted(monkeypatch, owner, name):
+    """Calls of a function from now on, as a list of their arguments."""
+    calls, function = [], getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *given: calls.append(given) or function(*given))
+    return calls
+
+
+@pytest.mark.parametrize("loss", [JD(0.05), SA(0.05)])
+@pytest.mark.parametrize("weights", [None, np.ones(6)])
+def test_a_problem_of_few_frames_is_solved_without_doing_anything_twice(loss, weights, monkeypatch):
+    problem = Problem(GaussMarkov.stationary(rho=0.9, frames=6), np.full(6, 0.3), loss, weights)
+    assert solve(problem).method == "barrier"
+    distances = counted(monkeypatch, gaussian, "bures")
+    backbones = counted(monkeypatch, barrier, "mmse_recursion")
+    asked = counted(monkeypatch, closed_form, "_estimate_meets")
+    solve(problem, "barrier")
+    assert (len(distances), len(backbones), len(asked)) == (1, 1, 0)
+    solve(problem)
+    assert (len(backbones), len(asked)) == (2, 1)
+    assert solve(problem.with_(rates=np.full(6, 4.0))).method == "closed-form"
+    sweep(problem, rates=[[0.3], [4.0]])
+    assert len(asked) == 3
 
 
 def test_a_frame_keeps_its_threshold_where_earlier_ones_have_less_distortion():

@@ -23,8 +23,6 @@ from solvers import SolverError, certificate, solve
 from solvers._barrier import batch, constants
 from solvers._barrier.source import Source
 from solvers.methods.barrier import barrier_batch, solve_barrier
-from solvers.methods.long_horizon import solve_long_horizon
-from solvers.solve import finish
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -195,7 +193,7 @@ def test_answers_are_feasible_certified_and_fall_with_the_thresholds(plf, sequen
     if sequential:
         for index in np.flatnonzero(status):
             problem = Problem(source, rates, plf(levels[index]))
-            answer = finish(problem, solve_long_horizon(problem), "long-horizon")
+            answer = solve(problem)
             assert answer.gap <= 1e-6 * answer.objective
     else:
         assert (objective - bound <= 1e-2 * objective).all()

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
 from rdp import FMD, JD, SA, GaussMarkov, Problem
@@ -22,6 +22,12 @@ from solvers.methods.long_horizon import solve_long_horizon
 from solvers.solve import finish
 
 LOSSES = {"JD": JD, "SA": SA}
+# the first frame spends the whole threshold; what the second may do beside it is of next to no size
+NOTHING_LEFT = Problem(
+    GaussMarkov([0.0546875, 0.75, 0.125], [0.25, 0.0]), [0, 3, 0], JD([0.1937, 0.1937, 0.00215])
+)
+# the barrier method leaves 5e-11 of the threshold of frame 3, and frame 4 is 7e-6 better
+SOME_LEFT = Problem(GaussMarkov([0.125, 0.125, 0.25, 0.5], [0, 0.5, 0]), 0.0, JD(0.0859375))
 
 
 def problem_of(
@@ -52,6 +58,8 @@ def problems(draw: st.DrawFn) -> Problem:
 
 @settings(max_examples=40, deadline=None)
 @given(problems())
+@example(NOTHING_LEFT)
+@example(SOME_LEFT)
 def test_agrees_with_the_barrier_method(problem: Problem) -> None:
     """Or with the semidefinite program, where the barrier method stalls: at zero rates, say."""
     found = finish(problem, solve_long_horizon(problem), "long-horizon")
@@ -61,8 +69,14 @@ def test_agrees_with_the_barrier_method(problem: Problem) -> None:
             other = solve(problem, "sdp")
     except SolverError:
         reject()
-    assert other.method in ("closed-form", "lookahead", "barrier", "sdp")
-    assert found.objective == pytest.approx(other.objective, rel=1e-6)
+    assert other.method in ("closed-form", "lookahead", "barrier", "precise", "sdp")
+    allowed = 1e-6 * other.objective
+    if problem.weights is None:
+        # a frame that keeps x of its threshold unused is next to none the worse, and the later ones
+        # are the better by the root of x
+        unused = np.abs(found.perception - other.perception).max()
+        allowed += 2 * float(problem.source.sigma.sum()) * np.sqrt(unused)
+    assert found.objective == pytest.approx(other.objective, abs=allowed)
     assert found.lower_bound <= found.objective * (1 + 1e-9)
     if problem.weights is not None:
         assert found.lower_bound <= other.objective * (1 + 1e-9)
@@ -130,7 +144,8 @@ def test_sequential_frames_that_meet_the_threshold_keep_their_certificate(frames
     """A frame without room continues the past in one way; W2 stays where it is."""
     problem = problem_of(frames, "JD", 0.05, seed=frames)
     found = finish(problem, solve_long_horizon(problem), "long-horizon")
-    assert found.gap <= 1e-9 * found.objective
+    # what the frames feel of rounding counts in the gap
+    assert 0 < found.gap <= 1e-6 * found.objective
     np.testing.assert_allclose(found.perception.max(), 0.05, rtol=1e-9)
     met = np.flatnonzero(found.perception > 0.05 * (1 - 1e-9))
     assert (met[0] + np.arange(len(met)) == met).all()
@@ -341,6 +356,13 @@ def test_thresholds_without_an_interior_point_are_left_to_other_methods(loss) ->
         solve_long_horizon(problem)
     perfect = solve(problem.with_(perception=loss(0.0)))
     assert solve(problem).objective == pytest.approx(perfect.objective, rel=1e-6)
+
+
+def test_the_program_uses_no_more_than_is_left_of_a_threshold() -> None:
+    """It was 1.3e-6 better than possible: what counts as nothing left was of some worth."""
+    exact = solve(NOTHING_LEFT, "precise")
+    program = solve(NOTHING_LEFT, "sdp")
+    np.testing.assert_allclose(program.distortion, exact.distortion, rtol=1e-7)
 
 
 def test_a_threshold_that_rounding_hides_ends_the_search_without_overflow() -> None:

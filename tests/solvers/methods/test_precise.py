@@ -48,8 +48,8 @@ HARD = (
 @pytest.mark.parametrize("problem", HARD, ids=lambda p: f"{p.plf}-{p.source.sigma[0]:g}")
 def test_problems_beyond_double_precision_are_certified(problem):
     found = solve(problem)
-    # frame by frame the long-horizon method has the same digits, at once
-    assert found.method == ("long-horizon" if problem.weights is None else "precise")
+    # frame by frame the long-horizon method has digits enough, unless a frame feels its rounding
+    assert found.method == "precise" or (problem.weights is None and found.method == "long-horizon")
     assert_allclose(found.distortion, solve(problem, "precise").distortion, rtol=1e-8)
     assert 0 <= found.gap <= 1e-6 * found.objective
     assert sweep(problem).status == 0
