@@ -377,8 +377,8 @@ def test_no_budget_is_left_where_distortions_vanish():
 
 
 def test_a_budget_that_no_method_splits_is_named():
-    with pytest.raises(SolverError, match=r"allocate: 1e-09 bits over 9 frames"):
-        allocate(GaussMarkov.stationary(rho=0.9, frames=9), 1e-9, SA(0.05))
+    with pytest.raises(SolverError, match=r"allocate: 1e-09 bits over 13 frames"):
+        allocate(GaussMarkov.stationary(rho=0.9, frames=13), 1e-9, SA(0.05))
 
 
 def test_next_to_no_bits_are_split_over_six_frames():
