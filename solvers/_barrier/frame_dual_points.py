@@ -85,8 +85,8 @@ def tight_bound(
     reset_singular_vectors(ints, mats)
     inside = evaluate_thresholds(ints, mats, vecs)
     vecs[Vector.LEVEL, 0] = level
-    # 2. Z in the basis of the singular vectors, C and f^2. The last rows n of N* and of the slope of
-    # W2^2 have R^T n = Y s z c and R^T e_t - Y c, of which the second is rounding; PRODUCT = s Y^T
+    # 2. Z in the basis of the singular vectors, C, f^2, and what R^T makes of the last rows of N*
+    # and of the slope of W2^2: Y s z c and R^T e_t - Y c, the second of them rounding
     if not inside or not equality_slope(rank, r0, b, ints, mats, vecs):
         return 0.0
     bend, norm = 0.0, 0.0

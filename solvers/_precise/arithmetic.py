@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal, localcontext
+from decimal import Decimal, getcontext, localcontext
 from operator import mul, truediv
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ import numpy as np
 Array = np.ndarray
 
 DIGITS = 140
+MORE_DIGITS = 240  # where these are lost
 _SWEEPS = 60  # of Jacobi rotations at most; two to ten are usual
 # squared cosine of columns that count as orthogonal: sums of singular values feel it relative to 1
 _OFF = Decimal("1e-180")
-_FAR = Decimal(10) ** (DIGITS // 2 + 2)  # beside its square 1 is not felt
 
 
 @contextmanager
@@ -155,6 +155,7 @@ def orthogonal(columns: Array, others: Array) -> tuple[Array, Array]:
     columns keep their relative digits beside large ones.
     """
     own, carried, size = columns.T.copy(), others.T.copy(), len(columns.T)
+    far = Decimal(10) ** (getcontext().prec // 2 + 2)  # beside its square 1 is not felt
     pairs = [(p, q) for q in range(size) for p in range(q)]
     for _ in range(_SWEEPS):
         done, square = True, (own * own).sum(axis=1)
@@ -164,21 +165,21 @@ def orthogonal(columns: Array, others: Array) -> tuple[Array, Array]:
                 continue
             done = False
             ratio = (square[q] - square[p]) / (2 * off)
-            root = (1 + ratio * ratio).sqrt() if abs(ratio) < _FAR else abs(ratio)
+            root = (1 + ratio * ratio).sqrt() if abs(ratio) < far else abs(ratio)
             tangent = 1 / (ratio + root) if ratio >= 0 else 1 / (ratio - root)
             square[p] -= tangent * off
             square[q] += tangent * off
             for rows in (own, carried):
-                _turn(rows, p, q, tangent)
+                _turn(rows, p, q, tangent, abs(tangent) * far < 1)
         if done:
             break
     return own.T, carried.T
 
 
-def _turn(rows: Array, p: int, q: int, tangent: Decimal) -> None:
-    """Rotate two rows."""
+def _turn(rows: Array, p: int, q: int, tangent: Decimal, little: bool) -> None:
+    """Rotate two rows; by so little that the cosine is 1 in all digits."""
     left, right = rows[p].copy(), rows[q].copy()
-    if abs(tangent) * _FAR < 1:  # the cosine is 1 in all digits
+    if little:
         rows[p] -= tangent * right
         rows[q] += tangent * left
         return

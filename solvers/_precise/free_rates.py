@@ -24,7 +24,6 @@ import numpy as np
 
 from rdp.problem import Problem
 from solvers._precise.arithmetic import (
-    DIGITS,
     cholesky,
     exact,
     joined,
@@ -40,9 +39,6 @@ from solvers._precise.transport import Transport
 
 Array = np.ndarray
 
-# A frame that repeats another adds less to the estimate than its noise, which is next to nothing,
-# and the second derivatives hold the inverse of the square of that.
-MORE_DIGITS = 240
 GAP = Decimal("1e-10")  # of a rate in nats, or of a distortion relative to it
 _FELT = Decimal("1e-14")  # of the variance: distortions that feel what stands for 0
 _LESS = Decimal("1e-8")  # of the noise of a frame that repeats another: what it receives at first
@@ -71,8 +67,8 @@ class _State(NamedTuple):
     spare: Array  # what is left of distortions, or of the rate
 
 
-def digits_for(problem: Problem, targets: Array | None) -> int:
-    """Return how many digits a problem needs.
+def needs_more_digits(problem: Problem, targets: Array | None) -> bool:
+    """Whether distortions are so small that their multipliers, the inverses, have too few digits.
 
     Parameters
     ----------
@@ -80,9 +76,9 @@ def digits_for(problem: Problem, targets: Array | None) -> int:
     targets : (T,) array or None
         Distortions that are allowed.
     """
-    repeats = bool((problem.source.innovation[1:] == 0).any())
-    little = targets is not None and bool((targets < float(_FELT) * problem.source.variance).any())
-    return MORE_DIGITS if repeats or little else DIGITS
+    return targets is not None and bool(
+        (targets < float(_FELT) * problem.source.variance).any()
+    )
 
 
 def free_rates(problem: Problem, targets: Array | None) -> Split:

@@ -67,13 +67,14 @@ def follow(
     Raises
     ------
     SolverError
-        More than `STEPS` steps, or the start is not in the interior.
+        More than `STEPS` steps, no step that gets nearer to a centre, or a start that is not in the
+        interior.
     """
     point, s = start, first
     state = barrier.state(point)
     if state is None:
         raise SolverError(Status.FAILED, "precise: the start is not in the interior")
-    last = False
+    last, before = False, Decimal("Infinity")
     for _ in range(STEPS):
         found = barrier.derivatives(point, state, s)
         factor = factored(found.hessian)
@@ -84,6 +85,7 @@ def follow(
         if decrement <= (at_centre if last else CENTRED):
             if last:
                 return point, s
+            before = Decimal("Infinity")
             last = enough(point, s)
             if not last:
                 # along the tangent of the path in 1 / s
@@ -93,6 +95,10 @@ def follow(
                     point, state = point + step + ahead, other
                 s *= GROWTH
             continue
+        if decrement >= before:
+            raise SolverError(Status.FAILED, "precise: the digits are lost")
+        if decrement <= SURE:
+            before = decrement
         sure = barrier.state(point + step) if decrement <= SURE else None
         if sure is not None:
             point, state = point + step, sure

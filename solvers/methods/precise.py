@@ -3,8 +3,9 @@
 Variances 24 orders apart, thresholds of 1e-14 of the variance, frames that repeat one another and
 30 bits have optima that double precision does not resolve. Here thresholds 0 and sources of lower
 rank are problems with an interior like the others: a threshold 0 stands for 1e-38 of the smallest
-variance, and noise of 1e-48 of it for an innovation of 0. Both make the problem easier, so that the
-bound holds for the problem itself. Nothing is chosen by the kind of problem.
+variance, and noise of 1e-48 of it, or less, for an innovation of 0. Both make the problem easier,
+so that the bound holds for the problem itself. Nothing is chosen by the kind of problem. Where
+rounding ends the path, 240 digits are taken.
 
 The weighted objective is one barrier problem (:mod:`solvers._precise.weighted`), the sequential
 objective one for each frame (:mod:`solvers._precise.sequential`).
@@ -13,9 +14,9 @@ objective one for each frame (:mod:`solvers._precise.sequential`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from decimal import Decimal
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,11 +24,13 @@ from rdp.mmse import mmse_recursion
 from rdp.problem import Problem
 from rdp.solution import Status
 from solvers._precise import free_rates, sequential, weighted
-from solvers._precise.arithmetic import DIGITS, Array, many_digits
+from solvers._precise.arithmetic import DIGITS, MORE_DIGITS, Array, many_digits
 from solvers._precise.source import exact_problem
 from solvers.errors import SolverError
 from solvers.methods.registry import METHODS
 from solvers.scheme import Scheme
+
+T = TypeVar("T")
 
 
 def solve_precise(problem: Problem) -> Scheme:
@@ -55,8 +58,8 @@ def solve_precise(problem: Problem) -> Scheme:
     >>> bool(found.gap <= 1e-12 * found.objective)
     True
     """
-    with _arithmetic():
-        return _sequential(problem) if problem.weights is None else _weighted(problem)
+    solve = _sequential if problem.weights is None else _weighted
+    return _in_decimals(lambda: solve(problem))
 
 
 def covers_rates(problem: Problem) -> bool:
@@ -79,29 +82,46 @@ def solve_rates(
     targets : (T,) array or None
         Distortions that are allowed, inf included.
     """
-    with _arithmetic(free_rates.digits_for(problem, targets)):
-        found = free_rates.free_rates(problem.simplest(), targets)
-        scheme = Scheme(
-            cov_xhat=found.cov.astype(np.float64),
-            cross=found.cross.astype(np.float64),
-            mmse=found.mmse.astype(np.float64),
-            lower_bound=math.nextafter(float(found.bound), -math.inf),
-            message="barrier in decimal arithmetic",
-            distortion=found.distortion.astype(np.float64),
-            perception=found.perception.astype(np.float64),
-        )
-    return scheme, found.rates.astype(np.float64), scheme.lower_bound
+    if free_rates.needs_more_digits(problem, targets):
+        return _with_digits(MORE_DIGITS, lambda: _rates(problem, targets))
+    return _in_decimals(lambda: _rates(problem, targets))
 
 
-@contextmanager
-def _arithmetic(digits: int = DIGITS) -> Iterator[None]:
-    """Many digits; numbers that leave their range are a failure of the method."""
+def _in_decimals(solve: Callable[[], T]) -> T:
+    """Call a function with many digits, and with more where that fails.
+
+    Raises
+    ------
+    SolverError
+        Both fail. Numbers that leave the range of the arithmetic are a failure.
+    """
+    try:
+        return _with_digits(DIGITS, solve)
+    except SolverError:
+        return _with_digits(MORE_DIGITS, solve)
+
+
+def _with_digits(digits: int, solve: Callable[[], T]) -> T:
     try:
         with many_digits(digits):
-            yield
+            return solve()
     except ArithmeticError as error:
         reason = f"precise: {type(error).__name__} {error}"
         raise SolverError(Status.FAILED, reason) from error
+
+
+def _rates(problem: Problem, targets: Array | None) -> tuple[Scheme, Array, float]:
+    found = free_rates.free_rates(problem.simplest(), targets)
+    scheme = Scheme(
+        cov_xhat=found.cov.astype(np.float64),
+        cross=found.cross.astype(np.float64),
+        mmse=found.mmse.astype(np.float64),
+        lower_bound=math.nextafter(float(found.bound), -math.inf),
+        message="barrier in decimal arithmetic",
+        distortion=found.distortion.astype(np.float64),
+        perception=found.perception.astype(np.float64),
+    )
+    return scheme, found.rates.astype(np.float64), scheme.lower_bound
 
 
 def _sequential(problem: Problem) -> Scheme:

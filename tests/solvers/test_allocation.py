@@ -376,6 +376,11 @@ def test_no_budget_is_left_where_distortions_vanish():
     assert found.objective == pytest.approx(free.objective, rel=0.01)
 
 
+def test_a_budget_that_no_method_splits_is_named():
+    with pytest.raises(SolverError, match=r"allocate: 1e-09 bits over 13 frames"):
+        allocate(GaussMarkov.stationary(rho=0.9, frames=13), 1e-9, SA(0.05))
+
+
 def test_next_to_no_bits_are_split_over_six_frames():
     source = GaussMarkov.stationary(rho=0.9, frames=6)
     found = allocate(source, 1e-9, SA(0.05))

@@ -14,6 +14,7 @@ from solvers import SolverError, allocate, minimum_rate, solve, sweep
 from solvers._precise import arithmetic
 from solvers._precise.determinant import Moves
 from solvers._precise.transport import transport
+from solvers.methods import precise
 
 INF = np.inf
 SEEDS = st.integers(0, 2**32 - 1)
@@ -132,6 +133,27 @@ def test_what_it_does_not_cover():
     ):
         with pytest.raises(SolverError, match=reason):
             solve(problem, "precise")
+
+
+def test_where_digits_are_lost_more_are_taken(monkeypatch):
+    """Of few digits the centre is not reached: Newton's method comes no nearer."""
+    problem = Problem(
+        GaussMarkov([1.0, 1e-3, 10.0], [0.9999999, -1.0]), [INF, 1e-3, 1.0], JD([1e-9, 1e-14, 1e-6])
+    )
+    right, asked, solve_with = solve(problem, "precise"), [], precise._with_digits
+
+    def recorded(digits, path):
+        asked.append(digits)
+        return solve_with(digits, path)
+
+    monkeypatch.setattr(precise, "_with_digits", recorded)
+    monkeypatch.setattr(precise, "DIGITS", 35)
+    found = solve(problem, "precise")
+    assert asked == [35, arithmetic.MORE_DIGITS]
+    assert_allclose(found.distortion, right.distortion, rtol=1e-12)
+    monkeypatch.setattr(precise, "MORE_DIGITS", 37)
+    with pytest.raises(SolverError, match="precise: "):
+        solve(problem, "precise")
 
 
 def test_a_path_that_does_not_end_is_a_failure(monkeypatch):
