@@ -19,7 +19,7 @@ from solvers._barrier.dual_bound import frame_bound
 from solvers._barrier.linear_algebra import cholesky, solve_lower, solve_lower_transposed
 from solvers._barrier.slots import slope_slot, threshold_slot
 from solvers._barrier.thresholds import (
-    evaluate_thresholds,
+    evaluate_threshold,
     fill_reconstruction,
     reset_singular_vectors,
 )
@@ -27,6 +27,8 @@ from solvers._barrier.workspace import Index, Matrix, Number, PerThreshold, Vect
 from solvers._parts import part
 
 Array = np.ndarray
+
+DISTINCT = 1e-10  # least deviation of what a frame has besides the past, relative to its own
 
 
 @part
@@ -78,12 +80,21 @@ def tight_bound(
     f = |W|. Nothing cancels. Derived in this project.
     """
     inner = ints[Index.RANK, 0]
-    # 1. the continuation, evaluated without its threshold
-    level = vecs[Vector.LEVEL, 0]
+    # 1. the continuation with its factor R = [[I, 0], [X, b]], evaluated without its threshold
+    level, variance = vecs[Vector.LEVEL, 0], 0.0
+    for i in range(inner):
+        variance += mats[Matrix.TARGET_FACTOR, rank, i] ** 2
+    last = max(b, DISTINCT * math.sqrt(variance))
+    for i in range(rank + 1):
+        for j in range(i + 1):
+            mats[Matrix.ROOT, i, j] = 1.0 if i == j else 0.0
+    for j in range(rank):
+        mats[Matrix.ROOT, rank, j] = vecs[Vector.X, j]
+    mats[Matrix.ROOT, rank, rank] = last
     fill_reconstruction(ints, mats, vecs, Matrix.GAINS, Matrix.NOISE)
     vecs[Vector.LEVEL, 0] = np.inf
     reset_singular_vectors(ints, mats)
-    inside = evaluate_thresholds(ints, mats, vecs)
+    inside = evaluate_threshold(ints, mats, vecs, Number.ZERO)
     vecs[Vector.LEVEL, 0] = level
     # 2. Z in the basis of the singular vectors, C, f^2, and what R^T makes of the last rows of N*
     # and of the slope of W2^2: Y s z c and R^T e_t - Y c, the second of them rounding
@@ -98,7 +109,6 @@ def tight_bound(
             norm += product
             bend += product * vecs[Vector.SINGULAR_VALUES, i]
             vecs[Vector.SCRATCH, i] += z * vecs[Vector.LAST_ROW, j]
-    last = math.sqrt(mats[Matrix.GAINS, 0, rank] ** 2 + mats[Matrix.NOISE, 0, 0])
     for k in range(rank + 1):
         moved, rest = 0.0, vecs[Vector.X, k] if k < rank else last
         for i in range(inner):
@@ -142,7 +152,7 @@ def equality_slope(rank: int, r0: float, b: float, ints: Array, mats: Array, vec
     for i in range(n):
         vecs[c, i] = mats[slot + PerThreshold.TARGET_BASIS, rank, i]
         # kappa > 0 even where the frame brings no innovation; PRODUCT = s Y^T
-        value = mats[Matrix.PRODUCT, i, rank] * (max(r0, 1e-6 * b) - b)
+        value = mats[Matrix.PRODUCT, i, rank] * (max(r0, 3e-7 * b) - b)
         for k in range(rank):
             value += mats[Matrix.PRODUCT, i, k] * (vecs[Vector.X0, k] - vecs[Vector.X, k])
         vecs[a, i] = value / vecs[s, i] ** 2

@@ -29,7 +29,6 @@ Array = np.ndarray
 # of its root:
 ROOM = 1e-13  # slack below which a threshold leaves no choice
 LOSS = 1e-15  # rounding of squared W2
-DISTINCT = 1e-7  # least deviation of what a frame has besides the past, relative to its own
 
 
 @part
@@ -64,7 +63,7 @@ def solve_frame(
     set_frame(t, rank, r0, level, ints, mats, vecs, big)
     scale = math.sqrt(spare / free) if free > 0.0 else 0.0
     share = 1.0 if tight else 0.7
-    slip = DISTINCT * math.sqrt(variance)
+    slip = 0.0
     if not tight:
         slip = math.sqrt(before + 0.5 * room) - math.sqrt(before)
     for i in range(rank):
@@ -73,7 +72,7 @@ def solve_frame(
     b = share * scale * r0
     mats[Matrix.GAINS, 0, rank] = b
     rest = spare * (1.0 - share * share) if free > 0.0 else spare
-    mats[Matrix.NOISE, 0, 0] = max(rest, slip * slip - (b * b if tight else 0.0))
+    mats[Matrix.NOISE, 0, 0] = max(rest, slip * slip)
     # 3. where there is no room the continuation is the answer
     if tight:
         b = math.sqrt(b * b + rest)
