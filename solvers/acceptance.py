@@ -108,9 +108,6 @@ def within_thresholds(
     """
     asked = np.isfinite(levels)
     finite = np.where(asked, levels, 0.0)
-    if problem.plf == "JD" and problem.first_seen(problem.source.frames - 1) == 0:
-        # more frames are never nearer: what exceeds here, and less later, exceeds later
-        perception = np.maximum.accumulate(np.where(asked, perception, 0.0), axis=-1)
     beyond = np.where(asked, perception - finite, 0.0)
     if problem.perception is not None and problem.perception.metric == "kl":
         return np.asarray((beyond <= RESIDUAL).all(axis=-1))
@@ -190,10 +187,14 @@ def _compared(problem: Problem) -> tuple[Array, float]:
 
 
 def hidden(problem: Problem, distortion: Array) -> Array:
-    """Which thresholds, (T,) bool array, second moments cannot check at these distortions (T,)."""
+    """Which thresholds, (T,) bool array, second moments cannot check at these distortions (T,).
+
+    Where they could not tell whether another method need be asked, they are too coarse.
+    """
     levels, (compared, total) = problem.thresholds, _compared(problem)
     asked = (levels > 0) & np.isfinite(levels)
-    room = _room(problem, distortion, np.where(asked, levels, 0.0), total)
+    finite = np.where(asked, levels, 0.0)
+    room = _room(problem, distortion, finite, total, SHARP_MOVED)
     return np.asarray(asked & (room < SQUARED_W2 * compared))
 
 
