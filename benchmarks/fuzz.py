@@ -46,7 +46,7 @@ from rdp.solution import Solution
 from solvers import SolverError, minimum_rate, solve, sweep
 from solvers.acceptance import sharp, sharply_within, within_thresholds
 from solvers.methods.barrier import barrier_batch
-from solvers.methods.registry import METHODS
+from solvers.methods.registry import METHODS, quick_in_decimals
 
 Array = np.ndarray
 INF = np.inf
@@ -248,7 +248,7 @@ def check_grid(problem: Problem, rng: np.random.Generator, tally: Tally) -> None
         tally.note(f"error in a grid: {type(error).__name__}", problem)
         return
     distortion, perception, objective, bound = values
-    right = (stopped == 0) & sharp(problem, objective, bound)
+    right = (stopped == 0) & sharp(problem, objective, bound, quick_in_decimals(problem))
     right &= sharply_within(problem, distortion, perception, levels)
     tally.handed += int((~right).sum())
     least = mmse_recursion(source, rates).mmse

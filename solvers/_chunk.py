@@ -11,7 +11,7 @@ from rdp.solution import Status
 from solvers.acceptance import certified, outward, sharp, sharply_within, status_of
 from solvers.errors import SolverError
 from solvers.methods.closed_form import closed_form_points
-from solvers.methods.registry import methods_at
+from solvers.methods.registry import methods_at, quick_in_decimals
 from solvers.methods.waiting import FEW_POINTS, is_waiting
 from solvers.solve import solve_by_cheapest
 
@@ -130,7 +130,7 @@ def _barrier(problem: Problem, rates: Array, levels: Array, parallel: bool) -> t
         problem.source, rates, levels, problem.plf, problem.weights, parallel=parallel
     )
     values[3] = outward(values[2], values[3])
-    right = sharp(problem, values[2], values[3])
+    right = sharp(problem, values[2], values[3], quick_in_decimals(problem))
     right &= sharply_within(problem, values[0], values[1], levels)
     status = np.full(len(rates), Status.SOLVED.code)
     return np.column_stack([*values, status]), (stopped != 0) | ~right

@@ -24,6 +24,7 @@ GAP = 1e-5  # of the objective, relative to it
 SHARP = 1e-6  # gap, relative to the objective, below which no other method is asked
 BELOW = 1e-7  # of the objective: what it may be below its bound, by the tolerance of thresholds
 GAP_FLOOR = 1e-13  # relative to the weighted variance: what double precision resolves
+SHARP_FLOOR = 1e-18  # the same, below which no other method is asked: SHARP at 20 bits
 MOMENTS = 1e-12  # rounding of second moments, relative to the largest variance
 SQUARED_W2 = 1e-14  # rounding of squared W2, relative to the variance of the frames it compares
 FACTORED = 1e-14  # rounding of its root, of factors, relative to the root of that variance
@@ -65,10 +66,37 @@ def _near(objective: Array | float, bound: Array | float, variance: float) -> Ar
     return np.asarray(above & (gap >= -BELOW * np.abs(objective) - floor))
 
 
-def sharp(problem: Problem, objective: Array | float, bound: Array | float) -> Array:
-    """Whether points are certified, and no other method need be asked for a better bound."""
-    floor = gap_allowed(problem, 0.0)
+def sharp(
+    problem: Problem, objective: Array | float, bound: Array | float, few: bool = True
+) -> Array:
+    """Whether points are certified, and no other method need be asked for a better bound.
+
+    Parameters
+    ----------
+    problem : Problem
+        Source and weights.
+    objective, bound : float or (n,) arrays
+        What is compared.
+    few : bool
+        So few frames that other methods are quick. Over more of them a gap counts that double
+        precision would hide in a difference of second moments.
+    """
+    floor = (SHARP_FLOOR if few else GAP_FLOOR) * _weighted_variance(problem)
     return np.asarray(np.abs(objective - bound) <= SHARP * np.abs(objective) + floor)
+
+
+def sharp_frames(problem: Problem, distortion: Array, bound: Array) -> bool:
+    """Whether no other method need be asked for a better bound of one of few frames.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its source.
+    distortion, bound : (T,) arrays
+        What is compared.
+    """
+    allowed = GAP * distortion + SHARP_FLOOR * _frame_variance(problem.source)
+    return bool((np.abs(distortion - bound) <= allowed).all())
 
 
 def within_thresholds(

@@ -106,8 +106,7 @@ def solve_by_cheapest(problem: Problem) -> Solution:
         kept = _keeps_thresholds(problem, found)
         if best is None or (kept, -found.gap) > (settled, -best.gap):
             best, settled = found, kept
-        sharp = settled and acceptance.sharp(problem, best.objective, best.lower_bound)
-        if sharp or problem.limited:
+        if (settled and _is_sharp(best)) or problem.limited:
             break
     if best is None:
         if not failures:
@@ -117,6 +116,17 @@ def solve_by_cheapest(problem: Problem) -> Solution:
         tried = "; ".join(map(str, failures))
         return replace(best, message=f"{best.message} (asked after: {tried})")
     return best
+
+
+def _is_sharp(found: Solution) -> bool:
+    """Whether no other method need be asked for better bounds."""
+    problem, bounds = found.problem, found.frame_bounds
+    few = quick_in_decimals(problem)
+    if not acceptance.sharp(problem, found.objective, found.lower_bound, few):
+        return False
+    if bounds is None or problem.weights is not None or not few:
+        return True
+    return acceptance.sharp_frames(problem, found.distortion, bounds)
 
 
 def _keeps_thresholds(problem: Problem, found: Solution) -> bool:
