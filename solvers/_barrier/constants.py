@@ -21,6 +21,7 @@ ACCEPTED = 1e-6  # gap above which a point is reported as failed
 # distortion depends on the root of that slack: the certificate is no sharper.
 ACCEPTED_SEQUENTIAL = 1e-5
 ROUNDING = 1e-14  # of the root of squared W2, relative to the deviation of the frame
+FLOOR_SEQUENTIAL = 1e-24  # of a frame, relative to its variance: a distortion of 0
 FLOOR = 1e-13  # relative to the weighted variance: what double precision resolves
 
 # -- start of the path ---------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import numpy as np
 
 from solvers._barrier.constants import (
     ACCEPTED_SEQUENTIAL,
-    FLOOR,
+    FLOOR_SEQUENTIAL,
     JD,
     ROUNDING,
     SOLVED,
@@ -92,7 +92,7 @@ def solve_sequential(
         # each frame by itself: a small one is not lost among large ones
         compared += source.variance[t]
         gap = distortion[t] - bounds[t]
-        known = gap <= ACCEPTED_SEQUENTIAL * distortion[t] + FLOOR * source.variance[t]
+        known = gap <= ACCEPTED_SEQUENTIAL * distortion[t] + FLOOR_SEQUENTIAL * source.variance[t]
         if not known or math.sqrt(loss) > math.sqrt(level) + ROUNDING * math.sqrt(compared):
             status = UNCERTIFIED
         # 6. gains in u; y_new joins the past
