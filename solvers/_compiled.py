@@ -57,14 +57,17 @@ def njit(**options: Any) -> Callable[[Any], Any]:
 
 
 def sources(file: Path) -> list[Path]:
-    """Return the files whose code a kernel may hold: its own, and all of a package of kernels.
+    """Return the files whose code a kernel may hold, and those that say how it is compiled.
+
+    The first are its own, and all of a package of kernels.
 
     Parameters
     ----------
     file : Path
         File of the kernel. A package of kernels has a name that starts with an underscore.
     """
-    return sorted(file.parent.glob("*.py")) if file.parent.name.startswith("_") else [file]
+    held = sorted(file.parent.glob("*.py")) if file.parent.name.startswith("_") else [file]
+    return [*held, Path(__file__), Path(__file__).with_name("_parts.py")]
 
 
 @cache

@@ -14,7 +14,6 @@ import numpy as np
 from rdp import _check
 from rdp.closed_form import rate_for_distortion
 from rdp.linear_source import need_first_order
-from rdp.measure import reached_by
 from rdp.perception import FMD, Perception, loss_name
 from rdp.perception import perception as as_perception
 from rdp.problem import Problem
@@ -33,7 +32,7 @@ from solvers.errors import SolverError
 from solvers.methods.explicit_split import frames_alone
 from solvers.methods.precise import covers_rates
 from solvers.rate_search import allowed_distortions, first_frames, least_rate
-from solvers.solve import solve
+from solvers.solve import measured, solve
 from solvers.splits import UNSEEN, FreeRates, best_split, by_decimals, by_program, without_ties
 
 Array = np.ndarray
@@ -204,7 +203,7 @@ def _ways(problem: Problem, targets: Array) -> Iterator[Callable[[], MinimumRate
 def _least_total(problem: Problem, targets: Array, found: FreeRates) -> MinimumRate:
     """The answer of a method, checked."""
     scheme, fixed = found.scheme, problem.with_(rates=found.rates)
-    moments, losses = reached_by(fixed, scheme.mmse, scheme.cov_xhat, scheme.cross)
+    moments, losses = measured(fixed, scheme, "minimum_rate")
     reached = precise_distortion(fixed, scheme.distortion, moments)
     kept = precise_perception(fixed, scheme.perception, losses)
     check_reached("minimum_rate", reached, targets)
@@ -215,7 +214,7 @@ def _least_total(problem: Problem, targets: Array, found: FreeRates) -> MinimumR
         rates=found.rates,
         total=total,
         # a scheme that misses a distortion by rounding needs as many bits fewer
-        lower_bound=min(total, float(found.lower_bound)),
+        lower_bound=min(total, max(float(found.lower_bound), 0.0)),
         distortion=reached,
         perception=kept,
         source=problem.source,

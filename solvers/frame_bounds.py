@@ -115,6 +115,8 @@ def frame_bounds(solution: Solution, lost: float = 1e-6) -> FrameBounds:
     room = float(_check.positive("lost", lost, ndim=0))
     near = solution.frame_bounds.copy()
     for t in range(1, problem.source.frames):
+        if near[t] <= 0:  # nothing is less
+            continue
         near[t] = min(near[t], _near(problem, solution.distortion, t, room))
     return FrameBounds(solution.distortion, solution.frame_bounds, near, room)
 

@@ -9,7 +9,7 @@ import numpy as np
 from rdp._threads import one_thread
 from rdp.measure import reached_by
 from rdp.problem import Problem
-from rdp.solution import Solution
+from rdp.solution import Solution, Status
 from solvers import acceptance
 from solvers.errors import SolverError
 from solvers.methods.registry import METHODS, Method, method_for, quick_in_decimals
@@ -180,9 +180,32 @@ def _frame_bounds(distortion: Array, bounds: Array | None) -> Array | None:
     return None if bounds is None else acceptance.outward(distortion, bounds)
 
 
+def measured(problem: Problem, scheme: Scheme, name: str) -> tuple[Array, Array]:
+    """Return the distortions and losses of the second moments of a scheme.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem that was solved.
+    scheme : Scheme
+        What a method found.
+    name : str
+        What an error is about: a method or a function.
+
+    Raises
+    ------
+    SolverError
+        The moments are those of no distribution.
+    """
+    try:
+        return reached_by(problem, scheme.mmse, scheme.cov_xhat, scheme.cross)
+    except ValueError as error:  # the input is not at fault
+        raise SolverError(Status.INACCURATE, f"{name}: {error} ({scheme.message})") from error
+
+
 def _finished(problem: Problem, scheme: Scheme, method: str) -> Solution:
     source = problem.source
-    moments, losses = reached_by(problem, scheme.mmse, scheme.cov_xhat, scheme.cross)
+    moments, losses = measured(problem, scheme, method)
     distortion = acceptance.precise_distortion(problem, scheme.distortion, moments)
     perception = acceptance.precise_perception(problem, scheme.perception, losses)
     acceptance.check_scheme(method, problem, scheme, distortion, perception)

@@ -388,3 +388,11 @@ def test_next_to_no_bits_are_split_over_six_frames():
     assert found.objective == pytest.approx(without, rel=1e-4)
     assert found.objective <= without
     assert 0 <= found.gap <= 1e-6 * found.objective
+
+
+def test_a_program_whose_moments_are_none_is_followed_by_decimals():
+    sigma = np.array([1.1737369879259762, 2.191733877313584])
+    loss = JD([0.0, 1e-9 * sigma[0] ** 2])
+    found = minimum_rate(GaussMarkov(sigma, [1.0]), [2.755317036406404, 9.607232126596726], loss)
+    assert found.lower_bound == 0.0  # no bits are needed
+    assert 0 <= found.total < 1e-9

@@ -104,8 +104,10 @@ def test_kernels_take_code_from_the_files_of_their_digest_only():
         if makes or not re.search(r"^@(part|njit)", text, re.M):
             continue
         near = {source.stem for source in sources(path)}
+        assert {"_compiled", "_parts"} <= near  # options of the compiler
         package = ".".join(path.parent.relative_to(ROOT).parts)
         for module in re.findall(r"^from ((?:rdp|solvers)[\w.]*) import", text, re.M):
             home, _, name = module.rpartition(".")
             made_by = module in ("solvers._compiled", "solvers._parts")
-            assert made_by or (home == package and name in near), (path.name, module)
+            assert name in near, (path.name, module)
+            assert made_by or home == package, (path.name, module)

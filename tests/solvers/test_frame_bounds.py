@@ -56,6 +56,16 @@ def test_a_scheme_whose_first_frame_loses_a_little_keeps_the_bound():
     assert bound <= other.distortion[1] <= bound * (1 + 1e-2)
 
 
+@pytest.mark.filterwarnings("error")
+def test_frames_that_are_known_have_the_bound_zero():
+    problem = Problem(GaussMarkov([1.0, 2.0, 1.0], [-1.0, 0.9]), [np.inf, 1.0, 1.0], JD(1e-3))
+    found = solve(problem)
+    assert (found.distortion[:2] == 0).all()
+    bounds = frame_bounds(found)
+    assert (bounds.near_earlier[:2] == 0).all()
+    assert 0 < bounds.near_earlier[2] <= found.distortion[2]
+
+
 def test_what_has_no_such_bounds_is_refused():
     with pytest.raises(ValueError, match="expected the sequential objective"):
         frame_bounds(solve(Problem(SOURCE, 0.5, FMD(0.1), np.ones(3))))
