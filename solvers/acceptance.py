@@ -69,32 +69,17 @@ def _near(objective: Array | float, bound: Array | float, variance: float) -> Ar
 def sharp(
     problem: Problem, objective: Array | float, bound: Array | float, few: bool = True
 ) -> Array:
-    """Whether points are certified, and no other method need be asked for a better bound.
+    """Whether points (n,) are certified, and no other method need be asked for a better bound.
 
-    Parameters
-    ----------
-    problem : Problem
-        Source and weights.
-    objective, bound : float or (n,) arrays
-        What is compared.
-    few : bool
-        So few frames that other methods are quick. Over more of them a gap counts that double
-        precision would hide in a difference of second moments.
+    So it is with `few` frames, over which other methods are quick. Over more of them a gap counts
+    that double precision would hide in a difference of second moments.
     """
     floor = (SHARP_FLOOR if few else GAP_FLOOR) * _weighted_variance(problem)
     return np.asarray(np.abs(objective - bound) <= SHARP * np.abs(objective) + floor)
 
 
 def sharp_frames(problem: Problem, distortion: Array, bound: Array) -> bool:
-    """Whether no other method need be asked for a better bound of one of few frames.
-
-    Parameters
-    ----------
-    problem : Problem
-        Its source.
-    distortion, bound : (T,) arrays
-        What is compared.
-    """
+    """Whether no other method need be asked for a better bound of one of few frames, (T,) each."""
     allowed = GAP * distortion + SHARP_FLOOR * _frame_variance(problem.source)
     return bool((np.abs(distortion - bound) <= allowed).all())
 
@@ -192,16 +177,35 @@ def _room(
 ) -> Array:
     """What squared W2 may exceed thresholds by."""
     moved = most_moved * np.sqrt(np.maximum(distortion, 0.0))
-    if problem.weights is None and isinstance(problem.perception, JD):
-        source, least = problem.source, np.empty(distortion.shape)
-        floor = GAP_FLOOR * _frame_variance(source)
-        felt = np.maximum(distortion, floor)
-        for t in range(source.frames):
+    felt = _felt(problem, distortion, most_moved)
+    if felt is not None:
+        least = np.empty(distortion.shape)
+        for t in range(problem.source.frames):
             least[..., t] = felt[..., problem.first_seen(t) : t + 1].min(axis=-1)
-        shared = np.maximum(most_moved * np.sqrt(least), LOOSER * np.sqrt(levels))
-        moved = np.minimum(moved, shared)
+        moved = np.minimum(moved, np.maximum(least, LOOSER * np.sqrt(levels)))
     room = np.minimum(moved * (2 * np.sqrt(levels) + moved), RESIDUAL * variance)
     return np.maximum(room, ULPS * levels)
+
+
+def _felt(problem: Problem, distortion: Array, most_moved: float) -> Array | None:
+    """What the root of each distortion may change by for the sake of others, (..., T).
+
+    The frames that are compared pay for an excess together. With weights that must be little next
+    to the objective, and frame by frame next to each of them.
+    """
+    source = problem.source
+    if problem.weights is None:
+        if not isinstance(problem.perception, JD):
+            return None
+        floor = GAP_FLOOR * _frame_variance(source)
+        return np.asarray(most_moved * np.sqrt(np.maximum(distortion, floor)))
+    reached = np.maximum(distortion, 0.0)
+    share = most_moved * (reached @ problem.weights)[..., None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # w_s ((root D_s + moved)^2 - D_s) is at most 3 times the share of the objective
+        paid = share / problem.weights
+        moved = np.minimum(paid / np.sqrt(reached), np.sqrt(paid))
+    return np.where(np.isnan(moved), 0.0, moved)
 
 
 def _compared(problem: Problem) -> tuple[Array, float]:

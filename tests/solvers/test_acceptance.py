@@ -284,32 +284,6 @@ def test_an_objective_below_its_bound_is_refused_sooner_than_a_gap():
     assert not acceptance.sharp(problem, 1.0, 1 - 9e-6)
 
 
-def test_few_frames_of_twenty_bits_are_as_sharp_as_others():
-    sigma = [0.9177288385588841, 1.1436350702604479, 0.9305249216079812, 1.1127956379391786]
-    rates = [14.711437858735476, 13.831487809430046, 18.300441719987806, 8.592253001467094]
-    weights = [0.3297379907582354, 0.5696076981622028, 0.4915623304085429, 0.4148980889585685]
-    source = GaussMarkov(sigma, [-0.8, 0.5, 0.99])
-    problem = Problem(source, rates, JD(2.0031497650036945e-16), weights)
-    compiled = solve(problem, method="barrier")
-    assert compiled.gap > 1e-6 * compiled.objective
-    found, points = solve(problem), sweep(problem, rates=[problem.rates])
-    assert found.gap <= 1e-6 * found.objective
-    assert points.gap[0] <= 1e-6 * points.objective[0]
-    assert not acceptance.sharp(problem, 1e-12, 0.9e-12)
-    assert acceptance.sharp(problem, 1e-12, 0.9e-12, few=False)
-
-
-def test_a_frame_of_next_to_no_distortion_has_a_bound_near_it():
-    source = GaussMarkov([1.2174587, 1.5873696, 1.2342007, 0.6922549], [0.9999, 0.5, 0.99])
-    levels = [1.5222917e-10, 1.1324588e-16, 4.5963702e-16, 2.464623e-13]
-    problem = Problem(source, [14.7906, 18.8015, 19.0957, 18.8016], JD(levels))
-    with pytest.raises(SolverError, match=r"barrier: objective .* has no certificate"):
-        solve(problem, method="barrier")
-    found = solve(problem)
-    assert (found.frame_bounds >= found.distortion * (1 - 1e-5)).all()
-    np.testing.assert_allclose(sweep(problem).distortion, found.distortion, rtol=1e-12)
-
-
 def test_programs_of_vector_frames_pass_the_same_checks():
     fine = {"moments": 1e-9, "rate": 0.0}
     assert acceptance.check_block("made up", fine, 1.0, 1 + 5e-8, 2.0) == 1.0
