@@ -201,7 +201,7 @@ def _felt(problem: Problem, distortion: Array, most_moved: float) -> Array | Non
         return np.asarray(most_moved * np.sqrt(np.maximum(distortion, floor)))
     reached = np.maximum(distortion, 0.0)
     share = most_moved * (reached @ problem.weights)[..., None]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         # w_s ((root D_s + moved)^2 - D_s) is at most 3 times the share of the objective
         paid = share / problem.weights
         moved = np.minimum(paid / np.sqrt(reached), np.sqrt(paid))

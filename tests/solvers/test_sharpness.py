@@ -59,3 +59,9 @@ def test_frames_of_comparable_weight_pay_as_their_own_distortion_does():
         beyond = problem.thresholds + share * np.sqrt(found.distortion)
         given = problem, found.distortion, beyond, problem.thresholds
         assert acceptance.sharply_within(*given) == kept
+
+
+def test_next_to_no_weight_pays_next_to_nothing():
+    source = GaussMarkov([1.5, 1.0], [0.0])
+    found = solve(Problem(source, [np.inf, 0.0], SA([np.inf, 0.1]), [2.2e-308, 1.0]))
+    assert_allclose(found.distortion, [0.0, 1.0 + (1.0 - np.sqrt(0.1)) ** 2], rtol=1e-6, atol=1e-12)
