@@ -205,7 +205,10 @@ class Explicit:
             moved = apply(p[0])
             bent = self.inverse(p[0] - self.slopes.along(p[1]))
             image = moved + bent, p[1] / self.stiff - self.slopes.across(bent)
-            length = size / dot(p, image)
+            curvature = dot(p, image)
+            if not (size > 0 and curvature > 0):  # rounding has left nothing to go along
+                break
+            length = size / curvature
             x, own, answer = x + length * p[0], own + length * p[1], answer + length * moved
             r = add_pair(r, -length, image)
             y = self._precondition(r)

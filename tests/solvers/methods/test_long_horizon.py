@@ -374,3 +374,15 @@ def test_a_threshold_that_rounding_hides_ends_the_search_without_overflow() -> N
     )
     found = solve(problem)
     assert 0 <= found.gap <= 1e-5 * found.objective
+
+
+def test_conjugate_gradients_end_where_rounding_leaves_no_curvature() -> None:
+    sigma = [589745.0914780366, 7.1108746351030165e-06, 0.007416149841670375, 844407.0082080696]
+    rho = [-0.9999999, 0.9999999, -0.4650738615986634]
+    rates = [1.7949247941854667, 12.0, 30.0, 1.7949247941854667]
+    levels = [521.6989093836567, 7.584680711422717e-17, np.inf, 1069.5347932663544]
+    problem = Problem(GaussMarkov(sigma, rho), rates, JD(levels), [0, 0, 0.75159053, 0.75159053])
+    found = solve(problem)
+    assert 0 <= found.gap <= 1e-5 * found.objective
+    with pytest.raises(SolverError):
+        solve(problem, "long-horizon")
