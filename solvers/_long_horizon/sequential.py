@@ -20,7 +20,7 @@ number mu is searched. In (z_1..z_(t-1), H_tt) the frame is a convex program, so
 :math:`D_t \ge D_t(z) - \mu (P_t - W_2^2) - |r|^2 / \kappa`, r what is left of stationarity.
 
 Rounding leaves a frame that meets its threshold a slack, and the next distortion changes with its
-square root; slack below ROOM counts as none. Derived in this project.
+square root; a slack below ROOM is no room, but the bound allows for it. Derived in this project.
 """
 
 from __future__ import annotations
