@@ -123,10 +123,12 @@ def test_two_routes_for_each_frame(loss):
 def test_many_frames_and_poles_near_the_circle():
     for loss in (JD(0.05), SA(0.05)):
         found = solve(Problem(PAIR, [0.5] * 60, loss))
-        assert found.gap <= 1e-6 * found.objective
+        # under PLF-JD later frames feel rounding, which the bound counts
+        joint = isinstance(loss, JD)
+        assert found.gap <= (1e-6 if joint else 1e-12) * found.objective
         for poles in ([0.999, 0.999], [0.9] * 3, 0.9999 * np.exp([0.1j, -0.1j])):
             near = solve(Problem(AutoRegressive.from_poles(poles), [0.5] * 6, loss))
-            assert near.gap <= 1e-6 * near.objective
+            assert near.gap <= (1e-6 if joint else 1e-9) * near.objective
             assert (near.perception <= 0.05 + 1e-9).all()
         high = solve(Problem(PAIR, [15.0] * 4, loss.at(np.full(4, 1e-12))))
         assert (high.distortion >= high.mmse * (1 - 1e-9)).all()
